@@ -1,0 +1,41 @@
+# Two commands are enough on a fresh machine: `make run` opens the app, `make test` runs the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: run test test-full test-network lint bench clean
+
+run: $(VENV)/run  ## install what the app needs, and open it
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: $(VENV)/dev  ## install what the tests need, and run them
+	$(BIN)/python -m pytest
+
+test-full: $(VENV)/dev  ## every test that needs no network, the slow ones too
+	$(BIN)/python -m pytest -m "not network"
+
+test-network: $(VENV)/dev  ## the published checkpoint and clips, from the Hugging Face Hub
+	$(BIN)/python -m pytest -m network
+
+lint: $(VENV)/dev  ## style, imports and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev  ## speed beside transformers and beside the documentation's way of reading, as ratios
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/run: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+$(VENV)/dev: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	touch $@ $(VENV)/run

@@ -1,0 +1,69 @@
+"""The media worker's tasks: open, sample, decode, resize and crop. No torch."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from engine.checkpoints import read_checkpoint
+from engine.worker import Progress
+from vivit.clip import prepare_clip
+from vivit.video import VideoError
+
+
+def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
+    """Read the frames a model gets.
+
+    Args:
+        arguments: path; checkpoint; sampling, and its stride.
+        blobs: none.
+        progress: called as frames arrive.
+    Returns:
+        What is known of the clip and its frames; the pixels (T, H, W, 3) uint8, then each frame as a JPEG to look at.
+    """
+    config, processor = read_checkpoint(arguments["checkpoint"])
+    try:
+        clip = prepare_clip(
+            arguments["path"],
+            config.num_frames,
+            processor,
+            sampling=arguments["sampling"],
+            stride=arguments["stride"],
+            progress=lambda fraction: progress(fraction, "reading frames"),
+        )
+    except VideoError as error:
+        # The name on disk means nothing to the visitor.
+        raise VideoError(_renamed(str(error), arguments["path"]), error.details) from error
+    sampled, info = clip.sampled, clip.sampled.info
+    result = {
+        "shape": clip.pixels.shape,
+        "indices": sampled.indices,
+        "seconds": sampled.seconds,
+        "num_frames": info.num_frames,
+        "duration_seconds": info.duration_seconds,
+        "fps": info.fps,
+        "width": info.width,
+        "height": info.height,
+        "codec": info.codec,
+        "container": info.container,
+        "warnings": sampled.warnings,
+        "crop_box": processor.crop_box(info.height, info.width),
+        "timings_ms": clip.timings_ms,
+    }
+    pictures: dict[int, bytes] = {}
+    for index, pixels in zip(sampled.indices, clip.pixels, strict=True):
+        if index not in pictures:
+            file = BytesIO()
+            Image.fromarray(pixels).save(file, "JPEG", quality=90)
+            pictures[index] = file.getvalue()
+    return result, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
+
+
+def _renamed(sentence: str, path: str) -> str:
+    """The sentence with 'this clip' in the place of the file's name."""
+    sentence = sentence.replace(repr(Path(path).name), "this clip")
+    return sentence[0].upper() + sentence[1:]
+
+
+TASKS = {"read": read}

@@ -1,0 +1,124 @@
+"""The worker's side: `python -m engine.worker FD MODULE [MEMORY_LIMIT_BYTES]` runs the tasks of MODULE, one at a time.
+
+MODULE has `TASKS`, a dict of functions `task(arguments, blobs, progress) -> (result, blobs)`, and may have `start()`,
+called once and before any task, whose dict the server keeps as this worker's hello. `progress(fraction, note)` raises
+`Cancelled` once the job has been cancelled. An exception whose class has `expected = True` carries the sentence that
+the visitor reads, and may carry `details`; any other is a fault of ours.
+"""
+
+import faulthandler
+import fcntl
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
+
+from engine.jobs import Cancelled
+from engine.messages import pack, unpack
+from engine.sentences import OUT_OF_MEMORY, unexpected
+
+Progress = Callable[[float, str], None]
+Task = Callable[[dict[str, Any], list[bytes], Progress], tuple[dict[str, Any], list[bytes]]]
+
+
+class Worker:
+    """Speaks with the server: a thread listens, so that a cancel or the server's end is noticed while a task runs."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._inbox: SimpleQueue[tuple[dict[str, Any], list[bytes]]] = SimpleQueue()
+        self._cancelled: set[int] = set()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            with self._connection.makefile("rb") as stream:
+                while True:
+                    header, blobs = unpack(stream)
+                    if header["kind"] == "cancel":
+                        self._cancelled.add(header["job"])
+                    else:
+                        self._inbox.put((header, blobs))
+        finally:
+            os.killpg(os.getpgrp(), signal.SIGKILL)  # the server is gone: so are we, and our own children
+
+    def send(self, message: list[bytes | memoryview]) -> None:
+        with self._sending:
+            for part in message:
+                self._connection.sendall(part)
+
+    def serve(self, tasks: dict[str, Task]) -> None:
+        """Run jobs until the process is ended."""
+        while True:
+            header, blobs = self._inbox.get()
+            reply = self._run(tasks, header, blobs)
+            del blobs
+            self._cancelled.discard(header["job"])
+            self.send(reply)
+            del reply
+
+    def _run(self, tasks: dict[str, Task], header: dict[str, Any], blobs: list[bytes]) -> list[bytes | memoryview]:
+        job: int = header["job"]
+        said: tuple[float, str] = (0.0, "")
+
+        def progress(fraction: float, note: str = "") -> None:
+            nonlocal said
+            if job in self._cancelled:
+                raise Cancelled
+            now = time.monotonic()
+            if note != said[1] or now - said[0] > 0.05:
+                said = now, note
+                self.send(pack({"kind": "progress", "job": job, "progress": fraction, "note": note}))
+
+        failure = {"kind": "reply", "job": job, "state": "failed", "traceback": ""}
+        try:
+            result, produced = tasks[header["task"]](header["arguments"], blobs, progress)
+            return pack({"kind": "reply", "job": job, "state": "done", "result": result}, produced)
+        except Cancelled:
+            return pack({"kind": "reply", "job": job, "state": "cancelled"})
+        except MemoryError as error:
+            return pack({**failure, "error": OUT_OF_MEMORY, "details": f"MemoryError: {error}"})
+        except Exception as error:
+            name = type(error).__name__
+            if getattr(type(error), "expected", False):
+                return pack({**failure, "error": str(error), "details": f"{name}: {getattr(error, 'details', '')}"})
+            details, trace = f"{name}: {error}", traceback.format_exc()
+            return pack({**failure, "error": unexpected(name), "details": details, "traceback": trace})
+
+
+def main(fd: int, module: str, memory_limit_bytes: int | None) -> None:
+    """Import the module and serve its tasks over the socket `fd`."""
+    # Nobody writes to our stdin: when the server dies, however it dies, its end closes and the kernel sends SIGIO to
+    # the group, which ends us and our children even inside a C call that holds the interpreter lock.
+    fcntl.fcntl(0, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a visitor's clip
+    if memory_limit_bytes is not None:
+        with suppress(ValueError, OSError):  # macOS refuses it
+            resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
+    worker = Worker(socket.socket(fileno=fd))
+    try:
+        imported = importlib.import_module(module)
+        start: Callable[[], dict[str, Any] | None] = getattr(imported, "start", lambda: None)
+        tasks: dict[str, Task] = imported.TASKS
+        worker.send(pack({"kind": "hello", "hello": start() or {}}))
+    except Exception as error:
+        details = f"{type(error).__name__}: {error}"
+        worker.send(pack({"kind": "broken", "details": details, "traceback": traceback.format_exc()}))
+        sys.exit(1)
+    worker.serve(tasks)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)

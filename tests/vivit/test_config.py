@@ -1,0 +1,202 @@
+"""The config: transformers' defaults, files of transformers 4 and 5, and no impossible value."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from vivit import VivitConfig
+
+# As transformers 4.31 wrote it for a published checkpoint (labels shortened).
+VERSION_4 = {
+    "_name_or_path": "google/vivit-b-16x2-kinetics400",
+    "architectures": ["VivitForVideoClassification"],
+    "attention_probs_dropout_prob": 0.0,
+    "hidden_act": "gelu_fast",
+    "hidden_dropout_prob": 0.0,
+    "hidden_size": 768,
+    "id2label": {"0": "abseiling", "1": "air drumming", "2": "answering questions"},
+    "image_size": 224,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "label2id": {"abseiling": 0, "air drumming": 1, "answering questions": 2},
+    "layer_norm_eps": 1e-06,
+    "model_type": "vivit",
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "num_frames": 32,
+    "num_hidden_layers": 12,
+    "qkv_bias": True,
+    "torch_dtype": "float32",
+    "transformers_version": "4.31.0.dev0",
+    "tubelet_size": [2, 16, 16],
+    "video_size": [32, 224, 224],
+}
+
+
+def write(folder: Path, values: Any) -> Path:
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    return folder
+
+
+def fields_of(config: VivitConfig) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name != "extra"}
+
+
+def test_every_default_is_transformers() -> None:
+    ours, theirs = fields_of(VivitConfig()), transformers.VivitConfig()
+    for name, value in ours.items():
+        wanted = getattr(theirs, name)
+        assert value == (tuple(wanted) if isinstance(wanted, list) else wanted), name
+    published = set(theirs.to_dict()) - set(transformers.PretrainedConfig().to_dict())
+    assert published <= set(ours) | {"model_type"}, "a published field that ours lacks"
+
+
+def test_derived_sizes_of_vivit_b() -> None:
+    config = VivitConfig()
+    assert config.clip_size == (32, 224, 224)
+    assert config.grid_size == (16, 14, 14)
+    assert config.num_tokens == 3137
+    assert config.head_size == 64
+
+
+def test_derived_sizes_tell_height_from_width() -> None:
+    config = VivitConfig(image_size=[24, 40], num_frames=6, tubelet_size=[3, 8, 4])
+    assert config.clip_size == (6, 24, 40)
+    assert config.grid_size == (2, 3, 10)
+    assert config.num_tokens == 61
+
+
+def test_reads_a_file_of_transformers_4_and_keeps_its_other_keys(tmp_path: Path) -> None:
+    config = VivitConfig.from_pretrained(write(tmp_path, VERSION_4))
+    assert config.num_labels == 3
+    assert config.id2label == {0: "abseiling", 1: "air drumming", 2: "answering questions"}
+    assert config.label2id == {"abseiling": 0, "air drumming": 1, "answering questions": 2}
+    assert config.pooler_output_size == 768
+    config.save_pretrained(tmp_path / "again")
+    written = json.loads((tmp_path / "again" / "config.json").read_text(encoding="utf-8"))
+    assert VERSION_4.items() <= written.items()
+    assert VivitConfig.from_pretrained(tmp_path / "again") == config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_labels": 5},
+        {"id2label": {0: "a", 1: "é"}, "label2id": {"a": 0, "é": 1}},
+        {"image_size": [32, 64], "tubelet_size": [4, 8, 16], "num_frames": 8},
+        {"hidden_size": 30, "num_attention_heads": 5, "intermediate_size": 7, "hidden_act": "relu", "qkv_bias": False},
+        {"pooler_output_size": 9, "pooler_act": "gelu", "layer_norm_eps": 1e-12, "hidden_dropout_prob": 0.5},
+        {"problem_type": "multi_label_classification", "my_own_key": {"deep": [1, None]}},
+    ],
+)
+def test_files_of_transformers_5_and_ours_are_interchangeable(tmp_path: Path, changes: dict[str, Any]) -> None:
+    theirs = transformers.VivitConfig(**changes)
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = VivitConfig.from_pretrained(tmp_path / "theirs")
+    for name, value in fields_of(ours).items():
+        wanted = getattr(theirs, name)
+        assert value == (tuple(wanted) if isinstance(wanted, list) else wanted), name
+    ours.save_pretrained(tmp_path / "ours")
+    back = transformers.VivitConfig.from_pretrained(tmp_path / "ours").to_dict()
+    wanted = transformers.VivitConfig.from_pretrained(tmp_path / "theirs").to_dict()
+    assert back == wanted
+
+
+def test_a_config_made_here_is_read_by_transformers(tmp_path: Path) -> None:
+    ours = VivitConfig(image_size=(32, 48), num_frames=4, hidden_size=24, num_attention_heads=3, id2label={0: "x", 1: "y"})
+    ours.save_pretrained(tmp_path)
+    theirs = transformers.VivitConfig.from_pretrained(tmp_path)
+    assert theirs.num_labels == 2 and theirs.id2label == {0: "x", 1: "y"} and theirs.label2id == {"x": 0, "y": 1}
+    assert tuple(theirs.image_size) == (32, 48) and theirs.hidden_size == 24
+
+
+def test_labels_may_have_text_keys_in_any_order() -> None:
+    labels = {str(k): f"class {k}" for k in reversed(range(12))}
+    config = VivitConfig(id2label=labels)
+    assert list(config.id2label.items()) == [(k, f"class {k}") for k in range(12)]
+    assert config.num_labels == 12 and config.label2id["class 11"] == 11
+
+
+def test_labels_are_numbered_without_names() -> None:
+    assert VivitConfig(num_labels=3).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+
+
+def test_changes_on_reading(tmp_path: Path) -> None:
+    write(tmp_path, VERSION_4)
+    same = VivitConfig.from_pretrained(tmp_path, num_labels=3, hidden_dropout_prob=0.1)
+    assert same.id2label[2] == "answering questions" and same.hidden_dropout_prob == 0.1
+    assert VivitConfig.from_pretrained(tmp_path, num_labels=2).id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    renamed = VivitConfig.from_pretrained(tmp_path, id2label={0: "yes"})
+    assert renamed.num_labels == 1 and renamed.label2id == {"yes": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hidden_size": 100, "num_attention_heads": 12}, ["hidden_size=100", "num_attention_heads=12"]),
+        ({"num_frames": 31}, ["num_frames=31", "(2, 16, 16)"]),
+        ({"image_size": 100}, ["height=100", "(2, 16, 16)"]),
+        ({"image_size": (224, 100)}, ["width=100"]),
+        ({"image_size": (224, 224, 224)}, ["image_size", "(224, 224, 224)"]),
+        ({"image_size": ()}, ["image_size"]),
+        ({"image_size": 0}, ["image_size", "0"]),
+        ({"image_size": 22.5}, ["image_size", "22.5"]),
+        ({"image_size": None}, ["image_size", "None"]),
+        ({"tubelet_size": (2, 16)}, ["tubelet_size", "(2, 16)"]),
+        ({"tubelet_size": 16}, ["tubelet_size", "16"]),
+        ({"tubelet_size": (2, 16, -16)}, ["tubelet_size", "-16"]),
+        ({"hidden_size": 0}, ["hidden_size", "0"]),
+        ({"hidden_size": "768"}, ["hidden_size", "'768'"]),
+        ({"num_frames": -2}, ["num_frames", "-2"]),
+        ({"num_frames": True}, ["num_frames", "True"]),
+        ({"num_channels": 0}, ["num_channels"]),
+        ({"num_attention_heads": 0}, ["num_attention_heads"]),
+        ({"num_hidden_layers": -1}, ["num_hidden_layers", "-1"]),
+        ({"intermediate_size": 1.5}, ["intermediate_size", "1.5"]),
+        ({"pooler_output_size": -4}, ["pooler_output_size", "-4"]),
+        ({"hidden_dropout_prob": 1.0}, ["hidden_dropout_prob", "1.0"]),
+        ({"attention_probs_dropout_prob": -0.1}, ["attention_probs_dropout_prob", "-0.1"]),
+        ({"hidden_dropout_prob": float("nan")}, ["hidden_dropout_prob", "nan"]),
+        ({"hidden_dropout_prob": "0.1"}, ["hidden_dropout_prob", "'0.1'"]),
+        ({"layer_norm_eps": 0}, ["layer_norm_eps", "0"]),
+        ({"layer_norm_eps": "1e-6"}, ["layer_norm_eps", "1e-6"]),
+        ({"initializer_range": -1.0}, ["initializer_range", "-1.0"]),
+        ({"hidden_act": "swish_fish"}, ["hidden_act", "swish_fish", "gelu_fast"]),
+        ({"pooler_act": None}, ["pooler_act", "None"]),
+        ({"num_labels": 3, "id2label": {0: "a"}}, ["num_labels=3", "1"]),
+        ({"id2label": {0: "a", 2: "b"}}, ["id2label", "num_labels=2"]),
+        ({"id2label": {"zero": "a"}}, ["id2label", "zero"]),
+        ({"id2label": ["a", "b"]}, ["id2label"]),
+        ({"num_labels": 0}, ["num_labels", "0"]),
+        ({"num_labels": -3}, ["num_labels", "-3"]),
+        ({"num_labels": 2.0}, ["num_labels", "2.0"]),
+    ],
+    ids=lambda value: ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
+)
+def test_impossible_values_are_named(changes: dict[str, Any], named: list[str]) -> None:
+    with pytest.raises(ValueError) as caught:
+        VivitConfig(**changes)
+    for text in named:
+        assert text in str(caught.value)
+
+
+def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="model_type"):
+        VivitConfig.from_pretrained(write(tmp_path, VERSION_4 | {"model_type": "videomae"}))
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"hidden_size": ', "[1, 2]", "null", "\x00\xff"])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match="config.json"):
+        VivitConfig.from_pretrained(tmp_path)
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        VivitConfig().hidden_size = 3  # type: ignore[misc]

@@ -1,0 +1,366 @@
+"""The model against transformers with the same weights: every output and every gradient, in float32 on the CPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from torch.nn import functional as F
+
+import vivit
+from tests import oracle
+from vivit.checkpoint import published_name, published_tensors
+from vivit.config import ACTIVATIONS
+
+# Both sides compute in float32, in another order (one fused product, a matrix instead of a convolution): values of about 1
+# then differ by some 1e-6.
+EXACT = {"rtol": 1e-5, "atol": 1e-5}
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "odd": {},
+    "square": {"image_size": 16, "tubelet_size": [2, 8, 8], "hidden_size": 32, "num_attention_heads": 4},
+    "one-layer-one-head": {"num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": 9},
+    "thin-tubelets": {"image_size": [12, 18], "num_frames": 3, "tubelet_size": [1, 4, 6], "num_channels": 1},
+    "one-tubelet": {"image_size": [8, 4], "num_frames": 2},
+    "no-qkv-bias": {"qkv_bias": False},
+    "epsilon": {"layer_norm_eps": 1e-2},
+    "pooler": {"pooler_output_size": 11, "pooler_act": "gelu"},
+    **{act: {"hidden_act": act} for act in ACTIVATIONS if act != "gelu_fast"},
+}
+
+
+def assert_close(ours: Tensor, theirs: Tensor, what: str, **tolerance: float) -> None:
+    torch.testing.assert_close(ours, theirs, **EXACT | tolerance, msg=lambda text: f"{what}: {text}")
+
+
+def both(tmp_path: Path, attention: str, kind: str = "VivitForVideoClassification", **changes: Any) -> tuple[Any, Any]:
+    """The same weights in ours and theirs."""
+    theirs = oracle.save(tmp_path, kind, attention=attention, **changes) if changes.get("image_size") != 16 else None
+    if theirs is None:
+        theirs = oracle.reference(kind, attention=attention, **changes)
+        theirs.save_pretrained(tmp_path)
+    return getattr(vivit, kind).from_pretrained(tmp_path, attn_implementation=attention), theirs
+
+
+def assert_same_gradients(ours: Any, theirs: Any, **tolerance: float) -> None:
+    our_gradients = published_tensors(ours, of=lambda p: p.grad)
+    their_gradients = {published_name(name): p.grad for name, p in theirs.named_parameters()}
+    assert our_gradients.keys() == their_gradients.keys()
+    for name, gradient in their_gradients.items():
+        assert gradient.abs().max() > 0 or name.endswith("key.bias"), f"{name} has no gradient to compare"
+        assert_close(our_gradients[name], gradient, name, **tolerance)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_output_and_gradient(tmp_path: Path, shape: str, attention: str) -> None:
+    ours, theirs = both(tmp_path, attention, **SHAPES[shape])
+    pixel_values = oracle.clip(theirs.config, batch=3)
+    labels = torch.tensor([0, 6, 2])
+    options = {"labels": labels, "output_hidden_states": True, "output_attentions": attention == "eager"}
+    mine, wanted = ours(pixel_values, **options), theirs(pixel_values, **options)
+    assert_close(mine.logits, wanted.logits, "logits")
+    assert_close(mine.loss, wanted.loss, "loss")
+    assert len(mine.hidden_states) == len(wanted.hidden_states) == ours.config.num_hidden_layers + 1
+    for k, (a, b) in enumerate(zip(mine.hidden_states, wanted.hidden_states, strict=True)):
+        assert_close(a, b, f"hidden state {k}")
+    if attention == "eager":
+        assert len(mine.attentions) == ours.config.num_hidden_layers
+        for k, (a, b) in enumerate(zip(mine.attentions, wanted.attentions, strict=True)):
+            assert_close(a, b, f"attention {k}")
+    else:
+        assert mine.attentions is None
+    mine.loss.backward()
+    wanted.loss.backward()
+    assert_same_gradients(ours, theirs)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bare_model_with_pooler(tmp_path: Path, shape: str, attention: str) -> None:
+    ours, theirs = both(tmp_path, attention, "VivitModel", **SHAPES[shape])
+    pixel_values = oracle.clip(theirs.config)
+    mine, wanted = ours(pixel_values), theirs(pixel_values)
+    assert_close(mine.last_hidden_state, wanted.last_hidden_state, "last_hidden_state")
+    assert_close(mine.pooler_output, wanted.pooler_output, "pooler_output")
+    assert mine.hidden_states is None and mine.attentions is None
+    for output in (mine, wanted):
+        (output.pooler_output.square().sum() + output.last_hidden_state.square().mean()).backward()
+    assert_same_gradients(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "labels"),
+    [
+        pytest.param(1, torch.tensor([0.25, -3.0]), id="regression"),
+        pytest.param(1, torch.tensor([[0.25], [-3.0]]), id="regression, a column"),
+        pytest.param(7, torch.tensor([[1.0, 0, 0, 1, 0, 0, 1], [0, 0, 0.5, 0, 0, 0, 0]]), id="several labels"),
+        pytest.param(7, torch.tensor([6, 0]), id="one label"),
+        pytest.param(7, torch.tensor([[6], [0]]), id="one label, a column"),
+        pytest.param(7, torch.tensor([-100, 0]), id="one label, one ignored"),
+    ],
+)
+def test_losses(tmp_path: Path, num_labels: int, labels: Tensor) -> None:
+    ours, theirs = both(tmp_path, "sdpa", num_labels=num_labels)
+    pixel_values = oracle.clip(theirs.config)
+    mine, wanted = ours(pixel_values, labels=labels).loss, theirs(pixel_values, labels=labels).loss
+    assert mine.shape == ()
+    assert_close(mine, wanted, "loss")
+    mine.backward()
+    wanted.backward()
+    assert_same_gradients(ours, theirs)
+
+
+def test_problem_type_of_the_config_decides_the_loss(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa", problem_type="regression")
+    pixel_values, labels = oracle.clip(theirs.config), torch.linspace(-1, 1, 14).view(2, 7)
+    assert_close(ours(pixel_values, labels=labels).loss, theirs(pixel_values, labels=labels).loss, "loss")
+
+
+def test_results_do_not_depend_on_the_rest_of_the_batch(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    pixel_values = oracle.clip(theirs.config, batch=3)
+    with torch.inference_mode():
+        alone = torch.cat([ours(one[None]).logits for one in pixel_values])
+        assert_close(ours(pixel_values).logits, alone, "logits")
+
+
+def test_dropout_in_training_is_the_oracles(tmp_path: Path) -> None:
+    """The same seed draws the same masks in the same order, so even these results agree."""
+    ours, theirs = both(tmp_path, "eager", hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.4)
+    pixel_values, labels = oracle.clip(theirs.config), torch.tensor([3, 1])
+    results = []
+    for model in (ours, theirs):
+        model.train()
+        torch.manual_seed(5)
+        results.append(model(pixel_values, labels=labels, output_hidden_states=True))
+        results[-1].loss.backward()
+    mine, wanted = results
+    for k, (a, b) in enumerate(zip(mine.hidden_states, wanted.hidden_states, strict=True)):
+        assert_close(a, b, f"hidden state {k}")
+    assert_close(mine.logits, wanted.logits, "logits")
+    assert_same_gradients(ours, theirs)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("which", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_dropout_only_in_training(tmp_path: Path, which: str, attention: str) -> None:
+    ours, theirs = both(tmp_path, attention, **{which: 0.5})
+    pixel_values = oracle.clip(theirs.config)
+
+    def logits(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return ours(pixel_values).logits
+
+    with torch.no_grad():
+        assert torch.equal(logits(1), logits(2)), "evaluation mode must not drop anything"
+        assert_close(logits(1), theirs(pixel_values).logits, "logits")
+        ours.train()
+        assert torch.equal(logits(1), logits(1))
+        assert (logits(1) - logits(2)).abs().max() > 1e-3
+        ours.eval()
+        assert torch.equal(logits(1), logits(2))
+
+
+def test_dropout_of_the_embeddings_has_the_stated_rate() -> None:
+    config = vivit.VivitConfig(
+        image_size=32, num_frames=8, tubelet_size=(2, 4, 4), hidden_size=64, num_attention_heads=4,
+        num_hidden_layers=0, hidden_dropout_prob=0.3,
+    )  # fmt: skip
+    model = vivit.VivitModel(config)
+    oracle.randomise(model)
+    pixel_values = oracle.clip(config)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        kept = model.eval()(pixel_values, output_hidden_states=True).hidden_states[0]
+        dropped = model.train()(pixel_values, output_hidden_states=True).hidden_states[0]
+    zero = dropped == 0
+    # 32,896 draws: the standard error of the rate is 0.0025, five of them 0.013.
+    assert zero.float().mean().item() == pytest.approx(0.3, abs=0.013)
+    assert_close(dropped[~zero], kept[~zero] / 0.7, "kept values")
+
+
+def test_attentions_only_of_eager(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    pixel_values = oracle.clip(theirs.config)
+    with pytest.raises(ValueError, match=r"'sdpa'.*eager"):
+        ours(pixel_values, output_attentions=True)
+    ours.set_attn_implementation("eager")
+    attentions = ours(pixel_values, output_attentions=True).attentions
+    assert_close(torch.stack(attentions).sum(-1), torch.ones(3, 2, 5, ours.config.num_tokens), "rows of attentions")
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"),
+    [
+        ((8, 3, 24, 20), "(8, 3, 24, 20)"),
+        ((1, 8, 1, 24, 20), "3 channels"),
+        ((1, 6, 3, 24, 20), "(6, 24, 20)"),
+        ((1, 8, 3, 20, 24), "(8, 20, 24)"),
+    ],
+)
+def test_wrong_shapes_are_named(shape: tuple[int, ...], named: str) -> None:
+    model = vivit.VivitModel(vivit.VivitConfig(**oracle.TINY))
+    with pytest.raises(ValueError) as caught:
+        model(torch.zeros(shape))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [(7, 24, 20), (8, 25, 20), (8, 24, 22), (1, 24, 20), (0, 24, 20)])
+def test_interpolation_needs_whole_tubelets(size: tuple[int, int, int]) -> None:
+    model = vivit.VivitModel(vivit.VivitConfig(**oracle.TINY))
+    with pytest.raises(ValueError, match="tubelet_size"):
+        model(torch.zeros(1, size[0], 3, *size[1:]), interpolate_pos_encoding=True)
+
+
+GRID = (4, 3, 5)  # tubelets of TINY along time, height and width
+
+
+def positions_at(grid: tuple[int, int, int], stored: Callable[[Tensor, Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """What the model adds to each tubelet of a clip of `grid` tubelets, and to [CLS], where it stores `stored(t, h, w)`.
+
+    Taken from the public forward pass: with a projection of 0, the embeddings are the positions.
+    """
+    model = vivit.VivitModel(vivit.VivitConfig(**oracle.TINY)).eval()
+    hidden = model.config.hidden_size
+    axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in GRID), indexing="ij")
+    with torch.no_grad():
+        model.embeddings.projection.weight.zero_()
+        model.embeddings.projection.bias.zero_()
+        model.embeddings.cls_token.zero_()
+        model.embeddings.position_embeddings[0, 0] = torch.arange(hidden)
+        model.embeddings.position_embeddings[0, 1:] = stored(*axes).reshape(-1, 1).expand(-1, hidden)
+        time, height, width = (n * step for n, step in zip(grid, model.config.tubelet_size, strict=True))
+        pixel_values = torch.zeros(1, time, 3, height, width)
+        added = model(pixel_values, interpolate_pos_encoding=True, output_hidden_states=True).hidden_states[0][0]
+    assert_close(added[1:], added[1:, :1].expand(-1, hidden), "channels, which are all alike")
+    return added[1:, 0].view(grid), added[0]
+
+
+def sample_points(new: int, old: int) -> Tensor:
+    """Where the centres of `new` cells lie among `old` ones of the same whole, held at the outermost centres."""
+    return ((torch.arange(new) + 0.5) * old / new - 0.5).clamp(0, old - 1)
+
+
+SIZES = [GRID, (8, 3, 5), (2, 3, 5), (4, 6, 5), (4, 3, 9), (3, 5, 4), (1, 1, 1), (16, 7, 10)]
+
+
+@pytest.mark.parametrize("grid", SIZES)
+def test_interpolated_positions_follow_a_ramp_of_each_axis(grid: tuple[int, int, int]) -> None:
+    """Linear interpolation gives a linear function back, and only the right axis order does so with three slopes."""
+    time, height, width = (sample_points(n, old) for n, old in zip(grid, GRID, strict=True))
+    ramp, cls = positions_at(grid, lambda t, h, w: 100 * t + 10 * h + w)
+    wanted = 100 * time[:, None, None] + 10 * height[:, None] + width
+    # The ramp reaches 324, so float32 holds it to about 3e-5.
+    assert_close(ramp, wanted, "ramp", rtol=1e-6, atol=1e-4)
+    assert torch.equal(cls, torch.arange(35.0)), "[CLS] has no place to interpolate"
+
+
+@pytest.mark.parametrize("grid", SIZES)
+def test_interpolated_positions_of_a_constant_are_constant(grid: tuple[int, int, int]) -> None:
+    constant, _ = positions_at(grid, lambda t, h, w: torch.full_like(t, 0.37))
+    assert_close(constant, torch.full(grid, 0.37), "constant", atol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 8, 13])
+def test_other_number_of_frames_is_interpolation_in_time_alone(frames: int) -> None:
+    noise = torch.randn(GRID, generator=torch.Generator().manual_seed(0))
+    resized, _ = positions_at((frames, *GRID[1:]), lambda t, h, w: noise)
+    columns = noise.flatten(1).T[None]  # (1, places, time)
+    wanted = F.interpolate(columns, size=frames, mode="linear", align_corners=False)[0].T.view(frames, *GRID[1:])
+    assert_close(resized, wanted, "positions", atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_interpolated_positions_leave_the_other_axes_alone(axis: int) -> None:
+    noise = torch.randn(GRID[axis], generator=torch.Generator().manual_seed(1))
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    grid = list(GRID)
+    grid[axis] *= 3
+    resized, _ = positions_at(tuple(grid), lambda t, h, w: noise.view(shape).expand(GRID))
+    line = F.interpolate(noise[None, None], size=grid[axis], mode="linear", align_corners=False).view(shape)
+    assert_close(resized, line.expand(grid), "positions", atol=1e-6)
+
+
+def test_positions_at_the_trained_size_are_the_stored_ones(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    pixel_values = oracle.clip(theirs.config)
+    with torch.inference_mode():
+        assert torch.equal(ours(pixel_values, interpolate_pos_encoding=True).logits, ours(pixel_values).logits)
+
+
+@pytest.mark.parametrize("size", [(16, 24, 20), (2, 8, 4), (6, 40, 36)])
+def test_another_size_equals_an_oracle_that_stores_those_positions(tmp_path: Path, size: tuple[int, int, int]) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    grid = [a // b for a, b in zip(size, oracle.TINY["tubelet_size"], strict=True)]
+    stored = theirs.vivit.embeddings.position_embeddings.detach()
+    body = F.interpolate(stored[:, 1:].view(1, *GRID, 35).permute(0, 4, 1, 2, 3), size=grid, mode="trilinear")
+    larger = oracle.reference(num_frames=size[0], image_size=list(size[1:]))
+    state = theirs.state_dict() | {
+        "vivit.embeddings.position_embeddings": torch.cat([stored[:, :1], body.flatten(2).transpose(1, 2)], dim=1)
+    }
+    larger.load_state_dict(state)
+    pixel_values = oracle.clip(larger.config)
+    with torch.inference_mode():
+        mine = ours(pixel_values, interpolate_pos_encoding=True).logits
+        assert_close(mine, larger(pixel_values).logits, "logits")
+
+
+def test_random_weights_are_the_oracles_kind() -> None:
+    torch.manual_seed(0)
+    model = vivit.VivitForVideoClassification(
+        vivit.VivitConfig(num_hidden_layers=1, image_size=64, num_frames=4, initializer_range=0.05)
+    )
+    for name, tensor in published_tensors(model).items():
+        if name.endswith("bias") or name.endswith("cls_token"):
+            assert not tensor.any(), name
+        elif "layernorm" in name:
+            assert (tensor == 1).all(), name
+        else:
+            # At least 1536 draws, so the spread is known to 2 %; five times that.
+            assert tensor.std().item() == pytest.approx(0.05, rel=0.1), name
+
+
+@pytest.fixture
+def vivit_b(one_thread: int) -> tuple[Any, Any, Tensor]:
+    """ViViT-B/16x2 with the same random weights on both sides, and a clip."""
+    torch.set_num_threads(one_thread)
+    config = transformers.VivitConfig(num_labels=400)
+    config._attn_implementation = "sdpa"
+    with torch.device("meta"):
+        theirs = transformers.VivitForVideoClassification(config)
+    theirs.to_empty(device="cpu")
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        ours = vivit.VivitForVideoClassification(vivit.VivitConfig(num_labels=400))
+    ours.to_empty(device="cpu").eval()
+    views = published_tensors(ours)
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.normal_(std=0.02)  # the scale that ViViT-B is initialised at
+            if "layernorm" in name and name.endswith("weight"):
+                parameter.add_(1)
+            views[published_name(name)].copy_(parameter)
+    return ours, theirs.eval(), oracle.clip(config, batch=1)
+
+
+def test_vivit_b_forward(vivit_b: tuple[Any, Any, Tensor]) -> None:
+    ours, theirs, pixel_values = vivit_b
+    assert sum(p.numel() for p in ours.parameters()) == 88_954_000
+    with torch.inference_mode():
+        mine, wanted = ours(pixel_values).logits, theirs(pixel_values).logits
+    assert wanted.std() > 0.1
+    assert_close(mine, wanted, "logits")
+
+
+@pytest.mark.full
+def test_vivit_b_gradients(vivit_b: tuple[Any, Any, Tensor]) -> None:
+    ours, theirs, pixel_values = vivit_b
+    labels = torch.tensor([116])
+    for model in (theirs, ours):
+        model(pixel_values, labels=labels).loss.backward()
+    assert_same_gradients(ours, theirs)

@@ -1,0 +1,83 @@
+"""The charts that pages share. Colours come from the theme, so both light and dark fit."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+MIB = 2**20
+
+
+def _figure(height: int, **layout: Any) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(height=height, margin={"l": 0, "r": 10, "t": 10, "b": 0}, showlegend=False, **layout)
+    return figure
+
+
+def predictions(rows: list[dict]) -> go.Figure:
+    """Bars of the top-k, best on top. Args: rows: [{"label", "score"}], best first, scores in [0, 1]."""
+    figure = _figure(48 + 36 * len(rows))
+    labels, scores = [r["label"] for r in rows][::-1], [r["score"] for r in rows][::-1]
+    figure.add_bar(
+        x=scores,
+        y=labels,
+        orientation="h",
+        text=[f"{s:.1%}" for s in scores],
+        textposition="auto",
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
+    figure.update_yaxes(automargin=True, fixedrange=True)
+    return figure
+
+
+def timeline(seconds: list[float], duration_seconds: float) -> go.Figure:
+    """Where the sampled frames lie in the clip. Args: seconds: their times; duration_seconds: the clip's length."""
+    figure = _figure(100)
+    figure.update_layout(margin={"b": 30})
+    figure.add_scatter(
+        x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=seconds,
+        y=[0] * len(seconds),
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 22, "line": {"width": 2}},
+        customdata=list(range(1, len(seconds) + 1)),
+        hovertemplate="frame %{customdata} of the model: %{x:.2f} s<extra></extra>",
+    )
+    figure.update_xaxes(ticksuffix=" s", fixedrange=True)
+    figure.update_yaxes(visible=False, fixedrange=True)
+    return figure
+
+
+def waterfall(timings_ms: dict[str, float]) -> go.Figure:
+    """One bar a stage, each beginning where the one before ended. Args: timings_ms: stage → ms, in order."""
+    figure = _figure(48 + 34 * len(timings_ms))
+    stages, times = list(timings_ms), list(timings_ms.values())
+    figure.add_bar(
+        y=stages[::-1],
+        x=times[::-1],
+        base=[sum(times[:k]) for k in range(len(times))][::-1],
+        orientation="h",
+        text=[f"{t:,.0f} ms" for t in times][::-1],
+        textposition="auto",
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure.update_xaxes(ticksuffix=" ms", fixedrange=True)
+    figure.update_yaxes(automargin=True, fixedrange=True)
+    return figure
+
+
+def compare(names: list[str], values: list[float], unit: str) -> go.Figure:
+    """Vertical bars side by side. Args: names, values: one a bar; unit: of the values, e.g. 'ms'."""
+    figure = _figure(260)
+    figure.add_bar(
+        x=names,
+        y=values,
+        text=[f"{v:,.0f}" for v in values],
+        textposition="auto",
+        hovertemplate=f"%{{x}}: %{{y:,.1f}} {unit}<extra></extra>",
+    )
+    figure.update_xaxes(automargin=True, fixedrange=True, type="category")
+    figure.update_yaxes(title=unit, rangemode="tozero", fixedrange=True)
+    return figure

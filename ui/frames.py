@@ -1,0 +1,28 @@
+"""'What the model sees': the sampled frames, where they lie in the clip, and the crop."""
+
+import streamlit as st
+
+from engine import Job
+from ui import charts
+
+
+def show_frames(job: Job) -> None:
+    """Draw the frames of a finished media job, with index and time under each."""
+    clip = job.result
+    for warning in clip["warnings"]:
+        st.warning(warning, icon=":material/warning:")
+    left, top, right, bottom = clip["crop_box"]
+    count, height, width, _ = clip["shape"]
+    st.caption(
+        f"{count} of {clip['num_frames']} frames over {clip['duration_seconds']:.2f} s, each {width} × {height} pixels, "
+        f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip['width']} × {clip['height']} "
+        f"({clip['codec']} in {clip['container'].split(',')[0]}). These pictures are what the model gets, as JPEG here."
+    )
+    st.plotly_chart(
+        charts.timeline(clip["seconds"], clip["duration_seconds"]),
+        alt="The clip's length with a mark at the time of every sampled frame",
+        config={"displayModeBar": False},
+        key="timeline",
+    )
+    labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip["indices"], clip["seconds"], strict=True)]
+    st.image(job.blobs[1:], caption=labels, width=112, alt=[f"Frame {label}" for label in labels])

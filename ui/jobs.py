@@ -1,0 +1,82 @@
+"""Following a job from the page that asked for it."""
+
+from collections.abc import Callable, Hashable
+
+import streamlit as st
+
+from engine import Job
+from ui.server import get_engine
+
+
+def job_for(slot: str, key: Hashable, submit: Callable[[], Job]) -> Job:
+    """The visitor's job for `key` in this slot: the one they have, or a new one, which cancels the slot's former one."""
+    held_key, job = st.session_state.get(slot, (None, None))
+    if held_key != key:
+        if job is not None:
+            get_engine().cancel(job)
+        job = submit()
+        st.session_state[slot] = (key, job)
+    return job
+
+
+def ready(worker: str) -> bool:
+    """Whether a worker is up; if not, says so and looks again by itself."""
+    if get_engine().hello(worker) is None:
+        _starting(worker)
+        return False
+    return True
+
+
+@st.fragment(run_every=0.3)
+def _starting(worker: str) -> None:
+    if get_engine().hello(worker) is not None:
+        st.rerun()
+    if get_engine().state(worker) == "failing":
+        st.error(
+            f"The {worker} worker cannot start; the server's log says why. It keeps trying.", icon=":material/error:"
+        )
+    else:
+        st.progress(0.0, f"The {worker} worker is starting: a few seconds, once")
+
+
+def finished(job: Job, slot: str, what: str) -> bool:
+    """Draw a job's progress until it ends, then what went wrong, if anything did; True once it has succeeded."""
+    if not job.finished:
+        # Most jobs end within a moment: waiting for those here saves the visitor a flicker.
+        job.wait(0.3)
+    if not job.finished:
+        _progress(slot, what)
+    elif job.state == "done":
+        return True
+    else:
+        if job.state == "cancelled":
+            st.info(f"{what}: cancelled.", icon=":material/cancel:")
+        else:
+            st.error(job.error, icon=":material/error:")
+            if job.details:
+                with st.expander("Details"):
+                    st.code(job.details, language=None, wrap_lines=True)
+        if st.button("Try again", key=f"{slot}-again", icon=":material/refresh:"):
+            del st.session_state[slot]
+            st.rerun()
+    return False
+
+
+@st.fragment(run_every=0.3)
+def _progress(slot: str, what: str) -> None:
+    _, job = st.session_state.get(slot, (None, None))
+    if job is None or job.finished:
+        st.rerun()
+    starts, ends = job.estimate
+    if job.state == "queued":
+        text = f"{what}: number {job.position} in the queue"
+        text += f", starts in about {starts:.0f} s" if starts else ""
+    else:
+        text = f"{what}: {job.note or 'working'}"
+        text += f", about {ends:.0f} s left" if ends and ends > 1 else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(job.progress, text)
+        if st.button("Cancel", key=f"{slot}-cancel", icon=":material/cancel:"):
+            get_engine().cancel(job)
+            job.wait(2.5)
+            st.rerun()

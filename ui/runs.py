@@ -1,0 +1,130 @@
+"""This visit's runs: what was measured, kept side by side."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import streamlit as st
+
+from engine import Job
+from ui import charts
+from ui.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classification of this visit, with everything it reported. Args: job: its number, which no two runs share."""
+
+    job: int
+    clip: str
+    settings: Settings
+    frames: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def peak_mib(self) -> float:
+        """The most memory the pass held beyond the weights, in MiB."""
+        return self.result["peak_bytes"] / charts.MIB
+
+    @property
+    def weights_mib(self) -> float:
+        """The weights, in MiB."""
+        return self.result["weights_bytes"] / charts.MIB
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Where the time went, from file to answer."""
+        read = self.frames["timings_ms"]
+        return {
+            "open": read["probe"],
+            "decode": read["decode"],
+            "resize and crop": read["preprocess"],
+            "normalise and copy": self.result["preprocess_ms"],
+            "forward": self.result["latency_ms"],
+        }
+
+    @property
+    def how(self) -> str:
+        """How latency and memory were measured, in a sentence."""
+        device = "CUDA events" if self.result["device"] == "cuda" else "perf_counter"
+        recorder = "CUDA's allocator" if self.result["device"] == "cuda" else "PyTorch's profiler"
+        n = len(self.result["samples_ms"])
+        passes = (
+            f"the median of {n} forward pass{'es' * (n > 1)} after one to warm up"
+            if self.result["warm"]
+            else "a single forward pass, the first, with the memory recorder on (a slow pass is not repeated)"
+        )
+        return (
+            f"Latency: {passes}, batch size 1, {device}, {self.result['device']}. "
+            f"Peak memory: the most that {recorder} counted beyond the weights, in a pass that is not timed."
+        ).replace(", in a pass that is not timed", "" if not self.result["warm"] else ", in a pass that is not timed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return asdict(self) | {"measured": self.how}
+
+
+def record(job: Job, clip: str, settings: Settings, frames: Job) -> Run:
+    """Keep a finished run, once, and return it."""
+    runs: list[Run] = st.session_state.setdefault("runs", [])
+    known = next((r for r in runs if r.job == job.id), None)
+    if known is None:
+        known = Run(job.id, clip, settings, frames.result, job.result)
+        runs.append(known)
+        del runs[:-100]
+    return known
+
+
+def show_runs() -> None:
+    """Draw latency and memory of every run of this visit, and whether the answers agree."""
+    runs: list[Run] = st.session_state.get("runs", [])
+    if not runs:
+        st.caption("Runs of this visit will stand here side by side.")
+        return
+    names = [f"{k}: {r.settings.attention}, {r.settings.precision}" for k, r in enumerate(runs, 1)]
+    left, right = st.columns(2)
+    with left:
+        st.plotly_chart(
+            charts.compare(names, [r.result["latency_ms"] for r in runs], "ms"),
+            alt="Latency of each run in milliseconds",
+            config={"displayModeBar": False},
+            key="latencies",
+        )
+    with right:
+        st.plotly_chart(
+            charts.compare(names, [r.peak_mib for r in runs], "MiB beyond weights"),
+            alt="Peak memory of each run beyond the weights, in MiB",
+            config={"displayModeBar": False},
+            key="peaks",
+        )
+    rows = [
+        {
+            "run": k,
+            "clip": r.clip,
+            "checkpoint": r.settings.checkpoint,
+            "attention": r.settings.attention,
+            "precision": r.settings.precision,
+            "latency, ms": round(r.result["latency_ms"], 1),
+            "passes": len(r.result["samples_ms"]),
+            "peak, MiB": round(r.peak_mib, 1),
+            "weights, MiB": round(r.weights_mib, 1),
+            "top answers": ", ".join(p["label"] for p in r.result["predictions"] or []) or "not shown",
+            "as run 1?": _agreement(runs[0], r),
+        }
+        for k, r in enumerate(runs, 1)
+    ]
+    st.dataframe(rows, hide_index=True, alt="This visit's runs")
+
+
+def _agreement(first: Run, other: Run) -> str:
+    """Whether two runs on the same pixels gave the same answers in the same order."""
+    ours, theirs = first.result["predictions"], other.result["predictions"]
+    same_input = all(
+        getattr(first.settings, name) == getattr(other.settings, name)
+        for name in ("checkpoint", "sampling", "stride", "normalisation")
+    )
+    if not (ours and theirs) or first.clip != other.clip or not same_input:
+        return "another input"
+    shared = min(len(ours), len(theirs))
+    same = [a["label"] for a in ours[:shared]] == [b["label"] for b in theirs[:shared]]
+    gap = abs(ours[0]["score"] - theirs[0]["score"])
+    return f"{'same' if same else 'differs in'} top {shared}, {gap:.1e} apart"

@@ -1,0 +1,79 @@
+"""The server's side of the app: what every visitor shares, and the routes beside the pages."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from engine import Engine, WorkerSpec
+from engine.uploads import Uploads
+from engine.visitors import Visitors
+
+WORKERS = {
+    "media": WorkerSpec("engine.media", time_limit=30.0),
+    # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run.
+    "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """What every visitor shares."""
+
+    engine: Engine
+    uploads: Uploads
+    visitors: Visitors
+
+
+@st.cache_resource(show_spinner=False)
+def get_server() -> Server:
+    """The one server of this process, its workers started on first use."""
+    engine, uploads = Engine(WORKERS), Uploads()
+
+    def gone(visitor: str) -> None:
+        engine.forget(visitor)
+        uploads.drop(visitor)
+
+    engine.start()
+    return Server(engine, uploads, Visitors(gone))
+
+
+def get_engine() -> Engine:
+    """The engine that every visitor shares."""
+    return get_server().engine
+
+
+def visitor() -> str:
+    """Who is looking: one name a browser tab."""
+    return _present(st.session_state.setdefault("visitor", uuid.uuid4().hex))
+
+
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
+def _present(visitor: str) -> str:
+    get_server().visitors.arrive(visitor)
+    return visitor
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """The workers are up before the first visitor, and gone with the server."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    server = get_server()
+    yield
+    server.engine.stop()
+    server.uploads.clear()
+
+
+async def healthz(request: Request) -> PlainTextResponse:
+    """Answers 'ok' while every worker lives."""
+    down = [name for name, alive in get_engine().alive().items() if not alive]
+    return PlainTextResponse(f"down: {', '.join(down)}" if down else "ok", 503 if down else 200)
+
+
+routes = [Route("/healthz", healthz)]

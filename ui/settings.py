@@ -1,0 +1,150 @@
+"""The controls that say how a clip is classified, and what this machine cannot do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from engine.checkpoints import RANDOM, read_checkpoint
+from ui.server import get_engine
+from vivit.benchmark import cost
+from vivit.hub import ASSETS
+
+ATTENTION = {
+    "eager": "holds the whole N × N score matrix of every head",
+    "sdpa": "PyTorch picks the fused kernel",
+    "sdpa-math": "PyTorch's unfused reference kernel",
+    "sdpa-flash": "FlashAttention, tile by tile, never the whole matrix",
+    "sdpa-efficient": "memory-efficient attention, CUDA only",
+    "sdpa-cudnn": "cuDNN's fused attention, CUDA only",
+}
+PRECISION = {
+    "float32": "weights and arithmetic in float32",
+    "float16": "weights and arithmetic in float16",
+    "bfloat16": "weights and arithmetic in bfloat16",
+    "float16-weights": "weights kept in float16, arithmetic in float32: half the memory",
+}
+SAMPLING = {
+    "uniform": "evenly over the whole clip",
+    "consecutive": "from the first frame on",
+    "center": "a window in the middle",
+}
+NORMALISATION = {"transformers": "as transformers, [-3, 1]", "original": "as the original, [-1, 1]"}
+FOLDER = "a folder on this machine…"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a clip is classified. `checkpoint` is a name or a folder; the rest are keys of the dicts above."""
+
+    checkpoint: str
+    attention: str
+    precision: str
+    sampling: str
+    stride: int
+    normalisation: str
+    top_k: int
+
+
+def embedded_checkpoints() -> list[str]:
+    """Names of the checkpoints that ship with the app."""
+    return sorted(file.parent.name for file in Path(ASSETS).glob("*/config.json"))
+
+
+def pick_settings() -> Settings:
+    """Draw the controls and return what they say."""
+    machine = get_engine().hello("model")
+    checkpoint = _pick_checkpoint()
+    attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing(machine, "attention"))
+    precision = _pick("Precision", "precision", PRECISION, "float32", _missing(machine, "precision"))
+    with st.expander("Frames, pixels and answers", icon=":material/tune:"):
+        sampling = st.segmented_control(
+            "Frame sampling",
+            list(SAMPLING),
+            default="uniform",
+            required=True,
+            key="sampling",
+            bind="query-params",
+            help=_list(SAMPLING),
+        )
+        stride = 1
+        if sampling != "uniform":
+            stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
+        normalisation = st.segmented_control(
+            "Pixel values",
+            list(NORMALISATION),
+            default="transformers",
+            required=True,
+            key="normalisation",
+            bind="query-params",
+            format_func=lambda name: NORMALISATION[name],
+        )
+        st.caption(
+            "transformers normalises twice and feeds [-3, 1], which its published logits rest on; "
+            "the original model was trained on [-1, 1]."
+        )
+        top_k = st.slider("Answers to show", 1, 20, 5, key="top_k", bind="query-params")
+    return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k)
+
+
+def _pick_checkpoint() -> str:
+    options = [*embedded_checkpoints(), RANDOM, FOLDER]
+    chosen = st.selectbox("Checkpoint", options, key="checkpoint", bind="query-params")
+    if chosen == FOLDER:
+        folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
+        if not folder:
+            st.info("Type the folder of a model written by `save_pretrained`.", icon=":material/folder:")
+            st.stop()
+        return folder
+    if chosen == RANDOM:
+        st.caption(
+            "ViViT-B/16x2 with random weights: for timing and memory only. It predicts nothing, so nothing is shown."
+        )
+    return chosen
+
+
+def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:
+    """A choice of what runs here, and beside it what does not, disabled, with the reason."""
+    here = [name for name in options if name not in missing]
+    if st.session_state.get(key, default) in missing:
+        st.warning(f"{missing[st.session_state[key]]} Using '{default}'.")
+        st.session_state[key] = default
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.segmented_control(
+            label, here, default=default, required=True, key=key, bind="query-params", help=_list(options)
+        )
+        if missing:
+            reasons = _list({name: reason.replace("'", "`") for name, reason in missing.items()})
+            st.segmented_control(
+                "Not on this machine", list(missing), disabled=True, key=f"{key}-missing", help=reasons
+            )
+    return chosen or default
+
+
+def _list(options: dict[str, str]) -> str:
+    return "\n".join(f"- **{name}**: {text}" for name, text in options.items())
+
+
+def _missing(machine: dict | None, kind: str) -> dict[str, str]:
+    """Names that run in no combination here → why. Empty until the model worker has looked."""
+    support = machine["support"] if machine else []
+    runs = {s[kind] for s in support if not s["reason"]}
+    return {s[kind]: s["reason"] for s in support if s[kind] not in runs}
+
+
+def unavailable(settings: Settings) -> str:
+    """Why this backend does not run in this precision here; '' if it does or that is not known yet."""
+    machine = get_engine().hello("model")
+    for s in machine["support"] if machine else []:
+        if (s["attention"], s["precision"]) == (settings.attention, settings.precision):
+            return s["reason"]
+    return ""
+
+
+def estimate_seconds(settings: Settings) -> float:
+    """How long one pass will take here, for a backend that runs here once the model worker is up."""
+    machine = get_engine().hello("model")
+    assert machine is not None
+    return cost.estimate_seconds(
+        read_checkpoint(settings.checkpoint)[0], machine, settings.attention, settings.precision
+    )

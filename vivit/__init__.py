@@ -1,0 +1,33 @@
+"""ViViT, the Video Vision Transformer (Arnab et al., 2021), for video classification.
+
+The public names are those of the model's published documentation. They are imported on first use, so that a process which
+only prepares frames never pays for `import torch`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vivit.config import VivitConfig
+    from vivit.model import VivitForVideoClassification, VivitModel
+    from vivit.pipeline import pipeline
+    from vivit.processing import VivitImageProcessor
+
+_ROOM = {
+    "VivitConfig": "config",
+    "VivitImageProcessor": "processing",
+    "VivitModel": "model",
+    "VivitForVideoClassification": "model",
+    "pipeline": "pipeline",
+}
+
+__all__ = ["VivitConfig", "VivitForVideoClassification", "VivitImageProcessor", "VivitModel", "pipeline"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM:
+        raise AttributeError(f"module 'vivit' has no attribute {name!r}")
+    value = getattr(import_module(f"vivit.{_ROOM[name]}"), name)
+    # Importing vivit.pipeline binds the module to this name; the function is what callers of the published API mean.
+    globals()[name] = value
+    return value

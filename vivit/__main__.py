@@ -1,0 +1,97 @@
+"""The library's abilities without a browser: `python -m vivit --help`."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from vivit.video import SAMPLING
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    classify = commands.add_parser("classify", help="name the action in video files")
+    classify.add_argument("clips", nargs="+", metavar="CLIP", help="a video file")
+    classify.add_argument(
+        "--model", default="vivit-mannequin", metavar="NAME|DIR", help="embedded, a folder, or a Hub name"
+    )
+    classify.add_argument(
+        "--attention", default="sdpa", help="attention backend: eager, sdpa, sdpa-math, sdpa-flash, …"
+    )
+    classify.add_argument("--precision", default="float32", help="float32, float16, bfloat16 or float16-weights")
+    classify.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
+    classify.add_argument(
+        "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
+    )
+    classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes to report")
+    classify.add_argument("--json", action="store_true", help="one JSON object a clip and line")
+    return parser
+
+
+def _fail(error: Exception) -> None:
+    print(f"vivit: {str(error).splitlines()[0]}", file=sys.stderr)
+
+
+def _classify(options: argparse.Namespace) -> int:
+    from vivit.attention import AttentionUnavailable
+    from vivit.pipeline import pipeline
+
+    try:
+        classifier = pipeline(
+            "video-classification",
+            model=options.model,
+            attn_implementation=options.attention,
+            dtype=options.precision,
+            top_k=options.top_k,
+            sampling=options.sampling,
+            stride=options.stride,
+        )
+    except (ValueError, OSError) as error:  # every error a user can meet is one of the two
+        _fail(error)
+        return 2
+    status = 0
+    for clip in options.clips:
+        try:
+            result = classifier(clip)
+        except (ValueError, OSError, AttentionUnavailable) as error:
+            _fail(error)
+            status = 2
+            continue
+        report: dict[str, Any] = {
+            "clip": clip,
+            "model": options.model,
+            "attention": options.attention,
+            "precision": options.precision,
+            "device": classifier.model.device.type,
+            "frames": [{"index": i, "seconds": s} for i, s in zip(result.indices, result.seconds, strict=True)],
+            "predictions": list(result),
+            "timings_ms": result.timings_ms,
+            "warnings": result.warnings,
+        }
+        print(json.dumps(report, allow_nan=False) if options.json else _as_text(report), flush=True)
+    return status
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    rows = [f"  {p['score']:7.2%}  {p['label']}" for p in report["predictions"]]
+    first, last, times = report["frames"][0], report["frames"][-1], report["timings_ms"]
+    return "\n".join(
+        [
+            report["clip"],
+            *rows,
+            f"  {len(report['frames'])} frames, {first['seconds']:.2f} s to {last['seconds']:.2f} s; {report['attention']}, "
+            f"{report['precision']}, {report['device']}; "
+            + ", ".join(f"{name} {ms:.0f} ms" for name, ms in times.items()),
+            *(f"  warning: {text}" for text in report["warnings"]),
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, or 2 if anything asked for could not be done."""
+    return _classify(_parser().parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

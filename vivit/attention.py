@@ -1,0 +1,106 @@
+"""Attention backends: one function each, in one dict.
+
+Letters: B clips, A heads, N tokens, D width of one head.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+AttentionFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+class AttentionUnavailable(RuntimeError):
+    """An attention backend was asked for that cannot run here; the message says why, `details` has PyTorch's words."""
+
+    expected = True
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
+    """Softmax of the scaled dot products, computed in float32 for half-precision input.
+
+    Args:
+        query: (B, A, N, D), floating point.
+        key: (B, A, N, D), same dtype.
+    Returns:
+        (B, A, N, N), rows sum to 1, dtype of `query`.
+    Source: Vaswani et al. 2017, equation 1; the float32 softmax is transformers' eager attention.
+    """
+    scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, A, N, N)
+    return scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+
+
+def eager_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+    """Attention that holds the whole (N, N) matrix of every head. Shapes as in `sdpa_attention`."""
+    return F.dropout(attention_probabilities(query, key), dropout_p) @ value
+
+
+def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+    """PyTorch's fused attention, with the kernel that PyTorch picks.
+
+    Args:
+        query, key, value: (B, A, N, D), floating point.
+        dropout_p: dropout on the probabilities, in [0, 1); 0 outside training.
+    Returns:
+        (B, A, N, D).
+    """
+    return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
+
+
+def _kernel(name: str, backend: SDPBackend) -> AttentionFunction:
+    def attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+        with sdpa_kernel(backend), warnings.catch_warnings(record=True) as said:
+            # On CUDA PyTorch tells why it refuses a kernel in warnings only.
+            warnings.simplefilter("always")
+            try:
+                return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
+            except RuntimeError as error:
+                if isinstance(error, torch.OutOfMemoryError):
+                    raise
+                details = "\n".join([str(error), *(str(w.message) for w in said)])
+                raise AttentionUnavailable(_reason(name, query, dropout_p), details) from error
+
+    attention.__doc__ = f"PyTorch's fused attention with the {name} kernel, or `AttentionUnavailable`; never another."
+    return attention
+
+
+def _reason(name: str, query: Tensor, dropout_p: float) -> str:
+    if query.device.type != "cuda" and name in ("sdpa-efficient", "sdpa-cudnn"):
+        return f"'{name}' runs on CUDA GPUs only, and this model is on '{query.device.type}'. Choose 'sdpa'."
+    if query.device.type == "cpu" and dropout_p > 0:
+        return f"'{name}' has no dropout on a CPU. Choose 'sdpa', or set attention_probs_dropout_prob to 0."
+    if name in ("sdpa-flash", "sdpa-cudnn") and query.device.type == "cuda" and query.dtype == torch.float32:
+        return f"'{name}' computes in float16 and bfloat16 only, not in float32. Choose such a precision, or 'sdpa'."
+    return (
+        f"PyTorch {torch.__version__} has no '{name}' kernel for {query.dtype} on this {query.device.type} "
+        f"with heads of width {query.shape[-1]}. Choose 'sdpa'."
+    )
+
+
+ATTENTION: dict[str, AttentionFunction] = {
+    "eager": eager_attention,
+    "sdpa": sdpa_attention,
+    "sdpa-math": _kernel("sdpa-math", SDPBackend.MATH),
+    "sdpa-flash": _kernel("sdpa-flash", SDPBackend.FLASH_ATTENTION),
+    "sdpa-efficient": _kernel("sdpa-efficient", SDPBackend.EFFICIENT_ATTENTION),
+    "sdpa-cudnn": _kernel("sdpa-cudnn", SDPBackend.CUDNN_ATTENTION),
+}
+
+
+def get_attention(name: str) -> AttentionFunction:
+    """The backend of that name.
+
+    Raises:
+        ValueError: for a name that is not in `ATTENTION`.
+    """
+    if name not in ATTENTION:
+        raise ValueError(f"attn_implementation={name!r} is unknown; known are {', '.join(ATTENTION)}")
+    return ATTENTION[name]

@@ -1,0 +1,55 @@
+"""A video file → the pixels the model gets, short of the arithmetic. No torch is used.
+
+Letters: T frames, H × W pixels.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vivit.processing import VivitImageProcessor
+from vivit.video import SampledFrames, read_frames
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """A clip on its way to the model.
+
+    Args:
+        pixels: (T, H, W, 3) uint8, resized and cropped.
+        sampled: which frames they are.
+        timings_ms: probe, decode and preprocess (here: resize and crop).
+    """
+
+    pixels: np.ndarray
+    sampled: SampledFrames
+    timings_ms: dict[str, float]
+
+
+def prepare_clip(path: str | Path, num_frames: int, processor: VivitImageProcessor, **sampling: Any) -> PreparedClip:
+    """Read the frames the model gets.
+
+    Args:
+        path: a video file.
+        num_frames: frames the model takes.
+        processor: its resize and crop.
+        sampling: options of `vivit.video.read_frames`: sampling, stride, start, limits, progress.
+    Raises:
+        vivit.video.VideoError: if the file cannot be used.
+    """
+    spent = 0.0
+
+    def transform(picture: np.ndarray) -> np.ndarray:
+        nonlocal spent
+        start = time.perf_counter()
+        small = processor.resize_and_crop(picture)
+        spent += time.perf_counter() - start
+        return small
+
+    sampled = read_frames(path, num_frames, transform=transform, **sampling)
+    timings = dict(sampled.timings_ms)
+    timings["decode"] -= spent * 1e3
+    return PreparedClip(sampled.frames, sampled, timings | {"preprocess": spent * 1e3})

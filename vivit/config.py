@@ -1,0 +1,192 @@
+"""The shape of a ViViT, as `config.json` spells it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+
+
+@dataclass(frozen=True)
+class VivitConfig:
+    """What is decided about a model before it has weights. Device, dtype and attention backend are not part of it.
+
+    Args:
+        image_size: height and width of a frame in pixels; one number means a square.
+        num_frames: frames in a clip.
+        tubelet_size: (time, height, width) of one tubelet, in frames and pixels; each divides the clip's size.
+        num_channels: colour channels of a frame.
+        hidden_size: width of a token; a multiple of `num_attention_heads`.
+        num_hidden_layers: transformer layers.
+        num_attention_heads: heads per layer.
+        intermediate_size: width inside each layer's MLP.
+        hidden_act: name of the MLP's activation, one of `ACTIVATIONS`.
+        hidden_dropout_prob: dropout after embeddings, attention and MLP in training, in [0, 1).
+        attention_probs_dropout_prob: dropout on attention probabilities in training, in [0, 1).
+        initializer_range: standard deviation of random weights.
+        layer_norm_eps: the epsilon of every LayerNorm.
+        qkv_bias: whether the query, key and value projections have a bias.
+        pooler_output_size: width of `VivitModel`'s pooler; `hidden_size` if None.
+        pooler_act: the pooler's activation, one of `ACTIVATIONS`.
+        num_labels: classes of the classification head; follows `id2label` if None, else 2.
+        id2label: class index → name; 'LABEL_k' if None.
+        label2id: name → class index; the inverse of `id2label` if None.
+        extra: keys of a `config.json` that this class has no use for; written back unchanged.
+    Raises:
+        ValueError: if a value is impossible, naming it.
+    Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, table 1.
+    """
+
+    image_size: int | tuple[int, int] = 224
+    num_frames: int = 32
+    tubelet_size: tuple[int, int, int] = (2, 16, 16)
+    num_channels: int = 3
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_fast"
+    hidden_dropout_prob: float = 0.0
+    attention_probs_dropout_prob: float = 0.0
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-6
+    qkv_bias: bool = True
+    # None stands for a value that follows from others; it is gone once the object is made.
+    pooler_output_size: int = None  # type: ignore[assignment]
+    pooler_act: str = "tanh"
+    num_labels: int = None  # type: ignore[assignment]
+    id2label: Mapping[int, str] = None  # type: ignore[assignment]
+    label2id: Mapping[str, int] = None  # type: ignore[assignment]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def settle(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)  # a frozen dataclass completes its own fields this way
+
+        if not isinstance(self.image_size, int):
+            settle("image_size", tuple(self.image_size))
+        settle("tubelet_size", tuple(self.tubelet_size))
+        if self.pooler_output_size is None:
+            settle("pooler_output_size", self.hidden_size)
+        labels = self.id2label
+        if labels is None:
+            labels = {k: f"LABEL_{k}" for k in range(2 if self.num_labels is None else self.num_labels)}
+        settle("id2label", {int(k): str(v) for k, v in sorted(labels.items(), key=lambda item: int(item[0]))})
+        if self.num_labels is None:
+            settle("num_labels", len(labels))
+        inverse = {v: k for k, v in self.id2label.items()} if self.label2id is None else self.label2id
+        settle("label2id", {str(k): int(v) for k, v in inverse.items()})
+        self._check()
+
+    def _check(self) -> None:
+        positive = (
+            "num_frames num_channels hidden_size num_attention_heads intermediate_size pooler_output_size".split()
+        )
+        for name in positive:
+            if not _is_count(getattr(self, name)):
+                raise ValueError(f"{name} must be a whole number above 0, not {getattr(self, name)!r}")
+        if not (_is_count(self.num_hidden_layers) or self.num_hidden_layers == 0):
+            raise ValueError(f"num_hidden_layers must be a whole number, 0 or more, not {self.num_hidden_layers!r}")
+        sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
+        if len(sides) > 2 or not all(map(_is_count, sides)):
+            raise ValueError(f"image_size must be one or two whole numbers above 0, not {self.image_size!r}")
+        if len(self.tubelet_size) != 3 or not all(map(_is_count, self.tubelet_size)):
+            raise ValueError(f"tubelet_size must be three whole numbers above 0, not {self.tubelet_size!r}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"num_attention_heads={self.num_attention_heads} does not divide hidden_size={self.hidden_size}"
+            )
+        for name, size, step in zip(("num_frames", "height", "width"), self.clip_size, self.tubelet_size, strict=True):
+            if size % step:
+                raise ValueError(f"tubelet_size={self.tubelet_size}: {step} does not divide {name}={size}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
+        for name in ("initializer_range", "layer_norm_eps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        for name in ("hidden_act", "pooler_act"):
+            if getattr(self, name) not in ACTIVATIONS:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; known are {', '.join(ACTIVATIONS)}")
+        if set(self.id2label) != set(range(self.num_labels)):
+            raise ValueError(
+                f"id2label must name the classes 0 to {self.num_labels - 1} (num_labels={self.num_labels}); "
+                f"it has {len(self.id2label)} names"
+            )
+
+    @property
+    def clip_size(self) -> tuple[int, int, int]:
+        """(frames, height, width) of one clip."""
+        size = self.image_size
+        return (self.num_frames, size, size) if isinstance(size, int) else (self.num_frames, size[0], size[-1])
+
+    @property
+    def grid_size(self) -> tuple[int, int, int]:
+        """Tubelets along (time, height, width)."""
+        frames, height, width = (a // b for a, b in zip(self.clip_size, self.tubelet_size, strict=True))
+        return frames, height, width
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of one clip: every tubelet and [CLS]."""
+        frames, height, width = self.grid_size
+        return frames * height * width + 1
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "VivitConfig":
+        """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`.
+
+        Raises:
+            ValueError: if the file describes another model type, or a value is impossible.
+        """
+        values = dict(values)
+        if values.pop("model_type", "vivit") != "vivit":
+            raise ValueError("config.json describes another kind of model (its model_type is not 'vivit')")
+        known = {f.name for f in fields(cls)} - {"extra"}
+        ours = {k: v for k, v in values.items() if k in known}
+        return cls(**ours, extra={k: v for k, v in values.items() if k not in known})
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, revision: str | None = None, **changes: Any) -> "VivitConfig":
+        """Read the config of a checkpoint.
+
+        Args:
+            folder: a folder with `config.json`, or any name `vivit.hub.find_checkpoint` knows.
+            revision: for a Hub repository: a branch, a tag or a commit.
+            changes: fields to replace after reading. A new `num_labels` drops names of another number.
+        """
+        from vivit.hub import find_checkpoint
+
+        path = find_checkpoint(folder, revision=revision, weights=False) / "config.json"
+        config = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if changes.get("num_labels", config.num_labels) != config.num_labels or "id2label" in changes:
+            changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
+        return replace(config, **changes) if changes else config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of a `config.json` that transformers 4 and 5 both read."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("extra", "num_labels")}
+        values |= {
+            "model_type": "vivit",
+            "tubelet_size": list(self.tubelet_size),
+            "image_size": self.image_size if isinstance(self.image_size, int) else list(self.image_size),
+            "id2label": {str(k): v for k, v in self.id2label.items()},
+        }
+        return dict(self.extra) | values
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` into `folder`, which is made if it is missing."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True)
+        (Path(folder) / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

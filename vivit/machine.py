@@ -1,0 +1,117 @@
+"""What this machine has, and which attention backends and precisions run on it."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import psutil
+import torch
+from torch.nn import functional as F
+
+from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.benchmark.measure import timed
+from vivit.precision import PRECISIONS
+
+
+def default_device() -> torch.device:
+    """The device models run on: a CUDA GPU if PyTorch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def memory_bytes(device: torch.device) -> int:
+    """All the memory a device has, in use or not: the GPU's own, or the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return psutil.virtual_memory().total
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether one attention backend runs in one precision here.
+
+    Args:
+        attention, precision: keys of `ATTENTION` and `PRECISIONS`.
+        flops_per_second: the rate it reached on a few tokens, 0 where it does not run.
+        reason: why it does not run, '' where it does.
+        details: PyTorch's own words for it.
+    """
+
+    attention: str
+    precision: str
+    flops_per_second: float = 0.0
+    reason: str = ""
+    details: str = ""
+
+
+def check_support(device: torch.device, head_size: int = 64, tokens: int = 256) -> list[Support]:
+    """Try every attention backend in every precision on a few tokens.
+
+    Args:
+        device: where to try.
+        head_size: the width of one head, which some kernels depend on.
+        tokens: how many to attend to.
+    """
+    heads, found = 4, []
+    for precision, kinds in PRECISIONS.items():
+        query = torch.randn(1, heads, tokens, head_size, device=device).to(kinds.compute)
+        for attention, attend in ATTENTION.items():
+            try:
+                seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
+            except AttentionUnavailable as error:
+                found.append(Support(attention, precision, reason=str(error), details=error.details))
+            else:
+                flops = 4 * heads * tokens**2 * head_size
+                found.append(Support(attention, precision, flops_per_second=flops / seconds))
+    return found
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, size: int = 768) -> float:
+    """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
+    matrix = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size**3 / _best_seconds(partial(F.linear, matrix, matrix), device)
+
+
+def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The best of three after one to warm up: these are rates to estimate with, not results to report."""
+    return min([timed(call, device)[1] for _ in range(4)][1:]) / 1e3
+
+
+def describe(device: torch.device | None = None) -> dict:
+    """Everything 'about this machine', as JSON.
+
+    Returns:
+        device (name of the device type), device_name, memory_bytes (of the device), threads, cpu_capability, versions
+        (name → version), support (a list of `Support` as dicts), flops_per_second (precision → rate of matrix products,
+        which tells what is slow here).
+    """
+    device = device or default_device()
+    on_gpu = device.type == "cuda"
+    with torch.inference_mode():
+        support = [asdict(s) for s in check_support(device)]
+        rates = {name: product_rate(device, kinds.compute) for name, kinds in PRECISIONS.items()}
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        "memory_bytes": memory_bytes(device),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": platform.platform(terse=True),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda or "none",
+        },
+        "support": support,
+        "flops_per_second": rates,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,357 @@
+"""ViViT, model 1 of Arnab et al. 2021 (arXiv:2103.15691): spatio-temporal attention over tubelets.
+
+Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vivit.attention import attention_probabilities, get_attention
+from vivit.checkpoint import load_into, save_from
+from vivit.config import VivitConfig
+from vivit.hub import find_checkpoint
+from vivit.precision import set_precision
+
+ACTIVATION = {
+    "gelu": nn.GELU(),
+    "gelu_fast": nn.GELU(approximate="tanh"),
+    "gelu_new": nn.GELU(approximate="tanh"),
+    "gelu_pytorch_tanh": nn.GELU(approximate="tanh"),
+    "relu": nn.ReLU(),
+    "silu": nn.SiLU(),
+    "tanh": nn.Tanh(),
+}
+
+
+@dataclass
+class VivitOutput:
+    """What `VivitModel` returns.
+
+    Args:
+        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS].
+        pooler_output: (B, pooler_output_size), or None for a model without a pooler.
+        hidden_states: on request, num_hidden_layers + 1 times (B, N, E): the embeddings and each layer's output.
+        attentions: on request, num_hidden_layers times (B, A, N, N), rows sum to 1.
+    """
+
+    last_hidden_state: Tensor
+    pooler_output: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class VideoClassifierOutput:
+    """What `VivitForVideoClassification` returns.
+
+    Args:
+        logits: (B, num_labels).
+        loss: a scalar where labels were given.
+        last_hidden_state, hidden_states, attentions: as in `VivitOutput`.
+    """
+
+    logits: Tensor
+    last_hidden_state: Tensor
+    loss: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+class Linear(nn.Linear):
+    """A linear layer that computes in its input's dtype, whatever its weights are kept in ('float16-weights')."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return F.linear(x, self.weight.to(x.dtype), bias)
+
+
+class VivitEmbeddings(nn.Module):
+    """Pixels → tokens: one linear map of every tubelet, [CLS] in front, a position embedding on each."""
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__()
+        self.config = config
+        time, height, width = config.tubelet_size
+        # A 3-D convolution whose stride is its kernel is this one product, and as a product it is faster.
+        self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        self.position_embeddings = nn.Parameter(torch.empty(1, config.num_tokens, config.hidden_size))
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool) -> Tensor:
+        grid = self._grid(pixel_values, interpolate_pos_encoding)
+        # B T C H W → B (grid) (C and one tubelet's time, height, width), the order of a convolution's weights
+        tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
+        tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
+        tokens = self.projection(tubelets)  # (B, N - 1, E)
+        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (B, N, E)
+        return self.dropout(tokens + self._positions(grid))
+
+    def _grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
+        config = self.config
+        if pixel_values.ndim != 5 or pixel_values.shape[2] != config.num_channels:
+            raise ValueError(
+                f"pixel_values must be (clips, frames, {config.num_channels} channels, height, width), "
+                f"not {tuple(pixel_values.shape)}"
+            )
+        size = (pixel_values.shape[1], *pixel_values.shape[3:])
+        if size != config.clip_size and not any_size:
+            raise ValueError(
+                f"this model takes (frames, height, width) = {config.clip_size}, not {size}; "
+                "interpolate_pos_encoding=True admits other sizes"
+            )
+        if any(a < b or a % b for a, b in zip(size, config.tubelet_size, strict=True)):
+            raise ValueError(f"(frames, height, width) = {size} is no multiple of tubelet_size = {config.tubelet_size}")
+        time, height, width = (a // b for a, b in zip(size, config.tubelet_size, strict=True))
+        return time, height, width
+
+    def _positions(self, grid: tuple[int, int, int]) -> Tensor:
+        """Position embeddings for any (time, height, width) of tubelets: (1, N, E), the stored ones at the trained size."""
+        if grid == self.config.grid_size:
+            return self.position_embeddings
+        stored = self.position_embeddings[:, 1:].unflatten(1, self.config.grid_size).movedim(-1, 1)  # (1, E, t, h, w)
+        resized = F.interpolate(stored.float(), size=grid, mode="trilinear", align_corners=False).to(stored.dtype)
+        return torch.cat([self.position_embeddings[:, :1], resized.flatten(2).mT], dim=1)
+
+
+class VivitAttention(nn.Module):
+    """Multi-head self-attention with query, key and value in one product."""
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.dropout_p = config.attention_probs_dropout_prob
+        self.qkv = Linear(config.hidden_size, 3 * config.hidden_size, bias=config.qkv_bias)
+        self.output = Linear(config.hidden_size, config.hidden_size)
+        self.attend = get_attention("sdpa")
+
+    def forward(self, x: Tensor, output_attentions: bool) -> tuple[Tensor, Tensor | None]:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 × (B, A, N, D)
+        context = self.attend(query, key, value, self.dropout_p if self.training else 0.0)
+        probabilities = attention_probabilities(query, key) if output_attentions else None
+        return self.output(context.transpose(1, 2).flatten(2)), probabilities  # (B, N, E)
+
+
+class VivitLayer(nn.Module):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__()
+        self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = VivitAttention(config)
+        self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.intermediate = Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATION[config.hidden_act]
+        self.output = Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
+        attended, probabilities = self.attention(self.layernorm_before(x), output_attentions)
+        x = x + self.dropout(attended)
+        x = x + self.dropout(self.output(self.activation(self.intermediate(self.layernorm_after(x)))))
+        return x, probabilities
+
+
+class VivitPooler(nn.Module):
+    """A linear map and an activation of the [CLS] token."""
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__()
+        self.dense = Linear(config.hidden_size, config.pooler_output_size)
+        self.activation = ACTIVATION[config.pooler_act]
+
+    def forward(self, last_hidden_state: Tensor) -> Tensor:
+        return self.activation(self.dense(last_hidden_state[:, 0]))
+
+
+class PreTrainedVivit(nn.Module):
+    """What both models share: their attention backend, and how they are read and written."""
+
+    config: VivitConfig
+    attn_implementation: str
+
+    def set_attn_implementation(self, name: str) -> None:
+        """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        attend = get_attention(name)
+        self.attn_implementation = name
+        for module in self.modules():
+            if isinstance(module, VivitAttention):
+                module.attend = attend
+            elif isinstance(module, VivitModel):
+                module.attn_implementation = name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype the model computes in; input of another dtype is converted to it."""
+        return next(m.weight.dtype for m in self.modules() if isinstance(m, nn.LayerNorm))
+
+    def init_weights(self) -> None:
+        """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=self.config.initializer_range)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+            elif isinstance(module, VivitEmbeddings):
+                nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
+                nn.init.zeros_(module.cls_token)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        config: VivitConfig | None = None,
+        attn_implementation: str = "sdpa",
+        dtype: str | torch.dtype = "float32",
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+        ignore_mismatched_sizes: bool = False,
+        **config_changes: Any,
+    ) -> Self:
+        """Load a checkpoint in evaluation mode, tensor by tensor, so that no second copy of it is ever held.
+
+        Args:
+            name: a folder, an embedded checkpoint, or a Hub repository (see `vivit.hub.find_checkpoint`).
+            config: use this instead of the checkpoint's `config.json`.
+            attn_implementation: a key of `vivit.attention.ATTENTION`.
+            dtype: a key of `vivit.precision.PRECISIONS`, or a torch dtype of the same name.
+            device: where to put the weights.
+            revision: for a Hub repository: a branch, a tag or a commit.
+            ignore_mismatched_sizes: give a classification head that is missing or of another size new random weights.
+            config_changes: fields of the config to replace, `num_labels` for instance.
+        Returns:
+            A model with every weight loaded. `VivitModel` has a pooler only if the checkpoint does.
+        Raises:
+            vivit.hub.HubError: if there is no such checkpoint.
+            vivit.weights.CheckpointError: if tensors are missing, left over or of another shape; they are listed.
+            ValueError: for an impossible config, an unknown backend or precision.
+        """
+        folder = find_checkpoint(name, revision=revision)
+        config = config or VivitConfig.from_pretrained(folder, **config_changes)
+        with torch.device("meta"):
+            model = cls(config, attn_implementation=attn_implementation)
+        set_precision(model, dtype).to_empty(device=device)
+        load_into(model, folder, reinitialise_head=ignore_mismatched_sizes)
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read."""
+        self.config.save_pretrained(folder)
+        save_from(self, folder)
+
+
+class VivitModel(PreTrainedVivit):
+    """The bare transformer.
+
+    Args:
+        config: its shape.
+        attn_implementation: a key of `vivit.attention.ATTENTION`.
+        add_pooling_layer: whether there is a pooler on the [CLS] token.
+    """
+
+    def __init__(
+        self, config: VivitConfig, *, attn_implementation: str = "sdpa", add_pooling_layer: bool = True
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = VivitEmbeddings(config)
+        self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
+        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.pooler = VivitPooler(config) if add_pooling_layer else None
+        self.set_attn_implementation(attn_implementation)
+        self.init_weights()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        *,
+        interpolate_pos_encoding: bool = False,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> VivitOutput:
+        """Clips → tokens.
+
+        Args:
+            pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
+            interpolate_pos_encoding: admit other sizes than the trained one, by trilinear interpolation of the position
+                embeddings over time, height and width.
+            output_attentions: return attention probabilities; only the eager backend has them.
+            output_hidden_states: return the embeddings and every layer's output.
+        Raises:
+            ValueError: for a wrong shape, or attentions asked of another backend than eager.
+        """
+        if output_attentions and self.attn_implementation != "eager":
+            raise ValueError(
+                f"'{self.attn_implementation}' never holds the attention probabilities; "
+                "load the model with attn_implementation='eager' for output_attentions"
+            )
+        x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
+        hidden_states, attentions = [x], []
+        for layer in self.layers:
+            x, probabilities = layer(x, output_attentions)
+            if output_hidden_states:
+                hidden_states.append(x)
+            if output_attentions:
+                attentions.append(probabilities)
+        last = self.layernorm(x)
+        return VivitOutput(
+            last_hidden_state=last,
+            pooler_output=None if self.pooler is None else self.pooler(last),
+            hidden_states=tuple(hidden_states) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+
+
+class VivitForVideoClassification(PreTrainedVivit):
+    """The transformer with a linear head on its [CLS] token."""
+
+    def __init__(self, config: VivitConfig, *, attn_implementation: str = "sdpa") -> None:
+        super().__init__()
+        self.config = config
+        self.vivit = VivitModel(config, attn_implementation=attn_implementation, add_pooling_layer=False)
+        self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.set_attn_implementation(attn_implementation)
+        self.init_weights()
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **options: bool) -> VideoClassifierOutput:
+        """Clips → logits.
+
+        Args:
+            pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
+            labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or, of a model with one
+                label, (B,) numbers.
+            options: those of `VivitModel.forward`.
+        """
+        output = self.vivit(pixel_values, **options)
+        logits = self.classifier(output.last_hidden_state[:, 0])
+        return VideoClassifierOutput(
+            logits=logits,
+            last_hidden_state=output.last_hidden_state,
+            loss=None if labels is None else self._loss(logits, labels),
+            hidden_states=output.hidden_states,
+            attentions=output.attentions,
+        )
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.config.num_labels == 1:
+            return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype).view(-1))
+        if labels.is_floating_point():
+            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        return F.cross_entropy(logits, labels)

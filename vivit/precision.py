@@ -1,0 +1,56 @@
+"""Precisions by name: what weights are kept in, and what is computed in."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Args: weights: the dtype that matrices are kept in; compute: the dtype of every product and activation."""
+
+    weights: torch.dtype
+    compute: torch.dtype
+
+
+PRECISIONS: dict[str, Precision] = {
+    "float32": Precision(torch.float32, torch.float32),
+    "float16": Precision(torch.float16, torch.float16),
+    "bfloat16": Precision(torch.bfloat16, torch.bfloat16),
+    "float16-weights": Precision(torch.float16, torch.float32),
+}
+
+
+def get_precision(name: "str | torch.dtype") -> str:
+    """The name of a precision, given as a name or as a dtype.
+
+    Raises:
+        ValueError: if it is not in `PRECISIONS`.
+    """
+    text = str(name).removeprefix("torch.")
+    if text not in PRECISIONS:
+        raise ValueError(f"precision {text!r} is unknown; known are {', '.join(PRECISIONS)}")
+    return text
+
+
+def set_precision(model: Model, name: "str | torch.dtype") -> Model:
+    """Convert a model in place, parameter by parameter, so that no second copy of it is ever held.
+
+    In 'float16-weights' matrices are kept in float16 and everything else in float32: `vivit.model.Linear` casts one matrix
+    at a time to the dtype of its input.
+
+    Args:
+        model: a module whose matrices tolerate weights of another dtype than their input.
+        name: a key of `PRECISIONS`, or a dtype of the same name.
+    Returns:
+        `model`.
+    """
+    precision = PRECISIONS[get_precision(name)]
+    matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(precision.weights if id(parameter) in matrices else precision.compute)
+    return model

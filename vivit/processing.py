@@ -1,0 +1,303 @@
+"""Frames → `pixel_values`, in two halves: resize and crop on uint8 (no torch needed), then the arithmetic.
+
+Letters: T frames, C channels, H × W pixels.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+_MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
+
+# The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
+# reference logits so. Both are offered by name.
+NORMALISATIONS = {"transformers": {"do_normalize": True}, "original": {"do_normalize": False}}
+
+
+class BatchFeature(dict):
+    """The processor's result: a dict whose keys are attributes too, and whose tensors move with `.to(device or dtype)`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+    def to(self, *args: Any, **options: Any) -> "BatchFeature":
+        """Call `.to(...)` on every tensor, as `torch.Tensor.to`."""
+        return BatchFeature({k: v.to(*args, **options) if hasattr(v, "to") else v for k, v in self.items()})
+
+
+@dataclass(frozen=True)
+class VivitImageProcessor:
+    """What happens to frames before the model sees them, in the order of the fields.
+
+    Args:
+        do_resize: resize each frame.
+        size: {"shortest_edge": pixels} keeps the aspect ratio; {"height": …, "width": …} does not.
+        resample: PIL's filter, 0 to 5; 2 is bilinear.
+        do_center_crop: cut `crop_size` from the middle, padding with black where the frame is smaller.
+        crop_size: {"height": …, "width": …} in pixels.
+        do_rescale: multiply by `rescale_factor`.
+        rescale_factor: 1/127.5 takes [0, 255] to [0, 2].
+        offset: subtract 1 after rescaling.
+        do_normalize: subtract `image_mean` and divide by `image_std`.
+        image_mean, image_std: one number, or one a channel.
+        extra: keys of a `preprocessor_config.json` that this class has no use for; written back unchanged.
+    Raises:
+        ValueError: for impossible values, naming them.
+    Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1].
+    """
+
+    do_resize: bool = True
+    size: Mapping[str, int] = field(default_factory=lambda: {"shortest_edge": 256})
+    resample: int = 2
+    do_center_crop: bool = True
+    crop_size: Mapping[str, int] = field(default_factory=lambda: {"height": 224, "width": 224})
+    do_rescale: bool = True
+    rescale_factor: float = 1 / 127.5
+    offset: bool = True
+    do_normalize: bool = True
+    image_mean: float | Sequence[float] = (0.5, 0.5, 0.5)
+    image_std: float | Sequence[float] = (0.5, 0.5, 0.5)
+    extra: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        size, crop = self.size, self.crop_size
+        size = (
+            {"shortest_edge": 256} if size is None else {"shortest_edge": size} if isinstance(size, int) else dict(size)
+        )
+        crop = 224 if crop is None else crop
+        crop = {"height": crop, "width": crop} if isinstance(crop, int) else dict(crop)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "crop_size", crop)
+        if set(size) not in ({"shortest_edge"}, {"height", "width"}):
+            raise ValueError(f"size must have 'shortest_edge', or 'height' and 'width', not {size}")
+        if set(crop) != {"height", "width"}:
+            raise ValueError(f"crop_size must have 'height' and 'width', not {crop}")
+        if not all(isinstance(v, int) and v > 0 for v in (*size.values(), *crop.values())):
+            raise ValueError(f"size={size} and crop_size={crop} must be whole numbers above 0")
+        if self.offset and not self.do_rescale:
+            raise ValueError("offset=True needs do_rescale=True")
+        if not 0 <= int(self.resample) <= 5:
+            raise ValueError(f"resample must be one of PIL's filters 0 to 5, not {self.resample!r}")
+        object.__setattr__(self, "resample", int(self.resample))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a processor from the keys of a `preprocessor_config.json`; unknown keys are kept in `extra`."""
+        known = {f.name for f in fields(cls)} - {"extra"}
+        ours = {k: v for k, v in values.items() if k in known and v is not None}
+        return cls(**ours, extra={k: v for k, v in values.items() if k not in known})
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **changes: Any) -> Self:
+        """Read the processor of a checkpoint; one without `preprocessor_config.json` gets the defaults.
+
+        Args:
+            name: a folder, or any name `vivit.hub.find_checkpoint` knows.
+            revision: for a Hub repository: a branch, a tag or a commit.
+            changes: fields to replace after reading.
+        """
+        from vivit.hub import find_checkpoint
+
+        file = find_checkpoint(name, revision=revision, weights=False) / "preprocessor_config.json"
+        processor = cls.from_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+        return replace(processor, **changes) if changes else processor
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `preprocessor_config.json` into `folder`, which is made if it is missing."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        values = asdict(self)
+        text = json.dumps(
+            (values.pop("extra") or {}) | {"image_processor_type": "VivitImageProcessor"} | values, indent=2
+        )
+        (Path(folder) / "preprocessor_config.json").write_text(text + "\n", encoding="utf-8")
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels after the resize step alone."""
+        if not self.do_resize:
+            return height, width
+        if "shortest_edge" not in self.size:
+            return self.size["height"], self.size["width"]
+        edge = self.size["shortest_edge"]
+        return (edge, int(edge * width / height)) if height < width else (int(edge * height / width), edge)
+
+    def crop_box(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The part of a frame of that size that the model sees: (left, top, right, bottom) in its pixels."""
+        new_height, new_width = self.resized(height, width)
+        if not self.do_center_crop:
+            return 0.0, 0.0, float(width), float(height)
+        top, crop_height = _crop(new_height, self.crop_size["height"])
+        left, crop_width = _crop(new_width, self.crop_size["width"])
+        across, down = width / new_width, height / new_height
+        return left * across, top * down, (left + crop_width) * across, (top + crop_height) * down
+
+    def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
+        """The first half, for one frame.
+
+        Of a frame whose resized picture would be huge (8192 × 16 becomes 131072 × 256) only what the crop keeps is computed;
+        PIL then rounds some pixels differently by one level, so ordinary frames are resized whole, as transformers does.
+
+        Args:
+            frame: (H, W, C) uint8.
+        Returns:
+            (crop height, crop width, C) uint8, or (resized height, resized width, C) without a crop.
+        """
+        height, width = frame.shape[:2]
+        size = new_height, new_width = self.resized(height, width)
+        target = (self.crop_size["height"], self.crop_size["width"]) if self.do_center_crop else size
+        (top, kept_height), (left, kept_width) = _crop(new_height, target[0]), _crop(new_width, target[1])
+        picture = Image.fromarray(frame if frame.shape[2] != 1 else frame[..., 0])
+        if new_height * new_width <= _MOST_PIXELS:
+            resized = np.asarray(picture if size == (height, width) else picture.resize(size[::-1], self.resample))
+            kept = resized[top : top + kept_height, left : left + kept_width]
+        else:
+            across, down = width / new_width, height / new_height
+            right, bottom = min(width, (left + kept_width) * across), min(height, (top + kept_height) * down)
+            box = (left * across, top * down, right, bottom)
+            kept = np.asarray(picture.resize((kept_width, kept_height), self.resample, box=box))
+        kept = kept.reshape(kept_height, kept_width, frame.shape[2])
+        if kept.shape[:2] == target:
+            return kept
+        padded = np.zeros((*target, frame.shape[2]), np.uint8)
+        # transformers rounds the padding up on top and left.
+        y, x = -(-(target[0] - kept_height) // 2), -(-(target[1] - kept_width) // 2)
+        padded[y : y + kept_height, x : x + kept_width] = kept
+        return padded
+
+    def normalise(self, frames: np.ndarray) -> np.ndarray:
+        """The second half: uint8 → float32, channels first.
+
+        Args:
+            frames: (…, H, W, C), [0, 255].
+        Returns:
+            (…, C, H, W) float32; [-3, 1] with the defaults.
+        """
+        channels = frames.shape[-1]
+        scale, shift = np.ones(channels), np.zeros(channels)
+        if self.do_rescale:
+            scale, shift = scale * self.rescale_factor, shift - bool(self.offset)
+        if self.do_normalize:
+            mean, std = (_per_channel(v, channels) for v in (self.image_mean, self.image_std))
+            scale, shift = scale / std, (shift - mean) / std
+        pixels = np.moveaxis(frames, -1, -3).astype(np.float32, order="C")
+        pixels *= scale.astype(np.float32)[:, None, None]
+        pixels += shift.astype(np.float32)[:, None, None]
+        return pixels
+
+    def preprocess(
+        self,
+        videos: Any,
+        *,
+        return_tensors: str | None = None,
+        data_format: str = "channels_first",
+        input_data_format: str | None = None,
+        **changes: Any,
+    ) -> BatchFeature:
+        """Both halves, for one clip or a batch.
+
+        Args:
+            videos: one picture, a list of pictures (one clip), a list of clips, or an array or tensor of 3, 4 or 5
+                dimensions; pictures are PIL images, or (H, W, C) or (C, H, W) arrays or tensors in [0, 255].
+            return_tensors: 'pt', 'np', or None for lists of arrays.
+            data_format: 'channels_first' or 'channels_last' for the result.
+            input_data_format: the same of the input; found from its shape if None.
+            changes: any field, for this call only.
+        Returns:
+            {"pixel_values": (clips, T, C, H, W) float32}.
+        Raises:
+            ValueError: for something that is no picture, frames of several sizes, or an impossible option.
+        """
+        unknown = set(changes) - {f.name for f in fields(self)}
+        if unknown:
+            raise ValueError(f"unknown option {', '.join(sorted(unknown))}")
+        for name, value in (("return_tensors", return_tensors), ("data_format", data_format)):
+            known = (None, "pt", "np") if name == "return_tensors" else ("channels_first", "channels_last")
+            if value not in known:
+                raise ValueError(f"{name}={value!r} is unknown; known are {known}")
+        now = replace(self, **{k: v for k, v in changes.items() if v is not None})
+        clips = [[now._one(frame, input_data_format) for frame in clip] for clip in _as_clips(videos)]
+        if data_format == "channels_last":
+            clips = [[np.moveaxis(frame, 0, -1) for frame in clip] for clip in clips]
+        if return_tensors is None:
+            return BatchFeature(pixel_values=clips)
+        shapes = {(len(clip), *frame.shape) for clip in clips for frame in clip}
+        if len(shapes) > 1:
+            raise ValueError(f"clips of different sizes cannot share a tensor: {sorted(shapes)}")
+        pixel_values = np.stack([np.stack(clip) for clip in clips])
+        if return_tensors == "np":
+            return BatchFeature(pixel_values=pixel_values)
+        import torch  # only here: a process that prepares frames has no need of it
+
+        return BatchFeature(pixel_values=torch.from_numpy(pixel_values))
+
+    __call__ = preprocess
+
+    def _one(self, frame: Any, input_data_format: str | None) -> np.ndarray:
+        """One picture of any kind → (C, H, W) float32."""
+        frame = _channels_last(frame, input_data_format)
+        if frame.dtype == np.uint8 or not (self.do_resize or self.do_center_crop):
+            return self.normalise(self.resize_and_crop(frame) if frame.dtype == np.uint8 else frame)
+        # Floating-point pictures: PIL resizes whole numbers only, so [0, 1] takes the way over [0, 255] and back.
+        unit = 0 <= frame.min() and frame.max() <= 1 and not np.array_equal(frame, frame.astype(int))
+        if not unit and (frame.min() < 0 or frame.max() > 255):
+            raise ValueError(f"a picture must lie in [0, 255] or [0, 1], not [{frame.min()}, {frame.max()}]")
+        whole = self.resize_and_crop((frame * 255 if unit else frame).astype(np.uint8))
+        return self.normalise(whole / np.float32(255) if unit else whole)
+
+
+def _crop(size: int, kept: int) -> tuple[int, int]:
+    """(start, length) of a centred crop along one axis; all of it where it is shorter."""
+    return ((size - kept) // 2, kept) if size >= kept else (0, size)
+
+
+def _per_channel(value: float | Sequence[float], channels: int) -> np.ndarray:
+    values = np.atleast_1d(np.asarray(value, np.float64))
+    if len(values) not in (1, channels):
+        raise ValueError(f"image_mean and image_std need 1 or {channels} numbers, not {len(values)}")
+    return values
+
+
+def _as_clips(videos: Any) -> list[list[Any]]:
+    """A picture, a clip or a batch of any kind → a list of clips, each a list of pictures."""
+
+    def is_picture(value: Any) -> bool:
+        return isinstance(value, Image.Image) or getattr(value, "ndim", 0) == 3
+
+    if is_picture(videos):
+        return [[videos]]
+    if getattr(videos, "ndim", 0) in (4, 5) or isinstance(videos, list | tuple):
+        items = list(videos)
+        if items and all(map(is_picture, items)):
+            return [items]
+        clips = [list(clip) for clip in items if isinstance(clip, list | tuple) or getattr(clip, "ndim", 0) == 4]
+        if clips and len(clips) == len(items) and all(clip and all(map(is_picture, clip)) for clip in clips):
+            return clips
+    raise ValueError(
+        "expected pictures: PIL images, arrays or tensors of 3 dimensions, a list of them, or a list of clips"
+    )
+
+
+def _channels_last(frame: "Picture | Any", input_data_format: str | None) -> np.ndarray:
+    """One picture of any kind → (H, W, C)."""
+    array = np.asarray(frame.convert("RGB") if isinstance(frame, Image.Image) else frame)
+    if isinstance(frame, Image.Image) or input_data_format == "channels_last":
+        return array
+    if input_data_format == "channels_first":
+        return np.moveaxis(array, 0, -1)
+    if input_data_format is not None:
+        raise ValueError(f"input_data_format={input_data_format!r} is unknown")
+    if array.shape[0] in (1, 3):
+        return np.moveaxis(array, 0, -1)
+    if array.shape[-1] in (1, 3):
+        return array
+    raise ValueError(f"no axis of a picture of shape {array.shape} has 1 or 3 channels; say input_data_format")
