@@ -1,5 +1,6 @@
 """The media worker's tasks: open, sample, decode, resize and crop. No torch."""
 
+from bisect import bisect_right
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from PIL import Image
 from engine.checkpoints import read_checkpoint
 from engine.worker import Progress
 from vivit.clip import prepare_clip
-from vivit.video import VideoError
+from vivit.preview import encode_mp4
+from vivit.video import VideoError, VideoInfo, decode, probe
+
+PREVIEW_SECONDS = 10.0
 
 
 def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
@@ -46,7 +50,7 @@ def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> t
         "width": info.width,
         "height": info.height,
         "codec": info.codec,
-        "container": info.container,
+        "container": _container(info, Path(arguments["path"])),
         "warnings": sampled.warnings,
         "crop_box": processor.crop_box(info.height, info.width),
         "timings_ms": clip.timings_ms,
@@ -60,10 +64,34 @@ def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> t
     return result, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
 
 
+def _container(info: VideoInfo, path: Path) -> str:
+    """FFmpeg has one name for MP4 and MOV, and one for Matroska and WebM; browsers play only one of the latter two."""
+    if info.container.startswith("matroska"):
+        with path.open("rb") as file:
+            return "webm" if b"webm" in file.read(64) else "mkv"
+    return "mp4" if "mp4" in info.container else info.container
+
+
+def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
+    """Make a clip that every browser plays: H.264 in MP4, at most 10 s and 360 pixels high.
+
+    Args:
+        arguments: path.
+        blobs: none.
+        progress: called as frames arrive.
+    Returns:
+        Nothing, and the MP4.
+    """
+    info = probe(arguments["path"])
+    last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
+    frames = decode(info, range(last), progress=lambda fraction: progress(fraction, "making a preview"))
+    return {}, [encode_mp4((frame.image for frame in frames), fps=min(info.fps or 1.0, 60.0), height=360)]
+
+
 def _renamed(sentence: str, path: str) -> str:
     """The sentence with 'this clip' in the place of the file's name."""
     sentence = sentence.replace(repr(Path(path).name), "this clip")
     return sentence[0].upper() + sentence[1:]
 
 
-TASKS = {"read": read}
+TASKS = {"read": read, "preview": preview}

@@ -1,7 +1,13 @@
-"""Who is looking. A visitor who stays away is forgotten, one who comes back in time (a lost connection) is not."""
+"""Who is looking, and which jobs are theirs.
+
+A visitor who stays away is forgotten; one whose connection was lost finds everything as it was; and one who reloads the
+page, and so comes back as a stranger, takes over the jobs that they left.
+"""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+
+from engine.jobs import Job
 
 
 class Visitors:
@@ -11,6 +17,7 @@ class Visitors:
         self._gone = gone
         self._grace = grace
         self._leaving: dict[str, threading.Timer] = {}
+        self._jobs: dict[tuple[str, Hashable], Job] = {}  # (visitor, what the job is for)
         self._lock = threading.Lock()
 
     def arrive(self, visitor: str) -> None:
@@ -27,8 +34,27 @@ class Visitors:
                 timer.daemon = True
                 timer.start()
 
+    def own(self, key: Hashable, job: Job) -> None:
+        """Remember what a visitor's job is for. Those that have ended need no new owner and are dropped."""
+        with self._lock:
+            self._jobs = {k: j for k, j in self._jobs.items() if not j.finished or k[0] in self._leaving}
+            self._jobs[job.visitor, key] = job
+
+    def adopt(self, key: Hashable, visitor: str) -> Job | None:
+        """The job for the same thing of a visitor who has just left, now this visitor's; None if there is none."""
+        with self._lock:
+            for owner, what in self._jobs:
+                if what == key and owner in self._leaving:
+                    job = self._jobs.pop((owner, what))
+                    if job.state in ("failed", "cancelled"):
+                        return None
+                    job.visitor = visitor
+                    return job
+        return None
+
     def _forget(self, visitor: str) -> None:
         with self._lock:
             if self._leaving.pop(visitor, None) is None:
                 return
+            self._jobs = {k: j for k, j in self._jobs.items() if k[0] != visitor}
         self._gone(visitor)

@@ -3,14 +3,28 @@
 from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 
 MIB = 2**20
 
 
 def _figure(height: int, **layout: Any) -> go.Figure:
+    theme = st.context.theme.type or "light"
     figure = go.Figure()
-    figure.update_layout(height=height, margin={"l": 0, "r": 10, "t": 10, "b": 0}, showlegend=False, **layout)
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 10, "t": 10, "b": 0},
+        showlegend=False,
+        colorway=st.get_option(f"theme.{theme}.chartCategoricalColors"),
+        bargap=0.3,
+        **layout,
+    )
     return figure
+
+
+def show(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw a figure without Plotly's tool bar. Args: key: unique on the page; alt: what it shows, for those who cannot see."""
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
 
 def predictions(rows: list[dict]) -> go.Figure:
@@ -74,6 +88,7 @@ def compare(names: list[str], values: list[float], unit: str) -> go.Figure:
     figure.add_bar(
         x=names,
         y=values,
+        width=min(0.7, len(names) * 0.15),
         text=[f"{v:,.0f}" for v in values],
         textposition="auto",
         hovertemplate=f"%{{x}}: %{{y:,.1f}} {unit}<extra></extra>",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from engine import Job
 from ui import charts
+from ui.clips import picture
 
 
 def show_frames(job: Job) -> None:
@@ -16,13 +17,14 @@ def show_frames(job: Job) -> None:
     st.caption(
         f"{count} of {clip['num_frames']} frames over {clip['duration_seconds']:.2f} s, each {width} × {height} pixels, "
         f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip['width']} × {clip['height']} "
-        f"({clip['codec']} in {clip['container'].split(',')[0]}). These pictures are what the model gets, as JPEG here."
+        f"({clip['codec']} in {clip['container']}). These pictures are what the model gets, as JPEG here."
     )
-    st.plotly_chart(
+    charts.show(
         charts.timeline(clip["seconds"], clip["duration_seconds"]),
-        alt="The clip's length with a mark at the time of every sampled frame",
-        config={"displayModeBar": False},
-        key="timeline",
+        "timeline",
+        "The clip's length with a mark at the time of every sampled frame",
     )
     labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip["indices"], clip["seconds"], strict=True)]
-    st.image(job.blobs[1:], caption=labels, width=112, alt=[f"Frame {label}" for label in labels])
+    st.image(
+        [picture(jpeg) for jpeg in job.blobs[1:]], caption=labels, width=112, alt=[f"Frame {label}" for label in labels]
+    )

@@ -5,17 +5,21 @@ from collections.abc import Callable, Hashable
 import streamlit as st
 
 from engine import Job
-from ui.server import get_engine
+from ui.server import get_engine, get_server, visitor
 
 
 def job_for(slot: str, key: Hashable, submit: Callable[[], Job]) -> Job:
-    """The visitor's job for `key` in this slot: the one they have, or a new one, which cancels the slot's former one."""
+    """The visitor's job for `key` in this slot: the one they have, one left by a reload, or a new one.
+
+    The slot's former job is cancelled.
+    """
     held_key, job = st.session_state.get(slot, (None, None))
     if held_key != key:
         if job is not None:
             get_engine().cancel(job)
-        job = submit()
+        job = get_server().visitors.adopt((slot, key), visitor()) or submit()
         st.session_state[slot] = (key, job)
+        get_server().visitors.own((slot, key), job)
     return job
 
 

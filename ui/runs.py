@@ -1,5 +1,6 @@
 """This visit's runs: what was measured, kept side by side."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import streamlit as st
 
 from engine import Job
 from ui import charts
+from ui.jobs import finished, job_for
 from ui.settings import Settings
 
 
@@ -44,19 +46,20 @@ class Run:
 
     @property
     def how(self) -> str:
-        """How latency and memory were measured, in a sentence."""
-        device = "CUDA events" if self.result["device"] == "cuda" else "perf_counter"
-        recorder = "CUDA's allocator" if self.result["device"] == "cuda" else "PyTorch's profiler"
+        """How latency and memory were measured."""
+        on_gpu = self.result["device"] == "cuda"
+        clock, recorder = ("CUDA events", "CUDA's allocator") if on_gpu else ("perf_counter", "PyTorch's profiler")
         n = len(self.result["samples_ms"])
-        passes = (
-            f"the median of {n} forward pass{'es' * (n > 1)} after one to warm up"
-            if self.result["warm"]
-            else "a single forward pass, the first, with the memory recorder on (a slow pass is not repeated)"
-        )
+        if self.result["warm"]:
+            passes = f"median of {n} forward pass{'es' * (n > 1)} after one to warm up"
+            memory = "in the warm-up pass"
+        else:
+            passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
+            memory = "in that pass"
         return (
-            f"Latency: {passes}, batch size 1, {device}, {self.result['device']}. "
-            f"Peak memory: the most that {recorder} counted beyond the weights, in a pass that is not timed."
-        ).replace(", in a pass that is not timed", "" if not self.result["warm"] else ", in a pass that is not timed")
+            f"Latency: {passes}; batch size 1, {clock}, {self.result['device']}. "
+            f"Peak memory: the most that {recorder} counted beyond the weights {memory}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -74,6 +77,22 @@ def record(job: Job, clip: str, settings: Settings, frames: Job) -> Run:
     return known
 
 
+def run_planned(clip: str, frames: Job, submit: Callable[[Settings], Job]) -> None:
+    """Work through what 'Run all backends' planned for these frames, one job at a time, other visitors' between them."""
+    planned_frames, plan = st.session_state.get("plan", (frames.id, []))
+    if not plan or planned_frames != frames.id:
+        st.session_state.pop("plan", None)
+        return
+    settings: Settings = plan[0]
+    job = job_for("planned", (frames.id, settings, len(plan)), lambda: submit(settings))
+    if finished(job, "planned", f"{settings.attention}, {len(plan) - 1} more to come"):
+        record(job, clip, settings, frames)
+        del plan[0]
+        st.rerun()
+    elif job.finished:
+        del st.session_state["plan"]
+
+
 def show_runs() -> None:
     """Draw latency and memory of every run of this visit, and whether the answers agree."""
     runs: list[Run] = st.session_state.get("runs", [])
@@ -83,18 +102,16 @@ def show_runs() -> None:
     names = [f"{k}: {r.settings.attention}, {r.settings.precision}" for k, r in enumerate(runs, 1)]
     left, right = st.columns(2)
     with left:
-        st.plotly_chart(
+        charts.show(
             charts.compare(names, [r.result["latency_ms"] for r in runs], "ms"),
-            alt="Latency of each run in milliseconds",
-            config={"displayModeBar": False},
-            key="latencies",
+            "latencies",
+            "Latency of each run in milliseconds",
         )
     with right:
-        st.plotly_chart(
+        charts.show(
             charts.compare(names, [r.peak_mib for r in runs], "MiB beyond weights"),
-            alt="Peak memory of each run beyond the weights, in MiB",
-            config={"displayModeBar": False},
-            key="peaks",
+            "peaks",
+            "Peak memory of each run beyond the weights, in MiB",
         )
     rows = [
         {

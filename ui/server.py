@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 import streamlit as st
 from starlette.requests import Request
@@ -63,6 +64,8 @@ def _present(visitor: str) -> str:
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The workers are up before the first visitor, and gone with the server."""
+    for name in ("pandas", "plotly.graph_objects"):
+        import_module(name)  # first use by two visitors at once finds them half imported
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     server = get_server()
     yield

@@ -1,6 +1,6 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -130,6 +130,11 @@ def _missing(machine: dict | None, kind: str) -> dict[str, str]:
     support = machine["support"] if machine else []
     runs = {s[kind] for s in support if not s["reason"]}
     return {s[kind]: s["reason"] for s in support if s[kind] not in runs}
+
+
+def backends_here(settings: Settings) -> list[Settings]:
+    """The same settings with every attention backend that runs here in that precision."""
+    return [s for s in (replace(settings, attention=name) for name in ATTENTION) if not unavailable(s)]
 
 
 def unavailable(settings: Settings) -> str:

@@ -3,8 +3,11 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.video import SAMPLING
 
 
@@ -24,8 +27,15 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
     )
+    classify.add_argument(
+        "--normalisation", choices=list(NORMALISATIONS), help="pixel values as transformers or the original"
+    )
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes to report")
     classify.add_argument("--json", action="store_true", help="one JSON object a clip and line")
+    convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
+    convert.add_argument("checkpoint", metavar="NAME|DIR", help="embedded, a folder, or a Hub name")
+    convert.add_argument("out", metavar="OUT", type=Path, help="a folder that is empty or does not exist")
+    convert.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
     return parser
 
 
@@ -41,6 +51,9 @@ def _classify(options: argparse.Namespace) -> int:
         classifier = pipeline(
             "video-classification",
             model=options.model,
+            image_processor=VivitImageProcessor.from_pretrained(
+                options.model, **NORMALISATIONS.get(options.normalisation, {})
+            ),
             attn_implementation=options.attention,
             dtype=options.precision,
             top_k=options.top_k,
@@ -88,9 +101,37 @@ def _as_text(report: dict[str, Any]) -> str:
     )
 
 
+def _convert(options: argparse.Namespace) -> int:
+    from vivit.hub import download
+    from vivit.model import VivitForVideoClassification
+
+    def show(fraction: float, note: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{note:60}", end="" if fraction < 1 else "\n", file=sys.stderr, flush=True)
+
+    try:
+        if options.out.is_dir() and any(options.out.iterdir()):
+            raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
+        found = download(options.checkpoint, options.revision, show)
+        for notice in found.notices:
+            print(f"vivit: {notice}", file=sys.stderr)
+        model = VivitForVideoClassification.from_pretrained(found.folder)
+        extra = {k: v for k, v in model.config.extra.items() if k != "torch_dtype"}
+        extra |= {"architectures": ["VivitForVideoClassification"], "dtype": "float32"}
+        model.config = replace(model.config, extra=extra)
+        model.save_pretrained(options.out)
+        VivitImageProcessor.from_pretrained(found.folder).save_pretrained(options.out)
+    except (ValueError, OSError) as error:
+        _fail(error)
+        return 2
+    print(f"{options.out}: {found.num_labels} classes, from {found.format} of '{found.name}' {found.commit}".rstrip())
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 2 if anything asked for could not be done."""
-    return _classify(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
+    return {"classify": _classify, "convert": _convert}[options.command](options)
 
 
 if __name__ == "__main__":

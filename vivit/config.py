@@ -81,10 +81,8 @@ class VivitConfig:
         self._check()
 
     def _check(self) -> None:
-        positive = (
-            "num_frames num_channels hidden_size num_attention_heads intermediate_size pooler_output_size".split()
-        )
-        for name in positive:
+        sizes = ("hidden_size", "intermediate_size", "pooler_output_size")
+        for name in ("num_frames", "num_channels", "num_attention_heads", *sizes):
             if not _is_count(getattr(self, name)):
                 raise ValueError(f"{name} must be a whole number above 0, not {getattr(self, name)!r}")
         if not (_is_count(self.num_hidden_layers) or self.num_hidden_layers == 0):
@@ -162,10 +160,12 @@ class VivitConfig:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading. A new `num_labels` drops names of another number.
         """
-        from vivit.hub import find_checkpoint
+        from vivit.hub import find_checkpoint, kinetics400_labels
 
         path = find_checkpoint(folder, revision=revision, weights=False) / "config.json"
         config = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
+            config = replace(config, id2label=dict(enumerate(kinetics400_labels())), label2id=None)
         if changes.get("num_labels", config.num_labels) != config.num_labels or "id2label" in changes:
             changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
         return replace(config, **changes) if changes else config

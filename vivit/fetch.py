@@ -95,13 +95,13 @@ def cache_folder(repository: str, kind: str = "model") -> Path:
 
 def cached_commit(repository: str, kind: str, revision: str | None) -> str | None:
     """The commit a revision stood for when it was last downloaded; a commit is its own."""
-    revision = revision or "main"
+    revision, folder = revision or "main", cache_folder(repository, kind)
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     if {"..", ""} & set(revision.split("/")):
         raise HubError(f"'{revision}' is not the name of a branch, a tag or a commit.")
     with suppress(OSError, ValueError):
-        return (cache_folder(repository, kind) / "refs" / revision).read_text(encoding="utf-8").strip()
+        return (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     return None
 
 

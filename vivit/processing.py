@@ -19,7 +19,7 @@ _MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
 # reference logits so. Both are offered by name.
-NORMALISATIONS = {"transformers": {"do_normalize": True}, "original": {"do_normalize": False}}
+NORMALISATIONS: dict[str, dict[str, Any]] = {"transformers": {"do_normalize": True}, "original": {"do_normalize": False}}
 
 
 class BatchFeature(dict):
@@ -71,12 +71,13 @@ class VivitImageProcessor:
     extra: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        size, crop = self.size, self.crop_size
-        size = (
-            {"shortest_edge": 256} if size is None else {"shortest_edge": size} if isinstance(size, int) else dict(size)
+        # Old files give one number for either.
+        size = {"shortest_edge": self.size} if isinstance(self.size, int) else dict(self.size)
+        crop = (
+            dict.fromkeys(("height", "width"), self.crop_size)
+            if isinstance(self.crop_size, int)
+            else dict(self.crop_size)
         )
-        crop = 224 if crop is None else crop
-        crop = {"height": crop, "width": crop} if isinstance(crop, int) else dict(crop)
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "crop_size", crop)
         if set(size) not in ({"shortest_edge"}, {"height", "width"}):
@@ -248,7 +249,7 @@ class VivitImageProcessor:
         if frame.dtype == np.uint8 or not (self.do_resize or self.do_center_crop):
             return self.normalise(self.resize_and_crop(frame) if frame.dtype == np.uint8 else frame)
         # Floating-point pictures: PIL resizes whole numbers only, so [0, 1] takes the way over [0, 255] and back.
-        unit = 0 <= frame.min() and frame.max() <= 1 and not np.array_equal(frame, frame.astype(int))
+        unit = frame.min() >= 0 and frame.max() <= 1 and not np.array_equal(frame, frame.astype(int))
         if not unit and (frame.min() < 0 or frame.max() > 255):
             raise ValueError(f"a picture must lie in [0, 255] or [0, 1], not [{frame.min()}, {frame.max()}]")
         whole = self.resize_and_crop((frame * 255 if unit else frame).astype(np.uint8))

@@ -12,12 +12,13 @@ import stat
 import threading
 import time
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import chain, groupby, islice
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 
 import av
@@ -49,6 +50,7 @@ SKIPS_UNREFERENCED = {"h264", "mpeg2video"}
 UPRIGHT = (1, 0, 0, 1)  # the orientation (a, b, c, d) that changes nothing
 
 MAX_LANES = 4  # decoders at work at once
+AHEAD = 32  # transformed, so small, pictures that each of them may have waiting
 THREADED_PIXELS = 200_000  # for smaller pictures a decoder's threads cost more than they gain
 
 # What PyAV raises on bad input: its own errors, and these through it.
@@ -255,16 +257,22 @@ def probe(
 
 
 def decode(
-    info: VideoInfo, indices: Iterable[int], *, limits: VideoLimits | None = None, progress: Progress | None = None
+    info: VideoInfo,
+    indices: Iterable[int],
+    *,
+    transform: Transform | None = None,
+    limits: VideoLimits | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Frame]:
     """Decode chosen pictures, and no more than they need, one after the other.
 
-    Pictures that start from different key frames are decoded side by side, by at most `MAX_LANES` decoders that are one
-    picture ahead each.
+    Pictures that start from different key frames are decoded side by side, by at most `MAX_LANES` decoders, each of them
+    one picture ahead, or more with a `transform`.
 
     Args:
         info: from `probe`.
         indices: in [0, info.num_frames), ascending; one that repeats is decoded once and yielded again.
+        transform: (H, W, 3) uint8 picture to the smaller picture to yield; runs in the decoders' threads.
         limits: what the call may cost; the caller's own time between two pictures counts too.
         progress: called in the caller's thread with the fraction done, up to 20 times a second; may raise to cancel.
     Yields:
@@ -275,7 +283,7 @@ def decode(
         ValueError: if the indices do not ascend or are out of range.
     """
     limits = limits or VideoLimits()
-    return _decode(info, list(indices), limits, _Watch(info.path, limits, progress))
+    return _decode(info, list(indices), transform, limits, _Watch(info.path, limits, progress))
 
 
 def read_frames(
@@ -297,8 +305,9 @@ def read_frames(
         path: the file.
         num_frames: how many frames to choose, > 0.
         sampling, stride, start: see `choose_indices`.
-        transform: (H, W, 3) uint8 picture to the picture to keep, applied as pictures arrive so that large ones are never
-            held together. Without it, pictures that differ in size from the first chosen one are resized to it.
+        transform: (H, W, 3) uint8 picture to the picture to keep, applied as pictures arrive, in the decoders' threads,
+            so that large ones are never held together. Without it, pictures that differ in size from the first chosen
+            one are resized to it.
         limits: what the call may cost, probing included.
         progress: called with the fraction done, up to 20 times a second; may raise to cancel.
     Returns:
@@ -318,7 +327,7 @@ def read_frames(
         indices = choose_indices(num_frames, total=info.num_frames, sampling=sampling, stride=stride, start=start)
         try:
             watch.span = (0.4, 1.0)
-            frames, warnings = _collect(_decode(info, indices, limits, watch), num_frames, transform)
+            frames, warnings = _collect(_decode(info, indices, transform, limits, watch), num_frames, transform)
             break
         except FramesMissingError:
             if attempt == "decoding" or not info.keyframe_seconds:
@@ -339,11 +348,11 @@ def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | 
     damaged: list[int] = []
     resized = False
     for row, picture in enumerate(pictures):
-        image = transform(picture.image) if transform else picture.image
+        image = picture.image
         if row == 0:
             frames = np.empty((num_frames, *image.shape), image.dtype)
         if transform is None and image.shape != frames.shape[1:]:
-            _, height, width, _ = frames.shape
+            height, width = frames.shape[1:3]
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             resized = True
         frames[row] = image
@@ -560,7 +569,7 @@ def _list_packets(path: str, limits: VideoLimits, watch: _Watch) -> VideoInfo | 
             _check_count(watch.name, num_packets, limits)
         times.sort()
         keys.sort()
-        unique = all(a < b for a, b in zip(times, times[1:], strict=False))
+        unique = all(a < b for a, b in pairwise(times))
         if errors or not keys or not times or not unique or clock(first.pts) != times[0]:
             return None
         warnings = []
@@ -609,7 +618,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int)
         elif errors:
             warnings.append(f"The file is damaged; the first {len(times)} frames could be decoded.")
         seconds = [s for s in times if s is not None]
-        ascending = all(a < b for a, b in zip(seconds, seconds[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(seconds))
         if reordered_avi or len(seconds) < len(times) or not ascending:
             rate = stream.average_rate or stream.guessed_rate or 25
             seconds = [i / float(rate) for i in range(len(times))]
@@ -668,7 +677,7 @@ def _orientation(picture: av.VideoFrame) -> tuple[int, int, int, int] | None:
         ISO/IEC 14496-12, 8.3.2: the matrix of the track header.
     """
     # `picture.side_data` would tie the picture into a reference cycle, and so keep its memory until a garbage collection.
-    side_data = SideDataContainer(picture).get("DISPLAYMATRIX")
+    side_data = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if side_data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(side_data), np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
@@ -685,22 +694,22 @@ def _to_rgb(
     _check_size(name, width, picture.height, limits)
     try:
         # The same bytes as `picture.to_ndarray(format="rgb24")`, which sets up a new converter with threads every time.
-        image = reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
+        image = reformatter.reformat(picture, width=width, format="rgb24", threads=1).to_ndarray()
     except MEDIA_ERRORS as error:
         raise VideoError(
             f"The pictures of {name!r} cannot be turned into RGB; convert the video.", str(error)
         ) from error
-    if width != picture.width:
-        image = np.asarray(Image.fromarray(image).resize((width, picture.height), Image.Resampling.BILINEAR))
     a, b, c, d = _orientation(picture) or UPRIGHT
     if b:
         image = image.transpose(1, 0, 2)
     return np.ascontiguousarray(image[:: b + d, :: a + c])
 
 
-def _decode(info: VideoInfo, indices: list[int], limits: VideoLimits, watch: _Watch) -> Iterator[Frame]:
+def _decode(
+    info: VideoInfo, indices: list[int], transform: Transform | None, limits: VideoLimits, watch: _Watch
+) -> Iterator[Frame]:
     """See `decode`."""
-    if any(a > b for a, b in zip(indices, indices[1:], strict=False)):
+    if any(a > b for a, b in pairwise(indices)):
         raise ValueError(f"indices must ascend: {indices}")
     if indices and not 0 <= indices[0] <= indices[-1] < info.num_frames:
         raise ValueError(f"indices must lie in [0, {info.num_frames}): {indices}")
@@ -710,7 +719,7 @@ def _decode(info: VideoInfo, indices: list[int], limits: VideoLimits, watch: _Wa
     def poll() -> None:
         watch.tick(done / len(indices))
 
-    for frame in _decode_lanes(info, _split_into_runs(info, list(repeats)), limits, watch, poll):
+    for frame in _decode_lanes(info, _split_into_runs(info, list(repeats)), transform, limits, watch, poll):
         for _ in range(repeats[frame.index]):
             done += 1
             poll()
@@ -724,7 +733,12 @@ def _split_into_runs(info: VideoInfo, targets: list[int]) -> list[list[int]]:
 
 
 def _decode_lanes(
-    info: VideoInfo, runs: list[list[int]], limits: VideoLimits, watch: _Watch, poll: Callable[[], None]
+    info: VideoInfo,
+    runs: list[list[int]],
+    transform: Transform | None,
+    limits: VideoLimits,
+    watch: _Watch,
+    poll: Callable[[], None],
 ) -> Iterator[Frame]:
     """Decode runs side by side, in lanes of a decoder and a thread each, and yield their frames in order.
 
@@ -734,7 +748,7 @@ def _decode_lanes(
     num_lanes = min(len(runs), cores, MAX_LANES)
     threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, cores // max(1, num_lanes))
     if num_lanes <= 1:
-        yield from _decode_runs(info, runs, limits, watch.name, lambda packet: poll(), threads)
+        yield from _decode_runs(info, runs, transform, limits, watch.name, lambda packet: poll(), threads)
         return
     stop = threading.Event()
 
@@ -743,43 +757,33 @@ def _decode_lanes(
         if stop.is_set():
             raise VideoError("Cancelled.")
 
-    with ThreadPoolExecutor(num_lanes) as pool:
-        try:
-            lanes = [
-                _ahead(pool, _decode_runs(info, runs[lane::num_lanes], limits, watch.name, step, threads))
-                for lane in range(num_lanes)
-            ]
-            for number, run in enumerate(runs):
-                for _ in run:
-                    while (frame := lanes[number % num_lanes]()) is None:
-                        poll()
-                    yield frame
-        finally:
-            stop.set()
-
-
-def _ahead(pool: ThreadPoolExecutor, frames: Iterator[Frame]) -> Callable[[], Frame | None]:
-    """Run a generator in a pool, one item ahead.
-
-    Returns:
-        A function that gives the next item, or None if it is not there within 50 ms.
-    """
-    future = pool.submit(next, frames, None)
-
-    def upcoming() -> Frame | None:
-        nonlocal future
-        if not wait([future], 0.05).done:
-            return None
-        frame = future.result()
-        future = pool.submit(next, frames, None)
-        return frame
-
-    return upcoming
+    with ExitStack() as stack:
+        lanes = []
+        for lane in range(num_lanes):
+            # A thread for each lane, because a generator cannot run in two.
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            frames = _decode_runs(info, runs[lane::num_lanes], transform, limits, watch.name, step, threads)
+            lanes.append(partial(pool.submit, next, frames, None))
+        stack.callback(stop.set)
+        ahead = AHEAD if transform else 1
+        upcoming = [deque(submit() for _ in range(ahead)) for submit in lanes]
+        for number, run in enumerate(runs):
+            lane = number % num_lanes
+            for _ in run:
+                future = upcoming[lane].popleft()
+                while not wait([future], 0.05).done:
+                    poll()
+                frame = future.result()
+                if frame is None:
+                    raise AssertionError("a lane ended early without an error")
+                upcoming[lane].append(lanes[lane]())
+                yield frame
 
 
 def _decode_runs(
     info: VideoInfo,
     runs: list[list[int]],
+    transform: Transform | None,
     limits: VideoLimits,
     name: str,
     step: Callable[[av.Packet], None],
@@ -802,6 +806,8 @@ def _decode_runs(
                     if picture.is_corrupt and info.keyframe_seconds:
                         break
                     image = _to_rgb(picture, stream, reformatter, name, limits)
+                    if transform:
+                        image = transform(image)
                     yield Frame(index, info.frame_seconds[index], image, picture.is_corrupt)
                     index = next(remaining, None)
                     if index is None:
@@ -860,7 +866,7 @@ def _packets_from_key(
     for back in (1, 2, 4, 8, before):
         key = keys[max(0, before - back)]
         with suppress(*MEDIA_ERRORS):
-            container.seek(round(key / stream.time_base), stream=stream)
+            container.seek(round(key / (stream.time_base or 1)), stream=stream)
         packets = _packets(container, stream, errors, step)
         first = next((packet for packet in packets if packet.is_keyframe), None)
         found = first and _clock(stream)(first.pts)

@@ -1,0 +1,48 @@
+"""'Reproduce': the same run from Python and from the command line."""
+
+import shlex
+
+import streamlit as st
+
+from engine.checkpoints import RANDOM
+from ui.settings import Settings
+
+
+def show_reproduce(clip: str, settings: Settings) -> None:
+    """An expander with the lines that give the same answer. Args: clip: a file's path, as the lines should name it."""
+    with st.expander("Reproduce", icon=":material/terminal:"):
+        if settings.checkpoint == RANDOM:
+            st.caption("Random weights have no answer to reproduce; choose a trained checkpoint.")
+            return
+        st.code(_python(clip, settings), language="python", wrap_lines=True)
+        st.code(_command(clip, settings), language="bash", wrap_lines=True)
+
+
+def _python(clip: str, settings: Settings) -> str:
+    processor = "" if settings.normalisation == "transformers" else ", do_normalize=False"
+    return f"""from vivit import VivitImageProcessor, pipeline
+
+classify = pipeline(
+    "video-classification",
+    model={settings.checkpoint!r},
+    image_processor=VivitImageProcessor.from_pretrained({settings.checkpoint!r}{processor}),
+    attn_implementation={settings.attention!r},
+    dtype={settings.precision!r},
+    sampling={settings.sampling!r},
+    stride={settings.stride},
+)
+print(classify({clip!r}, top_k={settings.top_k}))"""
+
+
+def _command(clip: str, settings: Settings) -> str:
+    options = {
+        "--model": settings.checkpoint,
+        "--attention": settings.attention,
+        "--precision": settings.precision,
+        "--sampling": settings.sampling,
+        "--stride": str(settings.stride),
+        "--normalisation": settings.normalisation,
+        "--top-k": str(settings.top_k),
+    }
+    words = ["python", "-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]
+    return " ".join(map(shlex.quote, words))
