@@ -38,4 +38,5 @@ $(VENV)/dev: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -r requirements.txt
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium
 	touch $@ $(VENV)/run

@@ -34,7 +34,9 @@ def randomise(model: nn.Module, seed: int = 0) -> None:
                 parameter.add_(1)
 
 
-def reference(kind: str = "VivitForVideoClassification", seed: int = 0, attention: str = "eager", **changes: Any) -> Any:
+def reference(
+    kind: str = "VivitForVideoClassification", seed: int = 0, attention: str = "eager", **changes: Any
+) -> Any:
     """A tiny random model of transformers, in evaluation mode.
 
     Args:

@@ -1,9 +1,14 @@
 """What the library's tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
+
+from tests import oracle
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +18,39 @@ def one_thread() -> Iterator[int]:
     torch.set_num_threads(1)
     yield usual
     torch.set_num_threads(usual)
+
+
+def film(path: Path, frames: int, fps: int = 10) -> Path:
+    """Write an H.264 clip of 64 × 48 in which everything moves."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        rows, columns = np.mgrid[:48, :64]
+        for k in range(frames):
+            picture = np.stack([rows * 3 + 4 * k, columns * 3 - 5 * k, (rows + columns) * 2 + 9 * k], axis=-1) % 256
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4.5 seconds, 45 frames."""
+    return film(tmp_path_factory.mktemp("clips") / "moving.mp4", 45)
+
+
+@pytest.fixture(scope="session")
+def short_clip_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five frames, fewer than the tiny model takes."""
+    return film(tmp_path_factory.mktemp("clips") / "short.mp4", 5)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random checkpoint with named classes, as transformers writes it. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    names = ["walking", "running", "jumping", "sitting down", "waving", "dancing", "résumé reading"]
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+    oracle.save(folder, num_labels=7, **labels)
+    return folder

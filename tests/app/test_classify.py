@@ -1,0 +1,239 @@
+"""The Classify page, in a real browser against the real server and its real workers."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from tests.app.conftest import Server
+from tests.clips import write_clip
+from vivit.config import VivitConfig
+
+pytestmark = pytest.mark.browser
+
+# format → how to write it, and whether browsers play it as it is
+FORMATS = {
+    "clip.mp4": ({"codec": "libx264"}, True),
+    "clip.mov": ({"codec": "libx264"}, True),
+    "clip.mkv": ({"codec": "libx264"}, False),
+    "clip.webm": ({"codec": "libvpx-vp9", "codec_options": {"deadline": "realtime", "cpu-used": "8"}}, True),
+    "clip.avi": ({"codec": "mpeg4"}, False),
+    "clip.gif": ({"codec": "gif", "pix_fmt": "rgb8"}, False),
+}
+RANDOM = "?checkpoint=vivit-b-16x2-random"
+
+
+def answered(page: Page) -> None:
+    """Wait until a run is on the page and nothing is on its way."""
+    expect(page.get_by_text("Latency:").first).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+def metric(page: Page, label: str) -> str:
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue").inner_text()
+
+
+def choose(page: Page, option: str) -> None:
+    page.get_by_role("radio", name=option, exact=True).click()
+
+
+def answer(page: Page) -> Locator:
+    return page.get_by_test_id("stMain").get_by_role("heading", level=3).first
+
+
+def test_opens_on_a_bundled_clip_with_its_answer(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    selected = page.get_by_test_id("stBaseButton-primary").first.inner_text()
+    assert answer(page).inner_text().lower() == selected.lower()
+    frames = VivitConfig.from_pretrained("vivit-mannequin").num_frames
+    expect(page.get_by_alt_text(re.compile(r"^Frame #\d+ · "))).to_have_count(frames)
+    assert all(
+        picture.evaluate("i => i.naturalWidth > 0") for picture in page.get_by_alt_text(re.compile("^Frame ")).all()
+    )
+    # The timeline has a mark for every sampled frame.
+    expect(page.locator(".st-key-timeline .scatterlayer .trace .points path")).to_have_count(frames)
+
+
+def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    buttons = page.locator("[class*='st-key-clip-'] button")
+    name = buttons.nth(1).inner_text()
+    buttons.nth(1).click()
+    expect(answer(page)).to_have_text(name.capitalize())
+    assert "clip=" in page.url
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_takes_a_file_of_every_format_and_plays_it(page: Page, server: Server, tmp_path: Path, name: str) -> None:
+    options, plays = FORMATS[name]
+    page.goto(server.url)
+    answered(page)
+    page.get_by_text("Use your own clip").click()
+    page.locator("input[type=file]").set_input_files(write_clip(tmp_path / name, 40, size=(320, 240), **options))
+    expect(page.get_by_text(re.compile("of 40 frames over"))).to_be_visible()
+    answered(page)
+    video = page.locator("video").first
+    expect(video).to_have_js_property("videoHeight", 240)
+    expect(page.get_by_text("this is a preview")).to_have_count(0 if plays else 1)
+
+
+def test_switches_backend_and_precision(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    first, weights = answer(page).inner_text(), float(metric(page, "Weights").split()[0])
+    peak = float(metric(page, "Peak memory").split()[0])
+    choose(page, "eager")
+    answered(page)
+    expect(page.get_by_text("eager, float32")).not_to_have_count(0)
+    assert float(metric(page, "Peak memory").split()[0]) > peak, "eager holds the score matrices"
+    choose(page, "float16-weights")
+    # Most of the weights are matrices, which are kept in half.
+    expect(page.get_by_test_id("stMetric").filter(has_text="Weights")).not_to_contain_text(f"{weights:.1f}")
+    answered(page)
+    assert 0.45 < float(metric(page, "Weights").split()[0]) / weights < 0.65
+    assert answer(page).inner_text() == first
+    assert "attention=eager" in page.url and "precision=float16-weights" in page.url
+
+
+def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    missing = page.get_by_role("radio", name="sdpa-cudnn", exact=True)
+    expect(missing).to_be_disabled()
+    page.get_by_text("About this machine").click()
+    expect(page.get_by_text("runs on CUDA GPUs only").first).to_be_visible()
+
+
+def test_a_shared_link_shows_the_same_to_another_visitor(page: Page, server: Server, context: BrowserContext) -> None:
+    page.goto(server.url)
+    answered(page)
+    page.locator("[class*='st-key-clip-'] button").nth(2).click()
+    choose(page, "sdpa-math")
+    answered(page)
+    assert context.browser is not None
+    stranger = context.browser.new_context().new_page()
+    stranger.goto(page.url)
+    answered(stranger)
+    expect(answer(stranger)).to_have_text(answer(page).inner_text())
+    expect(stranger.get_by_role("radio", name="sdpa-math", exact=True)).to_be_checked()
+    stranger.context.close()
+
+
+def test_a_link_with_invented_values_falls_back_with_a_notice(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?clip=no_such_*clip*&attention=psychic&precision=float99&top_k=1000")
+    expect(page.get_by_text("There is no bundled clip 'no_such_*clip*'; showing another.")).to_be_visible()
+    answered(page)
+    expect(page.get_by_role("radio", name="sdpa", exact=True)).to_be_checked()
+
+
+def test_run_all_backends_fills_the_charts(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    page.get_by_role("button", name=re.compile(r"Run all \d backends")).click()
+    expect(page.locator(".st-key-latencies .bars path")).to_have_count(5)  # the first answer, and four backends
+    expect(page.locator(".st-key-peaks .bars path")).to_have_count(5)
+
+
+def test_the_run_downloads_as_json(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download this run as JSON").click()
+    run = json.loads(Path(download.value.path()).read_text())
+    assert run["result"]["predictions"][0]["label"].lower() == answer(page).inner_text().lower()
+    assert run["settings"]["attention"] == "sdpa" and run["result"]["samples_ms"]
+    assert len(run["frames"]["indices"]) == VivitConfig.from_pretrained("vivit-mannequin").num_frames
+
+
+def test_random_weights_show_time_but_no_answer_and_cancel_stops_them(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/{RANDOM}&attention=eager")
+    expect(page.get_by_text("It predicts nothing")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text(re.compile("Layer [1-9]"))).to_be_visible()
+    begin = time.monotonic()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Classifying: cancelled.")).to_be_visible()
+    assert time.monotonic() - begin < 4, "the engine promises 2 s, the page adds a redraw"
+    expect(page.locator(".st-key-predictions")).to_have_count(0)
+
+
+def test_a_second_visitor_sees_their_place_in_the_queue(page: Page, server: Server, context: BrowserContext) -> None:
+    page.goto(f"{server.url}/{RANDOM}&attention=eager")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text(re.compile("Layer [1-9]"))).to_be_visible()
+    other = context.new_page()
+    other.goto(server.url)
+    expect(other.get_by_text("number 1 in the queue")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    answered(other)
+
+
+def test_a_killed_worker_costs_one_sentence_and_the_next_run_works(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/{RANDOM}&attention=eager")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text(re.compile("Layer [1-9]"))).to_be_visible()
+    workers = psutil.Process(server.process.pid).children(recursive=True)
+    next(w for w in workers if "engine.model" in w.cmdline()).kill()
+    expect(page.get_by_text("The system ended the process that worked on this")).to_be_visible()
+    page.goto(server.url)
+    answered(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("notes.mp4", b"these are notes, not pictures", "This clip is not a video"),
+        ("empty.webm", b"", "This clip is empty"),
+        ("script.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n", "This clip is not a video"),
+    ],
+)
+def test_a_bad_file_costs_one_sentence(page: Page, server: Server, name: str, content: bytes, sentence: str) -> None:
+    page.goto(server.url)
+    answered(page)
+    page.get_by_text("Use your own clip").click()
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
+    expect(page.get_by_text(sentence)).to_be_visible()
+    page.get_by_role("button", name="Delete it").click()
+    answered(page)
+
+
+def test_no_other_navigation_flashes_up(page: Page, server: Server) -> None:
+    page.add_init_script(
+        "window.flashed = false; new MutationObserver(() => {"
+        " if (document.querySelector('[data-testid=stSidebarNav]')) window.flashed = true"
+        "}).observe(document, {subtree: true, childList: true})"
+    )
+    page.goto(server.url)
+    answered(page)
+    assert page.evaluate("window.flashed") is False
+
+
+def test_every_control_has_a_name_and_every_picture_an_alt(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid=stMain] :is(button, input, select, textarea, video, img)')]
+        .filter(e => e.offsetParent && !(e.ariaLabel || e.innerText || e.labels?.length || e.hasAttribute('alt')
+            || e.getAttribute('aria-labelledby') || e.title))
+        .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("width", [1440, 420])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_the_screen(context: BrowserContext, server: Server, width: int, scheme: str) -> None:
+    page = context.new_page()
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(server.url)
+    answered(page)
+    overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overhang == 0, "the page scrolls sideways"

@@ -1,0 +1,130 @@
+"""The real media and model workers: clips in, frames and answers out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine import Engine, Job
+from tests.clips import read_number, write_clip
+from ui.server import WORKERS
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
+from vivit.video import probe
+
+SETTINGS = {
+    "attention": "sdpa",
+    "precision": "float32",
+    "sampling": "uniform",
+    "stride": 1,
+    "normalisation": "transformers",
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    engine = Engine({name: WORKERS[name] for name in ("media", "model")})
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random model that takes 8 frames of 64 × 64."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96}
+    config = VivitConfig(image_size=64, num_frames=8, initializer_range=0.2, num_labels=7, **shape)
+    VivitForVideoClassification(config).save_pretrained(folder)
+    VivitImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "numbers.mp4", 57, size=(64, 64))
+
+
+def done(job: Job) -> Job:
+    assert job.wait(60) and job.state == "done", (job.state, job.error, job.details)
+    return job
+
+
+def read(engine: Engine, checkpoint: Path, path: Path, **changes: object) -> Job:
+    arguments = SETTINGS | {"checkpoint": str(checkpoint), "path": str(path), "top_k": 3} | changes
+    return engine.submit("media", "read", arguments)
+
+
+def classify(engine: Engine, checkpoint: Path, frames: Job, **changes: object) -> Job:
+    arguments = SETTINGS | {"checkpoint": str(checkpoint), "shape": frames.result["shape"], "top_k": 3} | changes
+    return engine.submit("model", "classify", arguments, [frames.blobs[0]])
+
+
+def test_the_frames_that_cross_the_wall_are_those_that_were_chosen(
+    engine: Engine, checkpoint: Path, clip: Path
+) -> None:
+    frames = done(read(engine, checkpoint, clip))
+    pixels = np.frombuffer(frames.blobs[0], np.uint8).reshape(frames.result["shape"])
+    assert [read_number(p) for p in pixels] == frames.result["indices"] == [0, 8, 16, 24, 32, 40, 48, 56]
+    assert len(frames.blobs) == 1 + 8 and all(jpeg[:2] == b"\xff\xd8" for jpeg in frames.blobs[1:])
+    assert set(frames.result["timings_ms"]) == {"probe", "decode", "preprocess"}
+
+
+def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, clip: Path) -> None:
+    expected = pipeline("video-classification", model=checkpoint, device="cpu")(clip, top_k=3)
+    frames = done(read(engine, checkpoint, clip))
+    for attention in ("eager", "sdpa", "sdpa-math", "sdpa-flash"):
+        found = done(classify(engine, checkpoint, frames, attention=attention)).result
+        assert [p["label"] for p in found["predictions"]] == [p["label"] for p in expected]
+        # Another summation order in every backend, in float32.
+        assert [p["score"] for p in found["predictions"]] == pytest.approx([p["score"] for p in expected], abs=1e-5)
+        assert found["latency_ms"] > 0 and found["samples_ms"] and found["peak_bytes"] > 0
+
+
+def test_the_original_normalisation_is_the_processors_without_the_second_one(
+    engine: Engine, checkpoint: Path, clip: Path
+) -> None:
+    processor = VivitImageProcessor.from_pretrained(checkpoint, do_normalize=False)
+    expected = pipeline("video-classification", model=checkpoint, image_processor=processor, device="cpu")(clip)
+    found = done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)), normalisation="original")).result
+    assert found["predictions"][0]["score"] == pytest.approx(expected[0]["score"], abs=1e-5)
+
+
+def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, clip: Path) -> None:
+    frames = done(read(engine, checkpoint, clip))
+    whole = done(classify(engine, checkpoint, frames)).result["weights_bytes"]
+    half = done(classify(engine, checkpoint, frames, precision="float16")).result["weights_bytes"]
+    assert half * 2 == whole
+
+
+def test_what_cannot_run_here_says_why(engine: Engine, checkpoint: Path, clip: Path) -> None:
+    job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), attention="sdpa-cudnn")
+    assert job.wait(60) and job.state == "failed"
+    assert "runs on CUDA GPUs only" in job.error and "AttentionUnavailable" in job.details
+
+
+@pytest.mark.parametrize("checkpoint_name", ["no/such/folder/here", "empty"])
+def test_a_checkpoint_that_is_none_says_so(engine: Engine, clip: Path, tmp_path: Path, checkpoint_name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    job = read(engine, tmp_path / checkpoint_name, clip)
+    assert job.wait(60) and job.state == "failed"
+    assert "config.json" in job.error or "no folder" in job.error, job.error
+
+
+def test_errors_call_the_clip_this_clip(engine: Engine, checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "0123abcd.clip"
+    path.write_bytes(b"no video at all")
+    job = read(engine, checkpoint, path)
+    assert job.wait(60) and job.state == "failed"
+    assert job.error.startswith("This clip ") and "0123abcd" not in job.error
+
+
+def test_a_preview_is_short_low_and_plays_everywhere(engine: Engine, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "long.avi", 330, codec="mpeg4", size=(640, 480), rate=30)
+    made = tmp_path / "preview.mp4"
+    made.write_bytes(done(engine.submit("media", "preview", {"path": str(source)})).blobs[0])
+    info = probe(made)
+    assert (info.codec, info.width, info.height) == ("h264", 480, 360)
+    assert info.duration_seconds == pytest.approx(10, abs=0.1)

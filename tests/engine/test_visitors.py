@@ -1,0 +1,78 @@
+"""Visitors come, go, come back, and reload."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, WorkerSpec
+from engine.uploads import Uploads
+from engine.visitors import Visitors
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine({"work": WorkerSpec("tests.engine.tasks")})
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+def test_who_stays_away_is_forgotten_once_and_who_comes_back_is_not() -> None:
+    gone: list[str] = []
+    visitors = Visitors(gone.append, grace=0.2)
+    for name in ("stays away", "comes back"):
+        visitors.arrive(name)
+        visitors.leave(name)
+        visitors.leave(name)
+    visitors.arrive("comes back")
+    time.sleep(0.6)
+    assert gone == ["stays away"]
+
+
+def test_a_reload_takes_over_the_job_it_left(engine: Engine) -> None:
+    forgotten = threading.Event()
+
+    def gone(visitor: str) -> None:
+        engine.forget(visitor)
+        forgotten.set()
+
+    visitors = Visitors(gone, grace=0.3)
+    visitors.arrive("before")
+    job = engine.submit("work", "echo", {}, visitor="before")
+    visitors.own("answer", job)
+    assert visitors.adopt("answer", "stranger") is None, "its owner is still here"
+    visitors.leave("before")
+    visitors.arrive("after")
+    assert visitors.adopt("another question", "after") is None
+    assert visitors.adopt("answer", "after") is job
+    assert visitors.adopt("answer", "third") is None, "one owner at a time"
+    assert forgotten.wait(5)
+    assert job.wait(20) and job.state == "done", "the former visitor's end must not cancel it"
+
+
+def test_uploads_are_private_one_a_visitor_and_gone_in_the_end() -> None:
+    uploads = Uploads()
+    first = uploads.keep("me", b"one")
+    second = uploads.keep("me", memoryview(b"two"))
+    other = uploads.keep("you", b"three")
+    assert not first.exists() and second.read_bytes() == b"two" and other.exists()
+    assert second.parent.stat().st_mode & 0o077 == 0, "nobody else may read them"
+    assert second.suffix == ".clip" and "me" not in second.stem
+    uploads.drop("you")
+    uploads.drop("you")
+    assert not other.exists()
+    uploads.clear()
+    assert not second.parent.exists()
+
+
+def test_what_a_crashed_server_left_is_removed() -> None:
+    crashed = "from engine.uploads import Uploads; import os; print(Uploads().keep('me', b'x')); os._exit(9)"
+    left = subprocess.run([sys.executable, "-c", crashed], capture_output=True, text=True, check=False).stdout.strip()
+    assert Path(left).exists()
+    Uploads().clear()
+    assert not Path(left).exists()
