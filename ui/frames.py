@@ -26,5 +26,5 @@ def show_frames(job: Job) -> None:
     )
     labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip["indices"], clip["seconds"], strict=True)]
     st.image(
-        [picture(jpeg) for jpeg in job.blobs[1:]], caption=labels, width=112, alt=[f"Frame {label}" for label in labels]
+        [picture(jpeg) for jpeg in job.blobs[1:]], caption=labels, width=96, alt=[f"Frame {label}" for label in labels]
     )

@@ -1,0 +1,105 @@
+"""The states of the Classify page, drawn by AppTest with the real workers behind it."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import ui.clips
+from ui import settings
+from ui.server import get_server
+from vivit.attention import ATTENTION
+from vivit.precision import PRECISIONS
+from vivit.processing import NORMALISATIONS
+from vivit.video import SAMPLING
+
+ROOT = Path(__file__).parents[2]
+RANDOM = "vivit-b-16x2-random"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers() -> Iterator[None]:
+    yield
+    get_server().engine.stop()
+    get_server().uploads.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def app() -> AppTest:
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+
+
+def until(app: AppTest, there: Callable[[AppTest], bool], seconds: float = 60.0) -> AppTest:
+    """Run the page again and again, as its fragments do in a browser, until something is there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        app.run()
+        assert not app.exception, app.exception
+        if there(app):
+            return app
+        time.sleep(0.2)
+    raise AssertionError([e.value for e in (*app.info, *app.warning, *app.error)])
+
+
+def answered(app: AppTest) -> bool:
+    return len(app.metric) == 3
+
+
+def test_the_empty_state_teaches(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ui.clips, "ASSETS", tmp_path)
+    st.cache_data.clear()
+    app.run()
+    assert not app.exception
+    assert "Upload a clip of a few seconds" in app.info[0].value
+    st.cache_data.clear()
+
+
+def test_the_first_visit_ends_with_an_answer_and_its_cost(app: AppTest) -> None:
+    until(app, answered)
+    assert {m.label for m in app.metric} == {"Latency", "Peak memory", "Weights"}
+    assert app.title[0].value == "What is happening in this clip?"
+    assert any("median of" in c.value for c in app.caption)
+
+
+def test_an_upload_takes_the_place_of_the_bundled_clip(app: AppTest, tmp_path: Path) -> None:
+    from tests.clips import write_clip
+
+    until(app, answered)
+    app.file_uploader[0].upload("mine [*].mp4", write_clip(tmp_path / "c.mp4", 20).read_bytes(), "video/mp4").run()
+    until(app, lambda a: any("of 20 frames" in c.value for c in a.caption))
+    assert any(r"mine \[\*\]\.mp4" in c.value for c in app.caption), "its name is shown as it is, not as Markdown"
+    assert any("last one is repeated" in w.value for w in app.warning)
+
+
+def test_a_slow_run_waits_for_a_word_and_says_how_long(app: AppTest) -> None:
+    app.query_params["checkpoint"] = RANDOM
+    app.query_params["attention"] = "eager"
+    until(app, lambda a: any("This will take about" in i.value for i in a.info))
+    assert any(b.label == "Run" for b in app.button)
+    assert not app.metric
+
+
+def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: Path) -> None:
+    app.query_params["checkpoint"] = settings.FOLDER
+    app.run()
+    assert any("save_pretrained" in i.value for i in app.info)
+    app.text_input[0].input(str(tmp_path)).run()
+    until(app, lambda a: any("config.json" in e.value for e in a.error))
+    assert any(b.label == "Try again" for b in app.button)
+
+
+def test_top_k_is_obeyed(app: AppTest) -> None:
+    app.query_params["top_k"] = "3"
+    until(app, answered)
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_the_controls_offer_just_what_the_library_has() -> None:
+    assert set(settings.ATTENTION) == set(ATTENTION)
+    assert set(settings.PRECISION) == set(PRECISIONS)
+    assert set(settings.SAMPLING) == set(SAMPLING)
+    assert set(settings.NORMALISATION) == set(NORMALISATIONS)
