@@ -103,7 +103,6 @@ def _as_text(report: dict[str, Any]) -> str:
 
 def _convert(options: argparse.Namespace) -> int:
     from vivit.hub import download
-    from vivit.model import VivitForVideoClassification
 
     def show(fraction: float, note: str) -> None:
         if sys.stderr.isatty():
@@ -115,6 +114,8 @@ def _convert(options: argparse.Namespace) -> int:
         found = download(options.checkpoint, options.revision, show)
         for notice in found.notices:
             print(f"vivit: {notice}", file=sys.stderr)
+        from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
+
         model = VivitForVideoClassification.from_pretrained(found.folder)
         extra = {k: v for k, v in model.config.extra.items() if k != "torch_dtype"}
         extra |= {"architectures": ["VivitForVideoClassification"], "dtype": "float32"}

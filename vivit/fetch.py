@@ -62,9 +62,7 @@ class HubFile:
     def __post_init__(self) -> None:
         path = PurePosixPath(self.name)
         if path.is_absolute() or {"..", ""} & set(self.name.split("/")) or "\\" in self.name:
-            raise HubError(
-                f"'{self.repository}' lists a file with an impossible name, so nothing was fetched.", self.name
-            )
+            raise HubError(f"'{self.repository}' lists a file with an impossible name. Choose another.", self.name)
         if not (re.fullmatch(r"[0-9a-f]{40}", self.commit) and re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", self.etag)):
             raise HubError(NOT_THE_HUB, f"commit {self.commit!r}, etag {self.etag!r}")
 
@@ -99,7 +97,7 @@ def cached_commit(repository: str, kind: str, revision: str | None) -> str | Non
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     if {"..", ""} & set(revision.split("/")):
-        raise HubError(f"'{revision}' is not the name of a branch, a tag or a commit.")
+        raise HubError(f"'{revision}' is not a revision. Give a branch, a tag or a commit.")
     with suppress(OSError, ValueError):
         return (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     return None
@@ -235,11 +233,11 @@ def _lock(file: HubFile, arrived: Arrived) -> Iterator[None]:
     path = folder.parent / ".locks" / folder.name / f"{file.etag}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, mode=0o664)
-    while not lock.is_locked:
-        with suppress(Timeout):
-            lock.acquire(timeout=0.25)
-        arrived(_size(_partial(file)))
     try:
+        while not lock.is_locked:
+            with suppress(Timeout):
+                lock.acquire(timeout=0.25)
+            arrived(_size(_partial(file)))
         yield
     finally:
         lock.release()
@@ -367,7 +365,9 @@ def _sentence(error: Exception, repository: str) -> str:
 
     host = urlsplit(constants.ENDPOINT).hostname
     if isinstance(error, errors.HFValidationError):
-        return f"'{repository}' is not the name of a Hub repository. One looks like 'google/vivit-b-16x2-kinetics400'."
+        return (
+            f"'{repository}' is not the name of a Hub repository. Give one such as 'google/vivit-b-16x2-kinetics400'."
+        )
     if isinstance(error, errors.OfflineModeIsEnabled):
         return f"'{repository}' is not on this machine, and HF_HUB_OFFLINE is set. Unset it to ask the Hub. {STILL}"
     if isinstance(error, errors.HfHubHTTPError):
