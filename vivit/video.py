@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -51,6 +51,7 @@ UPRIGHT = (1, 0, 0, 1)  # the orientation (a, b, c, d) that changes nothing
 
 MAX_LANES = 4  # decoders at work at once
 AHEAD = 32  # transformed, so small, pictures that each of them may have waiting
+PROGRESS_SECONDS = 0.05  # between two calls of `progress`
 THREADED_PIXELS = 200_000  # for smaller pictures a decoder's threads cost more than they gain
 
 # What PyAV raises on bad input: its own errors, and these through it.
@@ -344,7 +345,7 @@ def read_frames(
 
 
 def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | None) -> tuple[np.ndarray, list[str]]:
-    frames = np.empty(0, np.uint8)  # (T, H, W, 3) once the first picture is here
+    frames: np.ndarray = np.empty(0, np.uint8)  # (T, H, W, 3) once the first picture is here
     damaged: list[int] = []
     resized = False
     for row, picture in enumerate(pictures):
@@ -377,20 +378,27 @@ class _Watch:
         self.deadline = time.monotonic() + limits.max_seconds
         self.progress = progress
         self.span = (0.0, 1.0)
+        self.furthest = 0.0
         self.next_call = 0.0
 
     def check(self) -> None:
         if time.monotonic() > self.deadline:
-            raise VideoError(
-                f"Reading {self.name!r} took longer than {self.limit:g} s; use a shorter or smaller video."
-            )
+            raise _too_slow(self.name, self.limit)
 
     def tick(self, fraction: float) -> None:
         self.check()
         if self.progress and (now := time.monotonic()) >= self.next_call:
-            self.next_call = now + 0.05
+            self.next_call = now + PROGRESS_SECONDS
             first, last = self.span
-            self.progress(first + (last - first) * min(1.0, max(0.0, fraction)))
+            # Packets need not lie in the file in the order in which they are read.
+            self.furthest = max(self.furthest, first + (last - first) * min(1.0, fraction))
+            self.progress(self.furthest)
+
+
+def _too_slow(name: str, max_seconds: float) -> VideoError:
+    return VideoError(
+        f"Reading {name!r} took longer than {max_seconds:g} s, the limit; use a shorter or smaller video."
+    )
 
 
 def _check_file(path: str) -> None:
@@ -423,6 +431,8 @@ def _open(
         container = av.open(
             os.path.abspath(path), options=options, metadata_errors="replace", timeout=limits.max_seconds
         )
+    except av.ExitError as error:
+        raise _too_slow(name, limits.max_seconds) from error
     except PermissionError as error:
         raise VideoError(f"{name!r} may not be read; check its permissions.", str(error)) from error
     except MEDIA_ERRORS as error:
@@ -531,6 +541,7 @@ def _list_packets(path: str, limits: VideoLimits, watch: _Watch) -> VideoInfo | 
         if stream.codec_context.codec.canonical_name not in ONE_PICTURE_A_PACKET:
             return None
         size = os.path.getsize(path)
+        promised = _promised_packets(stream)
         errors: list[str] = []
         clock = _clock(stream)
         packets = _packets(container, stream, errors, lambda packet: watch.tick((packet.pos or 0) / size))
@@ -573,8 +584,8 @@ def _list_packets(path: str, limits: VideoLimits, watch: _Watch) -> VideoInfo | 
         if errors or not keys or not times or not unique or clock(first.pts) != times[0]:
             return None
         warnings = []
-        if stream.frames > num_packets:
-            warnings.append(f"The header promises {stream.frames} frames; {num_packets} are there.")
+        if promised > num_packets:
+            warnings.append(f"The file promises {promised} frames; {num_packets} are there.")
         return _describe(path, container, stream, first, limits, times, keys, warnings)
 
 
@@ -583,6 +594,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int)
     threads = min(os.cpu_count() or 1, 8)
     with _open(path, limits, threads=threads) as (container, stream):
         size = os.path.getsize(path)
+        header_promises = _promised_packets(stream)
         errors: list[str] = []
         clock = _clock(stream)
         times: list[float | None] = []
@@ -602,7 +614,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int)
             first = first or picture
             times.append(clock(picture.pts))
             _check_count(watch.name, len(times), limits)
-        promised = max(promised, stream.frames - num_discarded)
+        promised = max(promised, header_promises - num_discarded)
         if first is None:
             if encrypted:
                 raise VideoError(f"{watch.name!r} is encrypted (copy-protected); use an unprotected copy.", *errors[:1])
@@ -625,6 +637,14 @@ def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int)
             if not reordered_avi:
                 warnings.append(f"The file's frame times are unusable; {float(rate):g} frames per second are assumed.")
         return _describe(path, container, stream, first, limits, seconds, [], warnings)
+
+
+def _promised_packets(stream: VideoStream) -> int:
+    """How many packets the header promises, 0 if it does not say; asked before the first one is read.
+
+    The index counts for less than `stream.frames` where an edit list leaves frames out.
+    """
+    return min(stream.frames, len(stream.index_entries))
 
 
 def _check_count(name: str, count: int, limits: VideoLimits) -> None:
@@ -757,26 +777,33 @@ def _decode_lanes(
         if stop.is_set():
             raise VideoError("Cancelled.")
 
+    shares: list[list[list[int]]] = [[] for _ in range(num_lanes)]
+    lane_of_run = []
+    loads = [0] * num_lanes
+    for run in runs:
+        lane = loads.index(min(loads))
+        shares[lane].append(run)
+        lane_of_run.append(lane)
+        key = info.keyframe_seconds[bisect_right(info.keyframe_seconds, info.frame_seconds[run[0]]) - 1]
+        loads[lane] += run[-1] - bisect_left(info.frame_seconds, key) + 1
+
     with ExitStack() as stack:
-        lanes = []
-        for lane in range(num_lanes):
+        submits = []
+        for share in shares:
             # A thread for each lane, because a generator cannot run in two.
             pool = stack.enter_context(ThreadPoolExecutor(1))
-            frames = _decode_runs(info, runs[lane::num_lanes], transform, limits, watch.name, step, threads)
-            lanes.append(partial(pool.submit, next, frames, None))
+            frames = _decode_runs(info, share, transform, limits, watch.name, step, threads)
+            submits.append(partial(pool.submit, partial(next, frames)))
         stack.callback(stop.set)
         ahead = AHEAD if transform else 1
-        upcoming = [deque(submit() for _ in range(ahead)) for submit in lanes]
-        for number, run in enumerate(runs):
-            lane = number % num_lanes
+        upcoming = [deque(submit() for _ in range(ahead)) for submit in submits]
+        for run, lane in zip(runs, lane_of_run, strict=True):
             for _ in run:
                 future = upcoming[lane].popleft()
                 while not wait([future], 0.05).done:
                     poll()
                 frame = future.result()
-                if frame is None:
-                    raise AssertionError("a lane ended early without an error")
-                upcoming[lane].append(lanes[lane]())
+                upcoming[lane].append(submits[lane]())
                 yield frame
 
 
@@ -862,9 +889,9 @@ def _packets_from_key(
     seconds = info.frame_seconds[target]
     keys = info.keyframe_seconds
     before = bisect_right(keys, seconds)
-    # Many formats seek by decoding time, so the key frame found may be shown after the target: then look further back.
-    for back in (1, 2, 4, 8, before):
-        key = keys[max(0, before - back)]
+    # Many formats seek by decoding time, and MPEG-TS to a place after it: the key frame found may then lie behind the
+    # target. So look further back, at last from before the start of the clip.
+    for key in (*(keys[before - back] for back in (1, 2, 4, 8) if back <= before), keys[0] - 10):
         with suppress(*MEDIA_ERRORS):
             container.seek(round(key / (stream.time_base or 1)), stream=stream)
         packets = _packets(container, stream, errors, step)
