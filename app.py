@@ -4,7 +4,10 @@ import streamlit as st
 
 if __name__ == "__main__":
     st.set_page_config(page_title="ViViT demo", page_icon="ui/icon.svg", layout="wide")
-    pages = [st.Page("pages/classify.py", title="Classify", icon=":material/movie:", default=True)]
+    pages = [
+        st.Page("pages/classify.py", title="Classify", icon=":material/movie:", default=True),
+        st.Page("pages/compare.py", title="Compare backends", icon=":material/speed:"),
+    ]
     st.navigation(pages, position="top").run()
 else:
     from ui.server import lifespan, routes

@@ -2,22 +2,23 @@
 
 from vivit.config import VivitConfig
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
+from vivit.random_weights import RANDOM, read_config
 
-RANDOM = "vivit-b-16x2-random"
+__all__ = ["RANDOM", "read_checkpoint"]
 
 
-def read_checkpoint(name: str, normalisation: str | None = None) -> tuple[VivitConfig, VivitImageProcessor]:
+def read_checkpoint(name: str, normalisation: str = "checkpoint") -> tuple[VivitConfig, VivitImageProcessor]:
     """The shape and the image processor of a checkpoint.
 
     Args:
         name: `RANDOM` (ViViT-B/16x2 with random weights), an embedded checkpoint, or a folder.
-        normalisation: a key of `NORMALISATIONS` instead of the checkpoint's own.
+        normalisation: 'checkpoint' for its own, or a key of `NORMALISATIONS` instead.
     Raises:
         vivit.hub.HubError: if there is no such checkpoint.
         ValueError: if its configuration is impossible.
     """
-    config = VivitConfig(num_labels=400) if name == RANDOM else VivitConfig.from_pretrained(name)
+    config = read_config(name)
     processor = VivitImageProcessor() if name == RANDOM else VivitImageProcessor.from_pretrained(name)
-    if normalisation is not None:
+    if normalisation != "checkpoint":
         processor = VivitImageProcessor.from_dict(vars(processor) | NORMALISATIONS[normalisation])
     return config, processor

@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.worker import Progress
 from vivit import hub
+from vivit.fetch import cache_folder
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
@@ -56,10 +57,12 @@ def list_clips(arguments: dict[str, Any], blobs: list[bytes], progress: Progress
     Args:
         arguments: dataset; revision or None.
     Returns:
-        A `vivit.hub.ClipList`.
+        A `vivit.hub.ClipList`, and the folder where its clips lie once they are here.
     """
     progress(0.0, "Asking the Hub")
-    return asdict(hub.list_clips(arguments["dataset"], arguments["revision"], progress)), []
+    found = hub.list_clips(arguments["dataset"], arguments["revision"], progress)
+    folder = cache_folder(found.dataset, "dataset") / "snapshots" / found.commit
+    return asdict(found) | {"folder": str(folder)}, []
 
 
 def download_clip(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:

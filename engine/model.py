@@ -1,8 +1,9 @@
 """The model worker's tasks: it owns the device and the loaded models."""
 
+import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,12 +12,18 @@ import torch
 
 from engine.checkpoints import RANDOM, read_checkpoint
 from engine.worker import Progress
+from vivit.benchmark.cell import Cell, StoppingRule
 from vivit.benchmark.measure import peak_memory, timed
+from vivit.benchmark.run import run_cell
+from vivit.benchmark.sweep import Run
 from vivit.config import VivitConfig
+from vivit.familiarity import load as load_familiarity
+from vivit.hub import find_checkpoint, same_label
 from vivit.machine import default_device, describe, memory_bytes
 from vivit.model import VideoClassifierOutput, VivitForVideoClassification
-from vivit.pipeline import top_predictions
+from vivit.pipelines import top_predictions
 from vivit.precision import set_precision
+from vivit.random_weights import load_model
 
 SLOW_SECONDS = 3.0  # a pass that takes longer is not repeated for a better figure
 REPEAT_SECONDS = 1.0  # how long faster ones are repeated
@@ -40,11 +47,14 @@ def classify(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) 
     """Classify one clip and measure it.
 
     Args:
-        arguments: checkpoint, attention, precision, normalisation, top_k, and the shape of the pixels.
+        arguments: checkpoint, attention, precision, normalisation, top_k, and the shape of the pixels; truth, the action
+            that the clip shows, '' or left out where that is not known.
         blobs: the pixels, (T, H, W, 3) uint8.
         progress: called after every layer.
     Returns:
-        predictions (None where the weights are random), latency_ms with its samples and how they were measured,
+        truth as it was given, and truth_rank, its place among the classes, 1 the most likely; None for none of them;
+        predictions (None where the weights are random), familiar (whether the clip is like the training clips, None where
+        the checkpoint has no statistics of them), latency_ms with its samples and how they were measured,
         peak_bytes beyond the weights, weights_bytes, load_ms, preprocess_ms, device.
     """
     checkpoint, precision = arguments["checkpoint"], arguments["precision"]
@@ -63,18 +73,29 @@ def classify(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) 
     except (MemoryError, torch.OutOfMemoryError) as error:
         _loaded.clear()
         raise OutOfMemory(
-            f"'{checkpoint}' with '{arguments['attention']}' in {precision} does not fit into this machine's memory. "
+            f"This checkpoint with '{arguments['attention']}' in {precision} does not fit into this machine's memory. "
             "Try sdpa, a half precision, or a smaller checkpoint."
         ) from error
-    known = checkpoint != RANDOM
+    known, truth = checkpoint != RANDOM, arguments.get("truth", "")
+    familiarity = load_familiarity(find_checkpoint(checkpoint)) if known else None
+    features = output.last_hidden_state[0, 0].float().cpu().numpy()
     return {
+        "familiar": familiarity.is_familiar(features) if familiarity else None,
         "predictions": top_predictions(output.logits[0], config.id2label, arguments["top_k"]) if known else None,
+        "truth": truth,
+        "truth_rank": _rank(output.logits[0], config.id2label, truth) if known and truth else None,
         "load_ms": (loaded - begin) * 1e3,
         "preprocess_ms": (prepared - loaded) * 1e3,
         "weights_bytes": _bytes(model),
         "device": device.type,
         **measured,
     }, []
+
+
+def _rank(logits: torch.Tensor, id2label: Mapping[int, str], label: str) -> int | None:
+    """The place of a class among all, 1 the most likely; None if there is none of that name."""
+    index = next((i for i, name in id2label.items() if same_label(name, label)), None)
+    return None if index is None else int((logits > logits[index]).sum()) + 1
 
 
 def _run(
@@ -119,18 +140,35 @@ def _load(checkpoint: str, precision: str, config: VivitConfig, device: torch.de
         needed = _bytes(set_precision(VivitForVideoClassification(config), precision))
     while _loaded and needed + sum(map(_bytes, _loaded.values())) > MEMORY_SHARE * memory_bytes(device):
         del _loaded[next(iter(_loaded))]
-    if checkpoint == RANDOM:
-        torch.manual_seed(0)
-        with torch.device(device):
-            model = set_precision(VivitForVideoClassification(config).eval(), precision)
-    else:
-        model = VivitForVideoClassification.from_pretrained(checkpoint, dtype=precision, device=device)
-    _loaded[key] = model
-    return model
+    _loaded[key] = load_model(checkpoint, attn_implementation="sdpa", dtype=precision, device=device)
+    return _loaded[key]
+
+
+def measure(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
+    """Measure one benchmark cell in a fresh process, with nothing else loaded and nothing else running here.
+
+    Args:
+        arguments: run, a `Run` as a dict; shape of the pixels, or None for random numbers; normalisation, or None.
+        blobs: the pixels, (T, H, W, 3) uint8, if there is a shape.
+        progress: called 20 times a second.
+    Returns:
+        A `Measurement` as a dict: one that failed, too.
+    """
+    _loaded.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    values = arguments["run"]
+    run = Run(**values | {"cell": Cell(**values["cell"]), "rule": StoppingRule(**values["rule"])})
+    pixel_values = None
+    if arguments["shape"]:
+        _, processor = read_checkpoint(run.cell.checkpoint, arguments["normalisation"])
+        pixel_values = processor.normalise(np.frombuffer(blobs[0], np.uint8).reshape(arguments["shape"]))
+    return run_cell(run, pixel_values, tick=lambda: progress(0.0, f"measuring {run.cell.name}")).to_dict(), []
 
 
 def _bytes(model: torch.nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-TASKS = {"classify": classify}
+TASKS = {"classify": classify, "measure": measure}

@@ -7,8 +7,9 @@ import streamlit as st
 
 from engine import Job
 from ui.answer import show_answer
-from ui.clips import pick_clip, play, upload_clip
+from ui.clips import play, upload_clip
 from ui.frames import show_frames
+from ui.hub_clips import choose_clip
 from ui.jobs import finished, job_for, ready
 from ui.machine import show_machine
 from ui.reproduce import show_reproduce
@@ -26,7 +27,7 @@ st.caption(
     "Switch the attention backend or the precision and see what changes: the answer should not, latency and memory do. "
     "Uploads stay on this machine and are deleted when you leave."
 )
-clip = pick_clip()
+clip = choose_clip()
 left, right = st.columns([2, 3], gap="large")
 with left:
     player = st.container()
@@ -34,14 +35,19 @@ with left:
     settings = pick_settings()
 if clip is None:
     right.info(
-        "Upload a clip of a few seconds that shows one action. You will see which frames the model gets, its answer, "
-        "how long it took and how much memory.",
+        "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "
+        "gets, its answer, how long it took and how much memory.",
         title="Start here",
         icon=":material/arrow_back:",
     )
     show_machine()
     st.stop()
-path = clip.path
+if not settings.checkpoint:
+    right.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
+    show_runs()
+    show_machine()
+    st.stop()
+path, truth = clip.path, clip.truth
 
 
 def read_frames() -> Job:
@@ -50,7 +56,7 @@ def read_frames() -> Job:
 
 def classify(chosen: Settings) -> Job:
     key = f"classify {chosen.checkpoint} {chosen.attention} {chosen.precision}"
-    arguments = asdict(chosen) | {"shape": frames.result["shape"]}
+    arguments = asdict(chosen) | {"shape": frames.result["shape"], "truth": truth}
     return engine.submit("model", "classify", arguments, [frames.blobs[0]], visitor=me, cost_key=key)
 
 

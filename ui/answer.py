@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui import charts
+from ui.clips import inert, literal
 from ui.runs import Run
 
 
@@ -12,7 +13,16 @@ def show_answer(run: Run) -> None:
     if predictions is None:
         st.info("Random weights predict nothing, so no answer is shown: only frames, time and memory are real.")
     else:
+        if run.result["familiar"] is False:
+            st.warning(
+                "This clip is unlike those that this checkpoint was trained on, so the answer below means little. "
+                "For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
+                title="Outside what this model knows",
+                icon=":material/travel_explore:",
+            )
         st.subheader(predictions[0]["label"].capitalize())
+        if run.result["truth"]:
+            _show_truth(run.result["truth"], run.result["truth_rank"])
         charts.show(charts.predictions(predictions), "predictions", "The most likely actions and their probabilities")
     with st.container(horizontal=True):
         st.metric("Latency", seconds(run.result["latency_ms"]), border=True, help=run.how)
@@ -27,6 +37,17 @@ def show_answer(run: Run) -> None:
             rows = [{"rank": k, "action": p["label"], "probability": p["score"]} for k, p in enumerate(predictions, 1)]
             percent = {"probability": st.column_config.NumberColumn(format="percent")}
             st.dataframe(rows, hide_index=True, column_config=percent, alt="The most likely actions")
+
+
+def _show_truth(truth: str, rank: int | None) -> None:
+    """What the clip shows, and where the answer has it. Args: rank: 1 the most likely; None for no class of that name."""
+    shown = f"the clip shows '{literal(inert(truth.replace('_', ' ')))}'"
+    if rank == 1:
+        st.markdown(f":green[:material/check_circle: Right: {shown}.]")
+    elif rank:
+        st.markdown(f":orange[:material/cancel: Not right: {shown}, number {rank} among the answers.]")
+    else:
+        st.markdown(f":grey[:material/help: Not comparable: {shown}, which is no class of this checkpoint.]")
 
 
 def seconds(milliseconds: float) -> str:

@@ -57,7 +57,9 @@ def pick_clip() -> Clip | None:
     clips = bundled_clips()
     chosen = st.query_params.get("clip", next(iter(clips), None))
     if clips and chosen not in clips:
-        st.warning(f"There is no bundled clip '{literal(inert(chosen or ''))}'; showing another.", icon=":material/link_off:")
+        st.warning(
+            f"There is no bundled clip '{literal(inert(chosen or ''))}'; showing another.", icon=":material/link_off:"
+        )
         chosen = next(iter(clips))
     uploaded: Clip | None = st.session_state.get("upload")
     if clips:
@@ -78,7 +80,7 @@ def pick_clip() -> Clip | None:
 
 def _choose(name: str) -> None:
     st.query_params["clip"] = name
-    _drop_upload()
+    drop_upload()
 
 
 def upload_clip() -> None:
@@ -89,7 +91,7 @@ def upload_clip() -> None:
         st.file_uploader("Video file", TYPES, key=key, on_change=_keep_upload, args=[key])
         if uploaded is not None:
             st.caption(f"Yours: {literal(uploaded.name)}")
-            st.button("Delete it", on_click=_drop_upload, icon=":material/delete:")
+            st.button("Delete it", on_click=drop_upload, icon=":material/delete:")
 
 
 def _keep_upload(key: str) -> None:
@@ -101,7 +103,8 @@ def _keep_upload(key: str) -> None:
         st.session_state["upload-generation"] += 1
 
 
-def _drop_upload() -> None:
+def drop_upload() -> None:
+    """Forget the visitor's own clip, on disk too."""
     if st.session_state.pop("upload", None) is not None:
         get_server().uploads.drop(visitor())
 

@@ -5,7 +5,9 @@ import shlex
 import streamlit as st
 
 from engine.checkpoints import RANDOM
+from ui.hub import hub_name
 from ui.settings import Settings
+from vivit.processing import NORMALISATIONS
 
 
 def show_reproduce(clip: str, settings: Settings) -> None:
@@ -19,13 +21,16 @@ def show_reproduce(clip: str, settings: Settings) -> None:
 
 
 def _python(clip: str, settings: Settings) -> str:
-    processor = "" if settings.normalisation == "transformers" else ", do_normalize=False"
+    model, revision = hub_name(settings.checkpoint)
+    pinned = {"revision": revision} if revision else {}
+    changes = pinned | NORMALISATIONS.get(settings.normalisation, {})
+    processor = "".join(f", {name}={value!r}" for name, value in changes.items())
     return f"""from vivit import VivitImageProcessor, pipeline
 
 classify = pipeline(
     "video-classification",
-    model={settings.checkpoint!r},
-    image_processor=VivitImageProcessor.from_pretrained({settings.checkpoint!r}{processor}),
+    model={model!r},{f"{chr(10)}    revision={revision!r}," if revision else ""}
+    image_processor=VivitImageProcessor.from_pretrained({model!r}{processor}),
     attn_implementation={settings.attention!r},
     dtype={settings.precision!r},
     sampling={settings.sampling!r},
@@ -35,14 +40,17 @@ print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
 def _command(clip: str, settings: Settings) -> str:
+    model, revision = hub_name(settings.checkpoint)
     options = {
-        "--model": settings.checkpoint,
+        "--model": model,
+        **({"--revision": revision} if revision else {}),
         "--attention": settings.attention,
         "--precision": settings.precision,
         "--sampling": settings.sampling,
         "--stride": str(settings.stride),
-        "--normalisation": settings.normalisation,
         "--top-k": str(settings.top_k),
     }
+    if settings.normalisation in NORMALISATIONS:
+        options["--normalisation"] = settings.normalisation
     words = ["python", "-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]
     return " ".join(map(shlex.quote, words))

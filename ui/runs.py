@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine import Job
 from ui import charts
+from ui.hub import hub_name
 from ui.jobs import finished, job_for
 from ui.settings import Settings
 
@@ -62,8 +63,10 @@ class Run:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON."""
-        return asdict(self) | {"measured": self.how}
+        """Everything, as JSON; a checkpoint of the Hub by its name and commit, which others can use too."""
+        checkpoint, revision = hub_name(self.settings.checkpoint)
+        settings = asdict(self.settings) | {"checkpoint": checkpoint, "revision": revision}
+        return asdict(self) | {"settings": settings, "measured": self.how}
 
 
 def record(job: Job, clip: str, settings: Settings, frames: Job) -> Run:
@@ -117,7 +120,7 @@ def show_runs() -> None:
         {
             "run": k,
             "clip": r.clip,
-            "checkpoint": r.settings.checkpoint,
+            "checkpoint": hub_name(r.settings.checkpoint)[0],
             "attention": r.settings.attention,
             "precision": r.settings.precision,
             "latency, ms": round(r.result["latency_ms"], 1),

@@ -13,13 +13,19 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from engine import Engine, WorkerSpec
+from engine.benchmark import Sweeps
 from engine.uploads import Uploads
 from engine.visitors import Visitors
+from vivit.benchmark.results import RECORDED, results_folder
 
 WORKERS = {
     "media": WorkerSpec("engine.media", time_limit=30.0),
     # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run.
     "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}),
+    # Three of one kind: a long download keeps neither a look-up nor a clip waiting.
+    "hub": WorkerSpec("engine.hub"),
+    "download": WorkerSpec("engine.hub"),
+    "download-clip": WorkerSpec("engine.hub"),
 }
 
 
@@ -30,6 +36,7 @@ class Server:
     engine: Engine
     uploads: Uploads
     visitors: Visitors
+    sweeps: Sweeps
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,7 +49,7 @@ def get_server() -> Server:
         uploads.drop(visitor)
 
     engine.start()
-    return Server(engine, uploads, Visitors(gone))
+    return Server(engine, uploads, Visitors(gone), Sweeps(engine, results_folder(), [RECORDED]))
 
 
 def get_engine() -> Engine:

@@ -6,9 +6,10 @@ from pathlib import Path
 import streamlit as st
 
 from engine.checkpoints import RANDOM, read_checkpoint
+from ui.hub import hub_checkpoint, pick_repository
 from ui.server import get_engine
 from vivit.benchmark import cost
-from vivit.hub import ASSETS
+from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 
 ATTENTION = {
     "eager": "holds the whole N × N score matrix of every head",
@@ -27,15 +28,24 @@ PRECISION = {
 SAMPLING = {
     "uniform": "evenly over the whole clip",
     "consecutive": "from the first frame on",
+    "transformers": "from the first frame on, as transformers' pipeline",
     "center": "a window in the middle",
 }
-NORMALISATION = {"transformers": "as transformers, [-3, 1]", "original": "as the original, [-1, 1]"}
+NORMALISATION = {
+    "checkpoint": "as the checkpoint says",
+    "transformers": "as transformers, [-3, 1]",
+    "original": "as the original, [-1, 1]",
+}
+REPOSITORY = "another repository of the Hugging Face Hub…"
 FOLDER = "a folder on this machine…"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a clip is classified. `checkpoint` is a name or a folder; the rest are keys of the dicts above."""
+    """How a clip is classified.
+
+    `checkpoint` is an embedded name or a folder, '' while none is on this machine; the rest are keys of the dicts above.
+    """
 
     checkpoint: str
     attention: str
@@ -73,29 +83,31 @@ def pick_settings() -> Settings:
         normalisation = st.segmented_control(
             "Pixel values",
             list(NORMALISATION),
-            default="transformers",
+            default="checkpoint",
             required=True,
             key="normalisation",
             bind="query-params",
             format_func=lambda name: NORMALISATION[name],
         )
         st.caption(
-            "transformers normalises twice and feeds [-3, 1], which its published logits rest on; "
-            "the original model was trained on [-1, 1]."
+            "For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits rest "
+            "on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy."
         )
         top_k = st.slider("Answers to show", 1, 20, 5, key="top_k", bind="query-params")
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k)
 
 
 def _pick_checkpoint() -> str:
-    options = [*embedded_checkpoints(), RANDOM, FOLDER]
+    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, FOLDER, RANDOM]
     chosen = st.selectbox("Checkpoint", options, key="checkpoint", bind="query-params")
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
         if not folder:
             st.info("Type the folder of a model written by `save_pretrained`.", icon=":material/folder:")
-            st.stop()
         return folder
+    if chosen in (KINETICS_CHECKPOINT, REPOSITORY):
+        name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
+        return hub_checkpoint(name, revision) if name else ""
     if chosen == RANDOM:
         st.caption(
             "ViViT-B/16x2 with random weights: for timing and memory only. It predicts nothing, so nothing is shown."

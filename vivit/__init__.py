@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vivit.config import VivitConfig
     from vivit.model import VivitForVideoClassification, VivitModel
-    from vivit.pipeline import pipeline
+    from vivit.pipelines import pipeline
     from vivit.processing import VivitImageProcessor
 
 _ROOM = {
@@ -18,7 +18,7 @@ _ROOM = {
     "VivitImageProcessor": "processing",
     "VivitModel": "model",
     "VivitForVideoClassification": "model",
-    "pipeline": "pipeline",
+    "pipeline": "pipelines",
 }
 
 __all__ = ["VivitConfig", "VivitForVideoClassification", "VivitImageProcessor", "VivitModel", "pipeline"]
@@ -27,7 +27,4 @@ __all__ = ["VivitConfig", "VivitForVideoClassification", "VivitImageProcessor", 
 def __getattr__(name: str) -> Any:
     if name not in _ROOM:
         raise AttributeError(f"module 'vivit' has no attribute {name!r}")
-    value = getattr(import_module(f"vivit.{_ROOM[name]}"), name)
-    # Importing vivit.pipeline binds the module to this name; the function is what callers of the published API mean.
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"vivit.{_ROOM[name]}"), name)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vivit.benchmark.command import add_arguments, bench
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.video import SAMPLING
 
@@ -19,6 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--model", default="vivit-mannequin", metavar="NAME|DIR", help="embedded, a folder, or a Hub name"
     )
+    classify.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
     classify.add_argument(
         "--attention", default="sdpa", help="attention backend: eager, sdpa, sdpa-math, sdpa-flash, …"
     )
@@ -36,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("checkpoint", metavar="NAME|DIR", help="embedded, a folder, or a Hub name")
     convert.add_argument("out", metavar="OUT", type=Path, help="a folder that is empty or does not exist")
     convert.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
+    add_arguments(commands.add_parser("bench", help="measure attention backends: latency, memory, agreement"))
     return parser
 
 
@@ -45,15 +48,16 @@ def _fail(error: Exception) -> None:
 
 def _classify(options: argparse.Namespace) -> int:
     from vivit.attention import AttentionUnavailable
-    from vivit.pipeline import pipeline
+    from vivit.pipelines import pipeline
 
     try:
         classifier = pipeline(
             "video-classification",
             model=options.model,
             image_processor=VivitImageProcessor.from_pretrained(
-                options.model, **NORMALISATIONS.get(options.normalisation, {})
+                options.model, revision=options.revision, **NORMALISATIONS.get(options.normalisation, {})
             ),
+            revision=options.revision,
             attn_implementation=options.attention,
             dtype=options.precision,
             top_k=options.top_k,
@@ -129,10 +133,18 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    try:
+        return bench(options)
+    except (ValueError, OSError) as error:
+        _fail(error)
+        return 2
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 2 if anything asked for could not be done."""
     options = _parser().parse_args(arguments)
-    return {"classify": _classify, "convert": _convert}[options.command](options)
+    return {"classify": _classify, "convert": _convert, "bench": _bench}[options.command](options)
 
 
 if __name__ == "__main__":

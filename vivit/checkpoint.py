@@ -111,6 +111,7 @@ def load_into(model: "PreTrainedVivit", folder: Path, *, reinitialise_head: bool
         nn.init.zeros_(classifier.bias)
         missing = [n for n in missing if n not in head]
         misshapen = [(n, text) for n, text in misshapen if n not in head]
+        head = []
     problems = {"missing": missing, "unexpected": unexpected, "of another shape": [text for _, text in misshapen]}
     if any(problems.values()):
         counts = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)

@@ -1,7 +1,7 @@
 """The shape of a ViViT, as `config.json` spells it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -65,22 +65,34 @@ class VivitConfig:
         def settle(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)  # a frozen dataclass completes its own fields this way
 
-        if not isinstance(self.image_size, int):
-            settle("image_size", tuple(self.image_size))
-        settle("tubelet_size", tuple(self.tubelet_size))
+        for name in ("image_size", "tubelet_size"):
+            if isinstance(value := getattr(self, name), Sequence):
+                settle(name, tuple(value))
         if self.pooler_output_size is None:
             settle("pooler_output_size", self.hidden_size)
+        self._check_shape()
+        if not (self.num_labels is None or _is_count(self.num_labels) or self.num_labels == 0):
+            raise ValueError(f"num_labels must be a whole number, 0 or more, not {self.num_labels!r}")
         labels = self.id2label
         if labels is None:
             labels = {k: f"LABEL_{k}" for k in range(2 if self.num_labels is None else self.num_labels)}
-        settle("id2label", {int(k): str(v) for k, v in sorted(labels.items(), key=lambda item: int(item[0]))})
+        try:
+            settle("id2label", {int(k): str(v) for k, v in sorted(labels.items(), key=lambda item: int(item[0]))})
+            inverse = {v: k for k, v in self.id2label.items()} if self.label2id is None else self.label2id
+            settle("label2id", {str(k): int(v) for k, v in inverse.items()})
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"id2label and label2id must map class indices to names and back, not {labels!r}"
+            ) from error
         if self.num_labels is None:
-            settle("num_labels", len(labels))
-        inverse = {v: k for k, v in self.id2label.items()} if self.label2id is None else self.label2id
-        settle("label2id", {str(k): int(v) for k, v in inverse.items()})
-        self._check()
+            settle("num_labels", len(self.id2label))
+        if set(self.id2label) != set(range(self.num_labels)):
+            raise ValueError(
+                f"id2label must name the classes 0 to {self.num_labels - 1} (num_labels={self.num_labels}); "
+                f"it has {len(self.id2label)} names"
+            )
 
-    def _check(self) -> None:
+    def _check_shape(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "pooler_output_size")
         for name in ("num_frames", "num_channels", "num_attention_heads", *sizes):
             if not _is_count(getattr(self, name)):
@@ -88,9 +100,10 @@ class VivitConfig:
         if not (_is_count(self.num_hidden_layers) or self.num_hidden_layers == 0):
             raise ValueError(f"num_hidden_layers must be a whole number, 0 or more, not {self.num_hidden_layers!r}")
         sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
-        if len(sides) > 2 or not all(map(_is_count, sides)):
+        if len(sides) not in (1, 2) or not all(map(_is_count, sides)):
             raise ValueError(f"image_size must be one or two whole numbers above 0, not {self.image_size!r}")
-        if len(self.tubelet_size) != 3 or not all(map(_is_count, self.tubelet_size)):
+        steps = self.tubelet_size
+        if not isinstance(steps, tuple) or len(steps) != 3 or not all(map(_is_count, steps)):
             raise ValueError(f"tubelet_size must be three whole numbers above 0, not {self.tubelet_size!r}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
@@ -100,19 +113,19 @@ class VivitConfig:
             if size % step:
                 raise ValueError(f"tubelet_size={self.tubelet_size}: {step} does not divide {name}={size}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
+            if not (_is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1):
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
         for name in ("initializer_range", "layer_norm_eps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+            if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
         for name in ("hidden_act", "pooler_act"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; known are {', '.join(ACTIVATIONS)}")
-        if set(self.id2label) != set(range(self.num_labels)):
-            raise ValueError(
-                f"id2label must name the classes 0 to {self.num_labels - 1} (num_labels={self.num_labels}); "
-                f"it has {len(self.id2label)} names"
-            )
+
+    @property
+    def problem_type(self) -> str | None:
+        """'regression', 'single_label_classification' or 'multi_label_classification', where the file says so."""
+        return self.extra.get("problem_type")
 
     @property
     def clip_size(self) -> tuple[int, int, int]:
@@ -160,10 +173,9 @@ class VivitConfig:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading. A new `num_labels` drops names of another number.
         """
-        from vivit.hub import find_checkpoint, kinetics400_labels
+        from vivit.hub import find_checkpoint, kinetics400_labels, read_json
 
-        path = find_checkpoint(folder, revision=revision, weights=False) / "config.json"
-        config = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        config = cls.from_dict(read_json(find_checkpoint(folder, revision=revision, weights=False) / "config.json"))
         if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
             config = replace(config, id2label=dict(enumerate(kinetics400_labels())), label2id=None)
         if changes.get("num_labels", config.num_labels) != config.num_labels or "id2label" in changes:
@@ -186,6 +198,10 @@ class VivitConfig:
         Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True)
         (Path(folder) / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_count(value: Any) -> bool:

@@ -3,8 +3,10 @@
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 import torch
@@ -45,15 +47,16 @@ class Support:
     details: str = ""
 
 
-def check_support(device: torch.device, head_size: int = 64, tokens: int = 256) -> list[Support]:
+def check_support(device: torch.device, head_size: int = 64, tokens: int | None = None) -> list[Support]:
     """Try every attention backend in every precision on a few tokens.
 
     Args:
         device: where to try.
         head_size: the width of one head, which some kernels depend on.
-        tokens: how many to attend to.
+        tokens: how many to attend to; by default as many as keep the device busy for longer than a launch takes.
     """
     heads, found = 4, []
+    tokens = tokens or (4096 if device.type == "cuda" else 256)
     for precision, kinds in PRECISIONS.items():
         query = torch.randn(1, heads, tokens, head_size, device=device).to(kinds.compute)
         for attention, attend in ATTENTION.items():
@@ -67,15 +70,27 @@ def check_support(device: torch.device, head_size: int = 64, tokens: int = 256) 
     return found
 
 
-def product_rate(device: torch.device, dtype: torch.dtype, size: int = 768) -> float:
+def product_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
     """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
+    size = size or (8192 if device.type == "cuda" else 768)
     matrix = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _best_seconds(partial(F.linear, matrix, matrix), device)
 
 
+def copy_rate(device: torch.device) -> float:
+    """Bytes/s of a large copy in memory, read and written counted separately."""
+    source = torch.ones(2**30 if device.type == "cuda" else 2**26, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _best_seconds(partial(target.copy_, source), device)
+
+
 def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The best of three after one to warm up: these are rates to estimate with, not results to report."""
-    return min([timed(call, device)[1] for _ in range(4)][1:]) / 1e3
+    """The best of three or more after one to warm up: these are rates to estimate with, not results to report."""
+    call()
+    samples: list[float] = []
+    while len(samples) < 3 or (len(samples) < 12 and sum(samples) < 100):
+        samples.append(timed(call, device)[1])
+    return min(samples) / 1e3
 
 
 def describe(device: torch.device | None = None) -> dict:
@@ -84,13 +99,16 @@ def describe(device: torch.device | None = None) -> dict:
     Returns:
         device (name of the device type), device_name, memory_bytes (of the device), threads, cpu_capability, versions
         (name → version), support (a list of `Support` as dicts), flops_per_second (precision → rate of matrix products,
-        which tells what is slow here).
+        which tells what is slow here), bytes_per_second (of a copy in the device's memory).
     """
     device = device or default_device()
     on_gpu = device.type == "cuda"
     with torch.inference_mode():
         support = [asdict(s) for s in check_support(device)]
         rates = {name: product_rate(device, kinds.compute) for name, kinds in PRECISIONS.items()}
+        bandwidth = copy_rate(device)
+    if on_gpu:
+        torch.cuda.empty_cache()  # what was tried here takes no room from the models
     return {
         "device": device.type,
         "device_name": torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
@@ -103,10 +121,18 @@ def describe(device: torch.device | None = None) -> dict:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "cuda": torch.version.cuda or "none",
+            "driver": _driver(),
         },
         "support": support,
         "flops_per_second": rates,
+        "bytes_per_second": bandwidth,
     }
+
+
+def _driver() -> str:
+    with suppress(OSError):
+        return Path("/sys/module/nvidia/version").read_text(encoding="ascii").strip()
+    return "none" if not torch.cuda.is_available() else "unknown"
 
 
 def _cpu_name() -> str:

@@ -335,8 +335,8 @@ class VivitForVideoClassification(PreTrainedVivit):
 
         Args:
             pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
-            labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or, of a model with one
-                label, (B,) numbers.
+            labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or numbers to regress to,
+                (B,) for a model with one label. Which it is follows `config.problem_type` where the file says so.
             options: those of `VivitModel.forward`.
         """
         output = self.vivit(pixel_values, **options)
@@ -350,8 +350,10 @@ class VivitForVideoClassification(PreTrainedVivit):
         )
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.config.num_labels == 1:
-            return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype).view(-1))
-        if labels.is_floating_point():
+        several = "multi_label" if labels.is_floating_point() else "single_label"
+        kind = self.config.problem_type or ("regression" if self.config.num_labels == 1 else several)
+        if kind == "regression":
+            return F.mse_loss(logits.view(labels.shape), labels.to(logits.dtype))
+        if kind.startswith("multi_label"):
             return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-        return F.cross_entropy(logits, labels)
+        return F.cross_entropy(logits, labels.view(-1))

@@ -4,6 +4,7 @@ Letters: T frames, C channels, H × W pixels.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -19,7 +20,10 @@ _MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
 # reference logits so. Both are offered by name.
-NORMALISATIONS: dict[str, dict[str, Any]] = {"transformers": {"do_normalize": True}, "original": {"do_normalize": False}}
+NORMALISATIONS: dict[str, dict[str, Any]] = {
+    "transformers": {"do_normalize": True},
+    "original": {"do_normalize": False},
+}
 
 
 class BatchFeature(dict):
@@ -72,25 +76,29 @@ class VivitImageProcessor:
 
     def __post_init__(self) -> None:
         # Old files give one number for either.
-        size = {"shortest_edge": self.size} if isinstance(self.size, int) else dict(self.size)
-        crop = (
-            dict.fromkeys(("height", "width"), self.crop_size)
-            if isinstance(self.crop_size, int)
-            else dict(self.crop_size)
-        )
-        object.__setattr__(self, "size", size)
-        object.__setattr__(self, "crop_size", crop)
-        if set(size) not in ({"shortest_edge"}, {"height", "width"}):
-            raise ValueError(f"size must have 'shortest_edge', or 'height' and 'width', not {size}")
-        if set(crop) != {"height", "width"}:
-            raise ValueError(f"crop_size must have 'height' and 'width', not {crop}")
+        size, crop = self.size, self.crop_size
+        size = {"shortest_edge": size} if isinstance(size, int) else size
+        crop = dict.fromkeys(("height", "width"), crop) if isinstance(crop, int) else crop
+        if not isinstance(size, Mapping) or set(size) not in ({"shortest_edge"}, {"height", "width"}):
+            raise ValueError(f"size must have 'shortest_edge', or 'height' and 'width', not {size!r}")
+        if not isinstance(crop, Mapping) or set(crop) != {"height", "width"}:
+            raise ValueError(f"crop_size must have 'height' and 'width', not {crop!r}")
         if not all(isinstance(v, int) and v > 0 for v in (*size.values(), *crop.values())):
             raise ValueError(f"size={size} and crop_size={crop} must be whole numbers above 0")
+        object.__setattr__(self, "size", dict(size))
+        object.__setattr__(self, "crop_size", dict(crop))
         if self.offset and not self.do_rescale:
             raise ValueError("offset=True needs do_rescale=True")
-        if not 0 <= int(self.resample) <= 5:
+        if not (isinstance(self.resample, int) and 0 <= self.resample <= 5):
             raise ValueError(f"resample must be one of PIL's filters 0 to 5, not {self.resample!r}")
-        object.__setattr__(self, "resample", int(self.resample))
+        object.__setattr__(self, "resample", int(self.resample))  # PIL's own enumeration is an int too
+        for name in ("rescale_factor", "image_mean", "image_std"):
+            value = getattr(self, name)
+            numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+            if not numbers or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
+                raise ValueError(f"{name} must be a number, or one a channel, not {value!r}")
+            if name == "image_std" and 0 in numbers:
+                raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -108,10 +116,10 @@ class VivitImageProcessor:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading.
         """
-        from vivit.hub import find_checkpoint
+        from vivit.hub import find_checkpoint, read_json
 
         file = find_checkpoint(name, revision=revision, weights=False) / "preprocessor_config.json"
-        processor = cls.from_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+        processor = cls.from_dict(read_json(file) if file.is_file() else {})
         return replace(processor, **changes) if changes else processor
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -149,27 +157,28 @@ class VivitImageProcessor:
         PIL then rounds some pixels differently by one level, so ordinary frames are resized whole, as transformers does.
 
         Args:
-            frame: (H, W, C) uint8.
+            frame: (H, W, C) uint8; of any dtype if it is not resized.
         Returns:
-            (crop height, crop width, C) uint8, or (resized height, resized width, C) without a crop.
+            (crop height, crop width, C), or (resized height, resized width, C) without a crop; dtype of `frame`.
         """
         height, width = frame.shape[:2]
         size = new_height, new_width = self.resized(height, width)
         target = (self.crop_size["height"], self.crop_size["width"]) if self.do_center_crop else size
         (top, kept_height), (left, kept_width) = _crop(new_height, target[0]), _crop(new_width, target[1])
-        picture = Image.fromarray(frame if frame.shape[2] != 1 else frame[..., 0])
-        if new_height * new_width <= _MOST_PIXELS:
-            resized = np.asarray(picture if size == (height, width) else picture.resize(size[::-1], self.resample))
+        if size == (height, width):
+            kept = frame[top : top + kept_height, left : left + kept_width]
+        elif new_height * new_width <= _MOST_PIXELS:
+            resized = np.asarray(_picture(frame).resize(size[::-1], self.resample))
             kept = resized[top : top + kept_height, left : left + kept_width]
         else:
             across, down = width / new_width, height / new_height
             right, bottom = min(width, (left + kept_width) * across), min(height, (top + kept_height) * down)
             box = (left * across, top * down, right, bottom)
-            kept = np.asarray(picture.resize((kept_width, kept_height), self.resample, box=box))
+            kept = np.asarray(_picture(frame).resize((kept_width, kept_height), self.resample, box=box))
         kept = kept.reshape(kept_height, kept_width, frame.shape[2])
         if kept.shape[:2] == target:
             return kept
-        padded = np.zeros((*target, frame.shape[2]), np.uint8)
+        padded = np.zeros((*target, frame.shape[2]), frame.dtype)
         # transformers rounds the padding up on top and left.
         y, x = -(-(target[0] - kept_height) // 2), -(-(target[1] - kept_width) // 2)
         padded[y : y + kept_height, x : x + kept_width] = kept
@@ -246,14 +255,24 @@ class VivitImageProcessor:
     def _one(self, frame: Any, input_data_format: str | None) -> np.ndarray:
         """One picture of any kind → (C, H, W) float32."""
         frame = _channels_last(frame, input_data_format)
-        if frame.dtype == np.uint8 or not (self.do_resize or self.do_center_crop):
-            return self.normalise(self.resize_and_crop(frame) if frame.dtype == np.uint8 else frame)
-        # Floating-point pictures: PIL resizes whole numbers only, so [0, 1] takes the way over [0, 255] and back.
-        unit = frame.min() >= 0 and frame.max() <= 1 and not np.array_equal(frame, frame.astype(int))
-        if not unit and (frame.min() < 0 or frame.max() > 255):
-            raise ValueError(f"a picture must lie in [0, 255] or [0, 1], not [{frame.min()}, {frame.max()}]")
-        whole = self.resize_and_crop((frame * 255 if unit else frame).astype(np.uint8))
-        return self.normalise(whole / np.float32(255) if unit else whole)
+        if 0 in frame.shape:
+            raise ValueError(f"a picture of shape {frame.shape} has no pixels")
+        if frame.dtype == np.uint8 or not self.do_resize:
+            return self.normalise(self.resize_and_crop(frame))
+        # PIL resizes whole numbers only, so pictures in [0, 1] take the way over [0, 255] and back.
+        if np.isfinite(frame).all() and np.allclose(frame, whole := frame.astype(int)):
+            if whole.min() >= 0 and whole.max() <= 255:
+                return self.normalise(self.resize_and_crop(frame.astype(np.uint8)))
+        elif frame.min() >= 0 and frame.max() <= 1:
+            levels = (frame.astype(np.float64) * 255).astype(np.float32).astype(np.uint8)
+            return self.normalise((self.resize_and_crop(levels) * np.float64(1 / 255)).astype(np.float32))
+        raise ValueError(
+            f"a picture to resize must hold whole numbers in [0, 255] or numbers in [0, 1], not [{frame.min()}, {frame.max()}]"
+        )
+
+
+def _picture(frame: np.ndarray) -> "Picture":
+    return Image.fromarray(frame if frame.shape[2] != 1 else frame[..., 0])
 
 
 def _crop(size: int, kept: int) -> tuple[int, int]:

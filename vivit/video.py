@@ -198,6 +198,11 @@ def _consecutive(num_frames: int, total: int, stride: int, start: int) -> list[i
     return [*range(start, total, stride)][:num_frames]
 
 
+def _transformers(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    wanted = np.linspace(0, num_frames * stride - 1, num_frames, dtype=np.int64).tolist()
+    return [index for index in wanted if index < total]
+
+
 def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
     span = (num_frames - 1) * stride + 1
     return _consecutive(num_frames, total, stride, max(0, (total - span) // 2))
@@ -206,6 +211,7 @@ def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
 SAMPLING: dict[str, SamplingRule] = {
     "uniform": _uniform,  # the whole clip, first and last frame included
     "consecutive": _consecutive,  # from `start`, every `stride`-th
+    "transformers": _transformers,  # as its pipeline: from the first frame, evenly over `num_frames * stride` of them
     "center": _center,  # a window in the middle, every `stride`-th
 }
 
@@ -228,7 +234,9 @@ def choose_indices(
         VideoError: if `start` lies beyond the clip's end.
     """
     if num_frames < 1 or total < 1 or stride < 1 or start < 0:
-        raise ValueError(f"need num_frames, total, stride > 0 and start >= 0: {num_frames}, {total}, {stride}, {start}")
+        raise ValueError(
+            f"num_frames={num_frames}, total={total} and stride={stride} must be at least 1, start={start} at least 0"
+        )
     if sampling not in SAMPLING:
         raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, not {sampling!r}")
     if sampling == "consecutive" and start >= total:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -62,7 +63,11 @@ def read_tensors(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
                     for name in tensors.keys():  # noqa: SIM118 - not a dict
                         yield name, tensors.get_tensor(name)
             else:
-                yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
+                # Files of PyTorch before 1.6 are no zip archives and cannot be mapped.
+                tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+                if not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in tensors.items()):
+                    raise TypeError("not every value is a tensor with a name")
+                yield from tensors.items()
         except (SafetensorError, OSError, RuntimeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{file.name} is damaged or not a tensor file. Download it again.", str(error)
@@ -76,7 +81,7 @@ def write_tensors(folder: str | Path, tensors: Mapping[str, Tensor]) -> None:
 
     Args:
         folder: exists.
-        tensors: name → tensor of any shape and dtype; views are copied.
+        tensors: name → tensor of any shape and dtype; none may overlap another in memory.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(whole, str(Path(folder) / SAFETENSORS), metadata={"format": "pt"})

@@ -18,7 +18,7 @@ SETTINGS = {
     "precision": "float32",
     "sampling": "uniform",
     "stride": 1,
-    "normalisation": "transformers",
+    "normalisation": "checkpoint",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import transformers
 
 from vivit import VivitConfig
+from vivit.hub import HubError
 
 # As transformers 4.31 wrote it for a published checkpoint (labels shortened).
 VERSION_4 = {
@@ -108,7 +109,9 @@ def test_files_of_transformers_5_and_ours_are_interchangeable(tmp_path: Path, ch
 
 
 def test_a_config_made_here_is_read_by_transformers(tmp_path: Path) -> None:
-    ours = VivitConfig(image_size=(32, 48), num_frames=4, hidden_size=24, num_attention_heads=3, id2label={0: "x", 1: "y"})
+    ours = VivitConfig(
+        image_size=(32, 48), num_frames=4, hidden_size=24, num_attention_heads=3, id2label={0: "x", 1: "y"}
+    )
     ours.save_pretrained(tmp_path)
     theirs = transformers.VivitConfig.from_pretrained(tmp_path)
     assert theirs.num_labels == 2 and theirs.id2label == {0: "x", 1: "y"} and theirs.label2id == {"x": 0, "y": 1}
@@ -172,7 +175,6 @@ def test_changes_on_reading(tmp_path: Path) -> None:
         ({"id2label": {0: "a", 2: "b"}}, ["id2label", "num_labels=2"]),
         ({"id2label": {"zero": "a"}}, ["id2label", "zero"]),
         ({"id2label": ["a", "b"]}, ["id2label"]),
-        ({"num_labels": 0}, ["num_labels", "0"]),
         ({"num_labels": -3}, ["num_labels", "-3"]),
         ({"num_labels": 2.0}, ["num_labels", "2.0"]),
     ],
@@ -193,7 +195,7 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", '{"hidden_size": ', "[1, 2]", "null", "\x00\xff"])
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match="config.json"):
+    with pytest.raises(HubError, match=r"config\.json"):
         VivitConfig.from_pretrained(tmp_path)
 
 

@@ -219,7 +219,9 @@ def test_interpolation_needs_whole_tubelets(size: tuple[int, int, int]) -> None:
 GRID = (4, 3, 5)  # tubelets of TINY along time, height and width
 
 
-def positions_at(grid: tuple[int, int, int], stored: Callable[[Tensor, Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def positions_at(
+    grid: tuple[int, int, int], stored: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     """What the model adds to each tubelet of a clip of `grid` tubelets, and to [CLS], where it stores `stored(t, h, w)`.
 
     Taken from the public forward pass: with a projection of 0, the embeddings are the positions.

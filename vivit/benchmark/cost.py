@@ -1,6 +1,17 @@
-"""What a forward pass costs, from the shape of the model alone. No torch is used."""
+"""What a call costs, from the shape of the model and a few rates of the machine, before it is run. No torch is used.
 
+Letters: B clips, N tokens, E hidden size, I intermediate size, A heads.
+"""
+
+from dataclasses import replace
+
+from vivit.benchmark.cell import Cell, Estimate
 from vivit.config import VivitConfig
+
+HOLDS_SCORES = ("eager", "sdpa-math")  # backends that write the (N, N) scores of every head to memory
+COMPUTE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float16-weights": 4}
+WEIGHT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float16-weights": 2}
+BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
 def linear_flops(config: VivitConfig) -> int:
@@ -17,6 +28,125 @@ def attention_flops(config: VivitConfig) -> int:
     return 4 * config.num_hidden_layers * config.num_tokens**2 * config.hidden_size
 
 
+def parameters(config: VivitConfig) -> tuple[int, int]:
+    """How many numbers the weights hold: in matrices, and in everything else."""
+    hidden, middle = config.hidden_size, config.intermediate_size
+    time, height, width = config.tubelet_size
+    labels = config.num_labels or 0
+    qkv_bias = 3 * hidden * config.qkv_bias
+    matrices = config.num_channels * time * height * width * hidden + labels * hidden
+    matrices += config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * middle)
+    rest = (
+        hidden + hidden + config.num_tokens * hidden + 2 * hidden + labels
+    )  # tubelets' bias, [CLS], positions, norm, head
+    rest += config.num_hidden_layers * (4 * hidden + qkv_bias + hidden + middle + hidden)
+    return matrices, rest
+
+
+def score_traffic_bytes(config: VivitConfig, attention: str, precision: str) -> int:
+    """Bytes that one clip's forward pass moves for scores kept in memory; 0 for a backend that keeps none.
+
+    Eager writes the products, scales them, takes the softmax in float32, converts it, and reads it for the product with
+    the values. PyTorch's math kernel scales the queries instead and works in float32.
+    """
+    if attention not in HOLDS_SCORES:
+        return 0
+    scores = config.num_hidden_layers * config.num_attention_heads * config.num_tokens**2
+    if attention == "sdpa-math":
+        return scores * 4 * 4
+    size = COMPUTE_BYTES[precision]
+    convert = 0 if size == 4 else 4 + size
+    return scores * (size + 2 * size + size + 4 + convert + size)
+
+
+def weights_bytes(config: VivitConfig, precision: str) -> int:
+    """What the parameters take."""
+    matrices, rest = parameters(config)
+    return matrices * WEIGHT_BYTES[precision] + rest * COMPUTE_BYTES[precision]
+
+
+def activations_bytes(config: VivitConfig, cell: Cell) -> int:
+    """The most memory held beyond the weights, by counting the tensors alive at the fullest moment of a call.
+
+    Args:
+        config: the model's shape, with the cell's number of frames.
+        cell: its attention, precision, batch size and mode.
+    """
+    size, batch = COMPUTE_BYTES[cell.precision], cell.batch_size
+    frames, height, width = config.clip_size
+    pixels = size * batch * frames * height * width * config.num_channels
+    row = size * batch * config.num_tokens  # bytes of one number a token
+    hidden, middle = row * config.hidden_size, row * config.intermediate_size
+    scores = batch * config.num_attention_heads * config.num_tokens**2
+    largest = max(4 * config.hidden_size**2, 2 * config.hidden_size * config.intermediate_size) // 2
+    cast = largest * 4 if cell.precision == "float16-weights" else 0  # one matrix at a time
+
+    if cell.attention == "eager":  # products and their scaled copy, or scaled, float32 softmax and its copy
+        held = scores * (2 * size if size == 4 else 2 * size + 4)
+    elif cell.attention == "sdpa-math":
+        held = scores * 2 * 4
+    else:
+        held = 0
+    attention = 7 * hidden + held + (8 * hidden if cell.attention == "sdpa-math" and size < 4 else 0)  # float32 copies
+    mlp = hidden + 2 * middle
+    if cell.mode == "inference":
+        embed = pixels + 2 * hidden
+        return pixels + max(embed, hidden + max(attention, mlp + cast))
+    saved_scores = scores * (4 if size == 4 or cell.attention == "sdpa-math" else 4 + size) if held else 0
+    layer = 8 * hidden + 2 * middle + saved_scores
+    weights = weights_bytes(config, cell.precision)
+    forward = pixels + hidden + config.num_hidden_layers * (layer + cast) + 2 * middle
+    # Two moments are held all the time; gradients take the place of activations, layer by layer.
+    return pixels + 2 * weights + max(forward, weights)
+
+
+def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
+    """What a cell will take.
+
+    Time is the arithmetic of the products with weights over the machine's rate of such products, and of attention over
+    the rate that its kernel reached on a few tokens; where scores are written to memory, attention is at least its
+    arithmetic over the former rate and the traffic over the memory's bandwidth.
+
+    Args:
+        cell: what would be measured.
+        config: the shape of its checkpoint, as stored.
+        machine: what `vivit.machine.describe` measured.
+    """
+    config = config if cell.num_frames is None else with_frames(config, cell.num_frames)
+    flops = cell.batch_size * (linear_flops(config) + attention_flops(config))
+    times = BACKWARD if cell.mode == "training" else 1
+    weights = weights_bytes(config, cell.precision)
+    seconds = _seconds(config, machine, cell.attention, cell.precision)
+    if seconds is not None:
+        seconds *= cell.batch_size * times
+        if cell.mode == "training":  # AdamW reads weight, gradient and two moments, and writes all but the gradient
+            seconds += 7 * weights / machine["bytes_per_second"]
+    return Estimate(
+        num_tokens=config.num_tokens,
+        flops=flops * times,
+        latency_ms=None if seconds is None else seconds * 1e3,
+        weights=weights,
+        activations=activations_bytes(config, cell),
+    )
+
+
+def with_frames(config: VivitConfig, num_frames: int) -> VivitConfig:
+    """The shape of the same model on clips of another length. Raises ValueError if no tubelet fits."""
+    return replace(config, num_frames=num_frames)
+
+
+def _seconds(config: VivitConfig, machine: dict, attention: str, precision: str) -> float | None:
+    rates = {(s["attention"], s["precision"]): s["flops_per_second"] for s in machine["support"]}
+    rate = rates.get((attention, precision), 0)
+    if not rate:
+        return None
+    products = machine["flops_per_second"][precision]
+    seconds = attention_flops(config) / rate
+    if traffic := score_traffic_bytes(config, attention, precision):
+        seconds = max(seconds, attention_flops(config) / products + traffic / machine["bytes_per_second"])
+    return linear_flops(config) / products + seconds
+
+
 def estimate_seconds(config: VivitConfig, machine: dict, attention: str, precision: str) -> float:
     """How long one clip's forward pass will take, before it is run.
 
@@ -25,11 +155,10 @@ def estimate_seconds(config: VivitConfig, machine: dict, attention: str, precisi
         machine: what `vivit.machine.describe` measured.
         attention, precision: keys of `ATTENTION` and `PRECISIONS` that run there.
     Returns:
-        Seconds: FLOPs of each kind over the rate that kind reached there. Small models take longer, since the rates are
-        those of full-sized products.
+        Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
+        models take longer, since the rates are those of full-sized products.
     """
-    rates = {(s["attention"], s["precision"]): s["flops_per_second"] for s in machine["support"]}
-    return (
-        linear_flops(config) / machine["flops_per_second"][precision]
-        + attention_flops(config) / rates[attention, precision]
-    )
+    seconds = _seconds(config, machine, attention, precision)
+    if seconds is None:
+        raise ValueError(f"'{attention}' does not run in {precision} here")
+    return seconds

@@ -1,14 +1,20 @@
-"""Time and memory of one call. Knows no model."""
+"""Time, memory and kernels of one call. Knows no model."""
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from vivit.benchmark.cell import Round, StoppingRule
+
 Result = TypeVar("Result")
+
+FUSED = "aten::_scaled_dot_product_"
+SOFTMAX = "aten::_softmax"
 
 
 def timed(call: Callable[[], Result], device: torch.device) -> tuple[Result, float]:
@@ -33,6 +39,27 @@ def timed(call: Callable[[], Result], device: torch.device) -> tuple[Result, flo
     return result, begin.elapsed_time(end)
 
 
+def repeat(time_call: Callable[[], float], rule: StoppingRule) -> Round:
+    """Time a call until a rule is satisfied.
+
+    A first call that alone takes longer than the rule's time bound is not repeated: it is the sample, and not a warm one.
+
+    Args:
+        time_call: runs the call once and returns the ms it took.
+        rule: when to stop.
+    """
+    first = time_call()
+    if first >= rule.seconds * 1e3:
+        return Round(first, (first,), warm=False)
+    spent = 0.0
+    while spent < rule.warm_up_seconds * 1e3:
+        spent += time_call()
+    samples: list[float] = []
+    while not rule.satisfied(samples):
+        samples.append(time_call())
+    return Round(first, tuple(samples))
+
+
 def peak_memory(call: Callable[[], Result], device: torch.device) -> tuple[Result, int]:
     """Run `call` once and find the most memory it held at a time, beyond what was held before it.
 
@@ -43,18 +70,79 @@ def peak_memory(call: Callable[[], Result], device: torch.device) -> tuple[Resul
         What `call` returned, and the peak in bytes.
     """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        result = call()
-        torch.cuda.synchronize(device)
-        return result, torch.cuda.max_memory_allocated(device) - before
+        return _cuda_peak(call, device)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = call()
-    events = profiler.profiler.kineto_results.events()
+    return result, _recorded_peak(_events(profiler))
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the profiler saw of one call. Args: peak_bytes: as `peak_memory`; kernel, device_kernels: as `Measurement`."""
+
+    peak_bytes: int
+    kernel: str
+    device_kernels: tuple[str, ...]
+
+
+def record(call: Callable[[], Result], device: torch.device) -> tuple[Result, Record]:
+    """Run `call` once with the profiler on: peak memory, and which attention truly ran. Not for timing."""
+    if device.type == "cuda":
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+            result, peak = _cuda_peak(call, device)
+        events = _events(profiler)
+    else:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+            result = call()
+        events = _events(profiler)
+        peak = _recorded_peak(events)
+    on_device = [e.name() for e in events if e.device_type() == DeviceType.CUDA]
+    return result, Record(peak, attention_kernel(e.name() for e in events), device_kernels(on_device))
+
+
+def attention_kernel(names: Iterable[str]) -> str:
+    """The attention operator among the names of a profile.
+
+    Returns:
+        PyTorch's fused operator; else '_softmax', which is attention written out; else the compiled kernel that holds
+        it; '' if there is none.
+    """
+    found = set(names)
+    fused = sorted(n for n in found if n.startswith(FUSED) and "backward" not in n)
+    if fused:
+        return ", ".join(n.removeprefix("aten::") for n in fused)
+    if SOFTMAX in found:
+        return SOFTMAX.removeprefix("aten::")
+    return min((n for n in found if "softmax" in n and not n.startswith("aten::")), default="")
+
+
+def device_kernels(names: Iterable[str]) -> tuple[str, ...]:
+    """The GPU kernels that compute attention or its softmax, without their template arguments."""
+    words = ("flash", "fmha", "sdpa", "attention", "softmax")
+    short = {
+        name.removeprefix("void ").replace("(anonymous namespace)::", "").split("<")[0].split("(")[0]: name
+        for name in names
+    }
+    return tuple(sorted(s for s in short if any(word in s.lower() for word in words)))
+
+
+def _cuda_peak(call: Callable[[], Result], device: torch.device) -> tuple[Result, int]:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    result = call()
+    torch.cuda.synchronize(device)
+    return result, torch.cuda.max_memory_allocated(device) - before
+
+
+def _events(profiler: Any) -> list[Any]:
+    return profiler.profiler.kineto_results.events()
+
+
+def _recorded_peak(events: list[Any]) -> int:
     changes = [e for e in events if e.name() == "[memory]" and e.device_type() == DeviceType.CPU]
     held = peak = 0
     for change in sorted(changes, key=lambda e: e.start_ns()):
         held += change.nbytes()
         peak = max(peak, held)
-    return result, peak
+    return peak

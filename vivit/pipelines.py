@@ -21,6 +21,12 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+class NotFinite(ValueError):
+    """An answer holds infinities or what is no number; the message says what to do."""
+
+    expected = True
+
+
 def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
     """The best classes of one clip.
 
@@ -31,7 +37,14 @@ def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, fun
         function: a key of `SCORES`, applied in float32.
     Returns:
         [{"label": str, "score": float}], best first.
+    Raises:
+        NotFinite: if a logit is infinite or no number.
     """
+    if not logits.isfinite().all():
+        raise NotFinite(
+            "The model's answer is not a number: its activations exceed what this precision can hold, or its weights are "
+            "damaged. Choose float32 or bfloat16, or another checkpoint."
+        )
     scores, indices = SCORES[function](logits.float()).topk(min(top_k, len(logits)))
     return [{"label": id2label[i], "score": s} for i, s in zip(indices.tolist(), scores.tolist(), strict=True)]
 
@@ -68,7 +81,7 @@ class VideoClassificationPipeline:
             inputs: a path, or a list of paths.
             options: top_k (5); num_frames (the model's; another number interpolates its position embeddings);
                 frame_sampling_rate (every n-th frame from the first, as transformers does; the whole clip, evenly, if None);
-                function_to_apply ('softmax', 'sigmoid' or 'none').
+                function_to_apply ('softmax', 'sigmoid' or 'none'; by the config's problem_type if None).
         Returns:
             `Predictions` for a path, a list of them for a list.
         Raises:
@@ -84,29 +97,35 @@ class VideoClassificationPipeline:
         self,
         path: str | Path,
         *,
-        top_k: int = 5,
+        top_k: int | None = 5,
         num_frames: int | None = None,
         frame_sampling_rate: int | None = None,
-        function_to_apply: str = "softmax",
+        function_to_apply: str | None = None,
         **sampling: Any,
     ) -> Predictions:
+        config = self.model.config
+        top_k = 5 if top_k is None else top_k
+        num_frames = config.num_frames if num_frames is None else num_frames
+        usual = {"regression": "none", "multi_label_classification": "sigmoid"}
+        function_to_apply = function_to_apply or usual.get(config.problem_type or "", "softmax")
         if function_to_apply not in SCORES:
             raise ValueError(f"function_to_apply={function_to_apply!r} is unknown; known are {', '.join(SCORES)}")
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k}")
         if frame_sampling_rate is not None:
-            sampling = {"sampling": "consecutive", "stride": frame_sampling_rate} | sampling
+            sampling = {"sampling": "transformers", "stride": frame_sampling_rate} | sampling
         start = time.perf_counter()
-        clip = prepare_clip(path, num_frames or self.model.config.num_frames, self.image_processor, **sampling)
+        clip = prepare_clip(path, num_frames, self.image_processor, **sampling)
         begin = time.perf_counter()
         pixel_values = torch.from_numpy(self.image_processor.normalise(clip.pixels))[None].to(self.model.device)
         middle = time.perf_counter()
         with torch.inference_mode():
-            logits = self.model(pixel_values, interpolate_pos_encoding=True).logits[0].cpu()
+            resized = num_frames != config.num_frames  # other sizes than the trained one only where they were asked for
+            logits = self.model(pixel_values, interpolate_pos_encoding=resized).logits[0].cpu()
         end = time.perf_counter()
         timings = clip.timings_ms | {"forward": (end - middle) * 1e3, "total": (end - start) * 1e3}
         timings["preprocess"] += (middle - begin) * 1e3
-        predictions = top_predictions(logits, self.model.config.id2label, top_k, function_to_apply)
+        predictions = top_predictions(logits, config.id2label, top_k, function_to_apply)
         return Predictions(predictions, clip.sampled, timings)
 
 

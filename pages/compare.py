@@ -1,0 +1,105 @@
+"""Attention backends × precisions × batch sizes: latency, memory, and whether the answers agree."""
+
+import streamlit as st
+
+from ui.cells import Selection, pick_cells
+from ui.clips import bundled_clips
+from ui.jobs import finished, job_for, ready
+from ui.results import show_result, show_rows
+from ui.server import get_server, visitor
+from vivit.benchmark.sweep import Sweep
+from vivit.random_weights import read_config
+
+server, me = get_server(), visitor()
+
+st.title("Which attention backend, and at what price?")
+st.caption(
+    "Every cell is measured in processes of its own, round after round in shuffled order, and nothing else of this app "
+    "runs meanwhile. You can leave this page: the sweep goes on, and you will find it here."
+)
+
+
+@st.fragment(run_every=0.5)
+def follow(id: str) -> None:
+    running = server.sweeps.get(id)
+    if running is None or running.state != "running":
+        st.session_state["shown"] = id
+        st.rerun()
+    done, total = len(running.sweep.rows), len(running.sweep.cells)
+    left = running.sweep.seconds_left
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(running.sweep.progress, f"{done} of {total} cells, about {left:.0f} s left: {running.note}")
+        if st.button("Cancel", icon=":material/cancel:", key="cancel-sweep"):
+            server.sweeps.cancel(id)
+            running.wait(3.0)
+            st.rerun()
+    show_rows(running.result)
+
+
+def plan(selection: Selection) -> Sweep:
+    machine = server.engine.hello("model")
+    assert machine is not None  # the page has waited for it
+    return Sweep(
+        selection.cells,
+        {selection.checkpoint: read_config(selection.checkpoint)},
+        machine,
+        budget_seconds=selection.budget_seconds,
+        rule=selection.rule,
+    )
+
+
+running = server.sweeps.running(me)
+if running is not None:
+    st.subheader(f"Running: {running.title}")
+    follow(running.id)
+    st.stop()
+
+selection = pick_cells()
+clips = bundled_clips()
+clip = st.selectbox("Clip", list(clips), key="clip-to-measure", width=320) if clips else None
+if not ready("model"):
+    st.stop()
+if not selection.cells:
+    st.info("Choose at least one attention backend, one precision and one batch size.", icon=":material/tune:")
+    st.stop()
+sweep = plan(selection)
+estimate = sweep.seconds_left
+with st.container(horizontal=True, vertical_alignment="center"):
+    if st.button(f"Measure {len(sweep.cells)} cells", type="primary", icon=":material/play_arrow:"):
+        st.session_state["measure"] = True
+    st.markdown(f"about {estimate:.0f} s for this selection")
+if busy := server.sweeps.running():
+    st.caption(f"Another visitor is measuring '{busy.title}'; your cells would go between theirs.")
+if st.session_state.get("measure"):
+    pixels = {}
+    if clip is not None:
+        arguments = {"path": clips[clip].path, "checkpoint": selection.checkpoint, "sampling": "uniform", "stride": 1}
+        frames = job_for(
+            "sweep-frames",
+            (clip, selection.checkpoint),
+            lambda: server.engine.submit("media", "read", arguments, visitor=me),
+        )
+        if not finished(frames, "sweep-frames", "Reading the clip"):
+            st.stop()
+        pixels = {selection.checkpoint: (frames.result["shape"], frames.blobs[0])}
+    del st.session_state["measure"]
+    server.sweeps.start(sweep, title=selection.title, clip=clip or "", pixels=pixels, visitor=me)
+    st.rerun()
+
+kept = server.sweeps.kept()
+st.divider()
+if not kept:
+    st.info("No sweep has been made yet. Choose what to measure above.", icon=":material/speed:")
+    st.stop()
+by_id = {r.id: r for r in kept}
+ids = list(by_id)
+if (shown := st.session_state.pop("shown", None)) in by_id:
+    st.session_state["sweep"] = shown
+chosen = st.selectbox(
+    "Sweep",
+    ids,
+    key="sweep",
+    bind="query-params",
+    format_func=lambda id: f"{by_id[id].title}, {by_id[id].label} ({id})",
+)
+show_result(by_id[chosen], kept)

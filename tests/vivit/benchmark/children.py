@@ -1,0 +1,116 @@
+"""What the tests run in child processes, and what they share: a machine with round figures, and rows made by hand."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vivit.attention import ATTENTION
+from vivit.benchmark import measure
+from vivit.benchmark.cell import Cell, Estimate, Latency, Measurement, Memory, Round
+from vivit.benchmark.results import Result
+from vivit.precision import PRECISIONS
+
+MB = 1_000_000
+MIB = 2**20
+
+# 100 GFLOP/s of products and of every attention that runs, 10 GB/s, 1 TB.
+MACHINE: dict[str, Any] = {
+    "device": "cpu",
+    "device_name": "Test Machine <1>",
+    "memory_bytes": 10**12,
+    "threads": 2,
+    "cores": 2,
+    "cpu_capability": "TEST",
+    "platform": "Linux-test",
+    "versions": {"python": "3.11", "torch": "2.13", "cuda": "none", "driver": "none"},
+    "support": [
+        {
+            "attention": attention,
+            "precision": precision,
+            "flops_per_second": 0.0 if attention in ("sdpa-efficient", "sdpa-cudnn") else 1e11,
+            "reason": "CUDA only" if attention in ("sdpa-efficient", "sdpa-cudnn") else "",
+            "details": "",
+        }
+        for attention in ATTENTION
+        for precision in PRECISIONS
+    ],
+    "flops_per_second": dict.fromkeys(PRECISIONS, 1e11),
+    "bytes_per_second": 1e10,
+}
+
+
+def row(cell: Cell, *rounds: tuple[float, ...], weights: int = 100, activations: int = 300, **more: Any) -> Measurement:
+    """An 'ok' with these samples, first call 10 times the first of them, memory in MiB."""
+    return Measurement(
+        cell,
+        "ok",
+        latency=Latency(tuple(Round(10 * samples[0], samples) for samples in rounds)),
+        memory=Memory(weights * MIB, activations * MIB, None, None, 1000 * MIB),
+        estimate=Estimate(3137, 900 * 10**9 * cell.batch_size, 5.0, weights * MIB, activations * MIB),
+        **more,
+    )
+
+
+def result(*rows: Measurement, **changes: Any) -> Result:
+    references = {r.cell: r.logits for r in rows if r.logits and r.cell == r.cell.reference}
+    whole = Result("a title", "clip.mp4", MACHINE, rows, references, 120.0, "abc1234")
+    return replace(whole, **changes)
+
+
+def state(_: object = None) -> dict[str, Any]:
+    """What a fresh child finds."""
+    return {
+        "pid": os.getpid(),
+        "daemon": multiprocessing.current_process().daemon,
+        "cuda": torch.cuda.is_initialized(),
+        "main": getattr(sys.modules["__main__"], "__file__", None),
+        "loaded": [name for name in ("torch", "vivit.model", "streamlit", "pytest", "av") if name in sys.modules],
+    }
+
+
+def die(number: int) -> dict[str, Any]:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+    return {}
+
+
+def leave(status: int) -> dict[str, Any]:
+    sys.exit(status)
+
+
+def ignore_everything(file: str) -> dict[str, Any]:
+    """Write down who this is, and never end by itself."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    with open(file, "w", encoding="ascii") as out:
+        out.write(str(os.getpid()))
+    time.sleep(600)
+    return {}
+
+
+def allocate(megabytes: int) -> dict[str, Any]:
+    """Record a call that holds a known amount at its fullest."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def call() -> None:
+        first = torch.empty(megabytes // 4 * MB, dtype=torch.uint8, device=device)
+        del first
+        parts = [torch.empty(megabytes // 4 * MB, dtype=torch.uint8, device=device) for _ in range(4)]
+        del parts
+
+    _, recorded = measure.record(call, device)
+    return {"peak_bytes": recorded.peak_bytes}
+
+
+def attend(attention: str, precision: str) -> dict[str, Any]:
+    """Record one call of an attention backend."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    query, key, value = torch.randn(3, 1, 4, 300, 64, device=device).to(PRECISIONS[precision].compute)
+    _, recorded = measure.record(lambda: ATTENTION[attention](query, key, value, 0.0), device)
+    return {"kernel": recorded.kernel, "device_kernels": recorded.device_kernels}

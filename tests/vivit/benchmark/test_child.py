@@ -1,0 +1,223 @@
+"""Real child processes: what they are, what they measure, and every way in which a cell may end."""
+
+import os
+import re
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from tests import oracle
+from tests.vivit.benchmark import children
+from vivit import VivitForVideoClassification
+from vivit.benchmark.cell import Cell, StoppingRule
+from vivit.benchmark.run import ChildEnded, clip_batch, in_child, run_cell
+from vivit.benchmark.sweep import Run
+
+RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.001)
+FLASH = "_scaled_dot_product_flash_attention_for_cpu"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    oracle.save(folder)
+    return str(folder)
+
+
+def run(checkpoint: str, **cell: object) -> Run:
+    return Run(Cell(checkpoint, **cell), RULE)  # type: ignore[arg-type]
+
+
+def test_a_child_is_a_fresh_fork_with_torch_and_without_cuda_or_the_callers_main() -> None:
+    first = in_child(children.state)
+    begin = time.monotonic()
+    second = in_child(children.state, "again")
+    assert time.monotonic() - begin < 1.0  # importing torch alone takes longer
+    assert first["pid"] != second["pid"] and not psutil.pid_exists(first["pid"])
+    assert {"torch", "vivit.model"} <= set(second["loaded"]) and not {"streamlit", "av"} & set(second["loaded"])
+    assert second["cuda"] is False
+
+
+def test_an_answer_and_an_error_leave_no_process_behind(tmp_path: Path) -> None:
+    for function, arguments, status in [
+        (children.die, (signal.SIGKILL,), -signal.SIGKILL),
+        (children.die, (signal.SIGSEGV,), -signal.SIGSEGV),
+        (children.leave, (3,), 3),
+    ]:
+        with pytest.raises(ChildEnded) as ended:
+            in_child(function, *arguments)
+        assert ended.value.status == status
+
+
+@pytest.mark.parametrize("by", ["tick", "seconds"])
+def test_a_child_that_ignores_every_signal_is_gone_within_two_seconds(tmp_path: Path, by: str) -> None:
+    file = tmp_path / "pid"
+    asked: list[float] = []
+
+    def tick() -> None:
+        if file.exists() and file.read_text() and not asked:
+            asked.append(time.monotonic())
+            if by == "tick":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt if by == "tick" else ChildEnded):
+        in_child(children.ignore_everything, str(file), tick=tick, seconds=None if by == "tick" else 2.0)
+    assert time.monotonic() - asked[0] < (2.0 if by == "tick" else 4.0)
+    assert not psutil.pid_exists(int(file.read_text()))
+
+
+@pytest.mark.parametrize("megabytes", [40, 400])
+def test_a_known_allocation_is_reported(megabytes: int) -> None:
+    found = in_child(children.allocate, megabytes)["peak_bytes"]
+    assert found == pytest.approx(megabytes * children.MB, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("attention", "kernel"),
+    [
+        ("eager", "_softmax"),
+        ("sdpa", FLASH),
+        ("sdpa-flash", FLASH),
+        ("sdpa-math", "_scaled_dot_product_attention_math"),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_kernel_that_ran_is_seen(attention: str, kernel: str, precision: str) -> None:
+    assert in_child(children.attend, attention, precision)["kernel"] == kernel
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
+def test_a_measured_cell(checkpoint: str, attention: str) -> None:
+    model = VivitForVideoClassification.from_pretrained(checkpoint, attn_implementation=attention)
+    pixels = oracle.clip(model.config, batch=1)[0]
+    found = run_cell(run(checkpoint, attention=attention, batch_size=3), pixels.numpy())
+    assert found.status == "ok" and found.reason == "", found.details
+    assert found.latency and len(found.latency.samples_ms) == 5 and found.latency.warm
+    assert found.latency.median > 0 and found.clips_per_second == 3e3 / found.latency.median
+    assert found.memory and found.memory.weights == sum(p.numel() * 4 for p in model.parameters())
+    assert found.memory.activations > 3 * pixels.numel() * 4
+    assert found.memory.allocated is None and found.memory.resident > 50 * children.MIB
+    assert (
+        found.kernel
+        == {"eager": "_softmax", "sdpa": FLASH, "sdpa-math": "_scaled_dot_product_attention_math"}[attention]
+    )
+    with torch.inference_mode():
+        expected = model(pixels[None]).logits[0]
+    # The same weights on the same clip; only the batch and the number of threads differ.
+    torch.testing.assert_close(torch.tensor(found.logits), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_memory_grows_with_what_eager_holds(checkpoint: str) -> None:
+    small, large = (run_cell(run(checkpoint, attention="eager", batch_size=b)).memory for b in (1, 16))
+    assert small and large and large.weights == small.weights
+    assert large.activations == pytest.approx(16 * small.activations, rel=0.02)
+
+
+def test_a_training_cell_has_gradients_and_moments_and_no_answer(checkpoint: str) -> None:
+    found = run_cell(run(checkpoint, mode="training", attention="sdpa"))
+    assert found.status == "ok" and found.logits is None, found.details
+    assert found.memory and found.memory.activations > 3 * found.memory.weights
+
+
+def test_precisions_change_the_weights(checkpoint: str) -> None:
+    sizes = {}
+    for precision in ("float32", "float16", "float16-weights"):
+        found = run_cell(run(checkpoint, precision=precision))
+        assert found.status == "ok" and found.memory and found.logits, found.details
+        sizes[precision] = found.memory.weights
+    assert sizes["float16"] * 2 == sizes["float32"] > sizes["float16-weights"] > sizes["float16"]
+
+
+def test_the_first_call_can_be_the_recorded_one(checkpoint: str) -> None:
+    found = run_cell(replace(run(checkpoint), record_first=True))
+    assert found.latency and not found.latency.warm and found.latency.samples_ms == [found.latency.first_ms]
+    assert found.memory and found.kernel == FLASH
+    usual = run_cell(run(checkpoint))
+    assert usual.memory and usual.memory.activations == pytest.approx(found.memory.activations, rel=0.02)
+
+
+def test_a_run_without_recording_has_times_only(checkpoint: str) -> None:
+    found = run_cell(replace(run(checkpoint), record=False))
+    assert found.latency and found.memory is None and found.kernel == "" and found.logits
+
+
+def test_another_number_of_frames(checkpoint: str) -> None:
+    clip = oracle.clip(VivitForVideoClassification.from_pretrained(checkpoint).config, batch=1)[0].numpy()
+    found = run_cell(run(checkpoint, num_frames=4), clip)
+    assert found.status == "ok" and found.logits, found.details
+    config = VivitForVideoClassification.from_pretrained(checkpoint).config
+    batch = clip_batch(Cell(checkpoint, num_frames=4, batch_size=2), config, clip)
+    assert torch.equal(batch[1], torch.from_numpy(clip[[0, 2, 5, 7]])) and batch.shape[0] == 2
+    assert clip_batch(Cell(checkpoint), config, None).shape == (1, 8, 3, 24, 20)
+
+
+def test_a_compiled_cell_is_honest_about_its_first_call(checkpoint: str) -> None:
+    found = run_cell(run(checkpoint, compiled=True, attention="eager"))
+    assert found.status == "ok" and found.latency and found.logits, found.details
+    assert found.latency.first_ms > 10 * found.latency.median
+    plain = run_cell(run(checkpoint, attention="eager"))
+    np.testing.assert_allclose(found.logits, plain.logits or (), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["sdpa-efficient", "sdpa-cudnn"])
+def test_what_is_unavailable_is_a_row_with_both_reasons(checkpoint: str, attention: str) -> None:
+    found = run_cell(run(checkpoint, attention=attention))
+    assert found.status == "unavailable" and found.latency is None
+    assert attention in found.reason and "Choose 'sdpa'" in found.reason and "No viable backend" in found.details
+
+
+def test_what_does_not_fit_is_a_row(checkpoint: str) -> None:
+    found = run_cell(run(checkpoint, batch_size=2**36))  # 8 PB of pixels, refused by the allocator at once
+    assert found.status == "out-of-memory" and "does not fit" in found.reason
+
+
+def test_a_killed_cell_is_a_row(checkpoint: str) -> None:
+    def kill() -> None:
+        for child in psutil.Process().children(recursive=True):
+            if child.cpu_times().user > 0 and child.pid != os.getpid() and _is_measuring(child):
+                child.kill()
+
+    slow = Run(Cell(checkpoint), StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=60))
+    found = run_cell(slow, tick=kill)
+    assert found.status == "failed" and "killed" in found.reason and found.latency is None
+
+
+def _is_measuring(child: psutil.Process) -> bool:
+    """Children of the fork server measure; the server itself is our own child."""
+    parent = child.parent()
+    return parent is not None and parent.pid != os.getpid()
+
+
+def test_a_cell_out_of_time_is_a_row(checkpoint: str) -> None:
+    endless = StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=600)
+    found = run_cell(Run(Cell(checkpoint), endless, limit_seconds=0.5))
+    assert found.status == "cancelled" and "time budget" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ({"attention": "sdpa-flush"}, "ValueError: attn_implementation='sdpa-flush' is unknown"),
+        ({"precision": "int3"}, "int3"),
+        ({"num_frames": 3}, "num_frames"),
+    ],
+)
+def test_what_is_wrong_is_a_row_with_its_traceback(checkpoint: str, cell: dict, words: str) -> None:
+    found = run_cell(run(checkpoint, **cell))
+    assert found.status == "failed" and re.search(re.escape(words), found.reason) and "Traceback" in found.details
+
+
+def test_a_missing_checkpoint_is_a_row(tmp_path: Path) -> None:
+    assert run_cell(run(str(tmp_path / "nowhere"))).status == "failed"
+
+
+def test_logits_that_overflow_are_left_out_with_a_word(checkpoint: str) -> None:
+    clip = np.full((8, 3, 24, 20), 1e30, np.float32)
+    found = run_cell(run(checkpoint, precision="float16"), clip)
+    assert found.status == "ok" and found.logits is None and "not finite" in found.reason

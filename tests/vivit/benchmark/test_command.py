@@ -1,0 +1,106 @@
+"""`python -m vivit bench` as a person or a script meets it."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import oracle
+from vivit.__main__ import main
+from vivit.benchmark.results import list_results
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    oracle.save(folder)
+    return str(folder)
+
+
+def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:
+    """In a process of its own: nothing but the objects may come out on stdout."""
+    words = ["--model", checkpoint, "--attention", "eager,sdpa,sdpa-cudnn", "--precision", "float32,bfloat16"]
+    words += ["--batch-sizes", "1,2", "--budget", "8", "--json", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "vivit", "bench", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(r["precision"], r["batch_size"], r["attention"]) for r in rows] == [
+        (p, b, a) for p in ("float32", "bfloat16") for b in (1, 2) for a in ("eager", "sdpa", "sdpa-cudnn")
+    ]
+    assert {r["attention"]: r["status"] for r in rows} == {"eager": "ok", "sdpa": "ok", "sdpa-cudnn": "unavailable"}
+    first, second = rows[:2]
+    assert first["model"] == checkpoint and first["mode"] == "inference" and first["kernel"] == "_softmax"
+    assert first["agreement"]["max_logit_difference"] == 0.0 and second["agreement"]["max_logit_difference"] < 1e-4
+    assert "round 1: " in done.stderr and "12 cells" in done.stderr and "Traceback" not in done.stderr
+    assert "USDT" not in done.stderr  # the profiler's own words
+    (kept,) = list_results(tmp_path / "out")
+    assert [r.cell.attention for r in kept.rows] == [r["attention"] for r in rows]
+    (table,) = (tmp_path / "out").glob("*.csv")
+    assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 12
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "plotly-graph-div" in page.read_text(encoding="utf-8")
+
+
+def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["bench", "--model", checkpoint, "--attention", "sdpa", "--budget", "5", "--mode", "training"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"training, {checkpoint}: ") and out[1].split()[:2] == ["attention", "precision"]
+    assert out[2].split()[:3] == ["sdpa", "float32", "1"] and "ok" in out[2]
+
+
+def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str) -> None:
+    words = [
+        "--model",
+        checkpoint,
+        "--attention",
+        "sdpa,sdpa-math",
+        "--batch-sizes",
+        "1,2,3",
+        "--json",
+        "--budget",
+        "full",
+    ]
+    command = [sys.executable, "-m", "vivit", "bench", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr and process.stdout
+    while "round 1: sdpa" not in process.stderr.readline():
+        assert process.poll() is None
+    process.stderr.readline()  # the next cell has begun: at least the reference is done
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and time.monotonic() - begin < 5, err
+    statuses = [json.loads(line)["status"] for line in out.splitlines()]
+    assert len(statuses) == 6 and "cancelled" in statuses and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--attention", "sdpa-flush"], "attn_implementation='sdpa-flush' is unknown"),
+        (["--attention", "eager,,sdpa"], "--attention wants names with commas"),
+        (["--precision", "float12"], "precision 'float12' is unknown"),
+        (["--batch-sizes", "1,zero"], "--batch-sizes wants whole numbers"),
+        (["--batch-sizes", "0"], "--batch-sizes wants whole numbers"),
+        (["--budget", "long"], "--budget wants a number of seconds"),
+        (["--budget", "nan"], "--budget wants a number of seconds"),
+        (["--model", "/nowhere/at/all"], "nowhere"),
+        (["--clip", "/nowhere/at/all.mp4"], "all.mp4"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    checkpoint: str, words: list[str], sentence: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["bench", "--model", checkpoint, *words]) == 2
+    said = capsys.readouterr()
+    assert (
+        said.out == "" and said.err.startswith("vivit: ") and sentence in said.err and len(said.err.splitlines()) == 1
+    )

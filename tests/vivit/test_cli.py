@@ -1,0 +1,184 @@
+"""`python -m vivit`, in a process of its own, as a user runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import oracle
+from vivit import VivitForVideoClassification, pipeline
+from vivit.__main__ import main
+
+
+def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """The same without a new process: (exit status, stdout, stderr). An error that is not caught fails the test."""
+    capsys.readouterr()  # what the oracle printed while it was saved
+    status = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vivit", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def assert_one_sentence(text: str, *named: str) -> None:
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith("vivit: "), text
+    for word in named:
+        assert word in lines[0]
+
+
+def test_json_lines_and_a_bad_file_among_good_ones(
+    checkpoint: Path, clip_path: Path, short_clip_path: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"not a video")
+    done = run("classify", clip_path, bad, short_clip_path, "--model", checkpoint, "--top-k", "3", "--json")
+    assert done.returncode == 2
+    assert_one_sentence(done.stderr, "bad.mp4")
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [r["clip"] for r in reports] == [str(clip_path), str(short_clip_path)]
+    keys = "clip model attention precision device frames predictions timings_ms warnings"
+    for report in reports:
+        assert list(report) == keys.split()
+        assert report["model"] == str(checkpoint)
+        assert (report["attention"], report["precision"]) == ("sdpa", "float32")
+        assert report["device"] == ("cuda" if torch.cuda.is_available() else "cpu")
+        assert len(report["frames"]) == 8 and all(f.keys() == {"index", "seconds"} for f in report["frames"])
+        assert list(report["timings_ms"]) == ["probe", "decode", "preprocess", "forward", "total"]
+        assert len(report["predictions"]) == 3
+    classify = pipeline("video-classification", model=checkpoint, top_k=3)
+    for report, wanted in zip(reports, classify([clip_path, short_clip_path]), strict=True):
+        assert [f["index"] for f in report["frames"]] == wanted.indices
+        assert [f["seconds"] for f in report["frames"]] == wanted.seconds
+        assert [p["label"] for p in report["predictions"]] == [p["label"] for p in wanted]
+        # Another process may run other threads, so sums may be rounded in another order.
+        assert [p["score"] for p in report["predictions"]] == pytest.approx([p["score"] for p in wanted], abs=1e-5)
+        assert report["warnings"] == wanted.warnings
+    assert not reports[0]["warnings"] and "repeated" in reports[1]["warnings"][0]
+
+
+def test_options_reach_the_model_and_the_sampling(checkpoint: Path, clip_path: Path) -> None:
+    choice = ["--attention", "eager", "--precision", "float16-weights", "--sampling", "consecutive", "--stride", "3"]
+    done = run("classify", clip_path, "--model", checkpoint, *choice, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["attention"], report["precision"]) == ("eager", "float16-weights")
+    assert [f["index"] for f in report["frames"]] == [3 * k for k in range(8)]
+    assert len(report["predictions"]) == 5
+
+
+def test_text_for_people(checkpoint: Path, clip_path: Path, short_clip_path: Path) -> None:
+    done = run("classify", clip_path, short_clip_path, "--model", checkpoint, "--top-k", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    (best, second) = pipeline("video-classification", model=checkpoint, top_k=2)(clip_path)
+    lines = done.stdout.splitlines()
+    assert lines[0] == str(clip_path)
+    assert best["label"] in lines[1] and f"{best['score']:.1%}"[:-2] in lines[1]
+    assert second["label"] in lines[2]
+    assert "8 frames" in lines[3] and "sdpa" in lines[3] and "float32" in lines[3]
+    assert str(short_clip_path) in lines and "warning" in done.stdout and "repeated" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [
+        (["--model", "no/such/folder"], ["no/such/folder"]),
+        (["--attention", "flash"], ["'flash'", "sdpa-flash", "eager"]),
+        (["--precision", "int3"], ["'int3'", "float16-weights"]),
+        (["--attention", "sdpa-cudnn"], ["'sdpa-cudnn'", "CUDA"]),
+        (["--top-k", "0"], ["top_k", "0"]),
+        (["--stride", "0", "--sampling", "consecutive"], ["stride"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_choice_that_cannot_be_had_is_one_sentence(
+    checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], choice: list[str], named: list[str]
+) -> None:
+    status, out, err = run_here(capsys, "classify", clip_path, "--model", checkpoint, *choice, "--json")
+    assert status == 2 and out == ""
+    assert_one_sentence(err, *named)
+
+
+def test_the_process_says_the_same(clip_path: Path) -> None:
+    done = run("classify", clip_path, "--model", "no/such/folder")
+    assert done.returncode == 2 and done.stdout == ""
+    assert_one_sentence(done.stderr, "no/such/folder")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["classify"],
+        ["no-such-command"],
+        ["classify", "a.mp4", "--sampling", "random"],
+        ["classify", "a.mp4", "--top-k", "x"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_explained(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2 and captured.out == "" and "usage: python -m vivit" in captured.err
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, vivit.__main__ as m\ntry: m.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "classify" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", b"{"),
+        ("config.json", b'{"hidden_size": 35, "num_attention_heads": 4}'),
+        ("config.json", b'{"layer_norm_eps": "tiny"}'),
+        ("preprocessor_config.json", b"{"),
+        ("preprocessor_config.json", b'{"size": [1, 2]}'),
+        ("model.safetensors", b"\x00" * 100),
+        ("model.safetensors", None),
+    ],
+    ids=lambda value: str(value)[:50].replace("\\x00", ""),
+)
+def test_a_damaged_checkpoint_is_one_sentence(
+    checkpoint: Path,
+    clip_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+    content: bytes | None,
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "damaged")
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    status, out, err = run_here(capsys, "classify", clip_path, "--model", folder)
+    assert status == 2 and out == ""
+    # Where a value is wrong, its name tells; where the file is, its own.
+    assert_one_sentence(err, *([] if content and b'"' in content else [file.split(".")[0]]))
+
+
+def test_answers_that_are_no_numbers_are_told(
+    clip_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As float16 gives where a model's activations exceed it: no JSON can hold them, and no one could use them."""
+    oracle.save(tmp_path)
+    model = VivitForVideoClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.classifier.bias.fill_(torch.nan)
+    model.save_pretrained(tmp_path)
+    status, out, err = run_here(capsys, "classify", clip_path, "--model", tmp_path, "--json")
+    assert status == 2 and out == ""
+    assert_one_sentence(err)

@@ -1,0 +1,267 @@
+"""From a file to named classes: transformers' pipeline on the same clip and weights, and the published examples."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+import vivit
+from tests import oracle
+from vivit import VivitForVideoClassification, VivitImageProcessor, pipeline
+from vivit.pipelines import top_predictions
+from vivit.video import VideoError, read_frames
+
+# Probabilities: the logits agree to 1e-5, and softmax moves by no more than they do.
+CLOSE = 1e-5
+
+
+def assert_same_predictions(ours: list[dict], theirs: list[dict]) -> None:
+    assert [p["label"] for p in ours] == [p["label"] for p in theirs]
+    assert [p["score"] for p in ours] == pytest.approx([p["score"] for p in theirs], abs=CLOSE)
+    assert all(type(p["score"]) is float and p.keys() == {"label", "score"} for p in ours)
+
+
+def their_pipeline(checkpoint: Path) -> Any:
+    return transformers.pipeline(
+        "video-classification",
+        model=transformers.VivitForVideoClassification.from_pretrained(checkpoint),
+        image_processor=transformers.VivitImageProcessor.from_pretrained(checkpoint),
+    )
+
+
+@pytest.mark.parametrize("rate", [1, 2, 5])
+@pytest.mark.parametrize("function", ["softmax", "sigmoid", "none"])
+def test_consecutive_frames_are_classified_as_by_transformers(
+    checkpoint: Path, clip_path: Path, rate: int, function: str
+) -> None:
+    options = {"frame_sampling_rate": rate, "function_to_apply": function, "top_k": 7}
+    ours = pipeline("video-classification", model=checkpoint)(clip_path, **options)
+    # Not every rate-th: transformers spreads the frames up to the end of the last stride.
+    assert ours.indices == np.linspace(0, 8 * rate - 1, 8, dtype=int).tolist()
+    assert_same_predictions(ours, their_pipeline(checkpoint)(str(clip_path), **options))
+
+
+def decode_all(path: Path) -> np.ndarray:
+    with av.open(path) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"frame_sampling_rate": 3}, {"sampling": "center", "stride": 2}, {"num_frames": 8}]
+)
+def test_any_sampling_is_classified_as_those_frames_by_transformers(
+    checkpoint: Path, clip_path: Path, options: dict[str, Any]
+) -> None:
+    ours = pipeline("video-classification", model=checkpoint, top_k=7)(clip_path, **options)
+    frames = decode_all(clip_path)[ours.indices]
+    inputs = transformers.VivitImageProcessor.from_pretrained(checkpoint)(list(frames), return_tensors="pt")
+    theirs = transformers.VivitForVideoClassification.from_pretrained(checkpoint)
+    with torch.inference_mode():
+        wanted = theirs(**inputs).logits[0].softmax(-1)
+    order = wanted.argsort(descending=True)
+    names = theirs.config.id2label
+    assert_same_predictions(ours, [{"label": names[int(k)], "score": float(wanted[k])} for k in order])
+
+
+def test_frames_are_spread_over_the_whole_clip_by_default(checkpoint: Path, clip_path: Path) -> None:
+    result = pipeline("video-classification", model=checkpoint)(clip_path)
+    assert result.indices == [0, 6, 13, 19, 25, 31, 38, 44]
+    assert result.seconds == pytest.approx([k / 10 for k in result.indices])
+    assert result.warnings == []
+    assert len(result) == 5 and sum(p["score"] for p in result) < 1
+    assert [p["score"] for p in result] == sorted((p["score"] for p in result), reverse=True)
+
+
+def test_timings_are_parts_of_the_total(checkpoint: Path, clip_path: Path) -> None:
+    timings = pipeline("video-classification", model=checkpoint)(clip_path).timings_ms
+    assert list(timings) == ["probe", "decode", "preprocess", "forward", "total"]
+    assert all(ms > 0 for ms in timings.values())
+    parts = sum(ms for name, ms in timings.items() if name != "total")
+    assert 0.5 * timings["total"] < parts <= timings["total"]
+
+
+def test_a_list_of_paths(checkpoint: Path, clip_path: Path, short_clip_path: Path) -> None:
+    classify = pipeline("video-classification", model=checkpoint)
+    both = classify([str(clip_path), short_clip_path])
+    assert isinstance(both, list) and len(both) == 2
+    assert both[0] == classify(clip_path) and both[1] == classify(str(short_clip_path))
+    assert both[0].indices != both[1].indices
+    assert classify([clip_path]) == [both[0]]
+    assert classify([]) == []
+
+
+@pytest.mark.parametrize(("top_k", "returned"), [(1, 1), (7, 7), (8, 7), (100, 7)])
+def test_top_k(checkpoint: Path, clip_path: Path, top_k: int, returned: int) -> None:
+    classify = pipeline("video-classification", model=checkpoint, top_k=3)
+    assert len(classify(clip_path)) == 3
+    result = classify(clip_path, top_k=top_k)
+    assert len(result) == returned
+    assert len({p["label"] for p in result}) == returned
+
+
+@pytest.mark.parametrize("options", [{}, {"frame_sampling_rate": 1}, {"frame_sampling_rate": 3}])
+def test_too_few_frames_repeat_the_last_and_say_so(
+    checkpoint: Path, short_clip_path: Path, options: dict[str, int]
+) -> None:
+    result = pipeline("video-classification", model=checkpoint)(short_clip_path, **options)
+    if "frame_sampling_rate" not in options:
+        assert result.indices == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert len(result.indices) == 8 and result.indices[-1] == result.indices[-2] <= 4
+    assert any("too few frames" in text and "repeated" in text for text in result.warnings)
+
+
+@pytest.mark.parametrize("num_frames", [2, 4, 12, 32])
+def test_another_number_of_frames_interpolates_positions(checkpoint: Path, clip_path: Path, num_frames: int) -> None:
+    classify = pipeline("video-classification", model=checkpoint, top_k=7)
+    result = classify(clip_path, num_frames=num_frames)
+    assert len(result.indices) == num_frames
+    frames = read_frames(clip_path, num_frames).frames
+    inputs = VivitImageProcessor.from_pretrained(checkpoint)(list(frames), return_tensors="pt")
+    with torch.inference_mode():
+        logits = classify.model(**inputs, interpolate_pos_encoding=True).logits[0]
+    assert_same_predictions(result, top_predictions(logits, classify.model.config.id2label, 7))
+
+
+def test_a_processor_that_does_not_fit_the_model_is_refused(checkpoint: Path, clip_path: Path) -> None:
+    """Frames of another size would be classified with interpolated positions, which nobody asked for."""
+    processor = VivitImageProcessor.from_pretrained(checkpoint, crop_size={"height": 16, "width": 16})
+    classify = pipeline("video-classification", model=checkpoint, image_processor=processor)
+    with pytest.raises(ValueError, match=r"16, 16"):
+        classify(clip_path)
+
+
+@pytest.mark.parametrize("problem", ["regression", "multi_label_classification", "single_label_classification"])
+def test_scores_follow_the_problem_type_of_the_config(tmp_path: Path, clip_path: Path, problem: str) -> None:
+    oracle.save(tmp_path, problem_type=problem)
+    ours = pipeline("video-classification", model=tmp_path)(clip_path, frame_sampling_rate=1)
+    assert_same_predictions(ours, their_pipeline(tmp_path)(str(clip_path)))
+
+
+def test_models_and_processors_may_be_objects_names_or_paths(checkpoint: Path, clip_path: Path) -> None:
+    model = VivitForVideoClassification.from_pretrained(checkpoint)
+    processor = VivitImageProcessor.from_pretrained(checkpoint)
+    wanted = pipeline("video-classification", model=str(checkpoint))(clip_path)
+    for image_processor in (processor, checkpoint, str(checkpoint)):
+        for given in (model, checkpoint, str(checkpoint)):
+            assert pipeline("video-classification", model=given, image_processor=image_processor)(clip_path) == wanted
+    with pytest.raises(ValueError, match="image_processor"):
+        pipeline("video-classification", model=model)
+
+
+@pytest.mark.parametrize("device", [None, -1, "cpu", torch.device("cpu")])
+def test_devices(checkpoint: Path, clip_path: Path, device: Any) -> None:
+    classify = pipeline("video-classification", model=checkpoint, device=device, dtype="float16-weights")
+    assert classify.model.device.type == ("cpu" if device is not None or not torch.cuda.is_available() else "cuda")
+    assert classify.model.classifier.weight.dtype == torch.float16
+    assert len(classify(clip_path)) == 5
+
+
+def test_a_model_in_training_mode_is_put_to_use(checkpoint: Path, clip_path: Path) -> None:
+    model = VivitForVideoClassification.from_pretrained(checkpoint, hidden_dropout_prob=0.5).train()
+    classify = pipeline("video-classification", model=model, image_processor=checkpoint)
+    assert classify(clip_path) == classify(clip_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"top_k": 0}, "top_k"),
+        ({"function_to_apply": "argmax"}, "argmax"),
+        ({"num_frames": 7}, "7"),
+        ({"num_frames": -2}, "-2"),
+        ({"num_frames": 0}, "0"),
+        ({"frame_sampling_rate": 0}, "0"),
+        ({"sampling": "every"}, "every"),
+    ],
+    ids=str,
+)
+def test_impossible_options_are_named(checkpoint: Path, clip_path: Path, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        pipeline("video-classification", model=checkpoint)(clip_path, **options)
+    assert named in str(caught.value)
+
+
+def test_an_unknown_option_is_refused(checkpoint: Path, clip_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match="no_such_option"):
+        pipeline("video-classification", model=checkpoint)(clip_path, no_such_option=1)
+
+
+def test_none_means_the_default(checkpoint: Path, clip_path: Path) -> None:
+    classify = pipeline("video-classification", model=checkpoint)
+    options = dict.fromkeys(("top_k", "num_frames", "frame_sampling_rate", "function_to_apply"))
+    assert classify(clip_path, **options) == classify(clip_path)
+
+
+def test_another_task_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="image-classification"):
+        pipeline("image-classification", model=checkpoint)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a video"])
+def test_a_bad_file_is_a_sentence(checkpoint: Path, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "bad.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"bad\.mp4.*\."):
+        pipeline("video-classification", model=checkpoint)(path)
+
+
+def test_predictions_in_half_precision_are_floats_that_add_up() -> None:
+    logits = torch.tensor([1.0, -2.0, 3.0, 0.5], dtype=torch.bfloat16)
+    best = top_predictions(logits, {k: f"class {k}" for k in range(4)}, 4)
+    assert [p["label"] for p in best] == ["class 2", "class 0", "class 3", "class 1"]
+    assert sum(p["score"] for p in best) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("first", ["vivit.pipelines", "vivit.model", "vivit.processing", "engine.model"])
+def test_the_public_name_is_the_function_whatever_was_imported_before(first: str) -> None:
+    code = f"import {first}; from vivit import pipeline; import vivit; assert callable(pipeline) and callable(vivit.pipeline)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# The two examples of the model's published documentation, with the imports changed, `model_name` and `video_path` defined,
+# and PyAV in place of torchvision's reader.
+
+
+def test_published_pipeline_example(checkpoint: Path, clip_path: Path) -> None:
+    model_name, video_path = str(checkpoint), str(clip_path)
+    image_processor = VivitImageProcessor.from_pretrained(model_name)
+    p = pipeline(task="video-classification", model=model_name, image_processor=image_processor)
+    result = p(video_path)
+    assert len(result) == 5
+    assert set(result[0]) == {"label", "score"} and result[0]["label"] in p.model.config.label2id
+
+
+def test_published_model_example(checkpoint: Path, clip_path: Path) -> None:
+    model_name, video_path = str(checkpoint), str(clip_path)
+    results = []
+    for library in (vivit, transformers):
+        processor = library.VivitImageProcessor.from_pretrained(model_name)
+        model = library.VivitForVideoClassification.from_pretrained(model_name).eval()
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model.to(device)
+
+        video = decode_all(Path(video_path))
+        num_frames = model.config.num_frames
+        indices = np.linspace(0, len(video) - 1, num_frames, dtype=int)
+        frames = [Image.fromarray(video[i]).resize((224, 224)) for i in indices]
+
+        inputs = processor(frames, return_tensors="pt").to(device)
+        with torch.no_grad():
+            logits = model(pixel_values=inputs["pixel_values"]).logits
+        probs = torch.nn.functional.softmax(logits, dim=-1)
+        scores, ids = probs.topk(3)
+        results.append(
+            [
+                {"label": model.config.id2label[i.item()], "score": s.item()}
+                for s, i in zip(scores[0], ids[0], strict=True)
+            ]
+        )
+    assert_same_predictions(*results)

@@ -1,0 +1,507 @@
+"""The image processor against transformers', option by option."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from vivit import VivitImageProcessor
+from vivit.hub import HubError
+from vivit.processing import NORMALISATIONS, BatchFeature
+
+# Both sides round in float32, in another order: values of up to 3 differ by at most 2e-6, larger ones in proportion.
+EXACT = {"rtol": 7e-7, "atol": 2e-6}
+
+SIZES = {  # (height, width)
+    "landscape": (48, 85),
+    "portrait": (85, 48),
+    "odd": (37, 53),
+    "odd portrait": (53, 37),
+    "square": (40, 40),
+    "tiny": (2, 3),
+    "one pixel": (1, 1),
+    "thin": (5, 61),
+}
+
+# Small, so that a hundred cases take a second; and unequal, so that height and width cannot be mistaken.
+SMALL: dict[str, Any] = {"size": {"shortest_edge": 30}, "crop_size": {"height": 22, "width": 26}}
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "upscaling": {"size": {"shortest_edge": 120}},
+    "height and width": {"size": {"height": 31, "width": 44}},
+    "width only grows": {"size": {"height": 20, "width": 90}, "crop_size": {"height": 20, "width": 64}},
+    "crop larger than picture": {"crop_size": {"height": 71, "width": 150}},
+    "crop taller than picture": {"crop_size": {"height": 101, "width": 8}},
+    "crop wider than picture": {"crop_size": {"height": 8, "width": 201}},
+    "odd crop": {"crop_size": {"height": 17, "width": 23}},
+    "no resize": {"do_resize": False},
+    "no resize, larger crop": {"do_resize": False, "crop_size": {"height": 90, "width": 91}},
+    "no crop": {"do_center_crop": False},
+    "no resize, no crop": {"do_resize": False, "do_center_crop": False},
+    "no rescale": {"do_rescale": False, "offset": False},
+    "no rescale, no normalise": {"do_rescale": False, "offset": False, "do_normalize": False},
+    "another factor": {"rescale_factor": 1 / 255},
+    "no offset": {"rescale_factor": 1 / 255, "offset": False},
+    "no normalise": {"do_normalize": False},
+    "mean and std": {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
+    "one mean and std": {"image_mean": 0.3, "image_std": 0.2},
+    **{f"filter {number}": {"resample": number} for number in range(6)},
+}
+
+
+def picture(size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Noise over a slope: every pixel tells where it is, and edges are sharp."""
+    height, width = size
+    slope = np.linspace(0, 180, height)[:, None, None] + np.linspace(0, 60, width)[:, None]
+    noise = np.random.default_rng(seed).integers(-40, 40, (height, width, 3))
+    return np.clip(slope + noise, 0, 255).astype(np.uint8)
+
+
+def small_clip(size: tuple[int, int] = (48, 85), frames: int = 3) -> list[np.ndarray]:
+    return [picture(size, seed) for seed in range(frames)]
+
+
+def both(videos: Any, oracle_videos: Any = None, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """`pixel_values` of ours and theirs with `SMALL` and these options."""
+    call = {k: options.pop(k) for k in ("data_format", "input_data_format") if k in options}
+    ours = VivitImageProcessor(**SMALL | options)(videos, return_tensors="np", **call).pixel_values
+    theirs = transformers.VivitImageProcessor(**SMALL | options)
+    wanted = theirs(videos if oracle_videos is None else oracle_videos, return_tensors="np", **call).pixel_values
+    return ours, wanted
+
+
+def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
+    assert ours.shape == theirs.shape
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, **EXACT)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_option_at_every_size(options: str, size: str) -> None:
+    # Said, because a picture of one pixel could as well be of one channel and three pixels.
+    assert_same(*both(small_clip(SIZES[size], frames=2), input_data_format="channels_last", **OPTIONS[options]))
+
+
+@pytest.mark.parametrize("size", [(240, 320), (320, 240), (101, 333), (224, 224), (256, 256)])
+def test_the_published_defaults(size: tuple[int, int]) -> None:
+    clip = small_clip(size, frames=2)
+    ours = VivitImageProcessor()(clip, return_tensors="np").pixel_values
+    assert_same(ours, transformers.VivitImageProcessor()(clip, return_tensors="np").pixel_values)
+    assert ours.shape == (1, 2, 3, 224, 224)
+    assert ours.min() >= -3 and ours.max() <= 1
+
+
+def test_black_and_white_are_minus_three_and_one() -> None:
+    clip = [np.zeros((9, 9, 3), np.uint8), np.full((9, 9, 3), 255, np.uint8)]
+    black, white = VivitImageProcessor()(clip, return_tensors="np").pixel_values[0]
+    np.testing.assert_allclose(black, -3, **EXACT)
+    np.testing.assert_allclose(white, 1, **EXACT)
+    original = VivitImageProcessor(**NORMALISATIONS["original"])(clip, return_tensors="np").pixel_values[0]
+    np.testing.assert_allclose(original[0], -1, **EXACT)
+    np.testing.assert_allclose(original[1], 1, **EXACT)
+
+
+@pytest.mark.parametrize("option", ["size", "resample", "crop_size", "do_resize", "do_center_crop", "do_normalize"])
+def test_options_may_be_given_with_the_call(option: str) -> None:
+    value = {
+        "size": {"height": 25, "width": 40},
+        "resample": 0,
+        "crop_size": {"height": 10, "width": 12},
+    }.get(option, False)
+    processor = VivitImageProcessor(**SMALL)
+    ours = processor(small_clip(), return_tensors="np", **{option: value}).pixel_values
+    theirs = transformers.VivitImageProcessor(**SMALL)(
+        small_clip(), return_tensors="np", **{option: value}
+    ).pixel_values
+    assert_same(ours, theirs)
+    assert processor == VivitImageProcessor(**SMALL), "a call must not change the processor"
+
+
+@pytest.mark.parametrize("numbers", [{"size": 33}, {"crop_size": 19}, {"size": 33, "crop_size": 40}])
+def test_sizes_may_be_one_number(numbers: dict[str, int]) -> None:
+    assert_same(*both(small_clip(), **numbers))
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("given", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("said", [True, False])
+def test_channels_first_and_last(given: str, data_format: str, said: bool) -> None:
+    clip = small_clip()
+    if given == "channels_first":
+        clip = [np.moveaxis(frame, -1, 0) for frame in clip]
+    options = {"data_format": data_format} | ({"input_data_format": given} if said else {})
+    ours, theirs = both(clip, **options)
+    assert_same(ours, theirs)
+    assert ours.shape == ((1, 3, 3, 22, 26) if data_format == "channels_first" else (1, 3, 22, 26, 3))
+
+
+def test_input_format_decides_where_the_shape_does_not() -> None:
+    clip = small_clip((3, 3))
+    for given in ("channels_first", "channels_last"):
+        assert_same(*both(clip, input_data_format=given))
+    narrow = [frame[:, :3] for frame in small_clip((30, 40))]  # (30, 3, 3)
+    assert_same(*both(narrow, input_data_format="channels_last"))
+
+
+KINDS = {
+    "PIL": lambda frame: Image.fromarray(frame),
+    "numpy": lambda frame: frame,
+    "tensor": lambda frame: torch.from_numpy(frame),
+    "tensor, channels first": lambda frame: torch.from_numpy(frame).permute(2, 0, 1),
+    "read-only": lambda frame: np.frombuffer(frame.tobytes(), np.uint8).reshape(frame.shape),
+    "mirrored view": lambda frame: frame[:, ::-1],
+    "int64": lambda frame: frame.astype(np.int64),
+    "float32, whole": lambda frame: frame.astype(np.float32),
+    "float64, whole": lambda frame: frame.astype(np.float64),
+    "float32, [0, 1]": lambda frame: frame.astype(np.float32) / np.float32(255),
+    "float64, [0, 1]": lambda frame: frame / 255,
+    "float64, [0, 1] by a product": lambda frame: frame * (1 / 255),
+    "float32, [0, 1], between levels": lambda frame: (frame * 0.97 + 0.4).astype(np.float32) / np.float32(255),
+    "float16, [0, 1]": lambda frame: (frame / 255).astype(np.float16),
+    "tensor, [0, 1]": lambda frame: torch.from_numpy(frame) / 255,
+    "black": lambda frame: np.zeros(frame.shape, np.float32),
+    "zeros and ones": lambda frame: (frame > 120).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"do_rescale": False, "offset": False},
+        {"do_resize": False},
+        {"do_resize": False, "crop_size": {"height": 60, "width": 99}},
+        {"do_center_crop": False},
+        {"do_resize": False, "do_center_crop": False},
+    ],
+    ids=["defaults", "no rescale", "no resize", "padding", "no crop", "no resize, no crop"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_picture(kind: str, options: dict[str, Any]) -> None:
+    clip = [KINDS[kind](frame) for frame in small_clip()]
+    assert_same(*both(clip, **options))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "tensor"])
+def test_one_channel(kind: str) -> None:
+    frames = [KINDS[kind](frame[..., :1]) for frame in small_clip()]
+    ours, theirs = both(frames, image_mean=[0.4], image_std=[0.3])
+    assert_same(ours, theirs)
+    assert ours.shape == (1, 3, 1, 22, 26)
+
+
+def test_one_channel_with_one_number_for_three() -> None:
+    frames = [frame[..., :1] for frame in small_clip()]
+    assert_same(*both(frames, image_mean=0.5, image_std=0.5))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK"])
+def test_pictures_of_other_modes_become_rgb(mode: str) -> None:
+    pictures = [Image.fromarray(frame).convert(mode) for frame in small_clip()]
+    rgb = [p.convert("RGB") for p in pictures]
+    assert_same(*both(pictures, oracle_videos=rgb))
+
+
+CONTAINERS = {
+    "one picture": (lambda clip: clip[0], lambda clip: clip[0]),
+    "one PIL picture": (lambda clip: Image.fromarray(clip[0]), lambda clip: clip[0]),
+    "a clip": (list, list),
+    "a tuple": (tuple, list),
+    "an array": (np.stack, list),
+    "a tensor": (lambda clip: torch.from_numpy(np.stack(clip)), list),
+    "a batch": (lambda clip: [clip, clip[::-1]], lambda clip: [clip, clip[::-1]]),
+    "a batch of PIL": (lambda clip: [[Image.fromarray(f) for f in clip]] * 2, lambda clip: [clip] * 2),
+    "a list of arrays": (lambda clip: [np.stack(clip)] * 2, lambda clip: [clip] * 2),
+    "an array of five dimensions": (lambda clip: np.stack([clip, clip[::-1]]), lambda clip: [clip, clip[::-1]]),
+    "a tensor of five dimensions": (
+        lambda clip: torch.from_numpy(np.stack([clip, clip])).permute(0, 1, 4, 2, 3),
+        lambda clip: [clip, clip],
+    ),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_pictures_clips_and_batches(container: str) -> None:
+    pack, oracle_pack = CONTAINERS[container]
+    assert_same(*both(pack(small_clip()), oracle_videos=oracle_pack(small_clip())))
+
+
+def test_kinds_of_result() -> None:
+    processor = VivitImageProcessor(**SMALL)
+    arrays = processor(small_clip(), return_tensors="np")
+    tensors = processor(small_clip(), return_tensors="pt")
+    plain = processor(small_clip())
+    assert isinstance(arrays, BatchFeature) and arrays["pixel_values"] is arrays.pixel_values
+    assert tensors.pixel_values.dtype == torch.float32 and dict(**tensors).keys() == {"pixel_values"}
+    assert np.array_equal(tensors.pixel_values.numpy(), arrays.pixel_values)
+    assert isinstance(plain.pixel_values, list) and isinstance(plain.pixel_values[0], list)
+    assert np.array_equal(np.asarray(plain.pixel_values), arrays.pixel_values)
+    assert tensors.to(torch.float16).pixel_values.dtype == torch.float16
+    assert tensors.to("cpu").pixel_values.device.type == "cpu"
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = arrays.no_such_thing
+
+
+def test_preprocess_is_the_call() -> None:
+    processor = VivitImageProcessor(**SMALL)
+    one, other = processor(small_clip(), return_tensors="np"), processor.preprocess(small_clip(), return_tensors="np")
+    assert np.array_equal(one.pixel_values, other.pixel_values)
+
+
+def test_the_input_is_left_alone() -> None:
+    clip = small_clip()
+    before = [frame.copy() for frame in clip]
+    VivitImageProcessor(**SMALL | {"do_resize": False, "do_center_crop": False})(clip, return_tensors="np")
+    assert all(np.array_equal(a, b) for a, b in zip(clip, before, strict=True))
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_two_halves_joined_are_the_whole(options: str, size: str) -> None:
+    processor = VivitImageProcessor(**SMALL | OPTIONS[options])
+    clip = small_clip(SIZES[size], frames=2)
+    first = np.stack([processor.resize_and_crop(frame) for frame in clip])
+    assert first.dtype == np.uint8
+    whole = processor(clip, return_tensors="np", input_data_format="channels_last").pixel_values
+    assert np.array_equal(processor.normalise(first)[None], whole)
+
+
+def test_the_first_half_never_touches_its_input() -> None:
+    frame = picture((48, 85))
+    frame.setflags(write=False)
+    for options in OPTIONS.values():
+        VivitImageProcessor(**SMALL | options).resize_and_crop(frame)
+
+
+@pytest.mark.parametrize("size", [(16, 6000), (6000, 16), (3, 999)])
+def test_huge_resizes_keep_only_the_crop_and_are_right_to_one_level(size: tuple[int, int]) -> None:
+    """PIL rounds twice (across, then down); where only a part is computed some roundings fall the other way."""
+    frame = picture(size)
+    ours = VivitImageProcessor().resize_and_crop(frame).astype(int)
+    theirs = transformers.VivitImageProcessor(do_rescale=False, offset=False, do_normalize=False)
+    last = {"data_format": "channels_last", "input_data_format": "channels_last"}
+    wanted = theirs([frame], return_tensors="np", **last).pixel_values[0, 0].astype(int)
+    assert ours.shape == wanted.shape
+    assert np.abs(ours - wanted).max() <= 1
+
+
+def test_a_thin_picture_needs_little_memory() -> None:
+    """8192 × 16 resized whole would be 131072 × 256; in a process that may not have as much, it must still work."""
+    code = (
+        "import resource, numpy as np\n"
+        "from vivit.processing import VivitImageProcessor\n"
+        "p = VivitImageProcessor()\n"
+        "p.resize_and_crop(np.zeros((64, 64, 3), np.uint8))\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert p.resize_and_crop(np.zeros((16, 8192, 3), np.uint8)).shape == (224, 224, 3)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    scale = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    # The whole picture would be 100 MB.
+    assert int(grown.stdout) * scale < 40e6
+
+
+@pytest.mark.parametrize(
+    "options", ["defaults", "height and width", "crop larger than picture", "no resize", "no crop"]
+)
+@pytest.mark.parametrize("size", SIZES)
+def test_crop_box_is_what_the_model_sees(options: str, size: str) -> None:
+    """A picture that is a map of its own coordinates shows which of them are kept."""
+    height, width = SIZES[size]
+    processor = VivitImageProcessor(**SMALL | OPTIONS[options])
+    left, top, right, bottom = processor.crop_box(height, width)
+    assert 0 <= left < right <= width + 1e-9 and 0 <= top < bottom <= height + 1e-9
+    new_height, new_width = processor.resized(height, width)
+    if processor.do_center_crop:
+        kept_height = min(new_height, processor.crop_size["height"])
+        kept_width = min(new_width, processor.crop_size["width"])
+    else:
+        kept_height, kept_width = new_height, new_width
+    assert (bottom - top) / height == pytest.approx(kept_height / new_height)
+    assert (right - left) / width == pytest.approx(kept_width / new_width)
+    # Centred, to within one pixel of the resized picture.
+    assert abs((left + right) / 2 - width / 2) <= width / new_width
+    assert abs((top + bottom) / 2 - height / 2) <= height / new_height
+
+
+# Files
+
+
+def test_every_default_is_transformers() -> None:
+    ours, theirs = VivitImageProcessor(), transformers.VivitImageProcessor()
+    for field in dataclasses.fields(ours):
+        if field.name != "extra":
+            value, wanted = getattr(ours, field.name), getattr(theirs, field.name)
+            assert value == (tuple(wanted) if isinstance(wanted, list) else wanted), field.name
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_files_are_interchangeable(tmp_path: Path, options: str) -> None:
+    theirs = transformers.VivitImageProcessor(**SMALL | OPTIONS[options])
+    theirs.save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    ours = VivitImageProcessor.from_pretrained(tmp_path / "theirs")
+    wanted = theirs(small_clip(), return_tensors="np").pixel_values
+    assert_same(ours(small_clip(), return_tensors="np").pixel_values, wanted)
+    ours.save_pretrained(tmp_path / "ours")
+    back = transformers.VivitImageProcessor.from_pretrained(tmp_path / "ours")
+    np.testing.assert_array_equal(back(small_clip(), return_tensors="np").pixel_values, wanted)
+    (tmp_path / "ours" / "config.json").write_text("{}")
+    assert VivitImageProcessor.from_pretrained(tmp_path / "ours") == ours
+
+
+def test_a_file_of_transformers_4(tmp_path: Path) -> None:
+    published = {
+        "crop_size": {"height": 224, "width": 224},
+        "do_center_crop": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_processor_type": "VivitImageProcessor",
+        "image_std": [0.5, 0.5, 0.5],
+        "offset": True,
+        "resample": 2,
+        "rescale_factor": 0.00784313725490196,
+        "size": {"shortest_edge": 256},
+        "my_own_key": {"deep": [1, None]},
+    }
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(published))
+    ours = VivitImageProcessor.from_pretrained(tmp_path)
+    for field in dataclasses.fields(ours):
+        if field.name not in ("extra", "rescale_factor"):
+            value, wanted = getattr(ours, field.name), getattr(VivitImageProcessor(), field.name)
+            assert (tuple(value) if isinstance(value, list) else value) == wanted, field.name
+    ours.save_pretrained(tmp_path)
+    assert published.items() <= json.loads((tmp_path / "preprocessor_config.json").read_text()).items()
+
+
+def test_a_checkpoint_without_a_file_gets_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    ours = VivitImageProcessor.from_pretrained(tmp_path)
+    assert dataclasses.replace(ours, extra=None) == VivitImageProcessor()
+    assert VivitImageProcessor.from_pretrained(tmp_path, do_normalize=False).do_normalize is False
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "preprocessor_config.json").write_text(text)
+    with pytest.raises(HubError, match=r"preprocessor_config\.json"):
+        VivitImageProcessor.from_pretrained(tmp_path)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"size": {"longest_edge": 5}}, "longest_edge"),
+        ({"size": {"height": 5}}, "height"),
+        ({"size": {"shortest_edge": 0}}, "0"),
+        ({"size": {"shortest_edge": 2.5}}, "2.5"),
+        ({"size": "large"}, "large"),
+        ({"size": [224, 224]}, "224"),
+        ({"crop_size": {"shortest_edge": 5}}, "crop_size"),
+        ({"crop_size": {"height": -5, "width": 3}}, "-5"),
+        ({"size": -1}, "-1"),
+        ({"do_rescale": False}, "offset"),
+        ({"resample": 9}, "9"),
+        ({"resample": "bilinear"}, "bilinear"),
+        ({"image_std": 0.0}, "image_std"),
+        ({"image_std": [0.5, 0.0, 0.5]}, "image_std"),
+        ({"image_mean": "half"}, "image_mean"),
+        ({"rescale_factor": "1/255"}, "rescale_factor"),
+    ],
+    ids=str,
+)
+def test_impossible_options_are_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        VivitImageProcessor(**changes)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"return_tensors": "tf"}, "tf"),
+        ({"data_format": "channels_middle"}, "channels_middle"),
+        ({"input_data_format": "channels_middle"}, "channels_middle"),
+        ({"no_such_option": 1}, "no_such_option"),
+        ({"image_mean": [0.1, 0.2]}, "image_mean"),
+        ({"do_rescale": False}, "offset"),
+    ],
+    ids=str,
+)
+def test_impossible_options_of_a_call_are_named(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        VivitImageProcessor(**SMALL)(small_clip(), **options)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "videos",
+    [
+        [],
+        [[]],
+        None,
+        "clip.mp4",
+        ["clip.mp4"],
+        3,
+        [1, 2],
+        {},
+        np.zeros((8, 8), np.uint8),
+        np.zeros((1, 1, 1, 8, 8, 3), np.uint8),
+        [np.zeros((8, 8), np.uint8)],
+        [picture((8, 8)), None],
+        [[picture((8, 8))], picture((8, 8))],
+        np.zeros((0, 8, 8, 3), np.uint8),
+        [np.zeros((0, 8, 3), np.uint8)],
+        [np.zeros((8, 8, 5), np.uint8)],
+        [np.full((8, 8, 3), 300.0)],
+        [np.full((8, 8, 3), -1)],
+        [np.full((8, 8, 3), np.nan, np.float32)],
+    ],
+    ids=lambda value: str(value).replace("\n", "")[:40],
+)
+def test_what_is_no_picture_is_refused(videos: Any) -> None:
+    with pytest.raises(ValueError):
+        VivitImageProcessor(**SMALL)(videos, return_tensors="np")
+
+
+def test_floats_that_are_no_picture_are_refused_as_by_the_oracle() -> None:
+    """Neither [0, 1] nor whole levels: which of them the caller means cannot be known."""
+    between = [frame * 0.9 + 0.3 for frame in small_clip()]
+    for processor in (VivitImageProcessor(**SMALL), transformers.VivitImageProcessor(**SMALL)):
+        with pytest.raises(ValueError):
+            processor(between, return_tensors="np")
+
+
+@pytest.mark.parametrize("crop", [{"height": 22, "width": 26}, {"height": 60, "width": 99}], ids=["cut", "padded"])
+def test_floats_of_any_range_are_cropped_exactly(crop: dict[str, int]) -> None:
+    """Only resizing needs whole levels; a crop keeps what it is given."""
+    clip = [np.random.default_rng(seed).normal(0, 2, (48, 85, 3)).astype(np.float32) for seed in range(2)]
+    assert_same(*both(clip, do_resize=False, do_rescale=False, offset=False, crop_size=crop))
+
+
+def test_clips_of_different_sizes_cannot_share_a_tensor() -> None:
+    processor = VivitImageProcessor(**SMALL | {"do_center_crop": False})
+    with pytest.raises(ValueError, match="different sizes"):
+        processor([small_clip((48, 85)), small_clip((48, 99))], return_tensors="np")
+    with pytest.raises(ValueError, match="different sizes"):
+        processor([small_clip(frames=2), small_clip(frames=3)], return_tensors="pt")
+    ragged = processor([small_clip(frames=2), small_clip(frames=3)]).pixel_values
+    assert [len(clip) for clip in ragged] == [2, 3]

@@ -1,0 +1,130 @@
+"""Checkpoints of the Hugging Face Hub: looked at, downloaded when the visitor says so, then used as a folder."""
+
+import re
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from engine import Job
+from ui.clips import inert, literal
+from ui.jobs import finished, job_for, ready
+from ui.server import get_engine, visitor
+from vivit.fetch import megabytes
+from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
+
+LOOK_UP_SECONDS = 120.0  # a Hub that is slower than that is as good as none
+REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+REVISION = re.compile(r"[\w./-]{1,100}", re.ASCII)
+
+
+def hub_name(checkpoint: str) -> tuple[str, str]:
+    """(name, commit) of a checkpoint that lies in the Hub's cache, (`checkpoint`, '') of any other."""
+    *_, repository, snapshots, commit = ("", "", *Path(checkpoint).parts)
+    if snapshots == "snapshots" and repository.startswith("models--"):
+        return "/".join(repository.split("--")[1:]), commit
+    return checkpoint, ""
+
+
+def pick_repository() -> tuple[str, str]:
+    """Draw the place to name a checkpoint's repository; returns (name, revision), name '' until it could be one."""
+    left, right = st.columns([3, 2])
+    name = left.selectbox(
+        "Repository",
+        _hello()["cached"],
+        index=None,
+        accept_new_options=True,
+        placeholder="owner/name",
+        key="repository",
+        bind="query-params",
+        help="Any ViViT with a classification head; the list has those that are on this machine.",
+    )
+    revision = right.text_input(
+        "Revision", placeholder="the newest", key="revision", bind="query-params", help="A branch, a tag or a commit."
+    ).strip()
+    name = (name or "").strip()
+    if name and not REPOSITORY.fullmatch(name):
+        st.error(f"A Hub repository is written owner/name, such as {KINETICS_CHECKPOINT}.", icon=":material/error:")
+    elif revision and not REVISION.fullmatch(revision):
+        st.error("A revision is a branch, a tag or a commit; leave it empty for the newest.", icon=":material/error:")
+    else:
+        return name, revision
+    return "", ""
+
+
+def hub_checkpoint(name: str, revision: str = "") -> str:
+    """Draw what is known of a checkpoint on the Hub and a button to download it.
+
+    Args:
+        name: its repository.
+        revision: a branch, a tag or a commit; '' for the newest.
+    Returns:
+        Its folder once it is whole on this machine, '' before.
+    """
+    if not (ready("hub") and ready("download")):
+        return ""
+    warn_offline()
+    arguments = {"name": name, "revision": revision or None}
+    key, shown = (name, revision), literal(name)
+    look = job_for("inspect", key, lambda: submit("hub", "inspect", arguments, LOOK_UP_SECONDS))
+    if not finished(look, "inspect", f"Looking at {shown}"):
+        say_what_works(look)
+        return ""
+    found = look.result
+    licence = literal(inert(found["licence"])) or "not stated"
+    st.caption(
+        f"**{shown}**, commit `{found['commit'][:8]}`: {found['num_labels']} classes, {megabytes(found['size_bytes'])} in "
+        f"{found['format']}; licence: {licence}."
+    )
+    for notice in found["notices"]:
+        st.caption(f":material/info: {notice}")
+    if not found["folder"]:
+        label = f"Download {megabytes(found['missing_bytes'])}"
+        job = on_demand(
+            "download", key, label, f"Downloading {shown}", lambda: submit("download", "download", arguments)
+        )
+        found = job.result if job else found
+    return found["folder"]
+
+
+def submit(worker: str, task: str, arguments: dict, time_limit: float | None = None) -> Job:
+    """Submit a job of the Hub's; one that takes as long as its bytes do learns nothing from the one before."""
+    cost_key = task if time_limit else f"{task} {arguments}"
+    return get_engine().submit(worker, task, arguments, visitor=visitor(), time_limit=time_limit, cost_key=cost_key)
+
+
+def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job]) -> Job | None:
+    """A job that waits for a click on a button; returns it once it has succeeded."""
+    if st.session_state.get(f"{slot}-wanted") != key:
+        st.button(
+            label, key=f"{slot}-button", type="primary", icon=":material/download:", on_click=want, args=[slot, key]
+        )
+        return None
+    job = job_for(slot, key, begin)
+    return job if finished(job, slot, what) else None
+
+
+def want(slot: str, key: Hashable) -> None:
+    """The visitor asks for what `on_demand` offers under this key."""
+    st.session_state[f"{slot}-wanted"] = key
+
+
+def _hello() -> dict[str, Any]:
+    """What the hub worker said of this machine when it started."""
+    return get_engine().hello("hub") or {"offline": False, "cached": []}
+
+
+def warn_offline() -> None:
+    """Say so where the server was told to leave the Hub alone."""
+    if _hello()["offline"]:
+        st.caption(
+            ":material/cloud_off: HF_HUB_OFFLINE is set: nothing is asked of the Hub, only what is here is used."
+        )
+
+
+def say_what_works(job: Job) -> None:
+    """After a look-up that failed: the checkpoints that need no network."""
+    if job.state == "failed":
+        here = [*embedded_checkpoints(), *_hello()["cached"]]
+        st.caption(f"On this machine, whatever the network does: {', '.join(map(literal, here))}.")

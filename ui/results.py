@@ -1,0 +1,125 @@
+"""A sweep's rows and charts, as it runs and once it is kept."""
+
+import streamlit as st
+
+from ui.clips import literal
+from vivit.benchmark import charts, documentation, report
+from vivit.benchmark.results import Result, compare, to_dict
+
+WIDE = (
+    "attention",
+    "precision",
+    "batch size",
+    "status",
+    "median, ms",
+    "IQR, ms",
+    "n",
+    "predicted, ms",
+    "clips/s",
+    "peak, MiB",
+)
+
+
+def show_rows(result: Result) -> None:
+    """The most important columns, for a sweep that is still running."""
+    rows = [{name: line[name] for name in WIDE} for line in report.table(result)]
+    st.dataframe(rows, hide_index=True, alt="Cells measured so far")
+
+
+def show_result(result: Result, others: list[Result]) -> None:
+    """Everything there is to see of a sweep, with a table under every chart."""
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    st.caption(
+        f"{result.label.capitalize()}; {machine['platform']}; {versions}; {machine['threads']} threads; "
+        f"revision {result.revision}; clip: {literal(result.clip) or 'random numbers'}."
+    )
+    for row in result.rows:
+        if row.status != "ok":
+            st.caption(f":material/info: **{row.cell.name}**, {row.status}: {literal(row.reason)}")
+        elif row.latency and row.latency.noise:
+            st.caption(f":material/warning: **{row.cell.name}** is noisy: {row.latency.noise}.")
+    names = list(dict.fromkeys(r.cell.attention for r in result.rows if r.latency))
+    if not names:
+        st.info("Nothing was measured in this sweep.", icon=":material/hourglass_empty:")
+        return
+    with st.container(horizontal=True):
+        baseline = st.selectbox("Baseline", names, key="baseline", width=200)
+        precisions = list(dict.fromkeys(r.cell.precision for r in result.rows if r.latency))
+        of = st.selectbox("in precision", ["each cell's own", *precisions], key="baseline-precision", width=200)
+    drawn = [
+        chart
+        if not chart[0].startswith("Speed-up")
+        else (chart[0].replace("eager", baseline), *_gains(result, baseline, of))
+        for chart in charts.all_charts(result)
+    ]
+    for number, (title, figure, lines) in enumerate(drawn):
+        st.subheader(title)
+        st.plotly_chart(figure, key=f"bench-{number}", alt=title, config={"displayModeBar": False})
+        with st.expander("As a table"):
+            st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
+    st.caption(
+        "Speed-up and memory saved are the documentation's (baseline / cell - 1) × 100; × faster is baseline / cell, "
+        "% less memory is (1 - cell / baseline) × 100. A bar is the median of n calls after a warm-up, in at least two "
+        "processes per cell and in shuffled order; the line through its end goes from the 5th to the 95th percentile. "
+        "Memory comes from a call that is not timed. The grey mark is what the cost model predicted."
+    )
+    st.subheader("Everything that was measured")
+    st.dataframe(report.table(result, baseline), hide_index=True, alt="Every cell with every figure")
+    _show_documentation(result)
+    _show_comparison(result, others)
+    with st.container(horizontal=True):
+        for label, data, suffix, mime in (
+            ("CSV", lambda: report.as_csv(result), "csv", "text/csv"),
+            ("JSON with raw samples", lambda: _json(result), "json", "application/json"),
+            ("HTML report", lambda: report.as_html(result), "html", "text/html"),
+        ):
+            st.download_button(
+                label, data, f"{result.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
+            )
+
+
+def _gains(result: Result, baseline: str, precision: str) -> charts.Chart:
+    return charts.gains(result, baseline, None if precision == "each cell's own" else precision)
+
+
+def _json(result: Result) -> str:
+    import json
+
+    return json.dumps(to_dict(result), indent=1)
+
+
+def _show_documentation(result: Result) -> None:
+    """The tables of the model's documentation, where this sweep has their cells, beside the published ones."""
+    for mode, ours, published in (
+        ("inference", documentation.inference_table(result), documentation.PUBLISHED_INFERENCE),
+        ("training", documentation.training_table(result), documentation.PUBLISHED_TRAINING),
+    ):
+        if ours:
+            st.subheader(f"The documentation's {mode} table, on this sweep's machine")
+            st.dataframe(ours, hide_index=True, alt=f"The {mode} table, measured here")
+            st.markdown("As published, on an A100 40GB with PyTorch 2.3:")
+            st.dataframe(published, hide_index=True, alt=f"The {mode} table, as published")
+            for fault in documentation.FAULTS:
+                if mode in fault.partition(" table")[0]:
+                    st.caption(f":material/report: {fault}")
+
+
+def _show_comparison(result: Result, others: list[Result]) -> None:
+    """Another sweep's figures for the cells that both measured."""
+    known = {f"{r.title}, {r.label}": r for r in others if r.id != result.id}
+    chosen = st.selectbox("Compare with another sweep", list(known), index=None, key="other-sweep", placeholder="None")
+    if chosen:
+        rows = [
+            {
+                "cell": pair["cell"].name,
+                "this, ms": pair["latency_ms"][0],
+                "the other, ms": pair["latency_ms"][1],
+                "× faster than the other": pair["times_faster"],
+            }
+            for pair in compare(result, known[chosen])
+        ]
+        if rows:
+            st.dataframe(rows, hide_index=True, alt="Cells measured in both sweeps")
+        else:
+            st.caption("The two sweeps have no cell in common.")

@@ -1,0 +1,151 @@
+"""`python -m vivit bench`: a sweep from a terminal."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vivit.benchmark.cell import MODES, Measurement
+from vivit.benchmark.sweep import BUDGET_SECONDS, Run, Sweep, grid, run_all
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vivit.benchmark.results import Result
+
+BAR = 30  # characters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything `bench` understands."""
+    parser.add_argument("--attention", default="eager,sdpa", metavar="A,B,…", help="attention backends")
+    parser.add_argument("--precision", default="float32", metavar="A,B,…", help="precisions")
+    parser.add_argument("--batch-sizes", default="1", metavar="1,2,…", help="clips a call")
+    parser.add_argument(
+        "--model",
+        default="vivit-mannequin",
+        metavar="NAME|DIR",
+        help="embedded, a folder, a Hub name, or vivit-b-16x2-random",
+    )
+    parser.add_argument("--mode", default="inference", choices=MODES, help="a forward pass, or a whole training step")
+    parser.add_argument("--clip", metavar="FILE", help="what is classified; random numbers if left out")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON with all samples, CSV and an HTML report")
+    parser.add_argument(
+        "--budget", default=f"{BUDGET_SECONDS:.0f}", metavar="SECONDS|full", help=f"time limit, {BUDGET_SECONDS:.0f} s"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a cell and line instead of the table")
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Run the sweep that the options describe and print it.
+
+    Returns:
+        The exit status: 0; 130 if it was interrupted, what was done being kept.
+    Raises:
+        ValueError, OSError: for options that cannot be used; the message is for the user.
+    """
+    from vivit.attention import get_attention
+    from vivit.benchmark import report, results
+    from vivit.benchmark.run import run_cell
+    from vivit.hub import find_checkpoint
+    from vivit.machine import describe
+    from vivit.precision import get_precision
+    from vivit.random_weights import RANDOM, read_config
+
+    attention, precision = _names(options.attention, "--attention"), _names(options.precision, "--precision")
+    for name in attention:
+        get_attention(name)
+    for name in precision:
+        get_precision(name)
+    sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
+    config = read_config(options.model)
+    if options.model != RANDOM:
+        find_checkpoint(options.model)  # downloaded once, here, and not by the first process that is timed
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    pixel_values = _pixel_values(options.clip, options.model, config.num_frames) if options.clip else None
+
+    cells = grid(options.model, attention, precision, sizes, (options.mode,))
+    sweep = Sweep(cells, {options.model: config}, describe(), budget_seconds=budget)
+    print(f"{len(sweep.cells)} cells, about {sweep.seconds_left:.0f} s", file=sys.stderr)
+
+    def execute(run: Run) -> tuple[Measurement, float]:
+        begin = time.monotonic()
+        _show(sweep, f"round {run.number + 1}: {run.cell.name}")
+        return run_cell(run, pixel_values), time.monotonic() - begin
+
+    status = 0
+    try:
+        run_all(sweep, execute)
+        _show(sweep, "done")
+    except KeyboardInterrupt:
+        status = 130
+    print(file=sys.stderr)
+    clip = Path(options.clip).name if options.clip else ""
+    result = results.snapshot(sweep, title=f"{options.mode}, {options.model}", clip=clip)
+    if options.json:
+        for row in result.rows:
+            print(json.dumps(report.as_json(result, row), allow_nan=False))
+    else:
+        print(report.as_text(result))
+    if options.out:
+        _write(result, options.out)
+    return status
+
+
+def _write(result: "Result", folder: Path) -> None:
+    from vivit.benchmark import report, results
+
+    file = results.save(result, folder)
+    (folder / f"{result.id}.csv").write_text(report.as_csv(result), encoding="utf-8")
+    (folder / f"{result.id}.html").write_text(report.as_html(result), encoding="utf-8")
+    print(f"{file} and, beside it, a CSV file and an HTML report", file=sys.stderr)
+
+
+def _show(sweep: Sweep, note: str) -> None:
+    filled = round(BAR * sweep.progress)
+    line = f"[{'#' * filled}{'.' * (BAR - filled)}] {sweep.seconds_left:4.0f} s left, {note}"
+    if sys.stderr.isatty():
+        print(f"\r{line:100}", end="", file=sys.stderr, flush=True)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _names(text: str, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"{option} wants names with commas between them, not '{text}'.")
+    return names
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(size) for size in text.split(",")]
+        if min(sizes) < 1:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--batch-sizes wants whole numbers from 1 with commas between them, not '{text}'.") from None
+    return sizes
+
+
+def _budget(text: str) -> float | None:
+    if text == "full":
+        return None
+    try:
+        seconds = float(text)
+        if not 0 < seconds < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--budget wants a number of seconds above 0, or 'full', not '{text}'.") from None
+    return seconds
+
+
+def _pixel_values(clip: str, model: str, num_frames: int) -> "np.ndarray":
+    from vivit.clip import prepare_clip
+    from vivit.processing import VivitImageProcessor
+    from vivit.random_weights import RANDOM
+
+    processor = VivitImageProcessor() if model == RANDOM else VivitImageProcessor.from_pretrained(model)
+    return processor.normalise(prepare_clip(clip, num_frames, processor).pixels)

@@ -1,0 +1,100 @@
+"""The benchmark tables of the model's documentation: as published, and the same columns from our measurements.
+
+Source: the ViViT page of the transformers documentation, 'Using Scaled Dot Product Attention'; one A100 40GB, PyTorch 2.3,
+`google/vivit-b-16x2-kinetics400`. Its method: one call to warm up, the peak reset, CUDA events around each batch, the mean
+of them; memory is CUDA's largest allocation in MB of 1e6 bytes; 'speedup' and 'memory saved' are (eager / sdpa - 1) * 100.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from vivit.benchmark.cell import Measurement
+from vivit.benchmark.results import Result
+
+_INFERENCE = (
+    "num_batches",
+    "batch_size",
+    "is cuda",
+    "is half",
+    "Speedup (%)",
+    "Mem eager (MB)",
+    "Mem BT (MB)",
+    "Mem saved (%)",
+)
+_TRAINING = (
+    "num_training_steps",
+    "batch_size",
+    "is cuda",
+    "Speedup (%)",
+    "Eager peak mem (MB)",
+    "sdpa peak mem (MB)",
+    "Mem saving (%)",
+)
+
+PUBLISHED_INFERENCE: list[dict[str, Any]] = [
+    dict(zip(_INFERENCE, row, strict=True))
+    for row in [
+        (20, 1, True, False, 15.422, 715.807, 317.079, 125.75),
+        (20, 2, True, False, 17.146, 1234.75, 447.175, 176.122),
+        (20, 4, True, False, 18.093, 2275.82, 709.864, 220.6),
+        (20, 8, True, False, 19.284, 4358.19, 1233.24, 253.393),
+    ]
+]
+PUBLISHED_TRAINING: list[dict[str, Any]] = [
+    dict(zip(_TRAINING, (100, 1, True, 7.122, 2575.28, 5932.54, 130.364), strict=True))
+]
+
+FAULTS = (
+    "The training table has its two memory columns swapped: it says that eager needs 2575 MB and sdpa 5933 MB, and yet that "
+    "sdpa saves 130.4 %. Only 5932.54 / 2575.28 - 1 is 130.4 %, so eager needed 5933 MB and sdpa 2575 MB.",
+    "The inference table says float32 ('is half' is False), but its sdpa peak of 317 MB at batch size 1 is less than the "
+    "float32 weights alone, 356 MB. It must have been half precision, whose weights take 178 MB.",
+    "The training figures can't be float32 either: a training step with eager keeps the softmax of all 12 layers for the "
+    "backward pass, 12 × 12 × 3137² numbers or 5668 MB in float32, and with the weights that is more than 5933 MB.",
+)
+
+
+def inference_table(result: Result) -> list[dict[str, Any]]:
+    """Our eager beside our sdpa, by the documentation's method and in its columns; a line a precision and batch size."""
+    return [
+        dict(
+            zip(
+                _INFERENCE,
+                (n, cell.batch_size, on_cuda, cell.precision != "float32", *figures),
+                strict=True,
+            )
+        )
+        for cell, n, on_cuda, figures in _pairs(result, "inference")
+    ]
+
+
+def training_table(result: Result) -> list[dict[str, Any]]:
+    """As `inference_table`, for training."""
+    return [
+        dict(zip(_TRAINING, (n, cell.batch_size, on_cuda, *figures), strict=True))
+        for cell, n, on_cuda, figures in _pairs(result, "training")
+    ]
+
+
+def _pairs(result: Result, mode: str) -> list[tuple]:
+    rows = {r.cell: r for r in result.rows}
+    found = []
+    for cell, eager in rows.items():
+        sdpa = rows.get(replace(cell, attention="sdpa"))
+        if cell.attention != "eager" or cell.mode != mode or cell.compiled or cell.num_frames or sdpa is None:
+            continue
+        if eager.latency and sdpa.latency and eager.memory and sdpa.memory:
+            n = min(len(eager.latency.samples_ms), len(sdpa.latency.samples_ms))
+            a, b = _megabytes(eager), _megabytes(sdpa)
+            speed = _percent(eager.latency.mean, sdpa.latency.mean)
+            found.append((cell, n, result.machine["device"] == "cuda", (speed, a, b, _percent(a, b))))
+    return found
+
+
+def _megabytes(row: Measurement) -> float:
+    assert row.memory is not None
+    return (row.memory.allocated or row.memory.peak) / 1e6
+
+
+def _percent(eager: float, sdpa: float) -> float:
+    return (eager / sdpa - 1) * 100

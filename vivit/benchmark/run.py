@@ -1,0 +1,267 @@
+"""One cell, measured in a process of its own: a fork of a server that has torch loaded and has done nothing with it.
+
+Such a process is there in hundredths of a second, begins with untouched memory counters, and takes all it holds with it.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vivit.attention import AttentionUnavailable, get_attention
+from vivit.benchmark import measure
+from vivit.benchmark.cell import Cell, Latency, Measurement, Memory, Round
+from vivit.benchmark.cost import with_frames
+from vivit.benchmark.sweep import Run
+from vivit.config import VivitConfig
+from vivit.machine import default_device
+from vivit.model import VivitForVideoClassification
+from vivit.precision import PRECISIONS
+from vivit.random_weights import load_model, read_config
+
+POLL_SECONDS = 0.05
+# Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
+PRELOAD = [__name__, "torch._dynamo"]
+QUIET = {"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+
+
+class ChildEnded(RuntimeError):
+    """A child process ended without an answer. Args: status: its exit status; negative: a signal; None: out of time."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+def in_child(
+    function: Callable[..., dict[str, Any]],
+    *arguments: Any,
+    tick: Callable[[], object] = lambda: None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Call a function in a fresh process, which is gone when this returns or raises.
+
+    Args:
+        function: of a module; returns JSON.
+        arguments: what pickle can carry.
+        tick: called 20 times a second meanwhile; what it raises ends the process and is passed on.
+        seconds: how long it may take; None: no limit.
+    Raises:
+        ChildEnded: if it died, was killed, or had to be.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    for name, value in QUIET.items():  # the profiler would print lines for every run
+        os.environ.setdefault(name, value)
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, function, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    ends = None if seconds is None else monotonic() + seconds
+    try:
+        while not ours.poll(POLL_SECONDS):
+            tick()
+            if ends is not None and monotonic() > ends:
+                raise ChildEnded(None)
+        return json.loads(ours.recv_bytes())
+    except EOFError:
+        process.join()
+        raise ChildEnded(process.exitcode) from None
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _child(connection: Connection, function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
+    with suppress(OSError):  # if memory runs out, this process goes first, not the app or the desktop
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who keeps what is done
+    connection.send_bytes(json.dumps(function(*arguments), allow_nan=False).encode())
+
+
+def run_cell(
+    run: Run, pixel_values: np.ndarray | None = None, tick: Callable[[], object] = lambda: None
+) -> Measurement:
+    """Measure one cell in a fresh process; whatever happens to it becomes a row.
+
+    Args:
+        run: what to measure and for how long.
+        pixel_values: the clip, (T, C, H, W) float32, normalised; random numbers if None.
+        tick: as `in_child`'s.
+    """
+    try:
+        values = in_child(_measure_as_json, run, pixel_values, tick=tick, seconds=run.limit_seconds)
+    except ChildEnded as ended:
+        return Measurement(run.cell, *_ending(ended.status, run.limit_seconds))
+    return Measurement.from_dict(values)
+
+
+def _ending(status: int | None, seconds: float | None) -> tuple[str, str, str]:
+    if status is None:
+        return "cancelled", f"Stopped after {seconds:.0f} s, its share of the time budget. Give it more, or 'full'.", ""
+    if status == -signal.SIGKILL:
+        reason = (
+            "The system killed its process, most likely for want of memory. Try a smaller batch or a fused attention."
+        )
+        return "failed", reason, "SIGKILL"
+    cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return "failed", f"Its process ended unexpectedly ({cause}). Try another attention or precision.", cause
+
+
+def _measure_as_json(run: Run, pixel_values: np.ndarray | None) -> dict[str, Any]:
+    return measure_cell(run, pixel_values).to_dict()
+
+
+def measure_cell(run: Run, pixel_values: np.ndarray | None = None) -> Measurement:
+    """Measure one cell in this process. Arguments as `run_cell`'s; every failure becomes a row."""
+    cell = run.cell
+    try:
+        return _measure(run, pixel_values)
+    except Exception as error:
+        causes: list[BaseException] = [error]
+        while cause := causes[-1].__cause__ or causes[-1].__context__:
+            causes.append(cause)  # a compiler wraps what it meets
+        for cause in causes:
+            if isinstance(cause, AttentionUnavailable):
+                return Measurement(cell, "unavailable", str(cause), cause.details)
+            if type(cause).__name__ == "InvalidCxxCompiler":
+                return Measurement(
+                    cell, "unavailable", "torch.compile needs a C++ compiler, and this machine has none.", str(cause)
+                )
+            if isinstance(cause, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
+                reason = (
+                    f"{cell.name} does not fit into this machine's memory. Try a smaller batch or a fused attention."
+                )
+                return Measurement(cell, "out-of-memory", reason, str(cause).partition("\n")[0])
+        return Measurement(
+            cell, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", traceback.format_exc()
+        )
+
+
+def _measure(run: Run, pixel_values: np.ndarray | None) -> Measurement:
+    cell, device = run.cell, default_device()
+    config = read_config(cell.checkpoint)
+    _try_attention(cell, config, device)
+    model = load_model(cell.checkpoint, attn_implementation=cell.attention, dtype=cell.precision, device=device)
+    pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
+    training = cell.mode == "training"
+    if cell.compiled:
+        # A warm cache would make the first call of the second round look cheap.
+        torch.compiler.config.force_disable_caches = True
+        torch._inductor.config.compile_threads = 1  # helpers of a killed process would outlive it
+    network = torch.compile(model) if cell.compiled else model
+    options = {} if cell.num_frames is None else {"interpolate_pos_encoding": True}
+    optimiser = torch.optim.AdamW(model.parameters()) if training else None
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(config.num_labels or 1, (cell.batch_size,), generator=generator).to(device)
+
+    def forward() -> Tensor:
+        return network(pixels, **options).logits
+
+    def step() -> Tensor:
+        assert optimiser is not None
+        output = network(pixels, labels=labels, **options)
+        output.loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return output.logits.detach()
+
+    call = step if training else forward
+    output: Tensor
+
+    def time_call() -> float:
+        nonlocal output
+        output, ms = measure.timed(call, device)
+        return ms
+
+    model.train(training)
+    with torch.inference_mode(not training):
+        recorded = None
+        if run.record_first:  # too slow to be run twice
+            held = _held_bytes(pixels, optimiser)
+            ms, recorded = measure.record(time_call, device)
+            timing = Round(ms, (ms,), warm=False)
+        elif cell.compiled:
+            compile_ms = time_call()
+            timing = replace(measure.repeat(time_call, run.rule), first_ms=compile_ms)
+        else:
+            timing = measure.repeat(time_call, run.rule)
+        if run.record and recorded is None:
+            held = _held_bytes(pixels, optimiser)
+            _, recorded = measure.record(time_call, device)
+    logits = tuple(output[0].float().tolist()) if not training and output[0].isfinite().all() else None
+    return Measurement(
+        cell,
+        "ok",
+        reason="" if training or logits else "Its logits are not finite: this precision overflows here.",
+        kernel=recorded.kernel if recorded else "",
+        device_kernels=recorded.device_kernels if recorded else (),
+        latency=Latency((timing,)),
+        memory=_memory(model, recorded.peak_bytes + held, device) if recorded else None,
+        logits=logits,
+    )
+
+
+def _try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
+    """Raise what the backend would raise, before the model is loaded."""
+    dtype = PRECISIONS[cell.precision].compute
+    size = (3, 1, config.num_attention_heads, 64, config.head_size)
+    query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
+    dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0
+    get_attention(cell.attention)(query, key, value, dropout)
+
+
+def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None) -> Tensor:
+    """The cell's input: one clip, as often as its batch is large.
+
+    Args:
+        cell: its batch size and number of frames.
+        config: the shape of its checkpoint.
+        pixel_values: (T, C, H, W) float32; random numbers of unit scale if None.
+    Returns:
+        (B, T, C, H, W) float32; frames chosen evenly if the cell wants another number of them.
+    """
+    wanted = with_frames(config, cell.num_frames or config.num_frames).num_frames
+    if pixel_values is None:
+        _, height, width = config.clip_size
+        shape = (wanted, config.num_channels, height, width)
+        clip = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    else:
+        chosen = np.linspace(0, len(pixel_values) - 1, wanted).round().astype(int)
+        clip = torch.from_numpy(pixel_values[chosen])
+    return clip.expand(cell.batch_size, *clip.shape).contiguous()
+
+
+def _held_bytes(pixels: Tensor, optimiser: torch.optim.Optimizer | None) -> int:
+    """What a cell holds between two calls beside its weights."""
+    state = optimiser.state.values() if optimiser else []
+    tensors = [pixels, *(v for s in state for v in s.values() if isinstance(v, Tensor))]
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _memory(model: VivitForVideoClassification, beyond_weights: int, device: torch.device) -> Memory:
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    cuda = device.type == "cuda"
+    allocated = torch.cuda.max_memory_allocated(device) if cuda else None
+    return Memory(
+        weights=weights,
+        activations=beyond_weights if allocated is None else allocated - weights,
+        allocated=allocated,
+        reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
+        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    )
