@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.worker import Progress
 from vivit import hub
-from vivit.fetch import cache_folder
+from vivit.fetch import cache_folder, remember_commit
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
@@ -69,13 +69,16 @@ def download_clip(arguments: dict[str, Any], blobs: list[bytes], progress: Progr
     """Bring one clip onto this machine.
 
     Args:
-        arguments: dataset; file, its path there; revision or None.
+        arguments: dataset; file, its path there; revision or None. A commit is the newest's, as `list_clips` gave it.
         progress: as `download`'s.
     Returns:
         path, and the fields of its `vivit.hub.Clip`, whose label is its ground truth.
     """
     progress(0.0, "Asking the Hub")
-    path, clip = hub.download_clip(arguments["dataset"], arguments["file"], arguments["revision"], progress)
+    dataset, revision = arguments["dataset"], arguments["revision"]
+    path, clip = hub.download_clip(dataset, arguments["file"], revision, progress)
+    if revision:
+        remember_commit(dataset, "dataset", None, revision)  # or `list_clips` would not find it without a network
     return {"path": str(path)} | asdict(clip), []
 
 

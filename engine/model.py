@@ -148,7 +148,7 @@ def measure(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
     """Measure one benchmark cell in a fresh process, with nothing else loaded and nothing else running here.
 
     Args:
-        arguments: run, a `Run` as a dict; shape of the pixels, or None for random numbers; normalisation, or None.
+        arguments: run, a `Run` as a dict; shape of the pixels, or None for random numbers; normalisation.
         blobs: the pixels, (T, H, W, 3) uint8, if there is a shape.
         progress: called 20 times a second.
     Returns:

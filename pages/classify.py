@@ -27,7 +27,8 @@ st.caption(
     "Switch the attention backend or the precision and see what changes: the answer should not, latency and memory do. "
     "Uploads stay on this machine and are deleted when you leave."
 )
-clip = choose_clip()
+with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+    clip = choose_clip()
 left, right = st.columns([2, 3], gap="large")
 with left:
     player = st.container()
@@ -44,6 +45,7 @@ if clip is None:
     st.stop()
 if not settings.checkpoint:
     right.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
+    st.subheader("This visit's runs")
     show_runs()
     show_machine()
     st.stop()

@@ -45,7 +45,7 @@ def _show_truth(truth: str, rank: int | None) -> None:
     if rank == 1:
         st.markdown(f":green[:material/check_circle: Right: {shown}.]")
     elif rank:
-        st.markdown(f":orange[:material/cancel: Not right: {shown}, number {rank} among the answers.]")
+        st.markdown(f":orange[:material/cancel: Not right: {shown}, which comes at rank {rank}.]")
     else:
         st.markdown(f":grey[:material/help: Not comparable: {shown}, which is no class of this checkpoint.]")
 

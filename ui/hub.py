@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from ui.clips import inert, literal
 from ui.jobs import finished, job_for, ready
 from ui.server import get_engine, visitor
 from vivit.fetch import megabytes
-from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
+from vivit.hub import KINETICS_CHECKPOINT, cached_checkpoints, embedded_checkpoints
 
 LOOK_UP_SECONDS = 120.0  # a Hub that is slower than that is as good as none
 REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
@@ -32,7 +31,7 @@ def pick_repository() -> tuple[str, str]:
     left, right = st.columns([3, 2])
     name = left.selectbox(
         "Repository",
-        _hello()["cached"],
+        cached_checkpoints(),
         index=None,
         accept_new_options=True,
         placeholder="owner/name",
@@ -72,7 +71,7 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
         say_what_works(look)
         return ""
     found = look.result
-    licence = literal(inert(found["licence"])) or "not stated"
+    licence = literal(inert(found["licence"])) or "unknown"
     st.caption(
         f"**{shown}**, commit `{found['commit'][:8]}`: {found['num_labels']} classes, {megabytes(found['size_bytes'])} in "
         f"{found['format']}; licence: {licence}."
@@ -102,7 +101,11 @@ def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[
         )
         return None
     job = job_for(slot, key, begin)
-    return job if finished(job, slot, what) else None
+    if finished(job, slot, what):
+        return job
+    if job.state == "cancelled":
+        st.caption("What has arrived is kept: trying again goes on from there.")
+    return None
 
 
 def want(slot: str, key: Hashable) -> None:
@@ -110,14 +113,9 @@ def want(slot: str, key: Hashable) -> None:
     st.session_state[f"{slot}-wanted"] = key
 
 
-def _hello() -> dict[str, Any]:
-    """What the hub worker said of this machine when it started."""
-    return get_engine().hello("hub") or {"offline": False, "cached": []}
-
-
 def warn_offline() -> None:
     """Say so where the server was told to leave the Hub alone."""
-    if _hello()["offline"]:
+    if (get_engine().hello("hub") or {}).get("offline"):
         st.caption(
             ":material/cloud_off: HF_HUB_OFFLINE is set: nothing is asked of the Hub, only what is here is used."
         )
@@ -126,5 +124,5 @@ def warn_offline() -> None:
 def say_what_works(job: Job) -> None:
     """After a look-up that failed: the checkpoints that need no network."""
     if job.state == "failed":
-        here = [*embedded_checkpoints(), *_hello()["cached"]]
+        here = [*embedded_checkpoints(), *cached_checkpoints()]
         st.caption(f"On this machine, whatever the network does: {', '.join(map(literal, here))}.")

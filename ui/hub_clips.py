@@ -14,7 +14,7 @@ from ui.server import get_engine
 from vivit.fetch import megabytes
 from vivit.hub import KINETICS_MINI
 
-BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini (Hugging Face Hub)", "another dataset of the Hub…"
+BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini (Hugging Face Hub)", "Another dataset…"
 TILES = 8  # clips a page of the gallery
 THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
@@ -104,7 +104,7 @@ def _show_tiles(found: dict[str, Any]) -> None:
                     ):
                         st.caption(megabytes(clip["size_bytes"]), text_alignment="center")
                 st.button(
-                    literal(inert(Path(clip["file"]).stem, 16)),
+                    literal(f"{inert(Path(clip['file']).stem)[:12]}…"),
                     key=f"file-{clip['file']}",
                     type="primary" if clip["file"] == st.query_params.get("file") else "tertiary",
                     on_click=_choose,

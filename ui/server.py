@@ -71,7 +71,7 @@ def _present(visitor: str) -> str:
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The workers are up before the first visitor, and gone with the server."""
-    for name in ("pandas", "plotly.graph_objects"):
+    for name in ("pandas", "plotly.graph_objects", "huggingface_hub.file_download"):
         import_module(name)  # first use by two visitors at once finds them half imported
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     server = get_server()

@@ -64,7 +64,8 @@ def embedded_checkpoints() -> list[str]:
 def pick_settings() -> Settings:
     """Draw the controls and return what they say."""
     machine = get_engine().hello("model")
-    checkpoint = _pick_checkpoint()
+    with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+        checkpoint = _pick_checkpoint()
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing(machine, "attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", _missing(machine, "precision"))
     with st.expander("Frames, pixels and answers", icon=":material/tune:"):

@@ -177,7 +177,8 @@ class VivitConfig:
 
         config = cls.from_dict(read_json(find_checkpoint(folder, revision=revision, weights=False) / "config.json"))
         if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
-            config = replace(config, id2label=dict(enumerate(kinetics400_labels())), label2id=None)
+            names = dict(enumerate(kinetics400_labels()))
+            config = replace(config, id2label=names, label2id={name: k for k, name in names.items()})
         if changes.get("num_labels", config.num_labels) != config.num_labels or "id2label" in changes:
             changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
         return replace(config, **changes) if changes else config

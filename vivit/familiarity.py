@@ -14,17 +14,22 @@ FILE = "familiarity.safetensors"
 
 @dataclass(frozen=True)
 class Familiarity:
-    """The statistics of a checkpoint's training clips.
+    """Where the features of each class lie: a Gaussian with `R` directions of its own and one variance for all others.
 
     Args:
         means: (K, E) float32, mean feature of each class.
-        whitening: (E, E) float32, W such that the features' covariance within classes is the inverse of W Wᵀ.
+        directions: (K, R, E) float32, unit vectors along which the class varies most.
+        variances: (K, R) float32, along those directions.
+        rest: (K,) float32, variance along every other direction.
         threshold: the score above which a clip is unfamiliar.
-    Source: Lee et al. 2018, 'A Simple Unified Framework for Detecting Out-of-Distribution Samples', arXiv:1807.03888.
+    Source: Tipping and Bishop 1999, 'Probabilistic Principal Component Analysis', for each class; the distance to the
+        nearest class as in Lee et al. 2018, arXiv:1807.03888.
     """
 
     means: np.ndarray
-    whitening: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+    rest: np.ndarray
     threshold: float
 
     def score(self, features: np.ndarray) -> float:
@@ -33,8 +38,10 @@ class Familiarity:
         Args:
             features: (E,), the final layer-normed [CLS] token, `last_hidden_state[0, 0]`.
         """
-        away = (np.asarray(features, np.float32) - self.means) @ self.whitening
-        return float((away**2).mean(-1).min())
+        away = np.asarray(features, np.float32) - self.means
+        along = np.einsum("kre,ke->kr", self.directions, away) ** 2
+        others = (away**2).sum(-1) - along.sum(-1)
+        return float(((along / self.variances).sum(-1) + others / self.rest).min() / away.shape[-1])
 
     def is_familiar(self, features: np.ndarray) -> bool:
         """Whether the clip is like those that the checkpoint was trained on; features as for `score`."""
@@ -44,24 +51,33 @@ class Familiarity:
         """Write the statistics beside a checkpoint."""
         from safetensors.numpy import save_file
 
-        arrays = {"means": self.means, "whitening": self.whitening, "threshold": np.array([self.threshold])}
-        save_file({n: np.ascontiguousarray(a, np.float32) for n, a in arrays.items()}, Path(folder) / FILE)
+        arrays = vars(self) | {"threshold": np.array([self.threshold])}
+        save_file(
+            {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}, Path(folder) / FILE
+        )
 
 
-def fit(features: np.ndarray, labels: np.ndarray, ridge: float = 1e-2) -> tuple[np.ndarray, np.ndarray]:
-    """Means and whitening from features of known class.
+def fit(features: np.ndarray, labels: np.ndarray, num_directions: int = 24, shared: float = 0.3) -> Familiarity:
+    """Statistics from features of known class, without a threshold.
 
     Args:
-        features: (N, E). labels: (N,), 0 to K - 1, each present.
-        ridge: share of the mean variance that is added to every direction, so that none counts without measure.
-    Returns:
-        means (K, E) and whitening (E, E), float32, as in `Familiarity`.
+        features: (N, E). labels: (N,), 0 to K - 1, each more than `num_directions` times.
+        num_directions: how many directions of its own each class gets.
+        shared: how far each class's remaining variance is drawn to the median class's, 0 to 1.
     """
-    means = np.stack([features[labels == k].mean(0) for k in range(labels.max() + 1)])
-    within = features - means[labels]
-    covariance = within.T @ within / len(within)
-    covariance += ridge * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    return means.astype(np.float32), np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
+    features = np.asarray(features, np.float64)
+    means, directions, variances, rest = [], [], [], []
+    for k in range(labels.max() + 1):
+        ours = features[labels == k]
+        means.append(ours.mean(0))
+        _, sizes, axes = np.linalg.svd(ours - means[-1], full_matrices=False)
+        spread = sizes**2 / (len(ours) - 1)
+        directions.append(axes[:num_directions])
+        variances.append(spread[:num_directions])
+        rest.append(spread[num_directions:].sum() / (features.shape[1] - num_directions))
+    blended = (1 - shared) * np.array(rest) + shared * np.median(rest)
+    arrays = (np.stack(means), np.stack(directions), np.maximum(np.stack(variances), blended[:, None]), blended)
+    return Familiarity(*(array.astype(np.float32) for array in arrays), threshold=float("inf"))
 
 
 def load(folder: str | Path) -> Familiarity | None:
@@ -72,4 +88,4 @@ def load(folder: str | Path) -> Familiarity | None:
     if not file.is_file():
         return None
     arrays = load_file(file)
-    return Familiarity(arrays["means"], arrays["whitening"], float(arrays["threshold"][0]))
+    return Familiarity(**(arrays | {"threshold": float(arrays["threshold"][0])}))

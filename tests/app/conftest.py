@@ -1,6 +1,5 @@
 """A real server and a real browser. Without a browser these tests fail; they are never skipped."""
 
-import os
 import shutil
 import signal
 import socket
@@ -8,20 +7,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.hub_client import clean
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=60_000)  # as long as everything else here may take on a busy machine
+expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 class Server:
-    """`streamlit run app.py` on a port of its own, and what it says on its output."""
+    """`streamlit run app.py` on a port of its own, and what it says on its output.
 
-    def __init__(self, log: Path) -> None:
+    Args:
+        log: where its output goes.
+        environment: variables added to the tests' own.
+    """
+
+    def __init__(self, log: Path, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -34,7 +43,7 @@ class Server:
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
+                env=clean(**{"HF_HUB_OFFLINE": "1", **environment}),
             )
 
     def wait_until_up(self, seconds: float = 60.0) -> None:
@@ -54,9 +63,10 @@ class Server:
         self.process.wait(20)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server") / "log")
+@contextmanager
+def serving(log: Path, **environment: str) -> Iterator[Server]:
+    """A server that must end without having logged a warning or a traceback. Args: as `Server`'s."""
+    server = Server(log, **environment)
     try:
         server.wait_until_up()
         yield server
@@ -65,6 +75,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # Whatever the tests did, visitors' doings must leave no warning and no traceback behind.
     bad = [line for line in server.log.read_text().splitlines() if "WARNING" in line or "Traceback" in line]
     assert not bad, server.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -102,4 +102,4 @@ def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
     assert set(settings.PRECISION) == set(PRECISIONS)
     assert set(settings.SAMPLING) == set(SAMPLING)
-    assert set(settings.NORMALISATION) == set(NORMALISATIONS)
+    assert set(settings.NORMALISATION) == {"checkpoint", *NORMALISATIONS}

@@ -36,7 +36,14 @@ from vivit.random_weights import load_model, read_config
 POLL_SECONDS = 0.05
 # Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
 PRELOAD = [__name__, "torch._dynamo"]
-QUIET = {"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+# Of the fork server. KINETO_*: or the profiler prints lines for every run. But with its daemon a CUDA build of PyTorch
+# starts CUDA while it is imported, and so does whoever asks without NVML whether there is a GPU: no fork could use it then.
+ENVIRONMENT = {
+    "KINETO_LOG_LEVEL": "99",
+    "KINETO_USE_DAEMON": None if torch.version.cuda else "",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
 
 
 class ChildEnded(RuntimeError):
@@ -65,8 +72,11 @@ def in_child(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    for name, value in QUIET.items():  # the profiler would print lines for every run
-        os.environ.setdefault(name, value)
+    for name, value in ENVIRONMENT.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, function, arguments), daemon=True)
     process.start()
@@ -78,7 +88,7 @@ def in_child(
             if ends is not None and monotonic() > ends:
                 raise ChildEnded(None)
         return json.loads(ours.recv_bytes())
-    except EOFError:
+    except (EOFError, OSError):  # it ended before its answer, or within it
         process.join()
         raise ChildEnded(process.exitcode) from None
     finally:

@@ -19,7 +19,7 @@ DEFAULT_RULE = StoppingRule()
 BUDGET_SECONDS = 120.0
 ROUNDS = 2
 FULL_SECONDS = 60.0  # of timed calls, a cell and round, where no budget says less
-START_SECONDS = {"cpu": 0.7, "cuda": 2.5}  # until a process has its model and, on a GPU, its context and profiler
+START_SECONDS = {"cpu": 0.7, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
 LEAST_LIMIT_SECONDS = 15.0  # no process is ended for its share of the budget before that
 
 

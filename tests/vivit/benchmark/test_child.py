@@ -157,6 +157,7 @@ def test_another_number_of_frames(checkpoint: str) -> None:
     assert clip_batch(Cell(checkpoint), config, None).shape == (1, 8, 3, 24, 20)
 
 
+@pytest.mark.full
 def test_a_compiled_cell_is_honest_about_its_first_call(checkpoint: str) -> None:
     found = run_cell(run(checkpoint, compiled=True, attention="eager"))
     assert found.status == "ok" and found.latency and found.logits, found.details

@@ -56,7 +56,7 @@ def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> No
     assert out[2].split()[:3] == ["sdpa", "float32", "1"] and "ok" in out[2]
 
 
-def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str) -> None:
+def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path) -> None:
     words = [
         "--model",
         checkpoint,
@@ -68,18 +68,17 @@ def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str) -> None:
         "--budget",
         "full",
     ]
-    command = [sys.executable, "-m", "vivit", "bench", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert process.stderr and process.stdout
-    while "round 1: sdpa" not in process.stderr.readline():
-        assert process.poll() is None
-    process.stderr.readline()  # the next cell has begun: at least the reference is done
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        command = [sys.executable, "-m", "vivit", "bench", *words]
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=ROOT)
+    while err.read_text().count("round 1: ") < 3:  # the reference and a cell are done
+        assert process.poll() is None, err.read_text()
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    begin = time.monotonic()
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 130 and time.monotonic() - begin < 5, err
-    statuses = [json.loads(line)["status"] for line in out.splitlines()]
-    assert len(statuses) == 6 and "cancelled" in statuses and "Traceback" not in err
+    assert process.wait(20) == 130, err.read_text()
+    statuses = [json.loads(line)["status"] for line in out.read_text().splitlines()]
+    assert len(statuses) == 6 and {"ok", "cancelled"} == set(statuses) and "Traceback" not in err.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Measures what is familiar to a checkpoint, and writes it beside it: `python -m mannequin.calibrate`.
+
+Renders fresh clips, takes their features, fits `vivit.familiarity` to them, and sets the threshold such that the given
+share of clips that were not fitted is called unfamiliar.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mannequin.actions import LABELS
+from mannequin.evaluate import CHECKPOINT, GROUP, batched, clips_as_tensors
+from mannequin.train import BUNDLED_SEEDS
+from vivit.familiarity import Familiarity, fit
+from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
+
+FOLDS = 10
+CALIBRATION_SEEDS = BUNDLED_SEEDS[len(BUNDLED_SEEDS) // 2 :]
+
+
+@torch.inference_mode()
+def features(
+    model: VivitForVideoClassification, image_processor: VivitImageProcessor, clips: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (clips, E) of fresh clips, the classes in turn, and their classes (clips,)."""
+    found, labels = [], []
+    for index, label in enumerate(LABELS):
+        seeds = [CALIBRATION_SEEDS[k] for k in range(index, clips, len(LABELS))]
+        for batch in batched(clips_as_tensors(label, seeds, model.device), GROUP):
+            values = torch.as_tensor(image_processor.normalise(np.stack(batch))).to(model.device)
+            found.append(model(values).last_hidden_state[:, 0].float().cpu().numpy())
+            labels += [index] * len(batch)
+    return np.concatenate(found), np.array(labels)
+
+
+def calibrate(found: np.ndarray, labels: np.ndarray, flagged: float) -> Familiarity:
+    """Fit to all clips; the threshold flags that share of clips, each scored by a fit to the other nine tenths."""
+    scores = []
+    for k in range(FOLDS):
+        held_out = np.arange(len(labels)) % FOLDS == k
+        others = fit(found[~held_out], labels[~held_out])
+        scores += [others.score(one) for one in found[held_out]]
+    return replace(fit(found, labels), threshold=float(np.quantile(scores, 1 - flagged)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mannequin.calibrate", description=__doc__)
+    parser.add_argument("--model", type=Path, default=CHECKPOINT)
+    parser.add_argument("--clips", type=int, default=3600)
+    parser.add_argument("--flagged", type=float, default=0.04, help="share of rendered clips to call unfamiliar")
+    parser.add_argument("--features", type=Path, help="where to write the features too, as .npz")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    model = VivitForVideoClassification.from_pretrained(options.model, device=options.device)
+    found, labels = features(model, VivitImageProcessor.from_pretrained(options.model), options.clips)
+    if options.features:
+        np.savez_compressed(options.features, features=found.astype(np.float16), labels=labels)
+    statistics = calibrate(found, labels, options.flagged)
+    statistics.save(options.model)
+    print(f"threshold {statistics.threshold:.3f}: {options.flagged:.1%} of rendered clips score higher")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""From a label and a seed to frames, and from frames to a video file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mannequin.actions import BY_LABEL
+from mannequin.body import Capsules, flesh, solve, vec
+from mannequin.render import render
+from mannequin.scene import clip_lengths, draws, make_scene
+
+LANE_HALF_WIDTH = 0.42
+
+
+def frame_times(numbers: Tensor, num_frames: int, fps: float) -> Tensor:
+    """When a reader that spreads `num_frames` evenly over a clip of `fps` frames per second finds them.
+
+    Args:
+        numbers: (N, …), from `draws`; they decide how long each clip lasts.
+    Returns:
+        (N, num_frames), seconds.
+    """
+    total = (clip_lengths(numbers) * fps).round()
+    share = torch.arange(num_frames, device=numbers.device) / (num_frames - 1)
+    return (share * (total - 1) + 0.5).floor() / fps
+
+
+def perform(label: str, numbers: Tensor, seconds: Tensor):
+    """Move the figure: what `render` needs for an action, see there.
+
+    Args:
+        label: one of `actions.LABELS`.
+        numbers: (N, NUM_DRAWS), from `draws`.
+        seconds: (N, T).
+    """
+    action = BY_LABEL[label]
+    scene = make_scene(numbers, seconds, action.centre, action.radius)
+    phase = action.clock(seconds, scene.traits)
+    joints = solve(action.pose(phase, scene.traits), phase.shape)
+    body = flesh(joints, scene.build, scene.sleeves, scene.socks)
+    start, end, radius, colour = body.start, body.end, body.radius, body.colour
+    if action.rolls:
+        lowest = (torch.minimum(start[..., 1], end[..., 1]) - radius[:, None]).amin(-1)
+        start, end = (x - vec(0.0, lowest, 0.0)[..., None, :] for x in (start, end))
+    if action.props:
+        props = action.props(phase, joints, scene.traits)
+        start, end = (
+            torch.cat((old, torch.stack([prop[i].expand(*phase.shape, 3) for prop in props], -2)), -2)
+            for i, old in enumerate((start, end))
+        )
+        more = torch.tensor([prop[2:] for prop in props]).to(radius)
+        radius = torch.cat((radius, more[:, 0].expand(len(radius), -1)), -1)
+        colour = torch.cat((colour, more[:, 1].expand(len(radius), -1)), -1)
+    flip = torch.stack((scene.mirror, torch.ones_like(scene.mirror), torch.ones_like(scene.mirror)), -1)[:, :, None]
+    scale = scene.scale[..., None, None]
+    figure = Capsules(start * flip * scale, end * flip * scale, radius * scene.scale, colour)
+    stride = torch.tensor(action.stride).to(phase) * scene.scale[..., None]
+    travel = phase[..., None] * stride * flip[:, :, 0, :2]
+    moved = travel[..., 1] + (action.belt or 0.0) * phase * scene.scale
+    half_width = scene.scale.expand_as(moved) * (0.0 if action.belt is None else LANE_HALF_WIDTH)
+    belt = torch.stack((moved, half_width), -1)
+    return figure, travel, belt, scene
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """Tensors, and dataclasses and tuples of them, on another device."""
+    if isinstance(value, Tensor):
+        # Pinned, so that the copy need not wait for what the accelerator is doing.
+        return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
+    if isinstance(value, tuple):
+        return tuple(on_device(v, device) for v in value)
+    return replace(value, **{f.name: on_device(getattr(value, f.name), device) for f in fields(value)})
+
+
+def render_clips(
+    label: str,
+    seeds: Sequence[int],
+    seconds: Tensor,
+    height: int,
+    width: int,
+    samples: int = 1,
+    device: str | torch.device = "cpu",
+    compiled: bool = False,
+) -> Tensor:
+    """Frames of one action, one clip per seed.
+
+    Args:
+        seconds: (N, T), when the frames are taken.
+        height, width: pixels. samples: rays along each edge of a pixel.
+        compiled: as for `render`.
+        device: where the rays are cast; the figure is moved on the CPU, where so little work is done sooner.
+    Returns:
+        (N, T, height, width, 3), uint8.
+    """
+    performance = on_device(perform(label, draws(seeds), seconds), torch.device(device))
+    return render(*performance, height, width, samples, compiled)
+
+
+def write_video(path: str | Path, frames: Tensor, fps: float, crf: int = 23, preset: str = "veryfast") -> None:
+    """Write frames (T, H, W, 3), uint8, even sides, as H.264 in MP4 that a browser can start before all has arrived.
+
+    Args:
+        crf: x264's quality, lower is better. preset: x264's effort.
+    """
+    from fractions import Fraction
+
+    import av
+
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        stream.options = {"crf": str(crf), "preset": preset}
+        for frame in frames.numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))

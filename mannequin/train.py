@@ -1,0 +1,256 @@
+"""Trains the small ViViT that ships with the library, rendering its clips as it goes: `python -m mannequin.train`.
+
+A pool of clips lives on the accelerator; every step learns from a random batch of it and renders a few new clips over the
+oldest, so each clip is seen a handful of times, each time with another disturbance. Beside the model a twin of the same
+width and depth learns from the same batches, but sees only one random frame of each clip: what it cannot tell, motion tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mannequin.actions import LABELS
+from mannequin.clip import frame_times, render_clips
+from mannequin.scene import draws
+from vivit.checkpoint import load_into
+from vivit.config import VivitConfig
+from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
+
+# Disjoint ranges of seeds. torch's CPU generator uses the low 32 bits of a seed.
+TRAINING_SEEDS = range(0, 1 << 30)
+EVALUATION_SEEDS = range(1 << 30, 1 << 31)
+BUNDLED_SEEDS = range(1 << 31, 1 << 32)
+
+FRAME_RATES = (8.0, 10.0, 12.5, 15.0, 24.0, 25.0, 30.0)
+FRAMES, PIXELS = 32, 128
+SAMPLES = 2
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    `pool` clips are held, `fresh` rendered per step; `batch` are learned from. `warmup` and `steps` shape the learning
+    rate: linear rise to `learning_rate`, cosine to nothing. `average` is the decay of the running mean of the weights,
+    which is what is kept.
+    """
+
+    seed: int = 0
+    steps: int = 5600
+    batch: int = 256
+    pool: int = 12288
+    fresh: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 300
+    smoothing: float = 0.05
+    average: float = 0.998
+
+
+def processor() -> VivitImageProcessor:
+    """What happens to frames: the shortest edge to 128 pixels, the middle 128 x 128, then [-1, 1]."""
+    return VivitImageProcessor(size={"shortest_edge": PIXELS}, crop_size=PIXELS, do_normalize=False)
+
+
+def config(num_frames: int = FRAMES) -> VivitConfig:
+    """The shape of the model: 1,025 tokens for 32 frames, 2.3 million parameters."""
+    return VivitConfig(
+        image_size=PIXELS,
+        num_frames=num_frames,
+        tubelet_size=(2, 16, 16),
+        hidden_size=192,
+        num_hidden_layers=5,
+        num_attention_heads=3,
+        intermediate_size=576,
+        id2label=dict(enumerate(LABELS)),
+    )
+
+
+def training_clips(label: str, first_seed: int, count: int, device: torch.device) -> Tensor:
+    """`count` clips of one action as the model would get them from a file: (count, 32, 128, 128, 3), uint8."""
+    seeds = range(first_seed, first_seed + count)
+    fps = FRAME_RATES[first_seed % len(FRAME_RATES)]
+    return render_clips(label, seeds, frame_times(draws(seeds), FRAMES, fps), PIXELS, PIXELS, SAMPLES, device)
+
+
+def new_clips(start: int, group: int, device: torch.device) -> Iterator[tuple[int, Tensor, int]]:
+    """Endlessly: (label index, `group` clips of it, first seed), going round the labels."""
+    seed = start
+    while True:
+        label = seed // group % len(LABELS)
+        yield label, training_clips(LABELS[label], TRAINING_SEEDS[seed], group, device), seed
+        seed += group
+
+
+def disturb(frames: Tensor, noise: Tensor) -> Tensor:
+    """What cameras and codecs do: light, contrast, tint, blur, grain; and left for right. The same for all of a clip.
+
+    Args:
+        frames: (B, T, H, W, 3), uint8.
+        noise: (B, 8), uniform in [0, 1).
+    Returns:
+        (B, T, 3, H, W) in [-1, 1], bfloat16 on an accelerator.
+    """
+    n = noise[..., None, None, None, None].unbind(1)
+    frames = torch.where(n[7] < 0.5, frames, frames.flip(3))
+    x = frames.movedim(-1, 2).to(torch.bfloat16 if frames.is_cuda else torch.float32) / 127.5 - 1
+    gain = torch.stack([noise[:, k] for k in (0, 1, 2)], 1)[:, None, :, None, None] * 0.12 - 0.06 + 0.85 + 0.3 * n[3]
+    x = x * gain.to(x) + (0.24 * n[4] - 0.12).to(x)
+    blurred = (torch.roll(x, 1, 3) + torch.roll(x, -1, 3) + torch.roll(x, 1, 4) + torch.roll(x, -1, 4)) * 0.25
+    x = torch.lerp(x, blurred, (n[5] - 0.35).clamp(min=0).to(x))
+    x = x + torch.randn_like(x) * (0.07 * (n[6] - 0.4).clamp(min=0)).to(x)
+    return x.clamp(-1, 1)
+
+
+@dataclass
+class Learner:
+    """A model, the running mean of its weights, and its optimiser."""
+
+    model: VivitForVideoClassification
+    mean: VivitForVideoClassification
+    optimiser: torch.optim.AdamW
+
+    @classmethod
+    def new(cls, shape: VivitConfig, recipe: Recipe, device: torch.device) -> Learner:
+        model, mean = (VivitForVideoClassification(shape).to(device) for _ in range(2))
+        mean.load_state_dict(model.state_dict())
+        decays = [p for p in model.parameters() if p.ndim == 2]
+        others = [p for p in model.parameters() if p.ndim != 2]
+        groups = [{"params": decays, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return cls(model, mean.requires_grad_(False), torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True))
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged model, and in `state.safetensors` what going on from here needs besides."""
+        self.mean.save_pretrained(folder)
+        processor().save_pretrained(folder)
+        state = {f"model.{n}": p.data for n, p in self.model.named_parameters()}
+        for moment in MOMENTS:
+            moments = {n: self.optimiser.state[p][moment] for n, p in self.model.named_parameters()}
+            state |= {f"{moment}.{n}": m.bfloat16() for n, m in moments.items()}
+        save_file({n: t.contiguous().cpu() for n, t in state.items()}, folder / "state.safetensors")
+
+    def load(self, folder: Path, step: int) -> None:
+        """Take up what `save` wrote after so many steps."""
+        load_into(self.mean, folder)
+        state = load_file(folder / "state.safetensors")
+        for n, p in self.model.named_parameters():
+            p.data.copy_(state[f"model.{n}"])
+            self.optimiser.state[p] = {"step": torch.tensor(float(step), device=p.device)}
+            self.optimiser.state[p] |= {moment: state[f"{moment}.{n}"].to(p) for moment in MOMENTS}
+
+
+def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, single_frame_too: bool) -> None:
+    """Train until `recipe.steps`, or for `minutes`, and write the checkpoint; go on from what `out` holds.
+
+    Writes `out` (a ViViT folder of the averaged weights), `out/single_frame` (the twin), `out/curve.json` and, to go on
+    from, `state.safetensors` beside each and `out/progress.json`.
+    """
+    started = time.monotonic()
+    torch.set_float32_matmul_precision("high")
+    torch.manual_seed(recipe.seed)
+    folders = {out: FRAMES} | ({out / "single_frame": 2} if single_frame_too else {})
+    learners = {folder: Learner.new(config(frames), recipe, device) for folder, frames in folders.items()}
+    progress: dict = {"recipe": asdict(recipe), "step": 0, "next_seed": recipe.seed << 24, "curve": []}
+    if (out / "progress.json").is_file():
+        progress = json.loads((out / "progress.json").read_text())
+        for folder, learner in learners.items():
+            learner.load(folder, progress["step"])
+    torch.manual_seed(recipe.seed + progress["step"])
+
+    fast = device.type == "cuda"
+    forward = {f: torch.compile(learner.model) if fast else learner.model for f, learner in learners.items()}
+    prepare = torch.compile(disturb) if fast else disturb
+    group = min(32 if fast else 2, recipe.pool)
+    frames = torch.empty((recipe.pool, FRAMES, PIXELS, PIXELS, 3), dtype=torch.uint8, device=device)
+    labels = torch.empty(recipe.pool, dtype=torch.long, device=device)
+    source = new_clips(progress["next_seed"], group, device)
+    place = 0
+
+    def render_some(count: int) -> None:
+        nonlocal place
+        for _ in range(count // group):
+            label, clips, seed = next(source)
+            frames[place : place + group], labels[place : place + group] = clips, label
+            place = (place + group) % (recipe.pool - recipe.pool % group)
+            progress["next_seed"] = seed + group
+
+    render_some(recipe.pool)
+    held = recipe.pool - recipe.pool % group
+    if fast:
+        torch.cuda.synchronize()
+    print(f"{held} clips after {time.monotonic() - started:.0f} s", flush=True)
+
+    sums = torch.zeros(len(learners), 2, device=device)
+    owed, since = 0, 0
+    while progress["step"] < recipe.steps and time.monotonic() - started < minutes * 60:
+        step = progress["step"]
+        rate = recipe.learning_rate * min((step + 1) / recipe.warmup, 1.0)
+        rate *= 0.5 + 0.5 * math.cos(math.pi * max(step - recipe.warmup, 0) / (recipe.steps - recipe.warmup))
+        owed += recipe.fresh
+        render_some(owed // group * group)
+        owed %= group
+        chosen = torch.randint(held, (recipe.batch,), device=device)
+        target = labels[chosen]
+        pixels = prepare(frames[chosen], torch.rand(recipe.batch, 8, device=device))
+        for k, (folder, learner) in enumerate(learners.items()):
+            if folder != out:
+                pixels = pixels[torch.arange(len(pixels)), torch.randint(FRAMES, (len(pixels),), device=device)]
+                pixels = pixels[:, None].expand(-1, 2, -1, -1, -1)
+            for options in learner.optimiser.param_groups:
+                options["lr"] = rate
+            with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+                logits = forward[folder](pixels).logits
+            loss = F.cross_entropy(logits.float(), target, label_smoothing=recipe.smoothing)
+            loss.backward()
+            nn.utils.clip_grad_norm_(learner.model.parameters(), 1.0)
+            learner.optimiser.step()
+            learner.optimiser.zero_grad()
+            decay = min(recipe.average, (step + 1) / (step + 10))
+            torch._foreach_lerp_(list(learner.mean.parameters()), list(learner.model.parameters()), 1 - decay)
+            sums[k] += torch.stack((loss.detach(), (logits.argmax(-1) == target).float().mean()))
+        progress["step"] += 1
+        since += 1
+        if progress["step"] % 100 == 0 or progress["step"] == recipe.steps:
+            means = (sums / since).tolist()
+            line = {"step": progress["step"], "loss": means[0][0], "top1": means[0][1]}
+            line |= {"single_frame_top1": means[1][1]} if len(means) > 1 else {}
+            line = {k: round(v, 4) for k, v in line.items()} | {"seconds": round(time.monotonic() - started)}
+            progress["curve"].append(line)
+            print(line, flush=True)
+            sums.zero_()
+            since = 0
+
+    for folder, learner in learners.items():
+        learner.save(folder)
+    (out / "progress.json").write_text(json.dumps(progress))
+    (out / "curve.json").write_text(json.dumps(progress["curve"], indent=0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mannequin.train", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, and to go on from")
+    parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many, to go on another time")
+    parser.add_argument("--no-single-frame", action="store_true", help="leave out the single-frame twin")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name, value in asdict(Recipe()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    options = parser.parse_args()
+    recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
+    train(recipe, options.out, torch.device(options.device), options.minutes, not options.no_single_frame)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The whole path at a small size: render, encode, read, classify. Accuracy itself is measured by `mannequin.evaluate`."""
+
+import json
+from itertools import pairwise
+
+import torch
+
+from mannequin import evaluate
+from mannequin.actions import LABELS
+from mannequin.bundle import FPS
+from mannequin.train import BUNDLED_SEEDS, EVALUATION_SEEDS, TRAINING_SEEDS, Recipe, train
+from vivit.clip import prepare_clip
+from vivit.config import VivitConfig
+from vivit.familiarity import load
+from vivit.hub import ASSETS
+from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
+from vivit.video import probe
+
+CLIPS = ASSETS / "clips"
+
+
+def test_seeds_for_training_evaluation_and_bundled_clips_never_meet():
+    ranges = sorted((r.start, r.stop) for r in (TRAINING_SEEDS, EVALUATION_SEEDS, BUNDLED_SEEDS))
+    assert all(one[1] <= other[0] for one, other in pairwise(ranges))
+    assert ranges[-1][1] <= 1 << 32  # torch's CPU generator looks at no more bits
+
+
+def test_the_checkpoint_is_small_and_has_tokens_enough():
+    config = VivitConfig.from_pretrained(evaluate.CHECKPOINT)
+    assert config.num_tokens >= 1000
+    assert tuple(config.id2label.values()) == LABELS
+    assert sum(file.stat().st_size for file in evaluate.CHECKPOINT.iterdir()) <= 10 << 20
+
+
+def test_freshly_rendered_clips_are_classified_through_video_files(monkeypatch):
+    model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
+    processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
+    familiarity = load(evaluate.CHECKPOINT)
+    # A tenth of the pixels of the files that accuracy is measured on, to be quick.
+    monkeypatch.setattr(evaluate, "VIDEO_FPS", 6.0)
+    right = familiar = 0
+    for index, label in enumerate(LABELS):
+        seed = EVALUATION_SEEDS[77_000 + index]
+        (pixels,) = evaluate.clips_as_videos(label, [seed], torch.device("cpu"), processor, height=96)
+        with torch.inference_mode():
+            output = model(torch.as_tensor(processor.normalise(pixels))[None])
+        right += int(output.logits.argmax()) == index
+        familiar += familiarity.is_familiar(output.last_hidden_state[0, 0].numpy())
+    # By chance 1 of 36 would be right.
+    assert right >= 28
+    assert familiar >= 24
+
+
+def test_every_bundled_clip_is_like_kinetics_and_named_right():
+    model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
+    processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
+    familiarity = load(evaluate.CHECKPOINT)
+    listed = json.loads((CLIPS / "clips.json").read_text(encoding="utf-8"))
+    assert [clip["label"] for clip in listed] == list(LABELS)
+    assert sum((CLIPS / clip["file"]).stat().st_size for clip in listed) <= 8 << 20
+    for clip in listed:
+        assert clip["seed"] in BUNDLED_SEEDS
+        info = probe(CLIPS / clip["file"])
+        assert (info.codec, info.width, info.height) == ("h264", 340, 256)
+        assert 5 * FPS <= info.num_frames <= 8 * FPS
+        with torch.inference_mode():
+            pixels = processor.normalise(prepare_clip(CLIPS / clip["file"], 32, processor).pixels)
+            output = model(torch.as_tensor(pixels)[None])
+        assert model.config.id2label[int(output.logits.argmax())] == clip["label"]
+        assert familiarity.is_familiar(output.last_hidden_state[0, 0].numpy())
+
+
+def test_the_report_has_what_it_promises(monkeypatch, tmp_path):
+    models = [
+        VivitForVideoClassification.from_pretrained(folder)
+        for folder in (evaluate.CHECKPOINT, evaluate.SINGLE_FRAME_CHECKPOINT)
+    ]
+    processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
+    monkeypatch.setattr(evaluate, "SAMPLES", 1)
+    report, confusion = evaluate.evaluate(*models, processor, 3, 9, False, familiarity=load(evaluate.CHECKPOINT))
+    names = "top1 repeated_frame_top1 shuffled_top1 single_frame_model_top1 motion_top1 motion_single_frame_model_top1"
+    assert set(names.split()) <= set(report) and all(0 <= report[name] <= 1 for name in names.split())
+    assert set(report["per_class"]) == set(LABELS[:3])
+    assert confusion.sum() == 3 and confusion[3:].sum() == 0
+    json.dumps(report)
+    evaluate.draw_confusion(confusion, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
+    monkeypatch.setattr("mannequin.train.PIXELS", 16)
+    monkeypatch.setattr("mannequin.train.SAMPLES", 1)
+    recipe = Recipe(steps=2, batch=2, pool=2, fresh=1, warmup=1, learning_rate=0.0)
+    cpu = torch.device("cpu")
+    train(recipe, tmp_path, cpu, minutes=1e6, single_frame_too=True)
+    first = VivitForVideoClassification.from_pretrained(tmp_path).state_dict()
+    train(Recipe(**(vars(recipe) | {"steps": 3})), tmp_path, cpu, minutes=1e6, single_frame_too=True)
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert [line["step"] for line in progress["curve"]] == [2, 3]
+    # With no learning rate the weights stay what they were, so they were taken up and not drawn anew.
+    second = VivitForVideoClassification.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (tmp_path / "single_frame" / "model.safetensors").is_file()
