@@ -141,9 +141,7 @@ class Sweeps:
         if running := self.get(id):
             running._cancel.set()
 
-    def _run(
-        self, running: RunningSweep, pixels: dict[str, tuple[Sequence[int], bytes]], normalisation: str
-    ) -> None:
+    def _run(self, running: RunningSweep, pixels: dict[str, tuple[Sequence[int], bytes]], normalisation: str) -> None:
         state: Literal["done", "cancelled", "failed"] = "failed"
         try:
             run_all(
@@ -180,7 +178,7 @@ class Sweeps:
         finally:
             self._engine.cancel(holder)
         if job.state == "done":
-            return Measurement.from_dict(job.result), job.seconds_ran
+            return Measurement.from_dict(job.result["measurement"]), job.result["seconds"]
         status = "cancelled" if job.state == "cancelled" else "failed"
         return Measurement(run.cell, status, job.error or job.note, job.details), job.seconds_ran
 

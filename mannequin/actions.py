@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -614,13 +615,13 @@ class Action:
     group: str | None = None
 
 
-_RUN = dict(pose=high_knees, belt=0.0, group="running", radius=1.08)
-_PUSH = dict(pose=push_walk, props=trolley, stride=(0.0, 1.1), group="trolley", centre=0.85, radius=1.2)
-_FORM = dict(pose=form, group="form", radius=1.05)
-_MEET = dict(pose=arms_meet, group="arms meet", radius=1.05)
-_NOD = dict(pose=nod, group="nod", radius=1.05)
-_RISE = dict(pose=arms_rise, group="arms rise", centre=1.0, radius=1.25)
-_LIFT = dict(props=barbell, centre=1.0, radius=1.3)
+_RUN: dict[str, Any] = dict(pose=high_knees, belt=0.0, group="running", radius=1.08)
+_PUSH: dict[str, Any] = dict(pose=push_walk, props=trolley, stride=(0.0, 1.1), group="trolley", centre=0.85, radius=1.2)
+_FORM: dict[str, Any] = dict(pose=form, group="form", radius=1.05)
+_MEET: dict[str, Any] = dict(pose=arms_meet, group="arms meet", radius=1.05)
+_NOD: dict[str, Any] = dict(pose=nod, group="nod", radius=1.05)
+_RISE: dict[str, Any] = dict(pose=arms_rise, group="arms rise", centre=1.0, radius=1.25)
+_LIFT: dict[str, Any] = dict(props=barbell, centre=1.0, radius=1.3)
 
 # Speeds within a group lie far enough apart that even the slowest fast clip, of 5 s, shows more cycles than the
 # fastest slow clip, of 8 s: a model that sees evenly spread frames doesn't know how long a clip lasted.

@@ -13,7 +13,7 @@ from torch import Tensor
 from mannequin.actions import BY_LABEL
 from mannequin.body import Capsules, flesh, solve, vec
 from mannequin.render import render
-from mannequin.scene import clip_lengths, draws, make_scene
+from mannequin.scene import Scene, clip_lengths, draws, make_scene
 
 LANE_HALF_WIDTH = 0.42
 
@@ -31,7 +31,7 @@ def frame_times(numbers: Tensor, num_frames: int, fps: float) -> Tensor:
     return (share * (total - 1) + 0.5).floor() / fps
 
 
-def perform(label: str, numbers: Tensor, seconds: Tensor):
+def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Tensor, Tensor, Scene]:
     """Move the figure: what `render` needs for an action, see there.
 
     Args:

@@ -114,7 +114,7 @@ def may_touch(origin: Tensor, rays: Tensor, start: Tensor, end: Tensor, radius: 
 
 def scatter(*cells: Tensor) -> Tensor:
     """A number in [0, 1) for each cell, without visible order."""
-    x = sum(cell * k for cell, k in zip(cells, (12.9898, 78.233), strict=False))
+    x = cells[0] * 12.9898 + (cells[1] * 78.233 if len(cells) > 1 else 0.0)
     return (torch.sin(x) * 4375.85).remainder(1)
 
 
@@ -243,7 +243,7 @@ def render(
     """
     frames = figure.start.shape[:2]
     colours = scene.palette.gather(1, figure.colour.long()[..., None].expand(-1, -1, 3))
-    moving = [
+    moving: list[Tensor] = [
         scene.eye, figure.start, figure.end, figure.radius[:, None].expand(*frames, -1),
         colours[:, None].expand(*frames, -1, -1), travel, belt,
     ]  # fmt: skip

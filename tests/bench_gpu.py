@@ -111,9 +111,9 @@ def check() -> Iterable[tuple[str, bool, str]]:
             " / ".join([found["kernel"], *found["device_kernels"]]),
         )
     for attention in ("sdpa-flash", "sdpa-cudnn"):
-        row = run_cell(Run(Cell(RANDOM, attention), INFERENCE))
+        row, _ = run_cell(Run(Cell(RANDOM, attention), INFERENCE))
         yield f"'{attention}' in float32 is unavailable", row.status == "unavailable", row.reason
-    row = run_cell(Run(Cell(RANDOM, "eager", batch_size=256), INFERENCE))
+    row, _ = run_cell(Run(Cell(RANDOM, "eager", batch_size=256), INFERENCE))
     yield "what does not fit is a row", row.status == "out-of-memory", f"{row.reason} {row.details}"
 
 
@@ -124,8 +124,7 @@ def ours(cells: list[Cell], machine: dict[str, Any], rule: StoppingRule, rounds:
     while run := sweep.next():
         if time.monotonic() > ends:
             break
-        begin = time.monotonic()
-        sweep.record(run, run_cell(run), time.monotonic() - begin)
+        sweep.record(run, *run_cell(run))
     sweep.cancel("Left out: the time of the run was up.")
     return snapshot(sweep)
 

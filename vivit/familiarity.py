@@ -76,8 +76,10 @@ def fit(features: np.ndarray, labels: np.ndarray, num_directions: int = 24, shar
         variances.append(spread[:num_directions])
         rest.append(spread[num_directions:].sum() / (features.shape[1] - num_directions))
     blended = (1 - shared) * np.array(rest) + shared * np.median(rest)
-    arrays = (np.stack(means), np.stack(directions), np.maximum(np.stack(variances), blended[:, None]), blended)
-    return Familiarity(*(array.astype(np.float32) for array in arrays), threshold=float("inf"))
+    own = np.maximum(np.stack(variances), blended[:, None])
+    found = (np.stack(means), np.stack(directions), own, blended)
+    centres, axes, along, others = (array.astype(np.float32) for array in found)
+    return Familiarity(centres, axes, along, others, threshold=float("inf"))
 
 
 def load(folder: str | Path) -> Familiarity | None:
@@ -88,4 +90,5 @@ def load(folder: str | Path) -> Familiarity | None:
     if not file.is_file():
         return None
     arrays = load_file(file)
-    return Familiarity(**(arrays | {"threshold": float(arrays["threshold"][0])}))
+    threshold = float(arrays.pop("threshold")[0])
+    return Familiarity(**arrays, threshold=threshold)

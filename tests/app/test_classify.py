@@ -220,7 +220,7 @@ def test_every_control_has_a_name_and_every_picture_an_alt(page: Page, server: S
     answered(page)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('[data-testid=stMain] :is(button, input, select, textarea, video, img)')]
-        .filter(e => e.offsetParent && !(e.ariaLabel || e.innerText || e.labels?.length || e.hasAttribute('alt')
+        .filter(e => e.offsetParent && !(e.ariaLabel || e.textContent.trim() || e.labels?.length || e.hasAttribute('alt')
             || e.getAttribute('aria-labelledby') || e.title))
         .map(e => e.outerHTML.slice(0, 200))"""
     )

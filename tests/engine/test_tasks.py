@@ -1,11 +1,13 @@
 """The real media and model workers: clips in, frames and answers out."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine import Engine, Job
 from tests.clips import read_number, write_clip
@@ -128,3 +130,21 @@ def test_a_preview_is_short_low_and_plays_everywhere(engine: Engine, tmp_path: P
     info = probe(made)
     assert (info.codec, info.width, info.height) == ("h264", 480, 360)
     assert info.duration_seconds == pytest.approx(10, abs=0.1)
+
+
+def test_the_truth_has_its_rank_among_all_classes(engine: Engine, checkpoint: Path, clip: Path) -> None:
+    frames = done(read(engine, checkpoint, clip))
+    labels = [p["label"] for p in pipeline("video-classification", str(checkpoint))(clip, top_k=7)]
+    for rank, label in enumerate(labels, 1):
+        result = done(classify(engine, checkpoint, frames, truth=label.lower())).result
+        assert (result["truth"], result["truth_rank"]) == (label.lower(), rank)
+    assert done(classify(engine, checkpoint, frames, truth="juggling")).result["truth_rank"] is None
+    assert done(classify(engine, checkpoint, frames)).result["truth_rank"] is None
+
+
+def test_a_thumbnail_is_the_first_frame(engine: Engine, clip: Path) -> None:
+    wide = write_clip(clip.with_name("wide.mp4"), 3, size=(128, 96))
+    job = done(engine.submit("media", "thumbnail", {"path": str(wide)}))
+    with Image.open(BytesIO(job.blobs[0])) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (264, 198))
+        assert read_number(np.asarray(picture)) == 0

@@ -48,8 +48,8 @@ def test_freshly_rendered_clips_are_classified_through_video_files(monkeypatch):
         right += int(output.logits.argmax()) == index
         familiar += familiarity.is_familiar(output.last_hidden_state[0, 0].numpy())
     # By chance 1 of 36 would be right.
-    assert right >= 28
-    assert familiar >= 24
+    assert right >= 30
+    assert familiar >= 28
 
 
 def test_every_bundled_clip_is_like_kinetics_and_named_right():

@@ -34,7 +34,7 @@ def test_distances_agree_with_sphere_tracing():
     random = torch.Generator().manual_seed(0)
     start = torch.rand(1, 1, 6, 3, generator=random, dtype=torch.float64) * 2 - 1
     end = start + torch.rand(1, 1, 6, 3, generator=random, dtype=torch.float64) - 0.5
-    radius = torch.rand(1, 1, 6, generator=random, dtype=torch.float64) * 0.3 + 0.05
+    radius = torch.rand(1, 1, 6, generator=random, dtype=torch.float64) * 0.4 + 0.2
     eye = torch.tensor([[[0.3, 0.2, 5.0]]], dtype=torch.float64)
     aims = torch.rand(1, 1, 3, 40, generator=random, dtype=torch.float64) * 2 - 1
     rays = aims - eye[..., None]

@@ -58,6 +58,7 @@ def in_child(
     function: Callable[..., dict[str, Any]],
     *arguments: Any,
     tick: Callable[[], object] = lambda: None,
+    started: Callable[[], object] = lambda: None,
     seconds: float | None = None,
 ) -> dict[str, Any]:
     """Call a function in a fresh process, which is gone when this returns or raises.
@@ -66,7 +67,8 @@ def in_child(
         function: of a module; returns JSON.
         arguments: what pickle can carry.
         tick: called 20 times a second meanwhile; what it raises ends the process and is passed on.
-        seconds: how long it may take; None: no limit.
+        started: called once the process is there, which takes the first one seconds and others none.
+        seconds: how long it may take from then on; None: no limit.
     Raises:
         ChildEnded: if it died, was killed, or had to be.
     """
@@ -81,6 +83,7 @@ def in_child(
     process = context.Process(target=_child, args=(theirs, function, arguments), daemon=True)
     process.start()
     theirs.close()
+    started()
     ends = None if seconds is None else monotonic() + seconds
     try:
         while not ours.poll(POLL_SECONDS):
@@ -106,19 +109,29 @@ def _child(connection: Connection, function: Callable[..., dict[str, Any]], argu
 
 def run_cell(
     run: Run, pixel_values: np.ndarray | None = None, tick: Callable[[], object] = lambda: None
-) -> Measurement:
+) -> tuple[Measurement, float]:
     """Measure one cell in a fresh process; whatever happens to it becomes a row.
 
     Args:
         run: what to measure and for how long.
         pixel_values: the clip, (T, C, H, W) float32, normalised; random numbers if None.
         tick: as `in_child`'s.
+    Returns:
+        The row, and the seconds it took in all, the start of the fork server not counted.
     """
+    begin = monotonic()
+
+    def started() -> None:
+        nonlocal begin
+        begin = monotonic()
+
+    limit = run.limit_seconds
     try:
-        values = in_child(_measure_as_json, run, pixel_values, tick=tick, seconds=run.limit_seconds)
+        values = in_child(_measure_as_json, run, pixel_values, tick=tick, started=started, seconds=limit)
+        row = Measurement.from_dict(values)
     except ChildEnded as ended:
-        return Measurement(run.cell, *_ending(ended.status, run.limit_seconds))
-    return Measurement.from_dict(values)
+        row = Measurement(run.cell, *_ending(ended.status, limit))
+    return row, monotonic() - begin
 
 
 def _ending(status: int | None, seconds: float | None) -> tuple[str, str, str]:

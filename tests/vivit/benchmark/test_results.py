@@ -13,7 +13,7 @@ from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, MIB, result, row
 from vivit.benchmark import charts, documentation, report
 from vivit.benchmark.cell import Cell, Estimate, Measurement, Memory
-from vivit.benchmark.results import ResultError, compare, list_results, load, revision, save, snapshot
+from vivit.benchmark.results import RECORDED, ResultError, compare, list_results, load, revision, save, snapshot
 from vivit.benchmark.sweep import Sweep, grid
 from vivit.config import VivitConfig
 
@@ -52,6 +52,13 @@ def test_what_is_no_result_is_refused_by_name(tmp_path: Path, text: str | None) 
         file.write_text(text)
     with pytest.raises(ResultError, match=re.escape("'x.sweep.json' is no sweep")):
         load(file)
+
+
+def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
+    ours, theirs = sorted(list_results(RECORDED), key=lambda r: len(r.rows), reverse=True)
+    assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
+    assert len(documentation.inference_table(ours)) == 8 and len(documentation.training_table(ours)) == 1
+    assert len(compare(ours, theirs)) == 18
 
 
 def test_a_snapshot_has_rows_in_reading_order(tmp_path: Path) -> None:
