@@ -11,6 +11,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from streamlit.runtime.pages_manager import PagesManager
 
 from engine import Engine, WorkerSpec
 from engine.benchmark import Sweeps
@@ -71,6 +72,8 @@ def _present(visitor: str) -> str:
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The workers are up before the first visitor, and gone with the server."""
+    # What st.navigation itself sets: a first visitor by a deep link would otherwise get the page without its frame.
+    PagesManager.uses_pages_directory = False
     for name in ("pandas", "plotly.graph_objects", "huggingface_hub.file_download"):
         import_module(name)  # first use by two visitors at once finds them half imported
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
