@@ -113,6 +113,11 @@ def _pick_checkpoint() -> str:
         st.caption(
             "ViViT-B/16x2 with random weights: for timing and memory only. It predicts nothing, so nothing is shown."
         )
+    elif chosen == "vivit-mannequin":
+        st.caption(
+            "A small ViViT of our own, trained on rendered clips of one figure: it knows 36 actions of that figure and "
+            "nothing of real videos."
+        )
     return chosen
 
 
