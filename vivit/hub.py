@@ -129,7 +129,7 @@ def cached_checkpoints() -> tuple[str, ...]:
         snapshot = _snapshot(name, None)
         if snapshot and _weights(_names(snapshot)):
             with suppress(HubError):
-                _check_kind(read_json(snapshot / CONFIG), name)
+                _check_kind(read_json(snapshot / CONFIG, name), name)
                 found.append(name)
     return tuple(found)
 
@@ -207,7 +207,7 @@ def _inspect(name: str, revision: str | None) -> tuple[Checkpoint, list[HubFile]
     if repository.file(CONFIG).size_bytes > MAX_CONFIG_BYTES:
         raise HubError(f"The config.json of '{name}' is too large to be a model's. Choose another checkpoint.")
     folder = fetch(repository.file(CONFIG)).parent
-    config = read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG, name)
     _check_kind(config, name)
     files = repository.needed(weights=True)
     missing = [file.size_bytes for file in files if not file.cached]
@@ -469,14 +469,15 @@ def _weights(names: Iterable[str]) -> list[str]:
     return []
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path, name: str = "") -> dict[str, Any]:
     """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is damaged or something else."""
+    what = f"The {file.name} of '{name or file.parent.name}'"
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HubError(f"{file.name} is damaged. Get the checkpoint again, or choose another.", str(error)) from error
+        raise HubError(f"{what} is damaged. Get the checkpoint again, or choose another.", str(error)) from error
     if not isinstance(values, dict):
-        raise HubError(f"{file.name} is not a checkpoint's: it holds no JSON object. Choose another checkpoint.")
+        raise HubError(f"{what} is not a model's: it holds no JSON object. Choose another checkpoint.")
     return values
 
 
@@ -501,7 +502,7 @@ def _count_labels(config: dict[str, Any]) -> int:
 
 def _describe(name: str, kind: str, folder: Path, commit: str = "", notices: tuple[str, ...] = ()) -> Checkpoint:
     """A checkpoint whose files are on disk."""
-    config = read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG, name)
     _check_kind(config, name)
     weights = _weights(_names(folder))
     if not weights:

@@ -104,7 +104,9 @@ def _child(connection: Connection, function: Callable[..., dict[str, Any]], argu
     with suppress(OSError):  # if memory runs out, this process goes first, not the app or the desktop
         Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who keeps what is done
-    connection.send_bytes(json.dumps(function(*arguments), allow_nan=False).encode())
+    answer = json.dumps(function(*arguments), allow_nan=False).encode()
+    with suppress(BrokenPipeError):  # interrupted: nobody is left to read it
+        connection.send_bytes(answer)
 
 
 def run_cell(
