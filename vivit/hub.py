@@ -475,7 +475,7 @@ def read_json(file: Path, name: str = "") -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HubError(f"{what} is damaged. Get the checkpoint again, or choose another.", str(error)) from error
+        raise HubError(f"{what} is damaged. Choose another checkpoint, or get this one again.", str(error)) from error
     if not isinstance(values, dict):
         raise HubError(f"{what} is not a model's: it holds no JSON object. Choose another checkpoint.")
     return values
