@@ -17,7 +17,7 @@ from ui.runs import record, run_planned, show_runs
 from ui.server import get_engine, visitor
 from ui.settings import Settings, backends_here, estimate_seconds, pick_settings, unavailable
 
-SLOW_SECONDS = 8.0  # what takes longer waits for the visitor's word
+SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
 me, engine = visitor(), get_engine()
 
