@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ui.settings import ATTENTION, PRECISION, embedded_checkpoints
+from ui.settings import ATTENTION, PRECISION
 from vivit.benchmark.cell import MODES, Cell
 from vivit.benchmark.sweep import PRESETS, StoppingRule, grid
+from vivit.hub import embedded_checkpoints
 from vivit.random_weights import RANDOM
 
 CUSTOM = "my own selection"

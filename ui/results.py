@@ -1,5 +1,7 @@
 """A sweep's rows and charts, as it runs and once it is kept."""
 
+import json
+
 import streamlit as st
 
 from ui.clips import literal
@@ -84,8 +86,6 @@ def _gains(result: Result, baseline: str, precision: str) -> charts.Chart:
 
 
 def _json(result: Result) -> str:
-    import json
-
     return json.dumps(to_dict(result), indent=1)
 
 

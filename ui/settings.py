@@ -1,7 +1,6 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +8,7 @@ from engine.checkpoints import RANDOM, read_checkpoint
 from ui.hub import hub_checkpoint, pick_repository
 from ui.server import get_engine
 from vivit.benchmark import cost
-from vivit.hub import ASSETS, KINETICS_CHECKPOINT
+from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
 
 ATTENTION = {
     "eager": "holds the whole N × N score matrix of every head",
@@ -54,11 +53,6 @@ class Settings:
     stride: int
     normalisation: str
     top_k: int
-
-
-def embedded_checkpoints() -> list[str]:
-    """Names of the checkpoints that ship with the app."""
-    return sorted(file.parent.name for file in Path(ASSETS).glob("*/config.json"))
 
 
 def pick_settings() -> Settings:
