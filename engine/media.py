@@ -1,6 +1,10 @@
 """The media worker's tasks: open, sample, decode, resize and crop. No torch."""
 
+import time
 from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,10 @@ from engine.checkpoints import read_checkpoint
 from engine.worker import Progress
 from vivit.clip import prepare_clip
 from vivit.preview import encode_mp4
-from vivit.video import VideoError, VideoInfo, decode, probe
+from vivit.video import VideoError, VideoInfo, VideoLimits, decode, probe
 
+# One call ends with a sentence of its own before the worker's 30 s end its process.
+LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
 PREVIEW_SECONDS = 10.0
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
@@ -29,18 +35,16 @@ def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> t
         What is known of the clip and its frames; the pixels (T, H, W, 3) uint8, then each frame as a JPEG to look at.
     """
     config, processor = read_checkpoint(arguments["checkpoint"])
-    try:
+    with _called_this_clip(arguments["path"]):
         clip = prepare_clip(
             arguments["path"],
             config.num_frames,
             processor,
             sampling=arguments["sampling"],
             stride=arguments["stride"],
+            limits=LIMITS,
             progress=lambda fraction: progress(fraction, "reading frames"),
         )
-    except VideoError as error:
-        # The name on disk means nothing to the visitor.
-        raise VideoError(_renamed(str(error), arguments["path"]), error.details) from error
     sampled, info = clip.sampled, clip.sampled.info
     result = {
         "shape": clip.pixels.shape,
@@ -84,10 +88,13 @@ def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
     Returns:
         Nothing, and the MP4.
     """
-    info = probe(arguments["path"])
-    last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
-    frames = decode(info, range(last), progress=lambda fraction: progress(fraction, "making a preview"))
-    return {}, [encode_mp4((frame.image for frame in frames), fps=min(info.fps or 1.0, 60.0), height=360)]
+    begin = time.monotonic()
+    with _called_this_clip(arguments["path"]):
+        info = probe(arguments["path"], limits=LIMITS)
+        last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
+        left = replace(LIMITS, max_seconds=max(1.0, begin + LIMITS.max_seconds - time.monotonic()))
+        frames = decode(info, range(last), limits=left, progress=lambda fraction: progress(fraction, "making a preview"))
+        return {}, [encode_mp4((frame.image for frame in frames), fps=min(info.fps or 1.0, 60.0), height=360)]
 
 
 def thumbnail(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
@@ -100,16 +107,22 @@ def thumbnail(arguments: dict[str, Any], blobs: list[bytes], progress: Progress)
     Returns:
         Nothing, and the JPEG.
     """
-    first = next(iter(decode(probe(arguments["path"]), [0])))
+    with _called_this_clip(arguments["path"]):
+        first = next(iter(decode(probe(arguments["path"], limits=LIMITS), [0], limits=LIMITS)))
     file = BytesIO()
     ImageOps.fit(Image.fromarray(first.image), THUMBNAIL).save(file, "JPEG", quality=80)
     return {}, [file.getvalue()]
 
 
-def _renamed(sentence: str, path: str) -> str:
-    """The sentence with 'this clip' in the place of the file's name."""
-    sentence = sentence.replace(repr(Path(path).name), "this clip")
-    return sentence[0].upper() + sentence[1:]
+@contextmanager
+def _called_this_clip(path: str) -> Iterator[None]:
+    """Put 'this clip' in the place of the file's name in errors: on disk it has one that means nothing to the visitor."""
+    try:
+        yield
+    except VideoError as error:
+        sentence = str(error).replace(repr(Path(path).name), "this clip")
+        details = error.details.replace(path, "this clip")
+        raise VideoError(sentence[0].upper() + sentence[1:], details) from error
 
 
 TASKS = {"read": read, "preview": preview, "thumbnail": thumbnail, "hold": hold}

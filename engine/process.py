@@ -30,6 +30,7 @@ class WorkerSpec:
         module: the module with its TASKS, as `import` names it.
         time_limit: seconds a job may run before its process is ended; None: no limit.
         memory_limit_bytes: bound on the process's address space (RLIMIT_AS; macOS does not enforce it); None: no limit.
+        cpu_limit_seconds: bound on the processor time of one job, all threads together (RLIMIT_CPU); None: no limit.
         environment: variables added to the server's own.
         start_time_limit: seconds from start to ready (imports, warm-up) before the start counts as failed.
     """
@@ -37,6 +38,7 @@ class WorkerSpec:
     module: str
     time_limit: float | None = None
     memory_limit_bytes: int | None = None
+    cpu_limit_seconds: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     start_time_limit: float = 180.0
 
@@ -63,10 +65,11 @@ class Process:
         # send() must come back now and then to look at the clock: a stopped worker reads nothing.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100_000))
         command = [sys.executable, "-m", "engine.worker", str(theirs.fileno()), spec.module]
+        command += [str(limit or 0) for limit in (spec.memory_limit_bytes, spec.cpu_limit_seconds)]
         try:
             with theirs:
                 self._popen = subprocess.Popen(
-                    command + [str(spec.memory_limit_bytes)] * (spec.memory_limit_bytes is not None),
+                    command,
                     cwd=ROOT,
                     env={**os.environ, **spec.environment},
                     stdin=subprocess.PIPE,  # never written: the worker learns from its end that the server is gone

@@ -10,6 +10,9 @@ KILLED = (
     "The system ended the process that worked on this, most likely for want of memory. The app has recovered; "
     "try a smaller batch, half precision, the sdpa attention or a shorter clip."
 )
+TOO_MUCH_WORK = (
+    "This took more processor time than the app may spend on one clip and was stopped. Try a shorter or smaller clip."
+)
 CRASHES = {
     signal.SIGSEGV: "a bad memory access",
     signal.SIGBUS: "a bad memory access",
@@ -57,6 +60,8 @@ def process_ended(status: int | None, fault: str = "") -> tuple[str, str]:
     details = f"WorkerSignal: {signal.Signals(number).name if number in set(signal.Signals) else number}"
     if number == signal.SIGKILL:
         return KILLED, details
+    if number == signal.SIGXCPU:
+        return TOO_MUCH_WORK, details
     if cause := {int(crash): words for crash, words in CRASHES.items()}.get(number):
         sentence = f"The process that worked on this crashed ({cause}). The app has recovered; this clip with this "
         return sentence + "setting would probably crash it again, so choose another.", details

@@ -1,45 +1,95 @@
-"""Visitors' files: kept under random names in a private folder of this server, one a visitor, and deleted after use."""
+"""Visitors' files: kept under random names in a private folder of this server, one a visitor, and deleted after use.
 
+All together are bounded: where a new one needs room, those go first whose visitors have been idle for longest.
+"""
+
+import fcntl
 import os
 import shutil
 import tempfile
 import threading
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 PREFIX = "vivit-demo-uploads-"
+MAX_BYTES = 2 * 2**30
 
 
 class Uploads:
-    """The files of one server; those that a server that is no longer running left behind are removed at once."""
+    """The files of one server; those that a server that is no longer running left behind are removed at once.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: of all files together.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-            owner = folder.name.removeprefix(PREFIX).split("-")[0]
-            if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            with suppress(OSError):  # another user's, or its server lives
+                os.close(_lock(folder))
                 shutil.rmtree(folder, ignore_errors=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))  # readable by this user only
-        self._kept: dict[str, Path] = {}
-        self._lock = threading.Lock()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user only
+        self._locked = _lock(self._folder)
+        self._max_bytes = max_bytes
+        self._kept: dict[str, Path] = {}  # visitor → file; who was idle for longest first
+        self._guard = threading.Lock()
 
     def keep(self, visitor: str, content: bytes | memoryview) -> Path:
-        """Write a visitor's file in the place of their former one; its name tells nothing of the visitor's own."""
+        """Write a visitor's file in the place of their former one; its name tells nothing of the visitor's own.
+
+        Raises:
+            OSError: if it cannot be written whole, the disk being full for instance; then nothing is kept of it.
+        """
         path = self._folder / f"{uuid.uuid4().hex}.clip"
-        path.write_bytes(content)
         self.drop(visitor)
-        with self._lock:
+        with self._guard:
+            self._make_room(len(content))
             self._kept[visitor] = path
+            try:
+                path.write_bytes(content)
+            except OSError:
+                del self._kept[visitor]
+                path.unlink(missing_ok=True)
+                raise
         return path
+
+    def touch(self, visitor: str) -> bool:
+        """The visitor is at work; returns whether their file is still there."""
+        with self._guard:
+            path = self._kept.pop(visitor, None)
+            if path is not None:
+                self._kept[visitor] = path
+        return path is not None
 
     def drop(self, visitor: str) -> None:
         """Delete a visitor's file, if they have one."""
-        with self._lock:
+        with self._guard:
             path = self._kept.pop(visitor, None)
-        if path is not None:
-            path.unlink(missing_ok=True)
+            if path is not None:
+                path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete everything; for the end of the server."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._locked)
+
+    def _make_room(self, size: int) -> None:
+        total = size + sum(path.stat().st_size for path in self._kept.values())
+        for visitor, path in list(self._kept.items()):
+            if total <= self._max_bytes:
+                return
+            total -= path.stat().st_size
+            del self._kept[visitor]
+            path.unlink()
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as this process lives; returns the descriptor. Raises OSError if another has it locked."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

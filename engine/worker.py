@@ -1,4 +1,5 @@
-"""The worker's side: `python -m engine.worker FD MODULE [MEMORY_LIMIT_BYTES]` runs the tasks of MODULE, one at a time.
+"""The worker's side: `python -m engine.worker FD MODULE MEMORY_LIMIT_BYTES CPU_LIMIT_SECONDS` (0: no limit) runs the
+tasks of MODULE, one at a time.
 
 MODULE has `TASKS`, a dict of functions `task(arguments, blobs, progress) -> (result, blobs)`, and may have `start()`,
 called once and before any task, whose dict the server keeps as this worker's hello. `progress(fraction, note)` raises
@@ -9,6 +10,7 @@ the visitor reads, and may carry `details`; any other is a fault of ours.
 import faulthandler
 import fcntl
 import importlib
+import math
 import os
 import resource
 import signal
@@ -19,6 +21,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -33,8 +36,9 @@ Task = Callable[[dict[str, Any], list[bytes], Progress], tuple[dict[str, Any], l
 class Worker:
     """Speaks with the server: a thread listens, so that a cancel or the server's end is noticed while a task runs."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, cpu_limit_seconds: int) -> None:
         self._connection = connection
+        self._cpu_limit = cpu_limit_seconds
         self._sending = threading.Lock()
         self._inbox: SimpleQueue[tuple[dict[str, Any], list[bytes]]] = SimpleQueue()
         self._cancelled: set[int] = set()
@@ -80,6 +84,8 @@ class Worker:
                 said = now, note
                 self.send(pack({"kind": "progress", "job": job, "progress": fraction, "note": note}))
 
+        if self._cpu_limit:
+            _grant_cpu(self._cpu_limit)
         failure = {"kind": "reply", "job": job, "state": "failed", "traceback": ""}
         try:
             result, produced = tasks[header["task"]](header["arguments"], blobs, progress)
@@ -92,22 +98,32 @@ class Worker:
             name = type(error).__name__
             if getattr(type(error), "expected", False):
                 return pack({**failure, "error": str(error), "details": f"{name}: {getattr(error, 'details', '')}"})
-            details, trace = f"{name}: {error}", traceback.format_exc()
-            return pack({**failure, "error": unexpected(name), "details": details, "traceback": trace})
+            # Nobody wrote these words for visitors; they may name files of this machine.
+            details = f"{name}: the server's log has the rest"
+            return pack({**failure, "error": unexpected(name), "details": details, "traceback": traceback.format_exc()})
 
 
-def main(fd: int, module: str, memory_limit_bytes: int | None) -> None:
-    """Import the module and serve its tasks over the socket `fd`."""
+def _grant_cpu(seconds: int) -> None:
+    """Let the kernel end this process, by SIGXCPU, once it has used so much more processor time than it has by now."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def main(fd: int, module: str, memory_limit_bytes: int, cpu_limit_seconds: int) -> None:
+    """Import the module and serve its tasks over the socket `fd`; a limit of 0 is none."""
     # Nobody writes to our stdin: when the server dies, however it dies, its end closes and the kernel sends SIGIO to
     # the group, which ends us and our children even inside a C call that holds the interpreter lock.
     fcntl.fcntl(0, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a visitor's clip
-    if memory_limit_bytes is not None:
+    with suppress(OSError):  # if memory runs out, a worker goes first, not the server, which replaces it
+        Path("/proc/self/oom_score_adj").write_text("500")
+    if memory_limit_bytes:
         with suppress(ValueError, OSError):  # macOS refuses it
             resource.setrlimit(resource.RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
-    worker = Worker(socket.socket(fileno=fd))
+    worker = Worker(socket.socket(fileno=fd), cpu_limit_seconds)
     try:
         imported = importlib.import_module(module)
         start: Callable[[], dict[str, Any] | None] = getattr(imported, "start", lambda: None)
@@ -121,4 +137,4 @@ def main(fd: int, module: str, memory_limit_bytes: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -1,6 +1,7 @@
 """Choosing a clip: a bundled one from the gallery, or a file of the visitor's own."""
 
 import json
+import logging
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,16 @@ from pathlib import Path
 import streamlit as st
 
 from engine import Job
-from ui.jobs import job_for
+from ui.jobs import finished, job_for
 from ui.server import get_engine, get_server, visitor
 from vivit.hub import ASSETS
+
+logger = logging.getLogger("ui")
 
 TYPES = ["mp4", "mov", "mkv", "webm", "avi", "gif"]
 # What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
+PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def pick_clip() -> Clip | None:
             f"There is no bundled clip '{literal(inert(chosen or ''))}'; showing another.", icon=":material/link_off:"
         )
         chosen = next(iter(clips))
-    uploaded: Clip | None = st.session_state.get("upload")
+    uploaded = own_clip()
     if clips:
         with st.container(horizontal=True, wrap=False, gap="small"):
             for name, clip in clips.items():
@@ -83,9 +87,22 @@ def _choose(name: str) -> None:
     drop_upload()
 
 
+def own_clip() -> Clip | None:
+    """The visitor's own clip, if they have one; leaves them a note if it had to make room for others'."""
+    if "upload" in st.session_state and not get_server().uploads.touch(visitor()):
+        del st.session_state["upload"]
+        st.session_state["upload-note"] = (
+            "Your clip was deleted to make room for other visitors' clips, since yours had not been used for longest. "
+            "Upload it again to go on with it."
+        )
+    return st.session_state.get("upload")
+
+
 def upload_clip() -> None:
     """Draw the place to drop a file of one's own."""
-    uploaded: Clip | None = st.session_state.get("upload")
+    uploaded = own_clip()
+    if note := st.session_state.get("upload-note"):
+        st.warning(note, icon=":material/delete:")
     with st.expander("Use your own clip", icon=":material/upload:", expanded=not bundled_clips() and uploaded is None):
         key = f"upload-{st.session_state.setdefault('upload-generation', 0)}"
         st.file_uploader("Video file", TYPES, key=key, on_change=_keep_upload, args=[key])
@@ -97,14 +114,24 @@ def upload_clip() -> None:
 def _keep_upload(key: str) -> None:
     """Move the file from the server's memory to disk, and empty the widget, which would hold it in memory."""
     file = st.session_state[key]
-    if file is not None:
+    if file is None:
+        return
+    st.session_state["upload-generation"] += 1
+    drop_upload()
+    try:
         path = get_server().uploads.keep(visitor(), file.getbuffer())
+    except OSError as error:
+        logger.warning("an upload could not be kept: %s", error)
+        st.session_state["upload-note"] = (
+            "The server's disk has no room for this clip now. Try a smaller one, or come back later."
+        )
+    else:
         st.session_state["upload"] = Clip(str(path), inert(file.name))
-        st.session_state["upload-generation"] += 1
 
 
 def drop_upload() -> None:
-    """Forget the visitor's own clip, on disk too."""
+    """Forget the visitor's own clip, on disk too, and what there was to say about it."""
+    st.session_state.pop("upload-note", None)
     if st.session_state.pop("upload", None) is not None:
         get_server().uploads.drop(visitor())
 
@@ -112,18 +139,20 @@ def drop_upload() -> None:
 def play(clip: Clip, frames: Job) -> None:
     """Draw a player: the clip itself, a preview where browsers cannot play it, or a word that the frames stand in."""
     found, alt = frames.result, f"The chosen clip: {clip.name}"
-    if found["codec"] in PLAYS.get(found["container"], ()):
+    playable = found["codec"] in PLAYS.get(found["container"], ())
+    if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
         st.video(clip.path, format=f"video/{found['container']}", alt=alt, muted=True, loop=True)
         return
     job = job_for(
         "preview", clip.path, lambda: get_engine().submit("media", "preview", {"path": clip.path}, visitor=visitor())
     )
-    job.wait(5.0)
-    if job.state == "done":
+    job.wait(0.5)
+    if job.state in ("failed", "cancelled"):
+        st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
+    elif finished(job, "preview", "Making a preview that browsers play"):
         st.video(job.blobs[0], alt=alt, muted=True, loop=True)
-        st.caption(f"Browsers cannot play {found['codec']} in {found['container']}: this is a preview of at most 10 s.")
-    else:
-        st.info("Your browser cannot play this clip; its frames below stand in.", icon=":material/movie_off:")
+        reason = "The clip is large" if playable else f"Browsers cannot play {found['codec']} in {found['container']}"
+        st.caption(f"{reason}: this is a preview of at most 10 s.")
 
 
 def inert(text: str, longest: int = 60) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine import Job
-from ui.clips import Clip, drop_upload, inert, literal, pick_clip, picture
+from ui.clips import Clip, drop_upload, inert, literal, own_clip, pick_clip, picture
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, submit, want, warn_offline
 from ui.jobs import finished, job_for, ready
 from ui.server import get_engine
@@ -48,7 +48,7 @@ def choose_clip() -> Clip | None:
             st.error(f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:")
             dataset = ""
     clip = _browse(dataset) if dataset and ready("hub") and ready("download-clip") else None
-    return st.session_state.get("upload") or clip
+    return own_clip() or clip
 
 
 def _leave_clip() -> None:

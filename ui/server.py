@@ -20,7 +20,13 @@ from engine.visitors import Visitors
 from vivit.benchmark.results import RECORDED, results_folder
 
 WORKERS = {
-    "media": WorkerSpec("engine.media", time_limit=30.0),
+    "media": WorkerSpec(
+        "engine.media",
+        time_limit=30.0,
+        memory_limit_bytes=4 * 2**30,
+        cpu_limit_seconds=60,
+        environment={"MALLOC_ARENA_MAX": "2"},  # or every thread reserves 64 MiB of the address space
+    ),
     # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run.
     "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}),
     # Three of one kind: a long download keeps neither a look-up nor a clip waiting.

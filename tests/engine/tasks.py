@@ -60,6 +60,21 @@ def deaf(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> A
     return {}, []
 
 
+def burn(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
+    """Use that many seconds of processor time, in so many threads, in C calls that release the interpreter lock."""
+
+    def work() -> None:
+        while time.thread_time() < arguments["seconds"] / arguments["threads"]:
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 50_000)
+
+    threads = [Thread(target=work) for _ in range(arguments["threads"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {}, []
+
+
 def frozen(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
     """One long C call that holds the interpreter lock: no other thread of the process runs."""
     progress(0.5, "frozen")
@@ -128,6 +143,6 @@ def raw(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> An
     return {}, []
 
 
-GOOD = (echo, steps, chatty, family, allocate)
+GOOD = (echo, steps, chatty, family, allocate, burn)
 BAD = (deaf, frozen, swallows, die, segfault, leave, orphan, fail, not_finite, raw)
 TASKS = {task.__name__: task for task in GOOD + BAD}

@@ -265,6 +265,16 @@ def test_memory_limit(build: Callable[..., Engine]) -> None:
     assert engine.restarts("model") == 0
 
 
+def test_processor_time_limit_holds_for_each_job_and_all_threads(build: Callable[..., Engine]) -> None:
+    engine = build(cpu_limit_seconds=1)
+    for _ in range(3):  # together more than the limit, each of them less
+        assert ended(engine.submit("model", "burn", {"seconds": 0.6, "threads": 1})).state == "done"
+    pid = (engine.hello("model") or {})["pid"]
+    job = ended(engine.submit("model", "burn", {"seconds": 20, "threads": 2}))
+    assert job.state == "failed" and "more processor time than the app may spend" in job.error
+    assert job.details == "WorkerSignal: SIGXCPU" and works(engine) and gone(pid)
+
+
 # Faults of a task or its process
 
 
@@ -291,8 +301,8 @@ def test_unexpected_errors(
         f"Something went wrong inside the app ({name}). "
         "It has been logged; try again, or choose another clip or setting."
     )
-    assert job.state == "failed" and job.details.startswith(f"{name}: {message[:30]}")
-    assert "Traceback (most recent call last)" in caplog.text and name in caplog.text
+    assert job.state == "failed" and job.details == f"{name}: the server's log has the rest"
+    assert "Traceback (most recent call last)" in caplog.text and f"{name}: {message[:30]}" in caplog.text
     assert works(engine, "media")
 
 

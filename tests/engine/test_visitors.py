@@ -1,5 +1,6 @@
 """Visitors come, go, come back, and reload."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -76,3 +77,38 @@ def test_what_a_crashed_server_left_is_removed() -> None:
     assert Path(left).exists()
     Uploads().clear()
     assert not Path(left).exists()
+
+
+def test_a_running_servers_uploads_are_left_alone() -> None:
+    ours = Uploads()
+    path = ours.keep("me", b"x")
+    code = "from engine.uploads import Uploads; Uploads().clear()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert path.exists()
+    ours.clear()
+
+
+def test_the_oldest_idle_upload_makes_room_and_its_visitor_can_tell() -> None:
+    uploads = Uploads(max_bytes=30)
+    paths = {name: uploads.keep(name, bytes(10)) for name in "abc"}
+    assert uploads.touch("a"), "whoever is at work is idle no longer"
+    newest = uploads.keep("d", bytes(15))
+    assert not paths["b"].exists() and not paths["c"].exists() and paths["a"].exists() and newest.exists()
+    assert [uploads.touch(name) for name in "abcd"] == [True, False, False, True]
+    assert uploads.keep("a", bytes(15)).exists() and newest.exists(), "one's own former file makes room first"
+    uploads.clear()
+
+
+def test_an_upload_that_the_disk_does_not_take_is_gone_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = Uploads()
+    folder = uploads.keep("me", b"x").parent
+
+    def full(path: Path, content: bytes) -> int:
+        path.open("wb").close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        uploads.keep("me", b"xyz")
+    assert not list(folder.iterdir()) and not uploads.touch("me")
+    uploads.clear()
