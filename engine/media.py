@@ -93,7 +93,9 @@ def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
         info = probe(arguments["path"], limits=LIMITS)
         last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
         left = replace(LIMITS, max_seconds=max(1.0, begin + LIMITS.max_seconds - time.monotonic()))
-        frames = decode(info, range(last), limits=left, progress=lambda fraction: progress(fraction, "making a preview"))
+        frames = decode(
+            info, range(last), limits=left, progress=lambda fraction: progress(fraction, "making a preview")
+        )
         return {}, [encode_mp4((frame.image for frame in frames), fps=min(info.fps or 1.0, 60.0), height=360)]
 
 

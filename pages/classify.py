@@ -11,15 +11,17 @@ from ui.clips import play, upload_clip
 from ui.frames import show_frames
 from ui.hub_clips import choose_clip
 from ui.jobs import finished, job_for, ready
+from ui.links import check_link, remember_link
 from ui.machine import show_machine
 from ui.reproduce import show_reproduce
 from ui.runs import record, run_planned, show_runs
 from ui.server import get_engine, visitor
-from ui.settings import Settings, backends_here, estimate_seconds, pick_settings, unavailable
+from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
 me, engine = visitor(), get_engine()
+remember_link("classify")
 
 st.title("What is happening in this clip?")
 st.caption(
@@ -34,6 +36,7 @@ with left:
     player = st.container()
     upload_clip()
     settings = pick_settings()
+    check_link("classify", CONTROLS)
 if clip is None:
     right.info(
         "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "

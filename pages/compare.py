@@ -5,12 +5,14 @@ import streamlit as st
 from ui.cells import Selection, pick_cells
 from ui.clips import bundled_clips
 from ui.jobs import finished, job_for, ready
+from ui.links import check_link, remember_link
 from ui.results import show_result, show_rows
 from ui.server import get_server, visitor
 from vivit.benchmark.sweep import Sweep
 from vivit.random_weights import read_config
 
 server, me = get_server(), visitor()
+remember_link("compare")
 
 st.title("Which attention backend, and at what price?")
 st.caption(
@@ -55,6 +57,7 @@ if running is not None:
     st.stop()
 
 selection = pick_cells()
+check_link("compare", {"preset": "the selection"})
 clips = bundled_clips()
 clip = st.selectbox("Clip", list(clips), key="clip-to-measure", width=320) if clips else None
 if not ready("model"):

@@ -1,9 +1,12 @@
 """The charts that pages share. Colours come from the theme, so both light and dark fit."""
 
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
+
+from ui.text import inert
 
 MIB = 2**20
 
@@ -30,17 +33,19 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
 def predictions(rows: list[dict]) -> go.Figure:
     """Bars of the top-k, best on top. Args: rows: [{"label", "score"}], best first, scores in [0, 1]."""
     figure = _figure(48 + 36 * len(rows))
-    labels, scores = [r["label"] for r in rows][::-1], [r["score"] for r in rows][::-1]
+    # Plotly reads markup in labels, and would draw two classes of one name as one bar.
+    labels, scores = [escape(inert(r["label"], 40)) for r in rows][::-1], [r["score"] for r in rows][::-1]
     figure.add_bar(
         x=scores,
-        y=labels,
+        y=list(range(len(rows))),
         orientation="h",
         text=[f"{s:.1%}" for s in scores],
         textposition="auto",
-        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+        customdata=labels,
+        hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
-    figure.update_yaxes(automargin=True, fixedrange=True)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, automargin=True, fixedrange=True)
     return figure
 
 

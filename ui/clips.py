@@ -11,6 +11,7 @@ import streamlit as st
 from engine import Job
 from ui.jobs import finished, job_for
 from ui.server import get_engine, get_server, visitor
+from ui.text import inert, literal
 from vivit.hub import ASSETS
 
 logger = logging.getLogger("ui")
@@ -153,14 +154,3 @@ def play(clip: Clip, frames: Job) -> None:
         st.video(job.blobs[0], alt=alt, muted=True, loop=True)
         reason = "The clip is large" if playable else f"Browsers cannot play {found['codec']} in {found['container']}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")
-
-
-def inert(text: str, longest: int = 60) -> str:
-    """A stranger's text on one line, without control characters or marks that turn the writing direction, shortened."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return plain if len(plain) <= longest else f"{plain[: longest // 2]} … {plain[-longest // 2 :]}"
-
-
-def literal(text: str) -> str:
-    """Text as Markdown that shows just that text."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~$:" else c for c in text)

@@ -7,9 +7,9 @@ from pathlib import Path
 import streamlit as st
 
 from engine import Job
-from ui.clips import inert, literal
 from ui.jobs import finished, job_for, ready
 from ui.server import get_engine, visitor
+from ui.text import inert, literal
 from vivit.fetch import megabytes
 from vivit.hub import KINETICS_CHECKPOINT, cached_checkpoints, embedded_checkpoints
 
@@ -77,7 +77,7 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
         f"{found['format']}; licence: {licence}."
     )
     for notice in found["notices"]:
-        st.caption(f":material/info: {notice}")
+        st.caption(f":material/info: {literal(notice)}")
     if not found["folder"]:
         label = f"Download {megabytes(found['missing_bytes'])}"
         job = on_demand(

@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 from engine import Job
-from ui.clips import Clip, drop_upload, inert, literal, own_clip, pick_clip, picture
+from ui.clips import Clip, drop_upload, own_clip, pick_clip, picture
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, submit, want, warn_offline
 from ui.jobs import finished, job_for, ready
 from ui.server import get_engine
+from ui.text import inert, literal
 from vivit.fetch import megabytes
 from vivit.hub import KINETICS_MINI
 
@@ -66,7 +67,7 @@ def _browse(dataset: str) -> Clip | None:
         return None
     found = listing.result
     for notice in found["notices"]:
-        st.caption(f":material/info: {notice}")
+        st.caption(f":material/info: {literal(notice)}")
     _show_tiles(found)
     file = st.query_params.get("file")
     if file is None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine import Job
 from ui.server import get_engine, get_server, visitor
+from ui.text import literal
 
 
 def job_for(slot: str, key: Hashable, submit: Callable[[], Job]) -> Job:
@@ -56,7 +57,7 @@ def finished(job: Job, slot: str, what: str) -> bool:
         if job.state == "cancelled":
             st.info(f"{what}: cancelled.", icon=":material/cancel:")
         else:
-            st.error(job.error, icon=":material/error:")
+            st.error(literal(job.error), icon=":material/error:")
             if job.details:
                 with st.expander("Details"):
                     st.code(job.details, language=None, wrap_lines=True)

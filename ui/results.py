@@ -4,7 +4,7 @@ import json
 
 import streamlit as st
 
-from ui.clips import literal
+from ui.text import literal
 from vivit.benchmark import charts, documentation, report
 from vivit.benchmark.results import Result, compare, to_dict
 

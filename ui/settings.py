@@ -35,6 +35,15 @@ NORMALISATION = {
     "transformers": "as transformers, [-3, 1]",
     "original": "as the original, [-1, 1]",
 }
+CONTROLS = {  # what the address says, and what to call it
+    "checkpoint": "checkpoint",
+    "attention": "attention backend",
+    "precision": "precision",
+    "sampling": "frame sampling",
+    "stride": "stride",
+    "normalisation": "pixel values",
+    "top_k": "answers to show",
+}
 REPOSITORY = "another repository of the Hugging Face Hub…"
 FOLDER = "a folder on this machine…"
 

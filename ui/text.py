@@ -1,0 +1,12 @@
+"""Strangers' text, such as file names and labels, made harmless before it is shown."""
+
+
+def inert(text: str, longest: int = 60) -> str:
+    """A stranger's text on one line, without control characters or marks that turn the writing direction, shortened."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return plain if len(plain) <= longest else f"{plain[: longest // 2]} … {plain[-longest // 2 :]}"
+
+
+def literal(text: str) -> str:
+    """Text as Markdown that shows just that text."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~$:" else c for c in text)
