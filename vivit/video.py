@@ -389,6 +389,10 @@ class _Watch:
         self.furthest = 0.0
         self.next_call = 0.0
 
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
     def check(self) -> None:
         if time.monotonic() > self.deadline:
             raise _too_slow(self.name, self.limit)
@@ -427,17 +431,18 @@ def _check_file(path: str) -> None:
 
 @contextmanager
 def _open(
-    path: str, limits: VideoLimits, *, threads: int, stream_index: int | None = None
+    path: str, limits: VideoLimits, watch: _Watch, *, threads: int, stream_index: int | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file, and nothing but it, and choose its best video stream."""
     _check_file(path)
-    name = os.path.basename(path)
+    watch.check()
+    name = watch.name
     # `max_pixels` here bounds what FFmpeg decodes to guess the stream's properties; the decoder needs its own, below.
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(limits.max_pixels)}
     try:
         # An absolute path cannot be read as a protocol such as 'concat:'.
         container = av.open(
-            os.path.abspath(path), options=options, metadata_errors="replace", timeout=limits.max_seconds
+            os.path.abspath(path), options=options, metadata_errors="replace", timeout=watch.seconds_left
         )
     except av.ExitError as error:
         raise _too_slow(name, limits.max_seconds) from error
@@ -545,7 +550,7 @@ def _probe(path: str, limits: VideoLimits, watch: _Watch, *, promised: int | Non
 
 def _list_packets(path: str, limits: VideoLimits, watch: _Watch) -> VideoInfo | None:
     """List a stream's pictures from its packets; None if they cannot be trusted."""
-    with _open(path, limits, threads=1) as (container, stream):
+    with _open(path, limits, watch, threads=1) as (container, stream):
         if stream.codec_context.codec.canonical_name not in ONE_PICTURE_A_PACKET:
             return None
         size = os.path.getsize(path)
@@ -600,7 +605,7 @@ def _list_packets(path: str, limits: VideoLimits, watch: _Watch) -> VideoInfo | 
 def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int) -> VideoInfo:
     """List a stream's pictures by decoding them all."""
     threads = min(os.cpu_count() or 1, 8)
-    with _open(path, limits, threads=threads) as (container, stream):
+    with _open(path, limits, watch, threads=threads) as (container, stream):
         size = os.path.getsize(path)
         header_promises = _promised_packets(stream)
         errors: list[str] = []
@@ -622,6 +627,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: _Watch, promised: int)
             first = first or picture
             times.append(clock(picture.pts))
             _check_count(watch.name, len(times), limits)
+        watch.check()  # one packet can take a long search through the file, which ends with the time
         promised = max(promised, header_promises - num_discarded)
         if first is None:
             if encrypted:
@@ -776,7 +782,7 @@ def _decode_lanes(
     num_lanes = min(len(runs), cores, MAX_LANES)
     threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, cores // max(1, num_lanes))
     if num_lanes <= 1:
-        yield from _decode_runs(info, runs, transform, limits, watch.name, lambda packet: poll(), threads)
+        yield from _decode_runs(info, runs, transform, limits, watch, lambda packet: poll(), threads)
         return
     stop = threading.Event()
 
@@ -800,7 +806,7 @@ def _decode_lanes(
         for share in shares:
             # A thread for each lane, because a generator cannot run in two.
             pool = stack.enter_context(ThreadPoolExecutor(1))
-            frames = _decode_runs(info, share, transform, limits, watch.name, step, threads)
+            frames = _decode_runs(info, share, transform, limits, watch, step, threads)
             submits.append(partial(pool.submit, partial(next, frames)))
         stack.callback(stop.set)
         ahead = AHEAD if transform else 1
@@ -820,12 +826,12 @@ def _decode_runs(
     runs: list[list[int]],
     transform: Transform | None,
     limits: VideoLimits,
-    name: str,
+    watch: _Watch,
     step: Callable[[av.Packet], None],
     threads: int,
 ) -> Iterator[Frame]:
     """Decode one run of frame indices after the other with one decoder."""
-    with _open(info.path, limits, threads=threads, stream_index=info.stream_index) as (container, stream):
+    with _open(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as (container, stream):
         reformatter = VideoReformatter()
         for run in runs:
             errors: list[str] = []
@@ -840,7 +846,7 @@ def _decode_runs(
                     # A picture that seeking left without what it refers to is flagged so.
                     if picture.is_corrupt and info.keyframe_seconds:
                         break
-                    image = _to_rgb(picture, stream, reformatter, name, limits)
+                    image = _to_rgb(picture, stream, reformatter, watch.name, limits)
                     if transform:
                         image = transform(image)
                     yield Frame(index, info.frame_seconds[index], image, picture.is_corrupt)
@@ -848,8 +854,9 @@ def _decode_runs(
                     if index is None:
                         break
             if index is not None:
+                watch.check()
                 raise FramesMissingError(
-                    f"Frame {index} of {name!r} cannot be decoded; it is damaged or has changed, so get another copy.",
+                    f"Frame {index} of {watch.name!r} cannot be decoded; it is damaged or has changed, so get another copy.",
                     *errors[:1],
                 )
 
