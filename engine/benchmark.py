@@ -46,7 +46,7 @@ class RunningSweep:
         id: names it, and its file.
         title, clip: as in `Result`.
         sweep: cells, rows so far, progress and seconds left.
-        visitor: who asked for it.
+        visitor: who asked for it, or has taken it over since.
         state: 'running', then 'done' or 'cancelled'; 'failed' with `error` if the worker could not be used.
         note: what it does now.
     """
@@ -131,6 +131,11 @@ class Sweeps:
         with self._lock:
             found = [s for s in self._running.values() if s.state == "running" and visitor in (None, s.visitor)]
         return found[-1] if found else None
+
+    def take_over(self, id: str, visitor: str) -> None:
+        """From now on the sweep is this visitor's; for one whose own visitor has left, by a reload for instance."""
+        if running := self.get(id):
+            running.visitor = visitor
 
     def kept(self) -> list[Result]:
         """Every sweep on disk, newest first; unfinished ones with what they have."""

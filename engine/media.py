@@ -1,5 +1,6 @@
 """The media worker's tasks: open, sample, decode, resize and crop. No torch."""
 
+import math
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from vivit.video import VideoError, VideoInfo, VideoLimits, decode, probe
 
 # One call ends with a sentence of its own before the worker's 30 s end its process.
 LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
-PREVIEW_SECONDS = 10.0
+PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
 
@@ -92,11 +93,14 @@ def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
     with _called_this_clip(arguments["path"]):
         info = probe(arguments["path"], limits=LIMITS)
         last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
-        left = replace(LIMITS, max_seconds=max(1.0, begin + LIMITS.max_seconds - time.monotonic()))
+        step = math.ceil(info.fps / PREVIEW_FPS) or 1
         frames = decode(
-            info, range(last), limits=left, progress=lambda fraction: progress(fraction, "making a preview")
+            info,
+            range(0, last, step),
+            limits=_rest(begin),
+            progress=lambda fraction: progress(fraction, "making a preview"),
         )
-        return {}, [encode_mp4((frame.image for frame in frames), fps=min(info.fps or 1.0, 60.0), height=360)]
+        return {}, [encode_mp4((frame.image for frame in frames), fps=info.fps / step or 1.0, height=360)]
 
 
 def thumbnail(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
@@ -109,11 +113,18 @@ def thumbnail(arguments: dict[str, Any], blobs: list[bytes], progress: Progress)
     Returns:
         Nothing, and the JPEG.
     """
+    begin = time.monotonic()
     with _called_this_clip(arguments["path"]):
-        first = next(iter(decode(probe(arguments["path"], limits=LIMITS), [0], limits=LIMITS)))
+        info = probe(arguments["path"], limits=LIMITS)
+        first = next(iter(decode(info, [0], limits=_rest(begin))))
     file = BytesIO()
     ImageOps.fit(Image.fromarray(first.image), THUMBNAIL).save(file, "JPEG", quality=80)
     return {}, [file.getvalue()]
+
+
+def _rest(begin: float) -> VideoLimits:
+    """What a call may still cost that began at `begin`, by `time.monotonic`."""
+    return replace(LIMITS, max_seconds=max(1.0, begin + LIMITS.max_seconds - time.monotonic()))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ class Visitors:
     def __init__(self, gone: Callable[[str], None], grace: float = 15.0) -> None:
         self._gone = gone
         self._grace = grace
+        self._here: set[str] = set()
         self._leaving: dict[str, threading.Timer] = {}
         self._jobs: dict[tuple[str, Hashable], Job] = {}  # (visitor, what the job is for)
         self._lock = threading.Lock()
@@ -23,16 +24,28 @@ class Visitors:
     def arrive(self, visitor: str) -> None:
         """The visitor is here, for the first time or again."""
         with self._lock:
+            self._here.add(visitor)
             if timer := self._leaving.pop(visitor, None):
                 timer.cancel()
 
     def leave(self, visitor: str) -> None:
         """The visitor's connection has ended."""
         with self._lock:
+            self._here.discard(visitor)
             if visitor not in self._leaving:
                 timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
                 timer.daemon = True
                 timer.start()
+
+    def here(self, visitor: str) -> bool:
+        """Whether the visitor's page is open."""
+        with self._lock:
+            return visitor in self._here
+
+    def just_left(self, visitor: str) -> bool:
+        """Whether the visitor has left and may yet come back; whoever reloads the page does."""
+        with self._lock:
+            return visitor in self._leaving
 
     def own(self, key: Hashable, job: Job) -> None:
         """Remember what a visitor's job is for. Those that have ended need no new owner and are dropped."""

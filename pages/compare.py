@@ -6,8 +6,10 @@ from ui.cells import Selection, pick_cells
 from ui.clips import bundled_clips
 from ui.jobs import finished, job_for, ready
 from ui.links import check_link, remember_link
-from ui.results import show_result, show_rows
+from ui.results import show_result
 from ui.server import get_server, visitor
+from ui.sweeps import find_running, follow
+from ui.text import literal
 from vivit.benchmark.sweep import Sweep
 from vivit.random_weights import read_config
 
@@ -19,23 +21,6 @@ st.caption(
     "Every cell is measured in processes of its own, round after round in shuffled order, and nothing else of this app "
     "runs meanwhile. You can leave this page: the sweep goes on, and you will find it here."
 )
-
-
-@st.fragment(run_every=0.5)
-def follow(id: str) -> None:
-    running = server.sweeps.get(id)
-    if running is None or running.state != "running":
-        st.session_state["shown"] = id
-        st.rerun()
-    done, total = len(running.sweep.rows), len(running.sweep.cells)
-    left = running.sweep.seconds_left
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(running.sweep.progress, f"{done} of {total} cells, about {left:.0f} s left: {running.note}")
-        if st.button("Cancel", icon=":material/cancel:", key="cancel-sweep"):
-            server.sweeps.cancel(id)
-            running.wait(3.0)
-            st.rerun()
-    show_rows(running.result)
 
 
 def plan(selection: Selection) -> Sweep:
@@ -50,11 +35,13 @@ def plan(selection: Selection) -> Sweep:
     )
 
 
-running = server.sweeps.running(me)
+running = find_running()
 if running is not None:
     st.subheader(f"Running: {running.title}")
     follow(running.id)
     st.stop()
+if error := st.session_state.get("sweep-error"):
+    st.error(literal(error), icon=":material/error:")
 
 selection = pick_cells()
 check_link("compare", {"preset": "the selection"})
@@ -71,8 +58,6 @@ with st.container(horizontal=True, vertical_alignment="center"):
     if st.button(f"Measure {len(sweep.cells)} cells", type="primary", icon=":material/play_arrow:"):
         st.session_state["measure"] = True
     st.markdown(f"about {estimate:.0f} s for this selection")
-if busy := server.sweeps.running():
-    st.caption(f"Another visitor is measuring '{busy.title}'; your cells would go between theirs.")
 if st.session_state.get("measure"):
     pixels = {}
     if clip is not None:
@@ -96,7 +81,8 @@ if not kept:
     st.stop()
 by_id = {r.id: r for r in kept}
 ids = list(by_id)
-if (shown := st.session_state.pop("shown", None)) in by_id:
+# Said again where it is the same: of a list that has grown meanwhile the browser would show the first.
+if (shown := st.session_state.pop("shown", st.session_state.get("sweep"))) in by_id:
     st.session_state["sweep"] = shown
 chosen = st.selectbox(
     "Sweep",

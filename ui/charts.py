@@ -12,21 +12,21 @@ MIB = 2**20
 
 
 def _figure(height: int, **layout: Any) -> go.Figure:
-    theme = st.context.theme.type or "light"
     figure = go.Figure()
     figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        showlegend=False,
-        colorway=st.get_option(f"theme.{theme}.chartCategoricalColors"),
-        bargap=0.3,
-        **layout,
+        height=height, margin={"l": 0, "r": 10, "t": 10, "b": 0}, showlegend=False, bargap=0.3, **layout
     )
     return figure
 
 
 def show(figure: go.Figure, key: str, alt: str) -> None:
-    """Draw a figure without Plotly's tool bar. Args: key: unique on the page; alt: what it shows, for those who cannot see."""
+    """Draw a figure in the theme's colours and without Plotly's tool bar.
+
+    Args:
+        key: unique on the page.
+        alt: what it shows, for those who cannot see.
+    """
+    figure.update_layout(colorway=st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors"))
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
 

@@ -4,7 +4,8 @@ import json
 
 import streamlit as st
 
-from ui.text import literal
+from ui.charts import show
+from ui.text import capitalised, literal
 from vivit.benchmark import charts, documentation, report
 from vivit.benchmark.results import Result, compare, to_dict
 
@@ -33,14 +34,10 @@ def show_result(result: Result, others: list[Result]) -> None:
     machine = result.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     st.caption(
-        f"{result.label.capitalize()}; {machine['platform']}; {versions}; {machine['threads']} threads; "
+        f"{capitalised(literal(result.label))}; {machine['platform']}; {versions}; {machine['threads']} threads; "
         f"revision {result.revision}; clip: {literal(result.clip) or 'random numbers'}."
     )
-    for row in result.rows:
-        if row.status != "ok":
-            st.caption(f":material/info: **{row.cell.name}**, {row.status}: {literal(row.reason)}")
-        elif row.latency and row.latency.noise:
-            st.caption(f":material/warning: **{row.cell.name}** is noisy: {row.latency.noise}.")
+    _show_notes(result)
     names = list(dict.fromkeys(r.cell.attention for r in result.rows if r.latency))
     if not names:
         st.info("Nothing was measured in this sweep.", icon=":material/hourglass_empty:")
@@ -57,7 +54,7 @@ def show_result(result: Result, others: list[Result]) -> None:
     ]
     for number, (title, figure, lines) in enumerate(drawn):
         st.subheader(title)
-        st.plotly_chart(figure, key=f"bench-{number}", alt=title, config={"displayModeBar": False})
+        show(figure, f"bench-{number}", title)
         with st.expander("As a table"):
             st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
     st.caption(
@@ -79,6 +76,26 @@ def show_result(result: Result, others: list[Result]) -> None:
             st.download_button(
                 label, data, f"{result.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
             )
+
+
+def _show_notes(result: Result) -> None:
+    """Cells without a figure and why, those with one reason together; then those whose figure is not to be trusted."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for row in result.rows:
+        if row.status != "ok":
+            reasons.setdefault((row.status, row.reason), []).append(row.cell.name)
+    noisy = [row for row in result.rows if row.latency and row.latency.noise]
+    missing = sum(map(len, reasons.values()))
+    if not (missing or noisy):
+        return
+    counts = [f"{n} {what}" for n, what in ((missing, "not measured"), (len(noisy), "noisy")) if n]
+    with st.expander(f"Of {len(result.rows)} cells: {', '.join(counts)}", icon=":material/info:"):
+        for (status, reason), names in reasons.items():
+            st.markdown(f"- **{status}**: {literal(reason)}")
+            st.caption("; ".join(names))
+        for row in noisy:
+            st.markdown(f"- **noisy**: {row.latency.noise if row.latency else ''}")
+            st.caption(row.cell.name)
 
 
 def _gains(result: Result, baseline: str, precision: str) -> charts.Chart:

@@ -12,12 +12,11 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.hub_client import clean
 
 ROOT = Path(__file__).parents[2]
-expect.set_options(timeout=60_000)  # as long as everything else here may take on a busy machine
 expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
@@ -79,7 +78,8 @@ def serving(log: Path, **environment: str) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server") / "log") as server:
+    folder = tmp_path_factory.mktemp("server")
+    with serving(folder / "log", VIVIT_RESULTS=str(folder / "results")) as server:
         yield server
 
 
@@ -99,8 +99,13 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.set_default_timeout(60_000)
     faults: list[str] = []
 
+    def heard(message: ConsoleMessage) -> None:
+        # On a deep link Streamlit's client looks for the server under the page's own path first.
+        if message.type == "error" and "/compare/_stcore/" not in message.location["url"]:
+            faults.append(f"{message.text} ({message.location['url']})")
+
     def watch(page: Page) -> None:
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
 
     context.on("page", watch)

@@ -1,5 +1,6 @@
 """The states of the Classify page, drawn by AppTest with the real workers behind it."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,9 @@ RANDOM = "vivit-b-16x2-random"
 
 @pytest.fixture(scope="module", autouse=True)
 def workers() -> Iterator[None]:
+    main = sys.modules["__main__"]
     yield
+    sys.modules["__main__"] = main  # AppTest leaves the page there, and child processes would import it
     get_server().engine.stop()
     get_server().uploads.clear()
     st.cache_resource.clear()

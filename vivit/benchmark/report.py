@@ -202,7 +202,7 @@ def as_html(result: Result) -> str:
     )
     parts = [
         f"<h1>{html.escape(result.title or 'Sweep')}</h1>",
-        f"<p>{html.escape(result.label.capitalize())}; {html.escape(machine['platform'])}; {html.escape(versions)}; "
+        f"<p>This sweep was {html.escape(result.label)}; {html.escape(machine['platform'])}; {html.escape(versions)}; "
         f"{machine['threads']} threads; revision {html.escape(result.revision)}; {budget}; "
         f"clip: {html.escape(result.clip or 'random numbers')}.</p>",
     ]

@@ -130,7 +130,7 @@ def list_results(*folders: str | Path) -> list[Result]:
                 found.append(load(file))
             except ResultError:
                 continue  # of a later version, or damaged: no reason to hide the others
-    return sorted(found, key=lambda r: r.created, reverse=True)
+    return sorted(sorted(found, key=lambda r: r.id), key=lambda r: r.created, reverse=True)
 
 
 def compare(ours: Result, theirs: Result) -> list[dict[str, Any]]:

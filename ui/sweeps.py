@@ -1,0 +1,57 @@
+"""A sweep while it runs: whose it is, how far it has come, and its cancel."""
+
+import streamlit as st
+
+from engine.benchmark import RunningSweep
+from ui.results import show_rows
+from ui.server import get_server, visitor
+from ui.text import literal
+
+
+def find_running() -> RunningSweep | None:
+    """The sweep to follow: the visitor's own, the one they left by a reload, or one that they chose to watch here."""
+    server, me = get_server(), visitor()
+    mine, busy = server.sweeps.running(me), server.sweeps.running()
+    if mine is not None or busy is None:
+        return mine
+    if server.visitors.just_left(busy.visitor):
+        server.sweeps.take_over(busy.id, me)
+        return busy
+    if st.session_state.get("watched") == busy.id:
+        return busy
+    here = server.visitors.here(busy.visitor)
+    whose = "another visitor's" if here else "of a visitor who has left"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"A sweep is running, {whose}: '{literal(busy.title)}'. Your cells would go between its cells.")
+        if st.button("Watch it" if here else "Take it over", icon=":material/visibility:"):
+            st.session_state["watched"] = busy.id
+            if not here:
+                server.sweeps.take_over(busy.id, me)
+            st.rerun()
+    return None
+
+
+@st.fragment(run_every=0.5)
+def follow(id: str) -> None:
+    """Draw a sweep's progress and its rows so far until it ends; its own visitor can cancel it."""
+    sweeps, me = get_server().sweeps, visitor()
+    running = sweeps.get(id)
+    if running is None or running.state != "running":
+        _show_ended(id)
+    done, total = len(running.sweep.rows), len(running.sweep.cells)
+    left = running.sweep.seconds_left
+    with st.container(horizontal=True, vertical_alignment="center"):
+        # On the left, since the table's tool bar comes up over what is above its right corner.
+        if running.visitor == me and st.button("Cancel", icon=":material/cancel:", key="cancel-sweep"):
+            sweeps.cancel(id)
+            running.wait(3.0)
+            _show_ended(id)
+        st.progress(running.sweep.progress, f"{done} of {total} cells, about {left:.0f} s left: {running.note}")
+    show_rows(running.result)
+
+
+def _show_ended(id: str) -> None:
+    ended = get_server().sweeps.get(id)
+    st.session_state["shown"] = id
+    st.session_state["sweep-error"] = ended.error if ended else ""
+    st.rerun()
