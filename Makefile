@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test test-full test-network lint bench clean
+.PHONY: run test test-full test-network soak lint bench clean
 
 run: $(VENV)/run  ## install what the app needs, and open it
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -17,6 +17,9 @@ test-full: $(VENV)/dev  ## every test that needs no network, the slow ones too
 
 test-network: $(VENV)/dev  ## the published checkpoint and clips, from the Hugging Face Hub
 	$(BIN)/python -m pytest -m network
+
+soak: $(VENV)/dev  ## eight visitors at a time for five minutes: what was done, how long it took, what is left over
+	$(BIN)/python -m tests.soak
 
 lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The server's side of the app: what every visitor shares, and the routes beside the pages."""
 
+import gc
 import logging
 import uuid
 from collections.abc import AsyncIterator
@@ -75,6 +76,12 @@ def _present(visitor: str) -> str:
     return visitor
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the web server's says anything: a tab that goes while it is sent something raises in Streamlit."""
+    raised = record.exc_info[0] if record.exc_info else None
+    return raised is None or raised.__name__ != "WebSocketDisconnected"
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The workers are up before the first visitor, and gone with the server."""
@@ -82,8 +89,13 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     PagesManager.uses_pages_directory = False
     for name in ("pandas", "plotly.graph_objects", "huggingface_hub.file_download"):
         import_module(name)  # first use by two visitors at once finds them half imported
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     server = get_server()
+    # Streamlit collects garbage after every run, of fragments too: what will live as long as the server need not be
+    # looked through each time, which took a tenth of a second and held all visitors up.
+    gc.collect()
+    gc.freeze()
     yield
     server.engine.stop()
     server.uploads.clear()

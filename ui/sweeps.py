@@ -1,5 +1,7 @@
 """A sweep while it runs: whose it is, how far it has come, and its cancel."""
 
+from typing import NoReturn
+
 import streamlit as st
 
 from engine.benchmark import RunningSweep
@@ -50,7 +52,7 @@ def follow(id: str) -> None:
     show_rows(running.result)
 
 
-def _show_ended(id: str) -> None:
+def _show_ended(id: str) -> NoReturn:
     ended = get_server().sweeps.get(id)
     st.session_state["shown"] = id
     st.session_state["sweep-error"] = ended.error if ended else ""

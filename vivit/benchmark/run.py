@@ -10,8 +10,8 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -74,14 +74,10 @@ def in_child(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    for name, value in ENVIRONMENT.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, function, arguments), daemon=True)
-    process.start()
+    with _environment(ENVIRONMENT):
+        process.start()
     theirs.close()
     started()
     ends = None if seconds is None else monotonic() + seconds
@@ -98,6 +94,25 @@ def in_child(
         process.kill()
         process.join()
         ours.close()
+
+
+@contextmanager
+def _environment(values: dict[str, str | None]) -> Iterator[None]:
+    """Set variables, None for absent, for as long as this lasts: with KINETO's daemon every other child would end late."""
+    former = {name: os.environ.get(name) for name in values}
+
+    def put(values: dict[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    put(values)
+    try:
+        yield
+    finally:
+        put(former)
 
 
 def _child(connection: Connection, function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:

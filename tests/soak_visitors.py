@@ -1,0 +1,285 @@
+"""What the visitors of the soak test do, and how they judge what they see."""
+
+import asyncio
+import json
+import random
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from tests.clips import write_clip
+from tests.streamlit_client import PATIENCE, Browser, Fault, Tab
+from vivit.hub import ASSETS
+
+ATTENTION, PRECISION = "Attention backend", "Precision"
+CHOICES = {ATTENTION: ["eager", "sdpa", "sdpa-math", "sdpa-flash"], PRECISION: ["float32", "float16-weights"]}
+DEFAULTS = {ATTENTION: "sdpa", PRECISION: "float32"}
+STAYING = 0.85  # how likely a visitor does something more
+INVENTED = (
+    "clip=no_such_clip&attention=psychic&precision=float99&sampling=backwards&top_k=1000&stride=x&checkpoint=mine"
+)
+
+
+@dataclass
+class Files:
+    """What visitors upload. Args: good: name → content and number of frames; bad: name → content."""
+
+    good: dict[str, tuple[bytes, int]]
+    bad: dict[str, bytes]
+
+
+def make_files(seed: int) -> Files:
+    """Small clips that browsers play and that they do not, and files that are no clips at all."""
+    formats: dict[str, tuple[int, dict[str, Any]]] = {
+        "mine.mp4": (40, {}),
+        "mine.mkv": (36, {}),
+        "mine.gif": (20, {"codec": "gif", "pix_fmt": "rgb8"}),
+    }
+    good: dict[str, tuple[bytes, int]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (frames, options) in formats.items():
+            good[name] = write_clip(Path(folder, name), frames, **options).read_bytes(), frames
+    whole = good["mine.mp4"][0]
+    bad = {
+        "notes.mp4": b"these are notes, not pictures\n" * 20,
+        "empty.webm": b"",
+        "cut.mp4": whole[: len(whole) // 2],
+        "script.mp4": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "playlist.mov": b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+        "noise.avi": random.Random(seed).randbytes(20_000),
+    }
+    return Files(good, bad)
+
+
+@dataclass
+class Tally:
+    """What all the visitors did and saw."""
+
+    visits: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    answers: int = 0
+    dropped: int = 0  # bad files
+    sentences: Counter[str] = field(default_factory=Counter)  # what was said of bad files
+    cancels: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)  # seconds from asking to the answer
+    closed: list[float] = field(default_factory=list)  # when each tab was closed, by time.monotonic()
+    faults: list[str] = field(default_factory=list)
+
+
+class Visitor:
+    """One person at one browser, who comes and goes until told to stop.
+
+    Args:
+        number: which; it and the seed decide what they do.
+        url: the server's address.
+        seed: of their choices.
+        files: what they upload.
+        tally: where they write down what happened.
+    """
+
+    def __init__(self, number: int, url: str, seed: int, files: Files, tally: Tally) -> None:
+        self._number, self._url, self._files, self._tally = number, url, files, tally
+        self._random = random.Random(f"{seed} {number}")
+        self._clips: dict[str, str] = {
+            clip["label"]: clip["file"] for clip in json.loads(Path(ASSETS, "clips", "clips.json").read_text())
+        }
+        self._doing = ""
+
+    async def come_and_go(self) -> None:
+        """One visit after the other, until cancelled; a visit that goes wrong is written down, and the next begins."""
+        acts: dict[Callable[[], Awaitable[bool]], int] = {
+            self._upload_a_bad_file: 4,
+            self._switch: 5,
+            self._pick_a_clip: 4,
+            self._cancel: 3,
+            self._upload: 3,
+            self._leave_at_work: 2,
+            self._run_all: 1,
+        }
+        # Each visitor has an act of their own to begin with, and every second one no patience, so that a short soak on a slow
+        # machine sees something of everything.
+        act, patient = list(acts)[self._number % len(acts)], self._number % 2 == 0
+        while True:
+            async with Browser(self._url) as browser:
+                self._tally.visits += 1
+                self._tab: Tab | None = None
+                try:
+                    await self._arrive(browser, patient)
+                    staying = True
+                    while staying:
+                        self._note(act.__name__.strip("_").replace("_", " "))
+                        staying = await act() and self._random.random() < STAYING
+                        act = self._random.choices(list(acts), list(acts.values()))[0]
+                except Exception as error:
+                    what = str(error) if isinstance(error, Fault) else repr(error)
+                    self._tally.faults.append(f"visitor {self._number}, {self._doing}: {what}")
+                finally:
+                    if self._tab:
+                        await self._tab.close(abruptly=self._random.random() < 0.3)
+                        self._tally.closed.append(time.monotonic())
+            patient = self._random.random() < 0.5
+
+    @property
+    def tab(self) -> Tab:
+        """The tab that is open."""
+        assert self._tab is not None
+        return self._tab
+
+    def _note(self, action: str) -> None:
+        self._doing = action
+        self._tally.actions[action] += 1
+
+    # What they do. Each returns whether the visitor stays.
+
+    async def _arrive(self, browser: Browser, patient: bool) -> None:
+        """Open the page, by its plain address, a shared link, or one with invented values; wait for the answer, if patient."""
+        self._chosen, self._clip = dict(DEFAULTS), next(iter(self._clips.values()))
+        way = self._random.choice(["plainly", "by a shared link", "by an invented link"])
+        self._note(f"arrive {way}")
+        query = ""
+        if way == "by a shared link":
+            label, self._clip = self._random.choice(list(self._clips.items()))
+            self._chosen[ATTENTION] = self._random.choice(CHOICES[ATTENTION])
+            query = urlencode({"clip": label, "attention": self._chosen[ATTENTION]})
+        elif way == "by an invented link":
+            query = INVENTED
+        begin = time.monotonic()
+        self._tab = await browser.open(query)
+        if patient:
+            await self._answer(begin)
+        if query == INVENTED and not any("no_such_clip" in w for w in self.tab.alerts("WARNING")):
+            raise Fault(f"an invented clip was passed over in silence: {self.tab.summary()}")
+
+    async def _pick_a_clip(self) -> bool:
+        label, self._clip = self._random.choice([pair for pair in self._clips.items() if pair[1] != self._clip])
+        await self.tab.click(label)
+        await self._answer()
+        return True
+
+    async def _switch(self) -> bool:
+        await self._choose_another()
+        await self._answer()
+        return True
+
+    async def _upload(self) -> bool:
+        name = self._random.choice(list(self._files.good))
+        content, frames = self._files.good[name]
+        begin = time.monotonic()
+        await self.tab.upload(name, content)
+        self._clip = name
+        await self.tab.until(lambda: self.tab.says(f"of {frames} frames over"), f"the frames of {name}")
+        await self._answer(begin)
+        if self._random.random() < 0.5:
+            await self._delete_it()
+        return True
+
+    async def _upload_a_bad_file(self) -> bool:
+        name = self._random.choice(list(self._files.bad))
+        self._tally.dropped += 1
+        await self.tab.upload(name, self._files.bad[name])
+        said = await self.tab.until(lambda: self.tab.alerts("ERROR"), f"a word on {name}")
+        if len(said) != 1 or not said[0].endswith(".") or "inside the app" in said[0]:
+            raise Fault(f"of {name} the page says {said}")
+        self._tally.sentences[said[0]] += 1
+        await self._delete_it()
+        return True
+
+    async def _cancel(self) -> bool:
+        """Ask for something and cancel it, at once or when it runs, unless the answer comes first; then ask again."""
+        await self._choose_another()
+        at_once = self._random.random() < 0.5
+        await self._see(lambda: self._answered() or self._at_work(at_once), "a job to cancel")
+        if self.tab.button("Cancel"):
+            waiting = not self._at_work(False)
+            await self.tab.click("Cancel")
+            if await self.tab.until(lambda: self.tab.button("Try again") or self._answered(), "the cancel") is not True:
+                if not any(text.endswith("cancelled.") for text in self.tab.alerts("INFO")):
+                    raise Fault(f"cancelled, but the page shows {self.tab.summary()}")
+                self._tally.cancels["waiting" if waiting else "running"] += 1
+                await self.tab.click("Try again")
+        await self._answer()
+        return True
+
+    async def _leave_at_work(self) -> bool:
+        """Ask for something and close the tab in the middle of it."""
+        await self._choose_another()
+        await asyncio.sleep(self._random.uniform(0, 1.5))
+        return False
+
+    async def _run_all(self) -> bool:
+        """Every backend on this clip: each run has as long as any other answer."""
+        button = await self._see(lambda: self._answered() and self.tab.button("Run all .*"), "the button 'Run all'")
+        before, planned = self._runs(), int(re.findall(r"\d+", button.label)[0])
+        begin = time.monotonic()
+        await self.tab.click("Run all .*")
+        for k in range(1, planned + 1):
+            await self._expect(partial(self._has_runs, before + k), f"run {k} of {planned}", begin)
+            begin = time.monotonic()
+        return True
+
+    async def _choose_another(self) -> None:
+        control = self._random.choice(list(CHOICES))
+        here = [name for name in CHOICES[control] if name in self.tab.options(control)]
+        self._chosen[control] = self._random.choice([name for name in here if name != self._chosen[control]])
+        await self.tab.choose(control, self._chosen[control])
+
+    async def _delete_it(self) -> None:
+        """Delete the upload; the bundled clip that the address names, or else the first, is back."""
+        await self.tab.click("Delete it")
+        named = dict(parse_qsl(self.tab.query)).get("clip", "")
+        self._clip = self._clips.get(named, next(iter(self._clips.values())))
+        await self._answer()
+
+    # What they see.
+
+    def _runs(self) -> int:
+        """How many runs the page's chart of latencies has."""
+        chart = next((c for c in self.tab.elements("plotly_chart") if c.id.endswith("-latencies")), None)
+        return len(set(re.findall(r'"(\d+): [\w-]+, [\w-]+"', chart.spec))) if chart else 0
+
+    def _has_runs(self, number: int) -> bool:
+        return self._runs() >= number
+
+    def _answered(self) -> bool:
+        """Whether the page answers what was asked last: this clip, this backend, this precision, and nothing under way."""
+        settings = (f"--attention {self._chosen[ATTENTION]} --precision {self._chosen[PRECISION]} ", self._clip)
+        reproduced = any(all(s in code.code_text for s in settings) for code in self.tab.elements("code"))
+        return reproduced and self.tab.says("Latency:") and not self.tab.button("Cancel")
+
+    def _at_work(self, or_queued: bool) -> bool:
+        """Whether a job runs, or waits, if that is enough."""
+        queued = any("in the queue" in progress.text for progress in self.tab.elements("progress"))
+        return self.tab.button("Cancel") is not None and (or_queued or not queued)
+
+    async def _answer(self, begin: float | None = None) -> None:
+        """Wait for the answer, look at the player, count. Args: begin: when it was asked for, if not just now."""
+        await self._expect(self._answered, "the answer", begin or time.monotonic())
+        if len(list(self.tab.elements("metric"))) != 3:
+            raise Fault(f"an answer without its figures: {self.tab.summary()}")
+        await self.tab.play()
+
+    async def _expect(self, there: Callable[[], bool], what: str, begin: float) -> None:
+        """Wait for something that a run brings; count the answer and the wait."""
+        seen = await self._see(lambda: self.tab.alerts("ERROR") or there(), what)
+        if seen is not True:
+            raise Fault(f"in the place of {what}: {seen}")
+        wait = time.monotonic() - begin
+        if wait > PATIENCE:
+            raise Fault(f"waited {wait:.0f} s for {what}")
+        self._tally.answers += 1
+        self._tally.waits.append(wait)
+
+    async def _see(self, there: Callable[[], Any], what: str) -> Any:
+        """Wait for something, and press 'Run' where the page asks for a word first."""
+        seen = await self.tab.until(lambda: self.tab.button("Run") or there(), what)
+        if self.tab.button("Run"):
+            await self.tab.click("Run")
+            seen = await self.tab.until(there, what)
+        return seen
