@@ -14,7 +14,7 @@ from vivit.fetch import megabytes
 from vivit.hub import KINETICS_CHECKPOINT, cached_checkpoints, embedded_checkpoints
 
 LOOK_UP_SECONDS = 120.0  # a Hub that is slower than that is as good as none
-REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
+REPOSITORY = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 REVISION = re.compile(r"[\w./-]{1,100}", re.ASCII)
 
 

@@ -11,6 +11,7 @@ from ui import charts
 from ui.hub import hub_name
 from ui.jobs import finished, job_for
 from ui.settings import Settings
+from ui.text import inert
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def show_runs() -> None:
             "passes": len(r.result["samples_ms"]),
             "peak, MiB": round(r.peak_mib, 1),
             "weights, MiB": round(r.weights_mib, 1),
-            "top answers": ", ".join(p["label"] for p in r.result["predictions"] or []) or "not shown",
+            "top answers": ", ".join(inert(p["label"], 40) for p in r.result["predictions"] or []) or "not shown",
             "as run 1?": _agreement(runs[0], r),
         }
         for k, r in enumerate(runs, 1)

@@ -82,6 +82,12 @@ def _is_news(record: logging.LogRecord) -> bool:
     return raised is None or raised.__name__ != "WebSocketDisconnected"
 
 
+def sits_here() -> bool:
+    """Whether the visitor's browser is on this machine: they may name its folders. A proxy says for whom it asks."""
+    forwarded = {"X-Forwarded-For", "X-Real-Ip", "Forwarded"} & set(st.context.headers.to_dict())
+    return st.context.ip_address is None and not forwarded
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """The workers are up before the first visitor, and gone with the server."""

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.checkpoints import RANDOM, read_checkpoint
 from ui.hub import hub_checkpoint, pick_repository
-from ui.server import get_engine
+from ui.server import get_engine, sits_here
 from vivit.benchmark import cost
 from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
 
@@ -102,7 +102,7 @@ def pick_settings() -> Settings:
 
 
 def _pick_checkpoint() -> str:
-    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, FOLDER, RANDOM]
+    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * sits_here(), RANDOM]
     chosen = st.selectbox("Checkpoint", options, key="checkpoint", bind="query-params")
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()

@@ -92,11 +92,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor of their own. Any error on the browser's console fails the test, and so does any failed request."""
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all tests, so that the browser reads Streamlit's scripts once; every tab is a visitor of its own."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(profile: BrowserContext) -> Iterator[BrowserContext]:
+    """Opens a test's tabs, and closes them. Any error on a tab's console fails the test, and so does a failed request."""
     faults: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -108,9 +115,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
 
-    context.on("page", watch)
-    yield context
-    context.close()
+    profile.on("page", watch)
+    yield profile
+    profile.remove_listener("page", watch)
+    for page in profile.pages:
+        page.close()
     assert not faults, faults
 
 

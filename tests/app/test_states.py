@@ -28,11 +28,11 @@ def workers() -> Iterator[None]:
     sys.modules["__main__"] = main  # AppTest leaves the page there, and child processes would import it
     get_server().engine.stop()
     get_server().uploads.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture
-def app() -> AppTest:
+def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr(settings, "sits_here", lambda: True)  # AppTest's visitors sit nowhere
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
 
 
@@ -93,6 +93,16 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: 
     app.text_input[0].input(str(tmp_path)).run()
     until(app, lambda a: any("config.json" in e.value.replace("\\", "") for e in a.error))
     assert any(b.label == "Try again" for b in app.button)
+
+
+def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "sits_here", lambda: False)
+    app.query_params["checkpoint"] = settings.FOLDER
+    until(app, answered)
+    assert settings.FOLDER not in app.selectbox(key="checkpoint").options
+    assert any("so 'vivit\\-mannequin' is used" in w.value for w in app.warning)
 
 
 def test_top_k_is_obeyed(app: AppTest) -> None:

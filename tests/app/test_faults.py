@@ -1,0 +1,118 @@
+"""What goes wrong, and what strangers bring along, in a real browser: a sentence, and the app goes on."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+
+from tests.app.conftest import Server
+from tests.app.test_classify import answered
+from tests.clips import write_clip
+from ui.settings import FOLDER
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
+from vivit.hub import KINETICS_CHECKPOINT
+
+pytestmark = pytest.mark.browser
+
+# Markup of every kind that something on the way might read, a mark that turns the writing direction, and a bell.
+HOSTILE = "<img src=x onerror=alert(1)><b>b</b> **bold** [link](javascript:alert(1)) $x^2$ :red[r] \u202egpj\x07"
+SHOWN = "<img src=x onerror=alert(1)><b"  # how every shortened form of it begins
+
+
+def workers(server: Server, module: str) -> list[psutil.Process]:
+    """The processes that run a module's tasks: a child of such a one, a fork server say, is none."""
+    children = psutil.Process(server.process.pid).children()
+    return [worker for worker in children if module in worker.cmdline()]
+
+
+@contextmanager
+def at_work(server: Server, module: str) -> Iterator[None]:
+    """Workers that stand still, so that whatever they are given they are at work on; killed in the end."""
+    stopped = workers(server, module)
+    assert stopped
+    for worker in stopped:
+        worker.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in stopped:
+            os.kill(worker.pid, signal.SIGKILL)
+
+
+def upload(page: Page, name: str, content: bytes) -> None:
+    page.get_by_text("Use your own clip").click()
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
+
+
+def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_read(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    answered(page)
+    with at_work(server, "engine.media"):
+        page.locator("[class*='st-key-clip-'] button").nth(3).click()
+        expect(page.get_by_text("Reading the clip: working")).to_be_visible()
+    expect(page.get_by_text("The system ended the process that worked on this")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    answered(page)
+
+
+def test_a_hub_worker_killed_at_work_costs_a_sentence_and_the_next_one_looks(page: Page, server: Server) -> None:
+    with at_work(server, "engine.hub"):
+        page.goto(f"{server.url}/?checkpoint={KINETICS_CHECKPOINT}")
+        expect(page.get_by_text(f"Looking at {KINETICS_CHECKPOINT}: working")).to_be_visible()
+    expect(page.get_by_text("The system ended the process that worked on this")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("is not on this machine, and HF_HUB_OFFLINE is set")).to_be_visible()
+
+
+def nothing_was_read_as_markup(page: Page) -> None:
+    assert page.locator("[src='x'], [href^='javascript']").count() == 0
+    before, mark, _ = page.content().partition("\u202e")
+    assert not mark, before[-300:]
+
+
+def test_a_hostile_file_name_is_shown_as_text_and_shortened(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(server.url)
+    answered(page)
+    upload(page, f"{HOSTILE}{'x' * 150}.mp4", write_clip(tmp_path / "clip.mp4", 40).read_bytes())
+    shown = page.get_by_text(re.compile("^Yours: "))
+    expect(shown).to_contain_text(SHOWN)
+    assert len(shown.inner_text()) < 100
+    answered(page)
+    expect(page.get_by_test_id("stFileChip")).to_have_count(0)  # Streamlit's own, until the file has been taken
+    nothing_was_read_as_markup(page)
+
+
+def test_hostile_labels_are_shown_as_text(page: Page, server: Server, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    labels = dict(enumerate([HOSTILE, HOSTILE + "x" * 4000, "\x00", "", HOSTILE]))
+    config = VivitConfig(
+        image_size=32,
+        num_frames=4,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=5,
+        id2label=labels,
+        initializer_range=1e-4,  # so that all are as likely, and all are shown
+    )
+    VivitForVideoClassification(config).save_pretrained(tmp_path)
+    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    VivitImageProcessor(**size).save_pretrained(tmp_path)
+    page.goto(f"{server.url}/?checkpoint={FOLDER}")
+    page.get_by_label("Folder").fill(str(tmp_path))
+    page.get_by_label("Folder").press("Enter")
+    answered(page)
+    ticks = page.locator(".st-key-predictions .ytick text")
+    expect(ticks).to_have_count(5)  # labels of one name are still classes of their own
+    assert sum(text.startswith("<img src=x") for text in ticks.all_text_contents()) == 3
+    assert page.locator(".st-key-predictions svg a").count() == 0
+    page.get_by_text("Answers as a table").click()
+    nothing_was_read_as_markup(page)
