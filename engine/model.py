@@ -19,7 +19,7 @@ from vivit.benchmark.sweep import Run
 from vivit.config import VivitConfig
 from vivit.familiarity import load as load_familiarity
 from vivit.hub import find_checkpoint, same_label
-from vivit.machine import default_device, describe, memory_bytes
+from vivit.machine import default_device, describe, memory_bytes, out_of_memory
 from vivit.model import VideoClassifierOutput, VivitForVideoClassification
 from vivit.pipelines import top_predictions
 from vivit.precision import set_precision
@@ -70,12 +70,14 @@ def classify(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) 
         pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device)
         prepared = time.perf_counter()
         output, measured = _run(model, pixel_values, progress)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        _loaded.clear()
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        _unload()
         raise OutOfMemory(
             f"This checkpoint with '{arguments['attention']}' in {precision} does not fit into this machine's memory. "
             "Try sdpa, a half precision, or a smaller checkpoint."
-        ) from error
+        ) from None  # whose frames would keep what has been made so far
     known, truth = checkpoint != RANDOM, arguments.get("truth", "")
     familiarity = load_familiarity(find_checkpoint(checkpoint)) if known else None
     features = output.last_hidden_state[0, 0].float().cpu().numpy()
@@ -154,10 +156,7 @@ def measure(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
     Returns:
         measurement, a `Measurement` as a dict: one that failed, too; seconds, what it took in all.
     """
-    _loaded.clear()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    _unload()
     values = arguments["run"]
     run = Run(**values | {"cell": Cell(**values["cell"]), "rule": StoppingRule(**values["rule"])})
     pixel_values = None
@@ -166,6 +165,14 @@ def measure(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
         pixel_values = processor.normalise(np.frombuffer(blobs[0], np.uint8).reshape(arguments["shape"]))
     row, seconds = run_cell(run, pixel_values, tick=lambda: progress(0.0, f"measuring {run.cell.name}"))
     return {"measurement": row.to_dict(), "seconds": seconds}, []
+
+
+def _unload() -> None:
+    """Give back all the memory that models take."""
+    _loaded.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _bytes(model: torch.nn.Module) -> int:

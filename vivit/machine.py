@@ -29,6 +29,11 @@ def memory_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().total
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: on a CPU PyTorch raises a plain RuntimeError for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 @dataclass(frozen=True)
 class Support:
     """Whether one attention backend runs in one precision here.

@@ -1,6 +1,7 @@
 """The real media and model workers: clips in, frames and answers out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from engine import Engine, Job
+from engine.checkpoints import RANDOM
 from tests.clips import read_number, write_clip
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
@@ -105,6 +107,20 @@ def test_what_cannot_run_here_says_why(engine: Engine, checkpoint: Path, clip: P
     job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), attention="sdpa-cudnn")
     assert job.wait(60) and job.state == "failed"
     assert "runs on CUDA GPUs only" in job.error and "AttentionUnavailable" in job.details
+
+
+def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(checkpoint: Path, clip: Path) -> None:
+    """As on a machine with little of it: the worker may have what a small model takes, and ViT-B's weights, no more."""
+    engine = Engine({"media": WORKERS["media"], "model": replace(WORKERS["model"], memory_limit_bytes=2 * 2**30)})
+    engine.start()
+    try:
+        large = done(read(engine, Path(RANDOM), clip))
+        job = classify(engine, Path(RANDOM), large, attention="eager")
+        assert job.wait(60) and job.state == "failed", job
+        assert "does not fit into this machine's memory. Try sdpa" in job.error
+        assert done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)))).result["predictions"]
+    finally:
+        engine.stop()
 
 
 @pytest.mark.parametrize("checkpoint_name", ["no/such/folder/here", "empty"])

@@ -28,7 +28,7 @@ from vivit.benchmark.cell import Cell, Latency, Measurement, Memory, Round
 from vivit.benchmark.cost import with_frames
 from vivit.benchmark.sweep import Run
 from vivit.config import VivitConfig
-from vivit.machine import default_device
+from vivit.machine import default_device, out_of_memory
 from vivit.model import VivitForVideoClassification
 from vivit.precision import PRECISIONS
 from vivit.random_weights import load_model, read_config
@@ -183,7 +183,7 @@ def measure_cell(run: Run, pixel_values: np.ndarray | None = None) -> Measuremen
                 return Measurement(
                     cell, "unavailable", "torch.compile needs a C++ compiler, and this machine has none.", str(cause)
                 )
-            if isinstance(cause, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(cause):
+            if out_of_memory(cause):
                 reason = (
                     f"{cell.name} does not fit into this machine's memory. Try a smaller batch or a fused attention."
                 )
