@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from tests.clips import draw_number, read_number, skip_by_edit_list, write_clip
-from vivit import video
+from vivit import container, decoding, video
 from vivit.video import VideoInfo, choose_indices, decode, probe, read_frames
 
 CLOSED_GOP = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:log-level=none"}
@@ -130,8 +130,8 @@ def test_probe_tells_the_true_count_and_times(clip: Callable[[str], Path], name:
 def test_every_picture_is_the_one_asked_for(
     clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, name: str, way: str, lanes: int
 ) -> None:
-    monkeypatch.setattr(video, "MAX_LANES", lanes)
-    monkeypatch.setattr(video.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(decoding, "MAX_LANES", lanes)
+    monkeypatch.setattr(decoding.os, "cpu_count", lambda: 4)
     _, first, total, _ = CLIPS[name]
     probed = probe(clip(name))
     info = _ways(probed)[way]
@@ -163,7 +163,7 @@ def test_the_open_gop_clip_is_one(clip: Callable[[str], Path]) -> None:
 def test_only_what_is_needed_is_decoded(clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     fed: list[int] = []
     converted: list[int] = []
-    real_packets, real_to_rgb = video._packets_from_key, video._to_rgb
+    real_packets, real_to_rgb = decoding._packets_from_key, decoding.to_rgb
 
     def spy_packets(*args: object):
         for packet in real_packets(*args):
@@ -175,8 +175,8 @@ def test_only_what_is_needed_is_decoded(clip: Callable[[str], Path], monkeypatch
         return real_to_rgb(*args)
 
     info = probe(clip("h264.mp4"))
-    monkeypatch.setattr(video, "_packets_from_key", spy_packets)
-    monkeypatch.setattr(video, "_to_rgb", spy_to_rgb)
+    monkeypatch.setattr(decoding, "_packets_from_key", spy_packets)
+    monkeypatch.setattr(decoding, "to_rgb", spy_to_rgb)
     frames = list(decode(info, [0, 36, 36, 60]))  # each the first of its group of 12 pictures
     assert [frame.index for frame in frames] == [0, 36, 36, 60]
     assert len(fed) == 3
@@ -414,7 +414,7 @@ def test_progress_runs_forward_and_may_cancel(
     class Cancelled(Exception):
         pass
 
-    monkeypatch.setattr(video, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(container, "PROGRESS_SECONDS", 0.0)
     path = clip(name)
     seen: list[float] = []
     callers: set[int] = set()
@@ -454,12 +454,12 @@ def test_few_pictures_are_alive_at_once(tmp_path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         # One with the reader, one waiting in each lane, one more that a lane is converting, and change.
-        assert peak < (2 + 2 * video.MAX_LANES) * picture_bytes
+        assert peak < (2 + 2 * decoding.MAX_LANES) * picture_bytes
     tracemalloc.start()
     sampled = read_frames(path, 32, transform=lambda picture: np.ascontiguousarray(picture[::16, ::16]))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < (2 + 2 * video.MAX_LANES) * picture_bytes + 2 * sampled.frames.nbytes
+    assert peak < (2 + 2 * decoding.MAX_LANES) * picture_bytes + 2 * sampled.frames.nbytes
 
 
 def test_pictures_are_freed_without_the_garbage_collector(clip: Callable[[str], Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import read_number, write_clip
-from vivit import video
+from vivit import decoding, video
 from vivit.video import VideoError, VideoLimits, probe, read_frames
 
 GROUPS_OF_12 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:log-level=none"}
@@ -187,8 +187,8 @@ def test_too_much_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _sentence(path, VideoLimits(max_seconds=1e-9)) == sentence
     info = probe(path)
     for lanes in (1, 2):
-        monkeypatch.setattr(video, "MAX_LANES", lanes)
-        monkeypatch.setattr(video.os, "cpu_count", lambda: 2)
+        monkeypatch.setattr(decoding, "MAX_LANES", lanes)
+        monkeypatch.setattr(decoding.os, "cpu_count", lambda: 2)
         with pytest.raises(VideoError, match="took longer than"):
             list(video.decode(info, [0, 15], limits=VideoLimits(max_seconds=1e-9)))
 
