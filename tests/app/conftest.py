@@ -76,14 +76,14 @@ def serving(log: Path, **environment: str) -> Iterator[Server]:
     assert not bad, server.log.read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     with serving(folder / "log", VIVIT_RESULTS=str(folder / "results")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
@@ -92,7 +92,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
     """One for all tests, so that the browser reads Streamlit's scripts once; every tab is a visitor of its own."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})

@@ -83,7 +83,8 @@ def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tm
     running = started(sweeps, build(checkpoint, "eager", "sdpa", "sdpa-cudnn"), pixels=clip(checkpoint), visitor="v")
     assert sweeps.get(running.id) is running and sweeps.running("v") is running and sweeps.running("w") is None
     until(lambda: running.sweep.rows)
-    assert load(tmp_path / "kept" / f"{running.id}.sweep.json").rows  # already, after one cell
+    until(lambda: load(tmp_path / "kept" / f"{running.id}.sweep.json").rows)  # already, after one cell
+    assert running.state == "running"
     assert running.wait(120) and running.state == "done", running.error
     eager, sdpa, cudnn = running.result.rows
     assert (eager.status, sdpa.status, cudnn.status) == ("ok", "ok", "unavailable")
