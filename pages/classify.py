@@ -19,6 +19,7 @@ from ui.server import get_engine, visitor
 from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
+REPEATS_SECONDS = 1.0  # a pass is repeated for that long, for a better figure
 
 me, engine = visitor(), get_engine()
 remember_link("classify")
@@ -48,7 +49,7 @@ if clip is None:
     st.stop()
 if not settings.checkpoint:
     right.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
-    st.subheader("This visit's runs")
+    st.header("This visit's runs")
     show_runs()
     show_machine()
     st.stop()
@@ -67,6 +68,7 @@ def classify(chosen: Settings) -> Job:
 
 frames = job_for("frames", (path, settings.checkpoint, settings.sampling, settings.stride), read_frames)
 with right:
+    st.header("What it answers")
     if not finished(frames, "frames", "Reading the clip"):
         st.stop()
 with player:
@@ -90,25 +92,24 @@ with right:
             st.session_state["wanted"] = (frames.id, settings)
             st.rerun()
 
-st.subheader("What the model sees")
+st.header("What the model sees")
 show_frames(frames)
-st.subheader("This visit's runs")
+st.header("This visit's runs")
 everything = backends_here(settings)
-about = sum(estimate_seconds(s) for s in everything)
-if st.button(
-    f"Run all {len(everything)} backends on this clip (about {max(about, 1):,.0f} s)", icon=":material/speed:"
-):
-    st.session_state["plan"] = (frames.id, everything)
-run_planned(clip.name, frames, classify)
+about = sum(estimate_seconds(s) + REPEATS_SECONDS for s in everything)
+with st.container(horizontal=True, vertical_alignment="center"):  # its progress beside it moves nothing below
+    if st.button(f"Run all {len(everything)} backends on this clip (about {about:,.0f} s)", icon=":material/speed:"):
+        st.session_state["plan"] = (frames.id, everything)
+    run_planned(clip.name, frames, classify)
 show_runs()
-if run is not None:
-    st.download_button(
-        "Download this run as JSON",
-        json.dumps(run.to_dict(), indent=2),
-        "vivit-run.json",
-        "application/json",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+st.download_button(
+    "Download this run as JSON",
+    json.dumps(run.to_dict(), indent=2) if run else "",
+    "vivit-run.json",
+    "application/json",
+    on_click="ignore",
+    icon=":material/download:",
+    disabled=run is None,
+)
 show_reproduce(path if clip.truth else clip.name, settings)
 show_machine()

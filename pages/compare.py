@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.cells import Selection, pick_cells
-from ui.clips import bundled_clips
+from ui.clips import bundled_clips, own_clip
 from ui.jobs import finished, job_for, ready
 from ui.links import check_link, remember_link
 from ui.results import show_result
@@ -12,6 +12,8 @@ from ui.sweeps import find_running, follow
 from ui.text import literal
 from vivit.benchmark.sweep import Sweep
 from vivit.random_weights import read_config
+
+UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who see every sweep
 
 server, me = get_server(), visitor()
 remember_link("compare")
@@ -37,7 +39,7 @@ def plan(selection: Selection) -> Sweep:
 
 running = find_running()
 if running is not None:
-    st.subheader(f"Running: {running.title}")
+    st.header(f"Running: {running.title}")
     follow(running.id)
     st.stop()
 if error := st.session_state.get("sweep-error"):
@@ -45,7 +47,8 @@ if error := st.session_state.get("sweep-error"):
 
 selection = pick_cells()
 check_link("compare", {"preset": "the selection"})
-clips = bundled_clips()
+own = own_clip()
+clips = ({UPLOADED: own} if own else {}) | bundled_clips()
 clip = st.selectbox("Clip", list(clips), key="clip-to-measure", width=320) if clips else None
 if not ready("model"):
     st.stop()
@@ -64,7 +67,7 @@ if st.session_state.get("measure"):
         arguments = {"path": clips[clip].path, "checkpoint": selection.checkpoint, "sampling": "uniform", "stride": 1}
         frames = job_for(
             "sweep-frames",
-            (clip, selection.checkpoint),
+            (clips[clip].path, selection.checkpoint),
             lambda: server.engine.submit("media", "read", arguments, visitor=me),
         )
         if not finished(frames, "sweep-frames", "Reading the clip"):

@@ -26,7 +26,16 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
         key: unique on the page.
         alt: what it shows, for those who cannot see.
     """
-    figure.update_layout(colorway=st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors"))
+    theme = f"theme.{st.context.theme.type or 'light'}"
+    text, background = st.get_option(f"{theme}.textColor"), st.get_option(f"{theme}.backgroundColor")
+    figure.update_layout(
+        colorway=st.get_option(f"{theme}.chartCategoricalColors"), font_color=text, legend_font_color=text
+    )
+    axis = {"tickfont_color": text, "title_font_color": text}  # Streamlit's own grey is hard to read
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
+    figure.update_traces(insidetextfont_color=background, error_x_color=text, selector={"type": "bar"})
+    figure.update_traces(marker={"color": text, "line_color": background}, selector={"name": "predicted"})
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
 
@@ -44,6 +53,7 @@ def predictions(rows: list[dict]) -> go.Figure:
         customdata=labels,
         hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
+    figure.update_layout(margin_r=24)  # or the last tick, whose middle is the axis' end, is left out
     figure.update_xaxes(range=[0, 1], tickformat=".0%", fixedrange=True)
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, automargin=True, fixedrange=True)
     return figure

@@ -1,12 +1,14 @@
 """A sweep's rows and charts, as it runs and once it is kept."""
 
 import json
+from collections.abc import Sequence
 
 import streamlit as st
 
 from ui.charts import show
 from ui.text import capitalised, literal
 from vivit.benchmark import charts, documentation, report
+from vivit.benchmark.cell import Cell
 from vivit.benchmark.results import Result, compare, to_dict
 
 WIDE = (
@@ -21,12 +23,22 @@ WIDE = (
     "clips/s",
     "peak, MiB",
 )
+OWN = "each cell's own"
 
 
-def show_rows(result: Result) -> None:
-    """The most important columns, for a sweep that is still running."""
-    rows = [{name: line[name] for name in WIDE} for line in report.table(result)]
-    st.dataframe(rows, hide_index=True, alt="Cells measured so far")
+def show_rows(result: Result, cells: Sequence[Cell]) -> None:
+    """What a sweep that still runs has of its cells, all of which have their place from the start: nothing moves."""
+    lines, names = report.table(result), [cell.name for cell in cells][::-1]
+    columns = {name: [line[name] for line in lines] for name in WIDE}
+    height = 38 + 35 * min(len(cells), 6)
+    st.dataframe(columns, hide_index=True, height=height, alt="Cells measured so far")
+    for place, (title, (figure, _)) in zip(
+        st.columns(2), (("Latency", charts.latency(result)), ("Memory", charts.memory(result))), strict=True
+    ):
+        figure.update_layout(height=130 + 22 * len(names))
+        figure.update_yaxes(categoryorder="array", categoryarray=names, range=[-0.5, len(names) - 0.5])
+        with place:
+            show(figure, f"live-{title}", f"{title} of the cells measured so far")
 
 
 def show_result(result: Result, others: list[Result]) -> None:
@@ -43,17 +55,14 @@ def show_result(result: Result, others: list[Result]) -> None:
         st.info("Nothing was measured in this sweep.", icon=":material/hourglass_empty:")
         return
     with st.container(horizontal=True):
-        baseline = st.selectbox("Baseline", names, key="baseline", width=200)
+        # A choice of each sweep's own: kept from one to the next, the browser would show another than is used.
+        usual = names.index("eager") if "eager" in names else 0
+        baseline = st.selectbox("Baseline", names, usual, key=f"baseline-{result.id}", width=200)
         precisions = list(dict.fromkeys(r.cell.precision for r in result.rows if r.latency))
-        of = st.selectbox("in precision", ["each cell's own", *precisions], key="baseline-precision", width=200)
-    drawn = [
-        chart
-        if not chart[0].startswith("Speed-up")
-        else (chart[0].replace("eager", baseline), *_gains(result, baseline, of))
-        for chart in charts.all_charts(result)
-    ]
+        of = st.selectbox("in precision", [OWN, *precisions], key=f"precision-{result.id}", width=200)
+    drawn = charts.all_charts(result, baseline, None if of == OWN else of)
     for number, (title, figure, lines) in enumerate(drawn):
-        st.subheader(title)
+        st.header(title)
         show(figure, f"bench-{number}", title)
         with st.expander("As a table"):
             st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
@@ -61,9 +70,9 @@ def show_result(result: Result, others: list[Result]) -> None:
         "Speed-up and memory saved are the documentation's (baseline / cell - 1) × 100; × faster is baseline / cell, "
         "% less memory is (1 - cell / baseline) × 100. A bar is the median of n calls after a warm-up, in at least two "
         "processes per cell and in shuffled order; the line through its end goes from the 5th to the 95th percentile. "
-        "Memory comes from a call that is not timed. The grey mark is what the cost model predicted."
+        "Memory comes from a call that is not timed. The diamond is what the cost model predicted."
     )
-    st.subheader("Everything that was measured")
+    st.header("Everything that was measured")
     st.dataframe(report.table(result, baseline), hide_index=True, alt="Every cell with every figure")
     _show_documentation(result)
     _show_comparison(result, others)
@@ -98,10 +107,6 @@ def _show_notes(result: Result) -> None:
             st.caption(row.cell.name)
 
 
-def _gains(result: Result, baseline: str, precision: str) -> charts.Chart:
-    return charts.gains(result, baseline, None if precision == "each cell's own" else precision)
-
-
 def _json(result: Result) -> str:
     return json.dumps(to_dict(result), indent=1)
 
@@ -113,9 +118,11 @@ def _show_documentation(result: Result) -> None:
         ("training", documentation.training_table(result), documentation.PUBLISHED_TRAINING),
     ):
         if ours:
-            st.subheader(f"The documentation's {mode} table, on this sweep's machine")
+            st.header(f"The documentation's {mode} table, on this sweep's machine")
+            checkpoints = ", ".join(dict.fromkeys(r.cell.checkpoint for r in result.rows))
+            st.markdown(f"Measured on {result.machine['device_name']} with {literal(checkpoints)}:")
             st.dataframe(ours, hide_index=True, alt=f"The {mode} table, measured here")
-            st.markdown("As published, on an A100 40GB with PyTorch 2.3:")
+            st.markdown("As published, on an A100 40GB with PyTorch 2.3 and ViViT-B/16x2:")
             st.dataframe(published, hide_index=True, alt=f"The {mode} table, as published")
             for fault in documentation.FAULTS:
                 if mode in fault.partition(" table")[0]:

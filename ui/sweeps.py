@@ -33,7 +33,7 @@ def find_running() -> RunningSweep | None:
     return None
 
 
-@st.fragment(run_every=0.5)
+@st.fragment(run_every=1.0)  # seldom, since what draws takes time from what is measured
 def follow(id: str) -> None:
     """Draw a sweep's progress and its rows so far until it ends; its own visitor can cancel it."""
     sweeps, me = get_server().sweeps, visitor()
@@ -49,7 +49,7 @@ def follow(id: str) -> None:
             running.wait(3.0)
             _show_ended(id)
         st.progress(running.sweep.progress, f"{done} of {total} cells, about {left:.0f} s left: {running.note}")
-    show_rows(running.result)
+    show_rows(running.result, running.sweep.cells)
 
 
 def _show_ended(id: str) -> NoReturn:

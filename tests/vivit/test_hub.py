@@ -1,5 +1,6 @@
 """vivit.hub through the real client, against a server that answers as the Hub does, with every fault it may have."""
 
+import ast
 import hashlib
 import json
 import re
@@ -752,7 +753,8 @@ def test_a_head_of_400_without_names_gets_those_of_kinetics(named: bool, tmp_pat
     assert VivitConfig.from_pretrained(tmp_path, num_labels=3).id2label == {k: f"LABEL_{k}" for k in range(3)}
 
 
-# The two examples of the model's documentation
+# The two examples of the model's documentation and its half-precision call, with the imports changed, `model_name` defined
+# and PyAV as the reader
 
 
 @pytest.fixture(scope="module")
@@ -774,29 +776,32 @@ import av
 import numpy as np
 import torch
 from huggingface_hub import hf_hub_download, list_repo_files
+from PIL import Image
 
 from vivit import VivitForVideoClassification, VivitImageProcessor, VivitModel, pipeline
-from vivit.video import read_frames
 
 model_name = "google/vivit-b-16x2-kinetics400"
+clips = [f for f in list_repo_files("nateraw/kinetics-mini", repo_type="dataset") if f.endswith(".mp4")]
+video_path = hf_hub_download("nateraw/kinetics-mini", repo_type="dataset", filename=clips[0])
 
-files = [f for f in list_repo_files("nateraw/kinetics-mini", repo_type="dataset") if f.endswith(".mp4")]
-file_path = hf_hub_download(repo_id="nateraw/kinetics-mini", filename=files[0], repo_type="dataset")
 image_processor = VivitImageProcessor.from_pretrained(model_name)
-model = VivitForVideoClassification.from_pretrained(model_name)
-video = list(read_frames(file_path, model.config.num_frames).frames)
-inputs = image_processor(video, return_tensors="pt")
+classifier = pipeline(task="video-classification", model=model_name, image_processor=image_processor)
+print(classifier(video_path))
+
+with av.open(video_path) as file:
+    video = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+model = VivitForVideoClassification.from_pretrained(model_name).eval()
+indices = np.linspace(0, len(video) - 1, model.config.num_frames, dtype=int)
+frames = [Image.fromarray(video[i]).resize((224, 224)) for i in indices]
+device = "cuda" if torch.cuda.is_available() else "cpu"
+inputs = image_processor(frames, return_tensors="pt").to(device)
+model.to(device)
 with torch.no_grad():
-    outputs = model(**inputs)
-    logits = outputs.logits
-predicted_label = logits.argmax(-1).item()
-print(model.config.id2label[predicted_label])
+    probs = model(pixel_values=inputs["pixel_values"]).logits.softmax(-1)[0]
+print([{"label": model.config.id2label[i.item()], "score": probs[i].item()} for i in probs.topk(5).indices])
 
-base = VivitModel.from_pretrained(model_name)
-print(list(base(**inputs).last_hidden_state.shape))
-
-classifier = pipeline("video-classification", model=model_name)
-print(classifier(file_path, top_k=1)[0]["label"])
+half = VivitModel.from_pretrained(model_name, attn_implementation="sdpa", dtype=torch.float16).to(device)
+print(list(half(**inputs).last_hidden_state.shape))
 """
 
 
@@ -811,8 +816,11 @@ def test_the_examples_of_the_documentation(
         [sys.executable, "-c", EXAMPLES], text=True, capture_output=True, env=environment, cwd=ROOT, check=False
     )
     assert run.returncode == 0, run.stderr
-    label, shape, again = run.stdout.splitlines()
-    assert label == again and label in hub.kinetics400_labels() and json.loads(shape) == [1, 61, 35]
+    *answers, shape = map(ast.literal_eval, run.stdout.splitlines())
+    for answer in answers:
+        assert len(answer) == 5 and all(p["label"] in hub.kinetics400_labels() for p in answer)
+        assert [p["score"] for p in answer] == sorted((p["score"] for p in answer), reverse=True)
+    assert len(answers) == 2 and shape == [1, 61, 35]
     assert len(server.seen(r"storage GET .*safetensors")) == len(server.seen(r"storage GET .*mp4")) == 1
 
 

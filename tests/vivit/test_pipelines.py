@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from PIL import Image
 
 import vivit
 from tests import oracle
+from tests.clips import write_clip
 from vivit import VivitForVideoClassification, VivitImageProcessor, pipeline
+from vivit.clip import prepare_clip
 from vivit.pipelines import top_predictions
 from vivit.video import VideoError, read_frames
 
@@ -85,6 +88,16 @@ def test_timings_are_parts_of_the_total(checkpoint: Path, clip_path: Path) -> No
     assert all(ms > 0 for ms in timings.values())
     parts = sum(ms for name, ms in timings.items() if name != "total")
     assert 0.5 * timings["total"] < parts <= timings["total"]
+
+
+def test_timings_stay_parts_where_lanes_work_side_by_side(tmp_path: Path) -> None:
+    """Every picture is a key frame and enlarging it takes longer than decoding it: all lanes' work exceeds the wall time."""
+    path = write_clip(tmp_path / "small.avi", 64, codec="mjpeg", pix_fmt="yuvj420p", size=(64, 48))
+    start = time.perf_counter()
+    timings = prepare_clip(path, 32, VivitImageProcessor()).timings_ms
+    total = (time.perf_counter() - start) * 1e3
+    assert list(timings) == ["probe", "decode", "preprocess"]
+    assert all(ms > 0 for ms in timings.values()) and sum(timings.values()) <= total
 
 
 def test_a_list_of_paths(checkpoint: Path, clip_path: Path, short_clip_path: Path) -> None:

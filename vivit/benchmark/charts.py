@@ -25,6 +25,7 @@ def _figure(rows: int, **layout: Any) -> "go.Figure":
         height=130 + 26 * rows, margin=margin, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     )
     figure.update_layout(**layout)
+    figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
     return figure
 
@@ -85,7 +86,8 @@ def memory(result: Result) -> Chart:
 
 
 def _predicted(figure: "go.Figure", values: list[float | None], names: list[str]) -> None:
-    marker = {"symbol": "line-ns-open", "size": 16, "line": {"width": 3}, "color": "gray"}
+    # Dark with a light edge: it is seen on the bars and beside them.
+    marker = {"symbol": "diamond-tall", "size": 15, "line": {"width": 1.5, "color": "white"}, "color": "#201a33"}
     figure.add_scatter(x=values, y=names, mode="markers", marker=marker, name="predicted")
 
 
@@ -113,9 +115,7 @@ def gains(result: Result, baseline: str = "eager", precision: str | None = None)
     figure = _figure(2 * len(lines), barmode="group")
     for name in ("memory saved, %", "speed-up, %"):
         figure.add_bar(x=[p[name] for p in lines[::-1]], y=[p["cell"] for p in lines[::-1]], orientation="h", name=name)
-    figure.update_xaxes(
-        title=f"% against {baseline}{f' {precision}' if precision else ''}: (baseline / cell - 1) × 100"
-    )
+    figure.update_xaxes(title=f"({' '.join(filter(None, (baseline, precision)))} / cell - 1) × 100, %")
     return figure, lines
 
 
@@ -171,12 +171,15 @@ def tradeoff(result: Result) -> Chart:
     return figure, lines
 
 
-def all_charts(result: Result) -> list[tuple[str, "go.Figure", Lines]]:
-    """(title, figure, numbers) of every chart that this result has something to show in."""
+def all_charts(
+    result: Result, baseline: str = "eager", precision: str | None = None
+) -> list[tuple[str, "go.Figure", Lines]]:
+    """(title, figure, numbers) of every chart that this result has something to show in. Args: as `gains`'."""
     cells = [r.cell for r in _measured(result)]
     tokens = {r.estimate.num_tokens for r in _measured(result) if r.estimate}
     charts = [("Latency", latency(result)), ("Memory", memory(result))]
-    charts.append(("Speed-up and memory saved against eager", gains(result)))
+    against = " ".join(filter(None, (baseline, precision)))
+    charts.append((f"Speed-up and memory saved against {against}", gains(result, baseline, precision)))
     for by, shown in (("batch size", len({c.batch_size for c in cells}) > 1), ("tokens", len(tokens) > 1)):
         if shown:
             charts += [

@@ -211,6 +211,8 @@ def as_html(result: Result) -> str:
 
         script: bool = True
         for title, figure, lines in charts.all_charts(result):
+            # Where Streamlit runs it makes its own template the default, which is black outside its pages.
+            figure.update_layout(template="plotly_white")
             chart = figure.to_html(full_html=False, include_plotlyjs=script, config={"displaylogo": False})
             parts += [f"<h2>{html.escape(title)}</h2>", chart, _html_table(lines)]
             script = False
@@ -228,7 +230,9 @@ def as_html(result: Result) -> str:
     # '<' as an escape: no text in the data can end the element
     raw = json.dumps(to_dict(result), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="result">{raw}</script>')
-    head = f"<meta charset='utf-8'><title>{html.escape(result.title or 'Sweep')}</title><style>{STYLE}</style>"
+    title = html.escape(result.title or "Sweep")
+    viewport = "<meta name='viewport' content='width=device-width'>"
+    head = f"<meta charset='utf-8'>{viewport}<title>{title}</title><style>{STYLE}</style>"
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 
