@@ -19,7 +19,7 @@ from vivit.benchmark.sweep import Run
 from vivit.config import VivitConfig
 from vivit.familiarity import load as load_familiarity
 from vivit.hub import find_checkpoint, same_label
-from vivit.machine import default_device, describe, memory_bytes, out_of_memory
+from vivit.machine import OtherWork, default_device, describe, memory_bytes, out_of_memory
 from vivit.model import VideoClassifierOutput, VivitForVideoClassification
 from vivit.pipelines import top_predictions
 from vivit.precision import set_precision
@@ -54,8 +54,9 @@ def classify(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) 
     Returns:
         truth as it was given, and truth_rank, its place among the classes, 1 the most likely; None for none of them;
         predictions (None where the weights are random), familiar (whether the clip is like the training clips, None where
-        the checkpoint has no statistics of them), latency_ms with its samples and how they were measured,
-        peak_bytes beyond the weights, weights_bytes, load_ms, preprocess_ms, device.
+        the checkpoint has no statistics of them), latency_ms with its samples and how they were measured, others_share
+        (what other programs took of the processors meanwhile, None where that was too short to tell), peak_bytes beyond the
+        weights, weights_bytes, load_ms, preprocess_ms, device.
     """
     checkpoint, precision = arguments["checkpoint"], arguments["precision"]
     config, processor = read_checkpoint(checkpoint, arguments["normalisation"])
@@ -118,6 +119,7 @@ def _run(
                 hooks.callback(layer.register_forward_hook(after(k)).remove)
             (output, first_ms), peak = peak_memory(lambda: timed(forward, model.device), model.device)
         samples: list[float] = []
+        others = OtherWork()
         # Nothing else happens in these: no hooks, no recorder.
         while first_ms < SLOW_SECONDS * 1e3 and sum(samples) < REPEAT_SECONDS * 1e3 and len(samples) < 20:
             samples.append(timed(forward, model.device)[1])
@@ -126,6 +128,7 @@ def _run(
         "samples_ms": samples or [first_ms],
         "warm": bool(samples),
         "first_ms": first_ms,
+        "others_share": others.share() if samples else None,
         "peak_bytes": peak,
     }
 

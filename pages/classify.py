@@ -68,7 +68,6 @@ def classify(chosen: Settings) -> Job:
 
 frames = job_for("frames", (path, settings.checkpoint, settings.sampling, settings.stride), read_frames)
 with right:
-    st.header("What it answers")
     if not finished(frames, "frames", "Reading the clip"):
         st.stop()
 with player:

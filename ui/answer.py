@@ -20,7 +20,7 @@ def show_answer(run: Run) -> None:
                 title="Outside what this model knows",
                 icon=":material/travel_explore:",
             )
-        st.subheader(literal(inert(capitalised(predictions[0]["label"]))))
+        st.header(literal(inert(capitalised(predictions[0]["label"]))))
         if run.result["truth"]:
             _show_truth(run.result["truth"], run.result["truth_rank"])
         charts.show(charts.predictions(predictions), "predictions", "The most likely actions and their probabilities")

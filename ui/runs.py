@@ -13,6 +13,8 @@ from ui.jobs import finished, job_for
 from ui.settings import Settings
 from ui.text import inert
 
+BUSY_SHARE = 0.25  # of the processors in others' hands, from which on a latency is not this model's alone
+
 
 @dataclass(frozen=True)
 class Run:
@@ -58,9 +60,12 @@ class Run:
         else:
             passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
             memory = "in that pass"
+        others = self.result["others_share"] or 0.0
+        busy = others > BUSY_SHARE and not on_gpu
+        note = f" Other programs took {others:.0%} of the processors meanwhile: run it again when it is quieter." * busy
         return (
             f"Latency: {passes}; batch size 1, {clock}, {self.result['device']}. "
-            f"Peak memory: the most that {recorder} counted beyond the weights {memory}."
+            f"Peak memory: the most that {recorder} counted beyond the weights {memory}.{note}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,5 +152,6 @@ def _agreement(first: Run, other: Run) -> str:
         return "another input"
     shared = min(len(ours), len(theirs))
     same = [a["label"] for a in ours[:shared]] == [b["label"] for b in theirs[:shared]]
-    gap = abs(ours[0]["score"] - theirs[0]["score"])
-    return f"{'same' if same else 'differs in'} top {shared}, {gap:.1e} apart"
+    known = {b["label"]: b["score"] for b in theirs}
+    gap = max((abs(a["score"] - known[a["label"]]) for a in ours[:shared] if a["label"] in known), default=1.0)
+    return f"{'same' if same else 'differs in'} top {shared}, {f'scores within {gap:.0e}' if gap else 'equal scores'}"

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,6 +33,26 @@ def memory_bytes(device: torch.device) -> int:
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out: on a CPU PyTorch raises a plain RuntimeError for it."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+class OtherWork:
+    """How much of the processors other programs take, from here on."""
+
+    def __init__(self) -> None:
+        self._begin = self._seconds()
+
+    def share(self) -> float | None:
+        """0 to 1 of all processors' time; None within 0.2 s, since the system's counters advance 100 times a second."""
+        wall, all_busy, ours = (now - then for now, then in zip(self._seconds(), self._begin, strict=True))
+        if wall < 0.2:
+            return None
+        return min(max((all_busy - ours) / (wall * (os.cpu_count() or 1)), 0.0), 1.0)
+
+    @staticmethod
+    def _seconds() -> tuple[float, float, float]:
+        """Wall time, busy time of all processors, and this process's part of it."""
+        times = psutil.cpu_times()
+        return time.monotonic(), times.user + times.nice + times.system, time.process_time()
 
 
 @dataclass(frozen=True)

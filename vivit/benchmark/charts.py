@@ -140,10 +140,11 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
         y = r.latency.median if what == "median, ms" else r.memory.peak / MIB
         lines.append({"line": ", ".join(filter(None, words)), by: x, what: y})
     figure = _figure(10)
-    for name in dict.fromkeys(p["line"] for p in lines):
+    for number, name in enumerate(dict.fromkeys(p["line"] for p in lines)):
         points = sorted((p[by], p[what]) for p in lines if p["line"] == name)
         x_values, y_values = [p[0] for p in points], [p[1] for p in points]
-        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name)
+        marker = {"symbol": number % 7, "size": 9}  # themes have 6 or 10 colours, so no two lines look the same
+        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, marker=marker)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
     figure.update_yaxes(type="log", title=what)
     return figure, lines
