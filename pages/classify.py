@@ -19,7 +19,7 @@ from ui.server import get_engine, visitor
 from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
-REPEATS_SECONDS = 1.0  # a pass is repeated for that long, for a better figure
+REPEATS_SECONDS = 0.7  # the model worker repeats a pass for that long, for a better figure
 
 me, engine = visitor(), get_engine()
 remember_link("classify")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch.nn import functional as F
 
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import timed
+from vivit.linear import linear
 from vivit.precision import PRECISIONS
 
 
@@ -100,7 +100,7 @@ def product_rate(device: torch.device, dtype: torch.dtype, size: int | None = No
     """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
     size = size or (8192 if device.type == "cuda" else 768)
     matrix = torch.randn(size, size, device=device).to(dtype)
-    return 2 * size**3 / _best_seconds(partial(F.linear, matrix, matrix), device)
+    return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
 
 
 def copy_rate(device: torch.device) -> float:
@@ -125,7 +125,8 @@ def describe(device: torch.device | None = None) -> dict:
     Returns:
         device (name of the device type), device_name, memory_bytes (of the device), threads, cpu_capability, versions
         (name → version), support (a list of `Support` as dicts), flops_per_second (precision → rate of matrix products,
-        which tells what is slow here), bytes_per_second (of a copy in the device's memory).
+        which tells what is slow here), training_flops_per_second (the same where gradients are wanted),
+        bytes_per_second (of a copy in the device's memory).
     """
     device = device or default_device()
     on_gpu = device.type == "cuda"
@@ -133,6 +134,9 @@ def describe(device: torch.device | None = None) -> dict:
         support = [asdict(s) for s in check_support(device)]
         rates = {name: product_rate(device, kinds.compute) for name, kinds in PRECISIONS.items()}
         bandwidth = copy_rate(device)
+    training = (
+        rates["float32"] if on_gpu else product_rate(device, torch.float32)
+    )  # another library: see `vivit.linear`
     if on_gpu:
         torch.cuda.empty_cache()  # what was tried here takes no room from the models
     return {
@@ -151,6 +155,7 @@ def describe(device: torch.device | None = None) -> dict:
         },
         "support": support,
         "flops_per_second": rates,
+        "training_flops_per_second": rates | {"float32": training},
         "bytes_per_second": bandwidth,
     }
 

@@ -3,6 +3,7 @@
 Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,7 @@ from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint import load_into, save_from
 from vivit.config import VivitConfig
 from vivit.hub import find_checkpoint
+from vivit.linear import linear
 from vivit.precision import set_precision
 
 ACTIVATION = {
@@ -65,9 +67,11 @@ class VideoClassifierOutput:
 class Linear(nn.Linear):
     """A linear layer that computes in its input's dtype, whatever its weights are kept in ('float16-weights')."""
 
+    product: Callable[..., Tensor] = staticmethod(linear)
+
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.linear(x, self.weight.to(x.dtype), bias)
+        return self.product(x, self.weight.to(x.dtype), bias)
 
 
 class VivitEmbeddings(nn.Module):
@@ -79,6 +83,7 @@ class VivitEmbeddings(nn.Module):
         time, height, width = config.tubelet_size
         # A 3-D convolution whose stride is its kernel is this one product, and as a product it is faster.
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
+        self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
         self.position_embeddings = nn.Parameter(torch.empty(1, config.num_tokens, config.hidden_size))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)

@@ -43,7 +43,7 @@ def choose(page: Page, option: str) -> None:
 
 
 def answer(page: Page) -> Locator:
-    return page.get_by_test_id("stMain").get_by_role("heading", level=3).first
+    return page.get_by_test_id("stMain").get_by_role("heading", level=2).first
 
 
 def test_opens_on_a_bundled_clip_with_its_answer(page: Page, server: Server) -> None:

@@ -116,7 +116,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
     flops = cell.batch_size * (linear_flops(config) + attention_flops(config))
     times = BACKWARD if cell.mode == "training" else 1
     weights = weights_bytes(config, cell.precision)
-    seconds = _seconds(config, machine, cell.attention, cell.precision)
+    seconds = _seconds(config, machine, cell.attention, cell.precision, cell.mode)
     if seconds is not None:
         seconds *= cell.batch_size * times
         if cell.mode == "training":  # AdamW reads weight, gradient and two moments, and writes all but the gradient
@@ -135,12 +135,15 @@ def with_frames(config: VivitConfig, num_frames: int) -> VivitConfig:
     return replace(config, num_frames=num_frames)
 
 
-def _seconds(config: VivitConfig, machine: dict, attention: str, precision: str) -> float | None:
+def _seconds(
+    config: VivitConfig, machine: dict, attention: str, precision: str, mode: str = "inference"
+) -> float | None:
     rates = {(s["attention"], s["precision"]): s["flops_per_second"] for s in machine["support"]}
     rate = rates.get((attention, precision), 0)
     if not rate:
         return None
-    products = machine["flops_per_second"][precision]
+    kind = "training_flops_per_second" if mode == "training" else "flops_per_second"
+    products = machine.get(kind, machine["flops_per_second"])[precision]  # the first recorded sweeps have only one
     seconds = attention_flops(config) / rate
     if traffic := score_traffic_bytes(config, attention, precision):
         seconds = max(seconds, attention_flops(config) / products + traffic / machine["bytes_per_second"])
