@@ -347,11 +347,12 @@ class _Handler(BaseHTTPRequestHandler):
         pieces = [body[i : i + step] for i in range(0, len(body), step)] if fault.pause else [body]
         try:
             for piece in pieces:
+                self.request_.sent.append(len(piece))  # before a client that has it all can go on
                 self.wfile.write(piece)
-                self.request_.sent.append(len(piece))
                 if fault.pause and self.hub.stopping.wait(fault.pause):
                     break
         except OSError:  # the client has left
+            self.request_.sent.pop()
             self.close_connection = True
 
 
