@@ -12,7 +12,7 @@ import torch
 
 from engine.checkpoints import RANDOM, read_checkpoint
 from engine.worker import Progress
-from vivit.benchmark.cell import Cell, StoppingRule
+from vivit.benchmark.cell import REPEAT_SECONDS, Cell, StoppingRule
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.run import run_cell
 from vivit.benchmark.sweep import Run
@@ -26,7 +26,6 @@ from vivit.precision import set_precision
 from vivit.random_weights import load_model
 
 SLOW_SECONDS = 3.0  # a pass that takes longer is not repeated for a better figure
-REPEAT_SECONDS = 0.7  # how long faster ones are repeated; another backend is to answer within 2 s
 MEMORY_SHARE = 0.25  # of the device's memory that loaded models may take
 
 _loaded: dict[tuple[str, str], VivitForVideoClassification] = {}  # (checkpoint, precision) → model, last used last

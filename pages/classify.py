@@ -17,9 +17,9 @@ from ui.reproduce import show_reproduce
 from ui.runs import record, run_planned, show_runs
 from ui.server import get_engine, visitor
 from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
+from vivit.benchmark.cell import REPEAT_SECONDS
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
-REPEATS_SECONDS = 0.7  # the model worker repeats a pass for that long, for a better figure
 
 me, engine = visitor(), get_engine()
 remember_link("classify")
@@ -95,7 +95,7 @@ st.header("What the model sees")
 show_frames(frames)
 st.header("This visit's runs")
 everything = backends_here(settings)
-about = sum(estimate_seconds(s) + REPEATS_SECONDS for s in everything)
+about = sum(estimate_seconds(s) + REPEAT_SECONDS for s in everything)
 with st.container(horizontal=True, vertical_alignment="center"):  # its progress beside it moves nothing below
     if st.button(f"Run all {len(everything)} backends on this clip (about {about:,.0f} s)", icon=":material/speed:"):
         st.session_state["plan"] = (frames.id, everything)

@@ -11,7 +11,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x · weightᵀ + bias, as `torch.nn.functional.linear`.
 
     PyTorch leaves float32 products on x86 CPUs to MKL, and convolutions to oneDNN. A 1 × 1 convolution over the rows is the
-    same product, and where nothing is to be differentiated it is done that way: on 2 cores of an AMD EPYC 1.8 to 2.2 times as
+    same product, and where nothing is to be differentiated it is done that way: on 2 cores of an AMD EPYC 1.9 to 2.3 times as
     fast at this model's sizes. Elsewhere (a GPU, another dtype, little input, a PyTorch without oneDNN) it is a plain product.
 
     Args:

@@ -134,9 +134,10 @@ def describe(device: torch.device | None = None) -> dict:
         support = [asdict(s) for s in check_support(device)]
         rates = {name: product_rate(device, kinds.compute) for name, kinds in PRECISIONS.items()}
         bandwidth = copy_rate(device)
-    training = (
-        rates["float32"] if on_gpu else product_rate(device, torch.float32)
-    )  # another library: see `vivit.linear`
+    training = dict(rates)
+    if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
+        plain = product_rate(device, torch.float32)
+        training |= {name: plain for name, kinds in PRECISIONS.items() if kinds.compute == torch.float32}
     if on_gpu:
         torch.cuda.empty_cache()  # what was tried here takes no room from the models
     return {
@@ -155,7 +156,7 @@ def describe(device: torch.device | None = None) -> dict:
         },
         "support": support,
         "flops_per_second": rates,
-        "training_flops_per_second": rates | {"float32": training},
+        "training_flops_per_second": training,
         "bytes_per_second": bandwidth,
     }
 
