@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.app.conftest import Server
+from tests.clips import write_clip
 
 pytestmark = pytest.mark.browser
 
@@ -116,3 +117,18 @@ def test_an_empty_selection_teaches(page: Page, server: Server) -> None:
     for name in ("eager", "sdpa"):
         page.get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_text("Choose at least one attention backend")).to_be_visible()
+
+
+def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(server.url)
+    page.get_by_text("Use your own clip").click()
+    page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "secret name.mp4", 40, size=(320, 240)))
+    expect(page.get_by_text("Yours: secret name.mp4")).to_be_visible()
+    page.get_by_role("link", name="Compare backends").click()
+    expect(page.get_by_label("Clip", exact=True)).to_have_value("an uploaded clip")
+    measure(page)
+    expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ cells"))).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    ended(page)
+    kept = json.loads(saved(page, "JSON with raw samples"))
+    assert kept["clip"] == "an uploaded clip", "its name is not for those who open the sweep"
