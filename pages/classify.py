@@ -103,7 +103,7 @@ with st.container(horizontal=True, vertical_alignment="center"):  # its progress
 show_runs()
 st.download_button(
     "Download this run as JSON",
-    json.dumps(run.to_dict(), indent=2) if run else "",
+    lambda: json.dumps(run.to_dict(), indent=2) if run else "",  # made when asked for, so there is no file to vanish
     "vivit-run.json",
     "application/json",
     on_click="ignore",

@@ -1,5 +1,6 @@
 """A real server and a real browser. Without a browser these tests fail; they are never skipped."""
 
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,12 @@ from tests.hub_client import clean
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+QUIET = """() => {
+    const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+    const working = [...document.querySelectorAll('button')].some(button => button.innerText.endsWith('Cancel'))
+    if (!idle || working) window.busy = performance.now()
+    return performance.now() - window.busy > 500
+}"""
 
 
 class Server:
@@ -103,13 +110,18 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(profile: BrowserContext) -> Iterator[BrowserContext]:
-    """Opens a test's tabs, and closes them. Any error on a tab's console fails the test, and so does a failed request."""
+    """Opens a test's tabs, and closes them. An error on a tab's console fails the test, and so does a broken video.
+
+    A console also tells of what is no fault: on a deep link Streamlit's client looks for the server under the page's
+    own path first, and a video that the next run replaced may be gone before a slow browser asks for it.
+    """
     faults: list[str] = []
+    harmless = re.compile(r"/compare/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
 
     def heard(message: ConsoleMessage) -> None:
-        # On a deep link Streamlit's client looks for the server under the page's own path first.
-        if message.type == "error" and "/compare/_stcore/" not in message.location["url"]:
-            faults.append(f"{message.text} ({message.location['url']})")
+        fault = f"{message.text} ({message.location['url']})"
+        if message.type == "error" and not harmless.search(fault):
+            faults.append(fault)
 
     def watch(page: Page) -> None:
         page.on("console", heard)
@@ -119,6 +131,8 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
     yield profile
     profile.remove_listener("page", watch)
     for page in profile.pages:
+        broken = "[...document.querySelectorAll('video')].filter(v => v.error).map(v => v.error.message)"
+        faults += page.evaluate(broken)
         page.close()
     assert not faults, faults
 
@@ -126,3 +140,10 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, server: Server) -> Page:
     return context.new_page()
+
+
+def answered(page: Page) -> None:
+    """Wait until a run is on the page and, for half a second, nothing on its way: a click takes a moment to be heard."""
+    expect(page.get_by_text("Latency:").first).to_be_visible()
+    page.evaluate("window.busy = performance.now()")
+    page.wait_for_function(QUIET)

@@ -12,8 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.app.conftest import Server
-from tests.app.test_classify import answered
+from tests.app.conftest import Server, answered
 from tests.clips import write_clip
 from ui.settings import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor

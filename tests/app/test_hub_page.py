@@ -11,7 +11,7 @@ import pytest
 import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, serving
+from tests.app.conftest import Server, answered, serving
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
 from ui.hub_clips import KINETICS, OTHER
@@ -90,13 +90,6 @@ def page(context: BrowserContext, hub: HubServer) -> Iterator[Page]:
 
 def go(page: Page, server: Server, **query: str) -> None:
     page.goto(f"{server.url}/?{urlencode(query)}")
-
-
-def answered(page: Page) -> None:
-    """Wait until a run is on the page and nothing is on its way."""
-    expect(page.get_by_text("Latency:").first).to_be_visible()
-    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
 
 
 def choose(page: Page, label: str, option: str) -> None:
