@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test test-full test-network soak lint bench clean
+.PHONY: run test test-full test-network test-gpu soak lint bench clean
 
 run: $(VENV)/run  ## install what the app needs, and open it
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -12,11 +12,14 @@ run: $(VENV)/run  ## install what the app needs, and open it
 test: $(VENV)/dev  ## install what the tests need, and run them
 	$(BIN)/python -m pytest
 
-test-full: $(VENV)/dev  ## every test that needs no network, the slow ones too
-	$(BIN)/python -m pytest -m "not network"
+test-full: $(VENV)/dev  ## every test that needs neither network nor GPU, the slow ones too
+	$(BIN)/python -m pytest -m "not network and not gpu"
 
 test-network: $(VENV)/dev  ## the published checkpoint and clips, from the Hugging Face Hub
 	$(BIN)/python -m pytest -m network
+
+test-gpu: $(VENV)/dev  ## what only an NVIDIA GPU can show
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 soak: $(VENV)/dev  ## eight visitors at a time for five minutes: what was done, how long it took, what is left over
 	$(BIN)/python -m tests.soak

@@ -1,31 +1,27 @@
-"""On a GPU, in one go: what only CUDA can show, and the documentation's tables beside transformers in the same run.
+"""The documentation's tables on a GPU, beside transformers in the same run.
 
     python -m tests.bench_gpu OUT [--model NAME|DIR] [--seconds 200]
 
 Writes two sweeps, ours and transformers' (same cells, so that the page and `results.compare` set them side by side), and
-prints what was checked and a table of medians. Exit status 1 if a check failed or one of our cells was slower. What does
-not fit into the time is left out and says so. Needs neither av nor plotly nor streamlit.
+prints a table of medians. Exit status 1 if one of our cells was slower. What does not fit into the time is left out and
+says so. Needs neither av nor plotly nor streamlit.
 """
 
 import argparse
-import multiprocessing.forkserver
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tests.vivit.benchmark import children
 from vivit.benchmark import measure
-from vivit.benchmark import run as run_module
 from vivit.benchmark.cell import Cell, Latency, Measurement, Memory, StoppingRule
 from vivit.benchmark.report import as_text
 from vivit.benchmark.results import Result, save, snapshot
 from vivit.benchmark.run import ChildEnded, in_child, run_cell
-from vivit.benchmark.sweep import Run, Sweep, grid
+from vivit.benchmark.sweep import Sweep, grid
 from vivit.machine import default_device, describe
 from vivit.random_weights import RANDOM, read_config
 
@@ -33,13 +29,6 @@ from vivit.random_weights import RANDOM, read_config
 INFERENCE = StoppingRule(spread=0, min_samples=10, max_samples=10, seconds=60, warm_up_seconds=0)
 TRAINING = StoppingRule(spread=0, min_samples=50, max_samples=50, seconds=60, warm_up_seconds=0)
 SIZES = (1, 2, 4, 8)
-KERNELS = {
-    "eager": "_softmax",
-    "sdpa-math": "_scaled_dot_product_attention_math",
-    "sdpa-flash": "_scaled_dot_product_flash_attention",
-    "sdpa-efficient": "_scaled_dot_product_efficient_attention",
-    "sdpa-cudnn": "_scaled_dot_product_cudnn_attention",
-}
 
 
 def transformers_cells(cells: list[Cell], rule: StoppingRule) -> dict[str, Any]:
@@ -93,30 +82,6 @@ def transformers_cell(model: Any, cell: Cell, rule: StoppingRule) -> Measurement
     return Measurement(cell, "ok", latency=Latency((timing,)), memory=memory, **kernels)
 
 
-def check() -> Iterable[tuple[str, bool, str]]:
-    """What only CUDA can show: (what, whether it holds, figures)."""
-    fresh = in_child(children.state)
-    yield "no CUDA in a fresh child", fresh["cuda"] is False, str(fresh["loaded"])
-    for megabytes in (400, 4000):
-        found = in_child(children.allocate, megabytes)["peak_bytes"]
-        yield f"{megabytes} MB are found", abs(found / (megabytes * children.MB) - 1) <= 0.02, f"{found / 1e6:.2f} MB"
-    for attention, kernel in KERNELS.items():
-        try:
-            found = in_child(children.attend, attention, "float16")
-        except ChildEnded as ended:
-            found = {"kernel": str(ended), "device_kernels": []}
-        yield (
-            f"'{attention}' runs {kernel}",
-            found["kernel"] == kernel,
-            " / ".join([found["kernel"], *found["device_kernels"]]),
-        )
-    for attention in ("sdpa-flash", "sdpa-cudnn"):
-        row, _ = run_cell(Run(Cell(RANDOM, attention), INFERENCE))
-        yield f"'{attention}' in float32 is unavailable", row.status == "unavailable", row.reason
-    row, _ = run_cell(Run(Cell(RANDOM, "eager", batch_size=256), INFERENCE))
-    yield "what does not fit is a row", row.status == "out-of-memory", f"{row.reason} {row.details}"
-
-
 def ours(cells: list[Cell], machine: dict[str, Any], rule: StoppingRule, rounds: int, ends: float) -> Result:
     """A sweep of ours, ended at `ends` (`time.monotonic`)."""
     configs = {c.checkpoint: read_config(c.checkpoint) for c in cells}
@@ -155,16 +120,6 @@ def main() -> int:
     def note(text: str) -> None:
         print(f"[{time.monotonic() - begin:5.1f} s] {text}", flush=True)
 
-    try:
-        in_child(children.allocate, 40)
-    except ChildEnded:
-        note("FAIL CUDA does not work in a fork of a server with torch._dynamo; going on without it")
-        failed = True
-        run_module.PRELOAD[:] = [run_module.__name__]
-        multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    for what, holds, figures in check():
-        failed |= not holds
-        note(f"{'ok  ' if holds else 'FAIL'} {what}: {figures}")
     machine = describe()
     note(f"{machine['device_name']}: {({k: f'{v / 1e12:.1f}' for k, v in machine['flops_per_second'].items()})} TFLOP/s, "
          f"{machine['bytes_per_second'] / 1e12:.2f} TB/s")  # fmt: skip

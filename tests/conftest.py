@@ -2,8 +2,16 @@
 
 import os
 
+import pytest
+
 # Nothing here may reach a network: the oracle and the hub client would otherwise try.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 # Threads that wait for one another sleep: on a machine that is busy elsewhere they would spin for minutes.
 os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""

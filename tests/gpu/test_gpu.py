@@ -1,0 +1,228 @@
+"""What only an NVIDIA GPU can show: `make test-gpu`, for whoever has one. Needs no streamlit.
+
+The other tests run on the CPU even where there is a GPU: kernels, threads and figures in them are the CPU's.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import engine.model as worker
+from engine import Engine, Job, WorkerSpec
+from tests import oracle
+from tests.vivit.benchmark import children
+from tests.vivit.test_model import assert_same_gradients
+from vivit import VivitForVideoClassification, VivitImageProcessor
+from vivit.attention import ATTENTION
+from vivit.benchmark.cell import Cell, StoppingRule
+from vivit.benchmark.run import in_child, run_cell
+from vivit.benchmark.sweep import Run
+from vivit.random_weights import RANDOM
+
+pytestmark = pytest.mark.gpu
+
+KERNELS = {
+    "eager": "_softmax",
+    "sdpa-math": "_scaled_dot_product_attention_math",
+    "sdpa-flash": "_scaled_dot_product_flash_attention",
+    "sdpa-efficient": "_scaled_dot_product_efficient_attention",
+    "sdpa-cudnn": "_scaled_dot_product_cudnn_attention",
+}
+ANY_PRECISION = [name for name in ATTENTION if name not in ("sdpa-flash", "sdpa-cudnn")]
+MANNEQUIN = "vivit-mannequin"
+RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.01)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exact_products() -> Iterator[None]:
+    """TF32, which PyTorch uses for convolutions unless told otherwise, would round the oracle's embedding."""
+    usual = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = usual
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, torch.Tensor]:
+    """transformers' ViViT-B/16x2 with random weights on the GPU, its folder, and a clip."""
+    torch.manual_seed(0)
+    config = transformers.VivitConfig(num_labels=400, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = transformers.VivitForVideoClassification(config).eval()
+    folder = tmp_path_factory.mktemp("vivit-b")
+    model.save_pretrained(folder)
+    return model.cuda(), folder, oracle.clip(config, batch=1).cuda()
+
+
+@pytest.mark.parametrize("attention", ANY_PRECISION)
+def test_every_output_of_vivit_b_in_float32(theirs: tuple[Any, Path, torch.Tensor], attention: str) -> None:
+    reference, folder, pixel_values = theirs
+    ours = VivitForVideoClassification.from_pretrained(folder, attn_implementation=attention, device="cuda").eval()
+    with torch.no_grad():
+        found, wanted = (m(pixel_values, output_hidden_states=True) for m in (ours, reference))
+    # Other kernels sum in another order: values of about 1 then differ by some 1e-6, and 12 layers add to it.
+    torch.testing.assert_close(found.logits, wanted.logits, rtol=1e-5, atol=1e-5)
+    for mine, other in zip(found.hidden_states, wanted.hidden_states, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("dtype", "off"), [("float16", 8e-3), ("bfloat16", 6e-2)])
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_half_precisions_stay_near(
+    theirs: tuple[Any, Path, torch.Tensor], attention: str, dtype: str, off: float
+) -> None:
+    """Within some units in the last place of the largest logits, which are about 2."""
+    reference, folder, pixel_values = theirs
+    ours = VivitForVideoClassification.from_pretrained(
+        folder, attn_implementation=attention, dtype=dtype, device="cuda"
+    ).eval()
+    with torch.no_grad():
+        found, wanted = ours(pixel_values).logits, reference(pixel_values).logits
+    assert found.dtype == getattr(torch, dtype)
+    torch.testing.assert_close(found.float(), wanted, rtol=0, atol=off)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_every_gradient_of_vivit_b(theirs: tuple[Any, Path, torch.Tensor], attention: str) -> None:
+    reference, folder, pixel_values = theirs
+    ours = VivitForVideoClassification.from_pretrained(folder, attn_implementation=attention, device="cuda")
+    labels = torch.tensor([116], device="cuda")
+    for model in (reference, ours):
+        model.zero_grad()
+        model(pixel_values, labels=labels).loss.backward()
+    # Sums over 3,137 tokens that come to as much as 70.
+    assert_same_gradients(ours, reference, rtol=1e-4, atol=5e-4)
+
+
+def test_a_fresh_child_has_not_touched_cuda() -> None:
+    assert in_child(children.state)["cuda"] is False
+
+
+@pytest.mark.parametrize("megabytes", [400, 4000])
+def test_a_known_allocation_is_reported(megabytes: int) -> None:
+    assert in_child(children.allocate, megabytes)["peak_bytes"] == pytest.approx(megabytes * children.MB, rel=0.02)
+
+
+@pytest.mark.parametrize("attention", KERNELS)
+def test_the_kernel_that_ran_is_seen(attention: str) -> None:
+    found = in_child(children.attend, attention, "float16")
+    assert found["kernel"] == KERNELS[attention] and found["device_kernels"]
+
+
+@pytest.mark.parametrize("attention", ["sdpa-flash", "sdpa-cudnn"])
+def test_what_is_unavailable_is_a_row(attention: str) -> None:
+    row, _ = run_cell(Run(Cell(RANDOM, attention), RULE))
+    assert row.status == "unavailable" and "computes in float16 and bfloat16 only" in row.reason
+
+
+def test_what_does_not_fit_is_a_row() -> None:
+    row, _ = run_cell(Run(Cell(RANDOM, "eager", batch_size=256), RULE))
+    assert row.status == "out-of-memory" and "does not fit" in row.reason
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_a_measured_cell(attention: str) -> None:
+    row, _ = run_cell(Run(Cell(MANNEQUIN, attention, "float16", batch_size=2), RULE))
+    assert row.status == "ok" and row.latency and row.latency.median > 0 and row.logits, row.details
+    memory = row.memory
+    assert memory and memory.allocated and memory.reserved and row.device_kernels
+    assert memory.allocated - memory.weights <= memory.activations <= memory.allocated <= memory.reserved
+
+
+def test_a_compiled_cell_answers_alike() -> None:
+    compiled, plain = (run_cell(Run(Cell(MANNEQUIN, "sdpa", compiled=c), RULE))[0] for c in (True, False))
+    assert compiled.latency and plain.latency and plain.logits and compiled.status == "ok", compiled.details
+    assert compiled.latency.first_ms > 10 * compiled.latency.median
+    np.testing.assert_allclose(compiled.logits or (), plain.logits, rtol=1e-4, atol=1e-3)
+
+
+def arguments(checkpoint: str, attention: str, precision: str) -> tuple[dict[str, Any], list[bytes]]:
+    """A classification of random pixels."""
+    config, _ = worker.read_checkpoint(checkpoint)
+    shape = (config.num_frames, config.image_size, config.image_size, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    named = {"checkpoint": checkpoint, "attention": attention, "precision": precision}
+    return named | {"normalisation": "checkpoint", "top_k": 5, "shape": list(shape)}, [pixels.tobytes()]
+
+
+def test_the_model_worker_answers_as_the_cpu_does() -> None:
+    engine = Engine({"model": WorkerSpec("engine.model")})
+    engine.start()
+
+    def done(job: Job) -> dict[str, Any]:
+        assert job.wait(120) and job.state == "done", (job.state, job.error, job.details)
+        return job.result
+
+    try:
+        named, blobs = arguments(MANNEQUIN, "sdpa", "float32")
+        pixels = np.frombuffer(blobs[0], np.uint8).reshape(named["shape"])
+        pixel_values = torch.from_numpy(VivitImageProcessor.from_pretrained(MANNEQUIN).normalise(pixels))[None]
+        with torch.no_grad():
+            logits = VivitForVideoClassification.from_pretrained(MANNEQUIN).eval()(pixel_values).logits
+        wanted = logits.softmax(-1).topk(5).values[0].tolist()
+        for precision, off in (("float32", 1e-5), ("float16-weights", 5e-3), ("float16", 2e-2), ("bfloat16", 1e-1)):
+            for attention in ANY_PRECISION if precision.startswith("float32") else ATTENTION:
+                if precision == "float16-weights" and attention in ("sdpa-flash", "sdpa-cudnn"):
+                    continue  # which computes in float32
+                found = done(engine.submit("model", "classify", *arguments(MANNEQUIN, attention, precision)))
+                assert found["device"] == "cuda" and found["warm"] and found["peak_bytes"] > 0
+                assert [p["score"] for p in found["predictions"]] == pytest.approx(wanted, abs=off), (
+                    attention,
+                    precision,
+                )
+        values = {
+            "run": {
+                "cell": {"checkpoint": MANNEQUIN, "attention": "sdpa", "precision": "float16"},
+                "rule": {"min_samples": 3, "max_samples": 3, "seconds": 20.0},
+            }
+        }
+        row = done(engine.submit("model", "measure", values | {"shape": None, "normalisation": "checkpoint"}, []))
+        assert row["measurement"]["status"] == "ok" and row["measurement"]["memory"]["allocated"]
+    finally:
+        engine.stop()
+
+
+def test_no_two_copies_of_a_model_and_nothing_left_over() -> None:
+    def beyond_weights() -> list[int]:
+        """What is held after each setting beyond the weights of one model, in bytes."""
+        held = []
+        for precision in ("float32", "float16", "bfloat16"):
+            for attention in ("eager", "sdpa", "sdpa-efficient"):
+                found, _ = worker.classify(*arguments(MANNEQUIN, attention, precision), lambda *_: None)
+                held.append(torch.cuda.memory_allocated() - found["weights_bytes"])
+        return held
+
+    beyond_weights()  # cuBLAS takes its work space, once
+    first, *_, last = (beyond_weights() for _ in range(20))
+    assert last == first
+    assert max(first) - min(first) < 2**20, "a second copy takes 4.7 MB"
+    worker._unload()
+
+
+def cramped() -> dict[str, Any]:
+    """Two classifications with 1 GiB: eager in float32 needs 1.4 GB, sdpa in float16 0.3."""
+    torch.cuda.set_per_process_memory_fraction(2**30 / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        worker.classify(*arguments(RANDOM, "eager", "float32"), lambda *_: None)
+        sentence = ""
+    except worker.OutOfMemory as error:
+        sentence = str(error)
+    found, _ = worker.classify(*arguments(RANDOM, "sdpa", "float16"), lambda *_: None)
+    return {"sentence": sentence, "latency_ms": found["latency_ms"]}
+
+
+def test_what_does_not_fit_into_the_gpu_says_what_to_try_and_the_next_job_runs() -> None:
+    found = in_child(cramped)
+    assert "does not fit into this machine's memory. Try sdpa" in found["sentence"]
+    assert found["latency_ms"] > 0
+
+
+def test_the_gpu_is_seen() -> None:
+    """Were it hidden, every test above would have run on the CPU or failed for that reason."""
+    assert torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES", "no CUDA_VISIBLE_DEVICES")
+    assert worker.start()["device"] == "cuda"
