@@ -11,6 +11,7 @@ from ui.server import get_server, visitor
 from ui.sweeps import find_running, follow
 from ui.text import literal
 from vivit.benchmark.sweep import Sweep
+from vivit.hub import HubError
 from vivit.random_weights import read_config
 
 UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who see every sweep
@@ -28,9 +29,14 @@ st.caption(
 def plan(selection: Selection) -> Sweep:
     machine = server.engine.hello("model")
     assert machine is not None  # the page has waited for it
+    try:
+        config = read_config(selection.checkpoint)
+    except (HubError, ValueError) as error:
+        st.error(literal(f"This checkpoint cannot be measured: {error}"), icon=":material/error:")
+        st.stop()
     return Sweep(
         selection.cells,
-        {selection.checkpoint: read_config(selection.checkpoint)},
+        {selection.checkpoint: config},
         machine,
         budget_seconds=selection.budget_seconds,
         rule=selection.rule,

@@ -7,7 +7,7 @@ import streamlit as st
 from ui.settings import ATTENTION, PRECISION
 from vivit.benchmark.cell import MODES, Cell
 from vivit.benchmark.sweep import PRESETS, StoppingRule, grid
-from vivit.hub import embedded_checkpoints
+from vivit.hub import cached_checkpoints, embedded_checkpoints
 from vivit.random_weights import RANDOM
 
 CUSTOM = "my own selection"
@@ -28,7 +28,14 @@ class Selection:
 def pick_cells() -> Selection:
     """Draw the choice of checkpoint, cells and time budget."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        checkpoint = st.selectbox("Checkpoint", [*embedded_checkpoints(), RANDOM], key="bench-checkpoint", width=320)
+        checkpoint = st.selectbox(
+            "Checkpoint",
+            [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items()), RANDOM],
+            key="bench-checkpoint",
+            format_func=lambda name: name.partition("@")[0],
+            width=320,
+            help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
+        )
         name = st.selectbox("What to measure", [*PRESETS, CUSTOM], key="preset", bind="query-params", width=320)
         budget = st.segmented_control(
             "Time budget",

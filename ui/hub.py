@@ -31,7 +31,7 @@ def pick_repository() -> tuple[str, str]:
     left, right = st.columns([3, 2])
     name = left.selectbox(
         "Repository",
-        cached_checkpoints(),
+        list(cached_checkpoints()),
         index=None,
         accept_new_options=True,
         placeholder="owner/name",

@@ -119,19 +119,19 @@ def embedded_checkpoints() -> tuple[str, ...]:
     return tuple(sorted(config.parent.name for config in ASSETS.glob(f"*/{CONFIG}")))
 
 
-def cached_checkpoints() -> tuple[str, ...]:
-    """The Hub repositories whose newest known ViViT is whole on this machine. Makes no request."""
+def cached_checkpoints() -> dict[str, str]:
+    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request."""
     from huggingface_hub import constants
 
-    found = []
+    found = {}
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         name = "/".join(folder.name.split("--")[1:])
         snapshot = _snapshot(name, None)
-        if snapshot and _weights(_names(snapshot)):
+        if snapshot and (snapshot / PROCESSOR).is_file() and _weights(_names(snapshot)):
             with suppress(HubError):
                 _check_kind(read_json(snapshot / CONFIG, name), name)
-                found.append(name)
-    return tuple(found)
+                found[name] = snapshot.name
+    return found
 
 
 def kinetics400_labels() -> tuple[str, ...]:
@@ -155,7 +155,8 @@ def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: b
     """The folder of a checkpoint, downloaded into the user's ordinary Hub cache if it is neither embedded nor local.
 
     Args:
-        name: a folder; the name of an embedded checkpoint; or a Hub repository such as `KINETICS_CHECKPOINT`.
+        name: a folder; the name of an embedded checkpoint; or a Hub repository such as `KINETICS_CHECKPOINT`, which may
+            end in '@' and a revision.
         revision: for a Hub repository: a branch, a tag or a commit.
         weights: fetch the tensor files too, not only the configuration.
     Returns:
@@ -166,7 +167,9 @@ def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: b
     folder = _on_disk(name)
     if folder:
         return folder
-    name, pinned = str(name), _snapshot(str(name), revision)
+    name, _, asked = str(name).partition("@")
+    revision = revision or asked or None
+    pinned = _snapshot(name, revision)
     # A commit never changes: with all of it here there is nothing to ask.
     if pinned and pinned.name == revision and (pinned / PROCESSOR).is_file() and _usable(pinned, weights):
         return pinned
@@ -177,6 +180,20 @@ def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: b
             return pinned
         raise
     return _fetch_all(repository.needed(weights), name, revision)
+
+
+def pin(name: str) -> str:
+    """A name that goes on meaning the same: that of a Hub repository with its commit, downloaded if it is not here.
+
+    Args:
+        name: as `find_checkpoint` takes it; a folder's or an embedded checkpoint's is returned as it is.
+    Returns:
+        For a Hub repository 'owner/name@commit', for which `find_checkpoint` asks nobody from then on.
+    Raises:
+        HubError: as `find_checkpoint`.
+    """
+    folder = find_checkpoint(name)
+    return name if _on_disk(name) else f"{name.partition('@')[0]}@{folder.name}"
 
 
 def inspect_checkpoint(name: str | Path, revision: str | None = None) -> Checkpoint:

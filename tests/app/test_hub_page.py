@@ -1,5 +1,6 @@
 """Checkpoints and clips of the Hub on the Classify page: a real browser and server, and a Hub on 127.0.0.1."""
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.conftest import Server, answered, serving
+from tests.app.test_compare import ended, measure, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
 from ui.hub_clips import KINETICS, OTHER
@@ -257,6 +259,14 @@ def test_without_a_hub_what_is_here_still_works(
         expect(page.get_by_text("cannot be reached. Check the network, then try again.").last).to_be_visible()
         here = f"On this machine, whatever the network does: vivit-mannequin, {KINETICS_CHECKPOINT}."
         expect(page.get_by_text(here)).to_be_visible()
+        open_page(page, away)
+        choose(page, "Checkpoint", KINETICS_CHECKPOINT)
+        measure(page)
+        ended(page)
+        rows = list(csv.DictReader(saved(page, "CSV").splitlines()))
+        commit = next(iter(hub.models[KINETICS_CHECKPOINT].commits))
+        assert {row["model"] for row in rows} == {f"{KINETICS_CHECKPOINT}@{commit}"}
+        assert all((row["status"], row["same top 1"]) == ("ok", "True") for row in rows) and len(rows) == 2
         page.goto("about:blank")
     # This server has HF_HUB_OFFLINE=1, and says so.
     go(page, server, checkpoint=REPOSITORY, repository="tiny/none", source=OTHER, dataset="tiny/none")

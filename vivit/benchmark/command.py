@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="vivit-mannequin",
         metavar="NAME|DIR",
-        help="embedded, a folder, a Hub name, or vivit-b-16x2-random",
+        help="embedded, a folder, a Hub name, perhaps with @revision, or vivit-b-16x2-random",
     )
     parser.add_argument("--mode", default="inference", choices=MODES, help="a forward pass, or a whole training step")
     parser.add_argument("--clip", metavar="FILE", help="what is classified; random numbers if left out")
@@ -48,7 +48,7 @@ def bench(options: argparse.Namespace) -> int:
     from vivit.attention import get_attention
     from vivit.benchmark import report, results
     from vivit.benchmark.run import run_cell
-    from vivit.hub import find_checkpoint
+    from vivit.hub import pin
     from vivit.machine import describe
     from vivit.precision import get_precision
     from vivit.random_weights import RANDOM, read_config
@@ -59,15 +59,15 @@ def bench(options: argparse.Namespace) -> int:
     for name in precision:
         get_precision(name)
     sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
-    config = read_config(options.model)
-    if options.model != RANDOM:
-        find_checkpoint(options.model)  # downloaded once, here, and not by the first process that is timed
+    # Downloaded once, here, and not by the first process that is timed; and every process loads the same.
+    model = options.model if options.model == RANDOM else pin(options.model)
+    config = read_config(model)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-    pixel_values = _pixel_values(options.clip, options.model, config.num_frames) if options.clip else None
+    pixel_values = _pixel_values(options.clip, model, config.num_frames) if options.clip else None
 
-    cells = grid(options.model, attention, precision, sizes, (options.mode,))
-    sweep = Sweep(cells, {options.model: config}, describe(), budget_seconds=budget)
+    cells = grid(model, attention, precision, sizes, (options.mode,))
+    sweep = Sweep(cells, {model: config}, describe(), budget_seconds=budget)
     print(f"{len(sweep.cells)} cells, about {sweep.seconds_left:.0f} s", file=sys.stderr)
 
     def execute(run: Run) -> tuple[Measurement, float]:

@@ -120,6 +120,19 @@ def test_revisions(server: HubServer, client: Client, offline: Client, name: str
     refused(client.call("download", name=name, revision="../../../x"), "is not a revision")
     assert good(offline.call("download", name=name, revision="refs/pr/1"))["commit"] == third
     assert good(offline.call("find_checkpoint", name=name)).endswith(second)
+    assert good(offline.call("find_checkpoint", name=f"{name}@{first}")).endswith(first)
+    refused(client.call("find_checkpoint", name=f"{name}@absent"), "no such revision")
+
+
+def test_a_pinned_name_goes_on_meaning_the_same_and_asks_nobody(server: HubServer, client: Client, name: str) -> None:
+    repository = server.models[name] = Repository(files())
+    pinned = good(client.call("pin", name=name))
+    assert pinned == f"{name}@{repository.references['main']}"
+    repository.commit(files(id2label={"0": "a", "1": "b", "2": "c"}))
+    server.requests.clear()
+    assert good(client.call("find_checkpoint", name=pinned)).endswith(pinned.partition("@")[2])
+    assert good(client.call("pin", name=pinned)) == pinned and not server.requests
+    assert good(client.call("pin", name="vivit-mannequin")) == "vivit-mannequin"
 
 
 def test_a_repository_that_has_moved(server: HubServer, client: Client, name: str) -> None:

@@ -4,6 +4,7 @@ The two examples and the half-precision call are as published, but for the impor
 """
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_the_examples_of_the_documentation(
         assert [p["score"] for p in answer] == sorted((p["score"] for p in answer), reverse=True)
     assert len(answers) == 2 and shape == [1, 61, 35]
     assert len(server.seen(r"storage GET .*safetensors")) == len(server.seen(r"storage GET .*mp4")) == 1
+
+
+def test_a_sweep_asks_once_and_says_which_commit_it_measured(
+    published: tuple[dict[str, bytes], bytes], server: HubServer, tmp_path: Path
+) -> None:
+    repository = server.models["tiny/to-measure"] = Repository(published[0])
+    run = subprocess.run(
+        [sys.executable, "-m", "vivit", "bench", "--model", "tiny/to-measure", "--budget", "20", "--json"],
+        text=True,
+        capture_output=True,
+        env=clean(HF_HOME=str(tmp_path), HF_ENDPOINT=server.address()),
+        cwd=ROOT,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [(row["status"], row["agreement"]["top1"]) for row in rows] == [("ok", True)] * 2
+    assert {row["model"] for row in rows} == {f"tiny/to-measure@{repository.references['main']}"}
+    assert len(server.seen("/api/models/tiny/to-measure$")) == 1
 
 
 # Conversion
