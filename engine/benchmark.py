@@ -25,6 +25,9 @@ from vivit.benchmark.sweep import Run, Sweep, run_all
 logger = logging.getLogger("engine")
 
 TICK = 0.05
+UNSAVED = 5  # finished sweeps that could not be written are held in memory: the last so many
+NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
+NOT_MEASURED = "The server ended before this cell was measured. Measure it again."
 
 
 def hold(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
@@ -47,8 +50,10 @@ class RunningSweep:
         title, clip: as in `Result`.
         sweep: cells, rows so far, progress and seconds left.
         visitor: who asked for it, or has taken it over since.
-        state: 'running', then 'done' or 'cancelled'; 'failed' with `error` if the worker could not be used.
+        state: 'running', then 'done' or 'cancelled'; 'failed' if the worker could not be used.
         note: what it does now.
+        error: for the page: why it failed, or that it could not be written.
+        saved: whether it is on disk as it is now.
     """
 
     id: str
@@ -60,6 +65,7 @@ class RunningSweep:
     state: Literal["running", "done", "cancelled", "failed"] = "running"
     note: str = "Starting"
     error: str = ""
+    saved: bool = False
     _job: Job | None = field(default=None, repr=False)
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -68,6 +74,17 @@ class RunningSweep:
     def result(self) -> Result:
         """What there is so far, as it is kept."""
         return snapshot(self.sweep, self.title, self.clip, id=self.id, created=self.created)
+
+    def save(self, folder: Path) -> None:
+        """Write it with a row for every cell: the file may outlive this server. Without a disk the sweep goes on."""
+        whole = snapshot(self.sweep, self.title, self.clip, NOT_MEASURED, id=self.id, created=self.created)
+        try:
+            save(whole, folder)
+            self.saved, self.error = True, ""
+        except OSError:
+            if not self.error:
+                logger.exception("sweep %s cannot be written", self.id)
+            self.saved, self.error = False, NOT_SAVED
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; returns whether it has."""
@@ -115,7 +132,8 @@ class Sweeps:
         first = snapshot(sweep, title, clip)
         running = RunningSweep(first.id, title, clip, sweep, visitor, first.created)
         with self._lock:
-            self._running = {k: v for k, v in self._running.items() if v.state == "running"}
+            unsaved = [k for k, v in self._running.items() if v.state != "running" and not v.saved][-UNSAVED:]
+            self._running = {k: v for k, v in self._running.items() if v.state == "running" or k in unsaved}
             self._running[running.id] = running
         arguments = (running, dict(pixels or {}), normalisation)
         threading.Thread(target=self._run, args=arguments, name=f"sweep-{running.id}", daemon=True).start()
@@ -126,11 +144,14 @@ class Sweeps:
         with self._lock:
             return self._running.get(id)
 
+    def all_running(self) -> list[RunningSweep]:
+        """Every sweep that runs now, the latest last."""
+        with self._lock:
+            return [s for s in self._running.values() if s.state == "running"]
+
     def running(self, visitor: str | None = None) -> RunningSweep | None:
         """The sweep that runs now: this visitor's, or for None anybody's latest."""
-        with self._lock:
-            found = [s for s in self._running.values() if s.state == "running" and visitor in (None, s.visitor)]
-        return found[-1] if found else None
+        return next((s for s in reversed(self.all_running()) if visitor in (None, s.visitor)), None)
 
     def take_over(self, id: str, visitor: str) -> None:
         """From now on the sweep is this visitor's; for one whose own visitor has left, by a reload for instance."""
@@ -138,8 +159,12 @@ class Sweeps:
             running.visitor = visitor
 
     def kept(self) -> list[Result]:
-        """Every sweep on disk, newest first; unfinished ones with what they have."""
-        return list_results(self._folder, *self._recorded)
+        """Every sweep on disk and those that could not be written, newest first; without those that still run."""
+        with self._lock:
+            ours = dict(self._running)
+        kept = [r for r in list_results(self._folder, *self._recorded) if r.id not in ours]
+        ended = [s.result for s in ours.values() if s.state != "running"]
+        return sorted([*ended, *kept], key=lambda r: r.created, reverse=True)
 
     def cancel(self, id: str) -> None:
         """End a sweep within 2 seconds. What has been measured is kept; the rest become rows that say so."""
@@ -152,14 +177,15 @@ class Sweeps:
             run_all(
                 running.sweep,
                 lambda run: self._execute(running, run, pixels.get(run.cell.checkpoint), normalisation),
-                lambda: save(running.result, self._folder),
+                lambda: running.save(self._folder),
             )
             state = "done"
         except _Stopped:
             state = "cancelled"
-        except Exception as error:  # a full disk, a stopped engine: the page shows it, the server lives on
+        except Exception:  # a stopped engine, for instance: the page says so, the server lives on
             logger.exception("sweep %s", running.id)
-            running.error = f"The sweep ended early ({type(error).__name__}: {error}). What was measured is kept."
+            early = "The sweep ended early. What was measured is below; measure the rest again."
+            running.error = f"{early} {running.error}".rstrip()
         finally:
             running.note = ""
             running.state = state

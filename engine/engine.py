@@ -61,6 +61,7 @@ class Engine:
         visitor: str = "",
         time_limit: float | None = None,
         cost_key: str | None = None,
+        slot: str = "",
     ) -> Job:
         """Queue a job.
 
@@ -69,10 +70,11 @@ class Engine:
             task: the name of one of its TASKS.
             arguments: strict JSON (no NaN, no infinities).
             blobs: raw bytes that go with them; not copied, so leave them unchanged.
-            visitor: whose job it is. If they already have one waiting for the same task, this one takes its place and
-                that one becomes cancelled. Empty: nobody's, replaces nothing.
+            visitor: whose job it is. If they already have one waiting for the same task and slot, this one takes its place
+                and that one becomes cancelled. Empty: nobody's, replaces nothing.
             time_limit: seconds it may run; None: the worker's.
             cost_key: jobs that take about as long share a key, which the estimates rest on; None: the task's name.
+            slot: what it is for, where a visitor may have several jobs of one task waiting.
         Returns:
             the job, waiting.
         Raises:
@@ -89,6 +91,7 @@ class Engine:
             visitor,
             target.spec.time_limit if time_limit is None else time_limit,
             cost_key or task,
+            slot,
             _queue=target.queue,
             _message=pack({"kind": "job", "job": number, "task": task, "arguments": arguments or {}}, blobs),
         )

@@ -37,6 +37,7 @@ class Job:
     visitor: str
     time_limit: float | None
     cost_key: str
+    slot: str = ""
     state: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
     progress: float = 0.0
     note: str = ""
@@ -93,10 +94,11 @@ class Queue:
         self._costs: dict[str, deque[float]] = {}
 
     def put(self, job: Job) -> None:
-        """Queue a job at the end, or in the place of the same visitor's waiting job of the same task."""
+        """Queue a job at the end, or in the place of the same visitor's waiting job of the same task and slot."""
         with self.changed:
             for place, other in enumerate(self.waiting):
-                if job.visitor and (other.visitor, other.task) == (job.visitor, job.task):
+                same = (other.visitor, other.task, other.slot) == (job.visitor, job.task, job.slot)
+                if job.visitor and same:
                     self.waiting[place] = job
                     self.finish(other, "cancelled", note="Replaced by your newer request.")
                     break

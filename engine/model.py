@@ -28,7 +28,8 @@ from vivit.random_weights import load_model
 SLOW_SECONDS = 3.0  # a pass that takes longer is not repeated for a better figure
 MEMORY_SHARE = 0.25  # of the device's memory that loaded models may take
 
-_loaded: dict[tuple[str, str], VivitForVideoClassification] = {}  # (checkpoint, precision) → model, last used last
+# (checkpoint, precision, when it was written) → model, last used last
+_loaded: dict[tuple[str, str, int], VivitForVideoClassification] = {}
 
 
 class OutOfMemory(RuntimeError):
@@ -128,13 +129,14 @@ def _run(
         "warm": bool(samples),
         "first_ms": first_ms,
         "others_share": others.share() if samples else None,
-        "peak_bytes": peak,
+        "peak_bytes": peak + pixel_values.numel() * pixel_values.element_size(),  # the clip was there before
     }
 
 
 def _load(checkpoint: str, precision: str, config: VivitConfig, device: torch.device) -> VivitForVideoClassification:
     """The loaded model, or a freshly loaded one, after making room for it."""
-    key = (checkpoint, precision)
+    newest = 0 if checkpoint == RANDOM else max(f.stat().st_mtime_ns for f in find_checkpoint(checkpoint).iterdir())
+    key = (checkpoint, precision, newest)  # of a folder that was written again what is loaded is no longer true
     if key in _loaded:
         _loaded[key] = _loaded.pop(key)
         return _loaded[key]

@@ -1,7 +1,8 @@
 """Who is looking, and which jobs are theirs.
 
 A visitor who stays away is forgotten; one whose connection was lost finds everything as it was; and one who reloads the
-page, and so comes back as a stranger, takes over the jobs that they left.
+page, and so comes back as a stranger in the same browser, takes over the jobs that they left. What stands behind the first
+'-' in a visitor's name is their browser's.
 """
 
 import threading
@@ -11,10 +12,16 @@ from engine.jobs import Job
 
 
 class Visitors:
-    """Args: gone: called with a visitor once they have been away for `grace` seconds."""
+    """Args:
+    gone: called with a visitor once they have been away for `grace` seconds.
+    connected: asked whether a visitor of whom no more was heard than that they left is connected again.
+    """
 
-    def __init__(self, gone: Callable[[str], None], grace: float = 15.0) -> None:
+    def __init__(
+        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda visitor: False, grace: float = 15.0
+    ) -> None:
         self._gone = gone
+        self._connected = connected
         self._grace = grace
         self._here: set[str] = set()
         self._leaving: dict[str, threading.Timer] = {}
@@ -33,19 +40,26 @@ class Visitors:
         with self._lock:
             self._here.discard(visitor)
             if visitor not in self._leaving:
-                timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
-                timer.daemon = True
-                timer.start()
+                self._look_again_at(visitor)
 
     def here(self, visitor: str) -> bool:
         """Whether the visitor's page is open."""
         with self._lock:
-            return visitor in self._here
+            return visitor in self._here or (visitor in self._leaving and self._connected(visitor))
 
-    def just_left(self, visitor: str) -> bool:
-        """Whether the visitor has left and may yet come back; whoever reloads the page does."""
+    def comes_back_as(self, former: str, visitor: str) -> bool:
+        """Whether a visitor may be one who has just left, come back by a reload: they have the same browser."""
         with self._lock:
-            return visitor in self._leaving
+            return self._may_be(former, visitor)
+
+    def _may_be(self, former: str, visitor: str) -> bool:
+        same_browser = former.partition("-")[2] == visitor.partition("-")[2]
+        return same_browser and former in self._leaving and not self._connected(former)
+
+    def _look_again_at(self, visitor: str) -> None:
+        timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
+        timer.daemon = True
+        timer.start()
 
     def own(self, key: Hashable, job: Job) -> None:
         """Remember what a visitor's job is for. Those that have ended need no new owner and are dropped."""
@@ -57,7 +71,7 @@ class Visitors:
         """The job for the same thing of a visitor who has just left, now this visitor's; None if there is none."""
         with self._lock:
             for owner, what in self._jobs:
-                if what == key and owner in self._leaving:
+                if what == key and self._may_be(owner, visitor):
                     job = self._jobs.pop((owner, what))
                     if job.state in ("failed", "cancelled"):
                         return None
@@ -68,6 +82,9 @@ class Visitors:
     def _forget(self, visitor: str) -> None:
         with self._lock:
             if self._leaving.pop(visitor, None) is None:
+                return
+            if self._connected(visitor):
+                self._look_again_at(visitor)
                 return
             self._jobs = {k: j for k, j in self._jobs.items() if k[0] != visitor}
         self._gone(visitor)

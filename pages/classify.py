@@ -14,10 +14,12 @@ from ui.jobs import finished, job_for, ready
 from ui.links import check_link, remember_link
 from ui.machine import show_machine
 from ui.reproduce import show_reproduce
-from ui.runs import record, run_planned, show_runs
+from ui.runs import plan_runs, record, run_planned, show_runs
 from ui.server import get_engine, visitor
 from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
+from ui.text import literal
 from vivit.benchmark.cell import REPEAT_SECONDS
+from vivit.hub import HubError
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
@@ -60,10 +62,10 @@ def read_frames() -> Job:
     return engine.submit("media", "read", {"path": path} | asdict(settings), visitor=me)
 
 
-def classify(chosen: Settings) -> Job:
+def classify(chosen: Settings, slot: str = "") -> Job:
     key = f"classify {chosen.checkpoint} {chosen.attention} {chosen.precision}"
     arguments = asdict(chosen) | {"shape": frames.result["shape"], "truth": truth}
-    return engine.submit("model", "classify", arguments, [frames.blobs[0]], visitor=me, cost_key=key)
+    return engine.submit("model", "classify", arguments, [frames.blobs[0]], visitor=me, cost_key=key, slot=slot)
 
 
 frames = job_for("frames", (path, settings.checkpoint, settings.sampling, settings.stride), read_frames)
@@ -79,7 +81,11 @@ with right:
     if reason := unavailable(settings):
         st.error(reason, icon=":material/block:")
         st.stop()
-    seconds = estimate_seconds(settings)
+    try:
+        seconds = estimate_seconds(settings)
+    except (HubError, ValueError) as error:  # the folder has gone or changed since its frames were made
+        st.error(literal(str(error)), icon=":material/error:")
+        st.stop()
     if seconds < SLOW_SECONDS or st.session_state.get("wanted") == (frames.id, settings):
         job = job_for("answer", (frames.id, settings), lambda: classify(settings))
         if finished(job, "answer", "Classifying"):
@@ -98,7 +104,7 @@ everything = backends_here(settings)
 about = sum(estimate_seconds(s) + REPEAT_SECONDS for s in everything)
 with st.container(horizontal=True, vertical_alignment="center"):  # its progress beside it moves nothing below
     if st.button(f"Run all {len(everything)} backends on this clip (about {about:,.0f} s)", icon=":material/speed:"):
-        st.session_state["plan"] = (frames.id, everything)
+        plan_runs(frames, everything)
     run_planned(clip.name, frames, classify)
 show_runs()
 st.download_button(

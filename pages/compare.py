@@ -47,33 +47,38 @@ running = find_running()
 if running is not None:
     st.header(f"Running: {running.title}")
     follow(running.id)
-    st.stop()
+    st.divider()
 if error := st.session_state.get("sweep-error"):
     st.error(literal(error), icon=":material/error:")
 
+# Drawn while a sweep runs, too: of what is not drawn the browser forgets what the visitor has chosen.
 selection = pick_cells()
 check_link("compare", {"preset": "the selection"})
 own = own_clip()
 clips = ({UPLOADED: own} if own else {}) | bundled_clips()
 clip = st.selectbox("Clip", list(clips), key="clip-to-measure", width=320) if clips else None
+path = clips[clip].path if clip else ""
 if not ready("model"):
     st.stop()
 if not selection.cells:
     st.info("Choose at least one attention backend, one precision and one batch size.", icon=":material/tune:")
     st.stop()
 sweep = plan(selection)
-estimate = sweep.seconds_left
+estimate, count = sweep.seconds_left, len(sweep.cells)
 with st.container(horizontal=True, vertical_alignment="center"):
-    if st.button(f"Measure {len(sweep.cells)} cells", type="primary", icon=":material/play_arrow:"):
-        st.session_state["measure"] = True
+    label = f"Measure {count} cell{'s' * (count != 1)}"
+    if st.button(label, type="primary", icon=":material/play_arrow:", disabled=running is not None):
+        st.session_state["measure"] = (selection, path)
     st.markdown(f"about {estimate:.0f} s for this selection")
-if st.session_state.get("measure"):
+if running is not None:
+    st.stop()
+if st.session_state.get("measure") == (selection, path):
     pixels = {}
-    if clip is not None:
-        arguments = {"path": clips[clip].path, "checkpoint": selection.checkpoint, "sampling": "uniform", "stride": 1}
+    if path:
+        arguments = {"path": path, "checkpoint": selection.checkpoint, "sampling": "uniform", "stride": 1}
         frames = job_for(
             "sweep-frames",
-            (clips[clip].path, selection.checkpoint),
+            (path, selection.checkpoint),
             lambda: server.engine.submit("media", "read", arguments, visitor=me),
         )
         if not finished(frames, "sweep-frames", "Reading the clip"):
@@ -82,6 +87,7 @@ if st.session_state.get("measure"):
     del st.session_state["measure"]
     server.sweeps.start(sweep, title=selection.title, clip=clip or "", pixels=pixels, visitor=me)
     st.rerun()
+st.session_state.pop("measure", None)  # asked for another selection or clip than this
 
 kept = server.sweeps.kept()
 st.divider()

@@ -98,16 +98,16 @@ def waterfall(timings_ms: dict[str, float]) -> go.Figure:
 
 
 def compare(names: list[str], values: list[float], unit: str) -> go.Figure:
-    """Vertical bars side by side. Args: names, values: one a bar; unit: of the values, e.g. 'ms'."""
-    figure = _figure(260)
+    """Bars one below the other. Args: names, values: one a bar; unit: of the values, e.g. 'ms'."""
+    figure = _figure(90 + 30 * len(names))
     figure.add_bar(
-        x=names,
-        y=values,
-        width=min(0.7, len(names) * 0.15),
-        text=[f"{v:,.0f}" for v in values],
+        x=values,
+        y=names,
+        orientation="h",
+        text=[f"{v:,.1f}" if v < 100 else f"{v:,.0f}" for v in values],
         textposition="auto",
-        hovertemplate=f"%{{x}}: %{{y:,.1f}} {unit}<extra></extra>",
+        hovertemplate=f"%{{y}}: %{{x:,.1f}} {unit}<extra></extra>",
     )
-    figure.update_xaxes(automargin=True, fixedrange=True, type="category")
-    figure.update_yaxes(title=unit, rangemode="tozero", fixedrange=True)
+    figure.update_xaxes(title=unit, rangemode="tozero", fixedrange=True)
+    figure.update_yaxes(automargin=True, fixedrange=True, type="category", autorange="reversed")
     return figure

@@ -19,6 +19,7 @@ logger = logging.getLogger("ui")
 TYPES = ["mp4", "mov", "mkv", "webm", "avi", "gif"]
 # What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
+UPRIGHT_HEIGHT = 360  # pixels
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
@@ -60,12 +61,15 @@ def picture(jpeg: bytes) -> str:
 def pick_clip() -> Clip | None:
     """Draw the gallery, and return the chosen clip; None if there is none yet."""
     clips = bundled_clips()
-    chosen = st.query_params.get("clip", next(iter(clips), None))
+    asked = st.query_params.get("clip", st.session_state.get("clip"))
+    chosen = asked or next(iter(clips), None)
     if clips and chosen not in clips:
         st.warning(
             f"There is no bundled clip '{literal(inert(chosen or ''))}'; showing another.", icon=":material/link_off:"
         )
         chosen = next(iter(clips))
+    if asked in clips:  # the address loses it on the way to the other page and back
+        st.query_params["clip"] = st.session_state["clip"] = asked
     uploaded = own_clip()
     if clips:
         with st.container(horizontal=True, wrap=False, gap="small"):
@@ -84,7 +88,7 @@ def pick_clip() -> Clip | None:
 
 
 def _choose(name: str) -> None:
-    st.query_params["clip"] = name
+    st.session_state["clip"] = st.query_params["clip"] = name
     drop_upload()
 
 
@@ -142,7 +146,16 @@ def play(clip: Clip, frames: Job) -> None:
     found, alt = frames.result, f"The chosen clip: {clip.name}"
     playable = found["codec"] in PLAYS.get(found["container"], ())
     if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
-        st.video(clip.path, format=f"video/{found['container']}", alt=alt, muted=True, loop=True)
+        width, height = found["width"], found["height"]
+        st.video(
+            clip.path,
+            format=f"video/{found['container']}",
+            alt=alt,
+            muted=True,
+            loop=True,
+            # One that stands upright leaves room for the settings below it.
+            width=round(UPRIGHT_HEIGHT * width / height) if height > width else "stretch",
+        )
         return
     job = job_for(
         "preview", clip.path, lambda: get_engine().submit("media", "preview", {"path": clip.path}, visitor=visitor())
@@ -152,5 +165,5 @@ def play(clip: Clip, frames: Job) -> None:
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
         st.video(job.blobs[0], alt=alt, muted=True, loop=True)
-        reason = "The clip is large" if playable else f"Browsers cannot play {found['codec']} in {found['container']}"
+        reason = "The clip is large" if playable else f"This player takes no {found['codec']} in {found['container']}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")

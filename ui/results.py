@@ -8,7 +8,7 @@ import streamlit as st
 from ui.charts import show
 from ui.text import capitalised, literal
 from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.cell import Cell
+from vivit.benchmark.cell import Cell, Measurement
 from vivit.benchmark.results import Result, compare, to_dict
 
 WIDE = (
@@ -24,6 +24,13 @@ WIDE = (
     "peak, MiB",
 )
 OWN = "each cell's own"
+KINDS = ("not measured", "cold", "of one process only", "noisy", "with a remark")
+CAVEATS = {
+    "cold": "The figure is the first call of a process, without a warm-up, so it holds what happens only once. "
+    "Measure it with more time, or 'full'.",
+    "of one process only": "All its calls ran in one process, so nothing tells whether the machine changed meanwhile. "
+    "Measure it with more time, or 'full'.",
+}
 
 
 def show_rows(result: Result, cells: Sequence[Cell]) -> None:
@@ -60,7 +67,8 @@ def show_result(result: Result, others: list[Result]) -> None:
         baseline = st.selectbox("Baseline", names, usual, key=f"baseline-{result.id}", width=200)
         precisions = list(dict.fromkeys(r.cell.precision for r in result.rows if r.latency))
         of = st.selectbox("in precision", [OWN, *precisions], key=f"precision-{result.id}", width=200)
-    drawn = charts.all_charts(result, baseline, None if of == OWN else of)
+    precision = None if of == OWN else of
+    drawn = charts.all_charts(result, baseline, precision)
     for number, (title, figure, lines) in enumerate(drawn):
         st.header(title)
         show(figure, f"bench-{number}", title)
@@ -68,12 +76,12 @@ def show_result(result: Result, others: list[Result]) -> None:
             st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
     st.caption(
         "Speed-up and memory saved are the documentation's (baseline / cell - 1) × 100; × faster is baseline / cell, "
-        "% less memory is (1 - cell / baseline) × 100. A bar is the median of n calls after a warm-up, in at least two "
-        "processes per cell and in shuffled order; the line through its end goes from the 5th to the 95th percentile. "
-        "Memory comes from a call that is not timed. The diamond is what the cost model predicted."
+        f"% less memory is (1 - cell / baseline) × 100. {_explain_bars(result)} The line through its end goes from the "
+        "5th to the 95th percentile. Memory comes from a call that is not timed. The diamond is what the cost model "
+        "predicted."
     )
     st.header("Everything that was measured")
-    st.dataframe(report.table(result, baseline), hide_index=True, alt="Every cell with every figure")
+    st.dataframe(report.table(result, baseline, precision), hide_index=True, alt="Every cell with every figure")
     _show_documentation(result)
     _show_comparison(result, others)
     with st.container(horizontal=True):
@@ -87,24 +95,46 @@ def show_result(result: Result, others: list[Result]) -> None:
             )
 
 
+def _explain_bars(result: Result) -> str:
+    """What a bar of the latency chart is, which is not the same in a sweep that had little time."""
+    caveats = [row.latency.caveat for row in result.rows if row.latency]
+    if not any(caveats):
+        return (
+            "A bar is the median of n calls after a warm-up, in at least two processes per cell and in shuffled order."
+        )
+    return (
+        "A bar is the median of n calls, in shuffled order; after a warm-up and in at least two processes for "
+        f"{caveats.count('')} of {len(caveats)} cells. The notes at the top name the others; bars of cold calls are hatched."
+    )
+
+
 def _show_notes(result: Result) -> None:
-    """Cells without a figure and why, those with one reason together; then those whose figure is not to be trusted."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for row in result.rows:
-        if row.status != "ok":
-            reasons.setdefault((row.status, row.reason), []).append(row.cell.name)
-    noisy = [row for row in result.rows if row.latency and row.latency.noise]
-    missing = sum(map(len, reasons.values()))
-    if not (missing or noisy):
+    """Cells without a figure and why; then those whose figure says less than it seems. Those of one kind together."""
+    notes = [(note, row.cell.name) for row in result.rows for note in _notes(row)]
+    kinds = {kind: sum(note[0] == kind for note, _ in notes) for kind in KINDS}
+    counts = [f"{n} {kind}" for kind, n in kinds.items() if n]
+    if not counts:
         return
-    counts = [f"{n} {what}" for n, what in ((missing, "not measured"), (len(noisy), "noisy")) if n]
     with st.expander(f"Of {len(result.rows)} cells: {', '.join(counts)}", icon=":material/info:"):
-        for (status, reason), names in reasons.items():
-            st.markdown(f"- **{status}**: {literal(reason)}")
-            st.caption("; ".join(names))
-        for row in noisy:
-            st.markdown(f"- **noisy**: {row.latency.noise if row.latency else ''}")
-            st.caption(row.cell.name)
+        for note in sorted(dict.fromkeys(note for note, _ in notes), key=lambda note: KINDS.index(note[0])):
+            _, heading, sentence = note
+            st.markdown(f"- **{heading}**: {literal(sentence)}")
+            st.caption("; ".join(name for other, name in notes if other == note))
+
+
+def _notes(row: Measurement) -> list[tuple[str, str, str]]:
+    """(one of `KINDS`, heading, sentence) of everything there is to say about a row."""
+    if row.status != "ok":
+        return [("not measured", row.status, row.reason)]
+    notes, latency = [], row.latency
+    if latency and latency.caveat:
+        kind = "of one process only" if latency.warm else "cold"
+        notes.append((kind, latency.caveat, CAVEATS[kind]))
+    if latency and latency.noise:
+        notes.append(("noisy", "noisy", latency.noise))
+    if row.reason:
+        notes.append(("with a remark", "remark", row.reason))
+    return notes
 
 
 def _json(result: Result) -> str:
@@ -131,8 +161,15 @@ def _show_documentation(result: Result) -> None:
 
 def _show_comparison(result: Result, others: list[Result]) -> None:
     """Another sweep's figures for the cells that both measured."""
-    known = {f"{r.title}, {r.label}": r for r in others if r.id != result.id}
-    chosen = st.selectbox("Compare with another sweep", list(known), index=None, key="other-sweep", placeholder="None")
+    known = {r.id: r for r in others if r.id != result.id}
+    chosen = st.selectbox(
+        "Compare with another sweep",
+        list(known),
+        index=None,
+        key=f"other-{result.id}",
+        placeholder="None",
+        format_func=lambda id: f"{known[id].title}, {known[id].label} ({id})",
+    )
     if chosen:
         rows = [
             {

@@ -49,6 +49,11 @@ class Run:
         }
 
     @property
+    def others_share(self) -> float:
+        """What other programs took of the processors meanwhile; 0 on a GPU, whose work they do not hold up."""
+        return (self.result["others_share"] or 0.0) * (self.result["device"] != "cuda")
+
+    @property
     def how(self) -> str:
         """How latency and memory were measured."""
         on_gpu = self.result["device"] == "cuda"
@@ -60,9 +65,10 @@ class Run:
         else:
             passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
             memory = "in that pass"
-        others = self.result["others_share"] or 0.0
-        busy = others > BUSY_SHARE and not on_gpu
-        note = f" Other programs took {others:.0%} of the processors meanwhile: run it again when it is quieter." * busy
+        busy = self.others_share > BUSY_SHARE
+        note = (
+            f" Other programs took {self.others_share:.0%} of the processors meanwhile: run it again when it is quieter."
+        ) * busy
         return (
             f"Latency: {passes}; batch size 1, {clock}, {self.result['device']}. "
             f"Peak memory: the most that {recorder} counted beyond the weights {memory}.{note}"
@@ -86,20 +92,24 @@ def record(job: Job, clip: str, settings: Settings, frames: Job) -> Run:
     return known
 
 
-def run_planned(clip: str, frames: Job, submit: Callable[[Settings], Job]) -> None:
+def plan_runs(frames: Job, settings: list[Settings]) -> None:
+    """Plan to run all of these on the same frames, in the place of what was planned before."""
+    st.session_state["plan"] = (frames.id, settings)
+    st.session_state.pop("planned", None)
+
+
+def run_planned(clip: str, frames: Job, submit: Callable[[Settings, str], Job]) -> None:
     """Work through what 'Run all backends' planned for these frames, one job at a time, other visitors' between them."""
     planned_frames, plan = st.session_state.get("plan", (frames.id, []))
     if not plan or planned_frames != frames.id:
         st.session_state.pop("plan", None)
         return
     settings: Settings = plan[0]
-    job = job_for("planned", (frames.id, settings, len(plan)), lambda: submit(settings))
+    job = job_for("planned", (frames.id, settings, len(plan)), lambda: submit(settings, "planned"))
     if finished(job, "planned", f"{settings.attention}, {len(plan) - 1} more to come"):
         record(job, clip, settings, frames)
         del plan[0]
         st.rerun()
-    elif job.finished:
-        del st.session_state["plan"]
 
 
 def show_runs() -> None:
@@ -134,24 +144,29 @@ def show_runs() -> None:
             "peak, MiB": round(r.peak_mib, 1),
             "weights, MiB": round(r.weights_mib, 1),
             "top answers": ", ".join(inert(p["label"], 40) for p in r.result["predictions"] or []) or "not shown",
-            "as run 1?": _agreement(runs[0], r),
+            "busy": f"{r.others_share:.0%}" if r.others_share > BUSY_SHARE else "",
+            "same answers?": _agreement(runs, r),
         }
         for k, r in enumerate(runs, 1)
     ]
     st.dataframe(rows, hide_index=True, alt="This visit's runs")
 
 
-def _agreement(first: Run, other: Run) -> str:
-    """Whether two runs on the same pixels gave the same answers in the same order."""
-    ours, theirs = first.result["predictions"], other.result["predictions"]
-    same_input = all(
-        getattr(first.settings, name) == getattr(other.settings, name)
-        for name in ("checkpoint", "sampling", "stride", "normalisation")
-    )
-    if not (ours and theirs) or first.clip != other.clip or not same_input:
-        return "another input"
+def _agreement(runs: list[Run], run: Run) -> str:
+    """Whether a run gave the same answers in the same order as the first on the same pixels with the same weights."""
+
+    def same_input(other: Run) -> bool:
+        names = ("checkpoint", "sampling", "stride", "normalisation")
+        alike = all(getattr(run.settings, name) == getattr(other.settings, name) for name in names)
+        return alike and (other.clip, other.frames["seconds"]) == (run.clip, run.frames["seconds"])
+
+    k, first = next((k, r) for k, r in enumerate(runs, 1) if same_input(r))
+    ours, theirs = first.result["predictions"], run.result["predictions"]
+    if first is run or not (ours and theirs):
+        return "–"
     shared = min(len(ours), len(theirs))
     same = [a["label"] for a in ours[:shared]] == [b["label"] for b in theirs[:shared]]
     known = {b["label"]: b["score"] for b in theirs}
     gap = max((abs(a["score"] - known[a["label"]]) for a in ours[:shared] if a["label"] in known), default=1.0)
-    return f"{'same' if same else 'differs in'} top {shared}, {f'scores within {gap:.0e}' if gap else 'equal scores'}"
+    scores = f"scores within {gap:.0e}" if gap else "equal scores"
+    return f"{'as' if same else 'not as'} run {k}: top {shared}, {scores}"

@@ -2,17 +2,24 @@
 
 import gc
 import logging
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
 
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
+from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 from engine import Engine, WorkerSpec
 from engine.benchmark import Sweeps
@@ -47,17 +54,30 @@ class Server:
     sweeps: Sweeps
 
 
-@st.cache_resource(show_spinner=False)
+_sessions: dict[str, str] = {}  # visitor → Streamlit's session
+_starting = threading.Lock()
+
+
 def get_server() -> Server:
     """The one server of this process, its workers started on first use."""
+    with _starting:
+        return _start_server()
+
+
+@cache  # and not Streamlit's cache_resource, which any visitor's browser can have cleared
+def _start_server() -> Server:
     engine, uploads = Engine(WORKERS), Uploads()
 
     def gone(visitor: str) -> None:
         engine.forget(visitor)
         uploads.drop(visitor)
+        _sessions.pop(visitor, None)
+
+    def connected(visitor: str) -> bool:
+        return runtime.exists() and runtime.get_instance().is_active_session(_sessions.get(visitor, ""))
 
     engine.start()
-    return Server(engine, uploads, Visitors(gone), Sweeps(engine, results_folder(), [RECORDED]))
+    return Server(engine, uploads, Visitors(gone, connected), Sweeps(engine, results_folder(), [RECORDED]))
 
 
 def get_engine() -> Engine:
@@ -66,14 +86,23 @@ def get_engine() -> Engine:
 
 
 def visitor() -> str:
-    """Who is looking: one name a browser tab."""
-    return _present(st.session_state.setdefault("visitor", uuid.uuid4().hex))
+    """Who is looking: one name a browser tab, which ends in what all tabs of a browser share."""
+    return _present(st.session_state.setdefault("visitor", f"{uuid.uuid4().hex}-{_browser()}"))
 
 
+# Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
 def _present(visitor: str) -> str:
+    if context := get_script_run_ctx():
+        _sessions[visitor] = context.session_id
     get_server().visitors.arrive(visitor)
     return visitor
+
+
+def _browser() -> str:
+    """A name for the visitor's browser, made of the secret that Streamlit gives each against forged requests."""
+    token, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE_NAME, ""))
+    return sha256(token).hexdigest()[:8] if token else ""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

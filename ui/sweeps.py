@@ -13,23 +13,27 @@ from ui.text import literal
 def find_running() -> RunningSweep | None:
     """The sweep to follow: the visitor's own, the one they left by a reload, or one that they chose to watch here."""
     server, me = get_server(), visitor()
-    mine, busy = server.sweeps.running(me), server.sweeps.running()
-    if mine is not None or busy is None:
-        return mine
-    if server.visitors.just_left(busy.visitor):
-        server.sweeps.take_over(busy.id, me)
-        return busy
-    if st.session_state.get("watched") == busy.id:
-        return busy
-    here = server.visitors.here(busy.visitor)
-    whose = "another visitor's" if here else "of a visitor who has left"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"A sweep is running, {whose}: '{literal(busy.title)}'. Your cells would go between its cells.")
-        if st.button("Watch it" if here else "Take it over", icon=":material/visibility:"):
-            st.session_state["watched"] = busy.id
-            if not here:
-                server.sweeps.take_over(busy.id, me)
-            st.rerun()
+    running = server.sweeps.all_running()
+    for sweep in reversed(running):
+        if sweep.visitor == me:
+            return sweep
+        if server.visitors.comes_back_as(sweep.visitor, me):
+            server.sweeps.take_over(sweep.id, me)
+            return sweep
+    for sweep in running:
+        if st.session_state.get("watched") == sweep.id:
+            return sweep
+        here = server.visitors.here(sweep.visitor)
+        whose = "another visitor's" if here else "of a visitor who has left"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f"A sweep is running, {whose}: '{literal(sweep.title)}'. Your cells would go between its cells."
+            )
+            if st.button("Watch it" if here else "Take it over", key=f"watch-{sweep.id}", icon=":material/visibility:"):
+                st.session_state["watched"] = sweep.id
+                if not here:
+                    server.sweeps.take_over(sweep.id, me)
+                st.rerun()
     return None
 
 

@@ -2,17 +2,20 @@
 
 import argparse
 import json
+import os
+import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vivit.benchmark.command import add_arguments, bench
-from vivit.processing import NORMALISATIONS, VivitImageProcessor
-from vivit.video import SAMPLING
+# Whatever takes its time to import is imported by the functions, where a Ctrl-C is met.
 
 
 def _parser() -> argparse.ArgumentParser:
+    from vivit.benchmark.command import add_arguments
+    from vivit.processing import NORMALISATIONS
+    from vivit.video import SAMPLING
+
     parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="name the action in video files")
@@ -49,24 +52,23 @@ def _fail(error: Exception) -> None:
 def _classify(options: argparse.Namespace) -> int:
     from vivit.attention import AttentionUnavailable
     from vivit.pipelines import pipeline
+    from vivit.processing import NORMALISATIONS, VivitImageProcessor
 
-    try:
-        classifier = pipeline(
-            "video-classification",
-            model=options.model,
-            image_processor=VivitImageProcessor.from_pretrained(
-                options.model, revision=options.revision, **NORMALISATIONS.get(options.normalisation, {})
-            ),
-            revision=options.revision,
-            attn_implementation=options.attention,
-            dtype=options.precision,
-            top_k=options.top_k,
-            sampling=options.sampling,
-            stride=options.stride,
-        )
-    except (ValueError, OSError) as error:  # every error a user can meet is one of the two
-        _fail(error)
-        return 2
+    if options.stride < 1:
+        raise ValueError(f"--stride wants a whole number from 1, not {options.stride}.")
+    classifier = pipeline(
+        "video-classification",
+        model=options.model,
+        image_processor=VivitImageProcessor.from_pretrained(
+            options.model, revision=options.revision, **NORMALISATIONS.get(options.normalisation, {})
+        ),
+        revision=options.revision,
+        attn_implementation=options.attention,
+        dtype=options.precision,
+        top_k=options.top_k,
+        sampling=options.sampling,
+        stride=options.stride,
+    )
     status = 0
     for clip in options.clips:
         try:
@@ -106,46 +108,61 @@ def _as_text(report: dict[str, Any]) -> str:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    from vivit.benchmark.command import make_folder
     from vivit.hub import download
+    from vivit.processing import VivitImageProcessor
 
     def show(fraction: float, note: str) -> None:
         if sys.stderr.isatty():
             print(f"\r{note:60}", end="" if fraction < 1 else "\n", file=sys.stderr, flush=True)
 
-    try:
-        if options.out.is_dir() and any(options.out.iterdir()):
-            raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
-        found = download(options.checkpoint, options.revision, show)
-        for notice in found.notices:
-            print(f"vivit: {notice}", file=sys.stderr)
-        from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
+    if options.out.is_file():
+        raise ValueError(f"'{options.out}' is a file. Give a folder that is empty or does not exist.")
+    if options.out.is_dir() and any(options.out.iterdir()):
+        raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
+    found = download(options.checkpoint, options.revision, show)
+    for notice in found.notices:
+        print(f"vivit: {notice}", file=sys.stderr)
+    from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
 
-        model = VivitForVideoClassification.from_pretrained(found.folder)
-        extra = {k: v for k, v in model.config.extra.items() if k != "torch_dtype"}
-        extra |= {"architectures": ["VivitForVideoClassification"], "dtype": "float32"}
-        model.config = replace(model.config, extra=extra)
-        model.save_pretrained(options.out)
-        VivitImageProcessor.from_pretrained(found.folder).save_pretrained(options.out)
-    except (ValueError, OSError) as error:
-        _fail(error)
-        return 2
+    model = VivitForVideoClassification.from_pretrained(found.folder)
+    make_folder(options.out)
+    model.save_pretrained(options.out)
+    VivitImageProcessor.from_pretrained(found.folder).save_pretrained(options.out)
     print(f"{options.out}: {found.num_labels} classes, from {found.format} of '{found.name}' {found.commit}".rstrip())
     return 0
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from vivit.benchmark.command import bench
+
+    return bench(options)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit status: 0; 2 if anything asked for could not be done; 130 after Ctrl-C; 141 if whoever reads stdout left.
+    """
     try:
-        return bench(options)
-    except (ValueError, OSError) as error:
+        options = _parser().parse_args(arguments)
+        status = {"classify": _classify, "convert": _convert, "bench": _bench}[options.command](options)
+        sys.stdout.flush()  # here, where a closed pipe is met
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # What is still unwritten goes nowhere: Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError) as error:  # every error a user can meet is one of the two
         _fail(error)
         return 2
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, or 2 if anything asked for could not be done."""
-    options = _parser().parse_args(arguments)
-    return {"classify": _classify, "convert": _convert, "bench": _bench}[options.command](options)
-
-
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell wants Ctrl-C ignored
+        # At once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     sys.exit(main())

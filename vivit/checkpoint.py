@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from vivit.hub import KINETICS_CHECKPOINT
 from vivit.weights import CheckpointError, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _TO_PUBLISHED = [
     (re.compile(r"\.mlp\.fc1\."), ".intermediate.dense."),
     (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
 ]
+
+# Parts that a ViViT may have or lack, each as a whole.
+_POOLER = {"pooler.dense.weight", "pooler.dense.bias"}
+_HEAD = {"classifier.weight", "classifier.bias"}
 
 
 def published_name(name: str) -> str:
@@ -79,27 +84,36 @@ def published_tensors(
 def load_into(model: "PreTrainedVivit", folder: Path, *, reinitialise_head: bool = False) -> None:
     """Copy a checkpoint's tensors into a model whose memory is uninitialised.
 
-    A pooler is dropped where only one side has it, a head where the model has none: both are optional parts of a ViViT.
+    A whole pooler is dropped where only one side has it, a whole head where the model has none.
 
     Args:
         model: on its final device and in its final precision.
         folder: the checkpoint.
         reinitialise_head: give a head that is missing or of another shape random weights instead of raising.
     Raises:
-        CheckpointError: if tensors are missing, left over or of another shape.
+        CheckpointError: if tensors are missing, left over, of another shape, or there under two names.
     """
     views = published_tensors(model)
-    loaded, unexpected, misshapen = set(), [], []
+    loaded, misshapen, twice = set(), [], []
+    disk_names: dict[str, str] = {}
     for disk_name, tensor in read_tensors(folder):
         name = published_name(disk_name)
+        if name in disk_names:
+            twice.append(f"{disk_names[name]} and {disk_name}")
+            continue
+        disk_names[name] = disk_name
         if name not in views:
-            if not name.startswith(("pooler.", "classifier.")):
-                unexpected.append(disk_name)
-        elif views[name].shape != tensor.shape:
+            continue
+        if views[name].shape != tensor.shape:
             misshapen.append((name, f"{disk_name} is {tuple(tensor.shape)}, not {tuple(views[name].shape)}"))
         else:
             views[name].copy_(tensor)
             loaded.add(name)
+    left = disk_names.keys() - views.keys()
+    for part in (_POOLER, _HEAD):
+        if part <= left:
+            left -= part
+    unexpected = [disk_name for name, disk_name in disk_names.items() if name in left]
     missing = [n for n in views if n not in loaded and n not in {name for name, _ in misshapen}]
     if all(n in missing for n in views if n.startswith("pooler.")) and hasattr(model, "pooler"):
         setattr(model, "pooler", None)  # noqa: B010 - mypy takes a module's attributes for modules
@@ -112,16 +126,29 @@ def load_into(model: "PreTrainedVivit", folder: Path, *, reinitialise_head: bool
         missing = [n for n in missing if n not in head]
         misshapen = [(n, text) for n, text in misshapen if n not in head]
         head = []
-    problems = {"missing": missing, "unexpected": unexpected, "of another shape": [text for _, text in misshapen]}
+    problems = {
+        "missing": missing,
+        "unexpected": unexpected,
+        "of another shape": [text for _, text in misshapen],
+        "there twice": twice,
+    }
     if any(problems.values()):
         counts = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
-        advice = (
-            "Pass ignore_mismatched_sizes=True to give the classification head new random weights."
-            if head and len(head) == len(missing) + len(misshapen) and not unexpected
-            else "Choose a checkpoint whose config.json belongs to its tensors."
+        message = (
+            f"The checkpoint does not fit this model: tensors {counts}. Choose one that holds every tensor once, as its "
+            "config.json describes them."
         )
         details = "\n".join(f"{kind}: {name}" for kind, names in problems.items() for name in names)
-        raise CheckpointError(f"The checkpoint does not fit this model: tensors {counts}. {advice}\n{details}", details)
+        advice = ""
+        if head and len(head) == sum(map(len, problems.values())):
+            if set(missing) == _HEAD:
+                message = (
+                    "The checkpoint is a ViViT without a classification head, so it cannot name actions. Choose one that "
+                    f"was trained for a task, such as '{KINETICS_CHECKPOINT}'."
+                )
+            # Not in the first line, which is all that someone without Python is shown.
+            advice = "\nPass ignore_mismatched_sizes=True to give the classification head new random weights."
+        raise CheckpointError(f"{message}\n{details}{advice}", details)
 
 
 def save_from(model: "PreTrainedVivit", folder: str | Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class VivitConfig:
         num_labels: classes of the classification head; follows `id2label` if None, else 2.
         id2label: class index → name; 'LABEL_k' if None.
         label2id: name → class index; the inverse of `id2label` if None.
+        problem_type: what the labels are, one of `PROBLEM_TYPES`; found from them if None.
         extra: keys of a `config.json` that this class has no use for; written back unchanged.
     Raises:
         ValueError: if a value is impossible, naming it.
@@ -59,6 +61,7 @@ class VivitConfig:
     num_labels: int = None  # type: ignore[assignment]
     id2label: Mapping[int, str] = None  # type: ignore[assignment]
     label2id: Mapping[str, int] = None  # type: ignore[assignment]
+    problem_type: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,16 +119,15 @@ class VivitConfig:
             if not (_is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1):
                 raise ValueError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
         for name in ("initializer_range", "layer_norm_eps"):
-            if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
+            if not (_is_number(getattr(self, name)) and 0 < getattr(self, name) < float("inf")):
+                raise ValueError(f"{name} must be a finite number above 0, not {getattr(self, name)!r}")
+        if not isinstance(self.qkv_bias, bool):
+            raise ValueError(f"qkv_bias must be True or False, not {self.qkv_bias!r}")
+        if self.problem_type not in (None, *PROBLEM_TYPES):
+            raise ValueError(f"problem_type={self.problem_type!r} is unknown; known are {', '.join(PROBLEM_TYPES)}")
         for name in ("hidden_act", "pooler_act"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; known are {', '.join(ACTIVATIONS)}")
-
-    @property
-    def problem_type(self) -> str | None:
-        """'regression', 'single_label_classification' or 'multi_label_classification', where the file says so."""
-        return self.extra.get("problem_type")
 
     @property
     def clip_size(self) -> tuple[int, int, int]:
@@ -192,6 +194,8 @@ class VivitConfig:
             "image_size": self.image_size if isinstance(self.image_size, int) else list(self.image_size),
             "id2label": {str(k): v for k, v in self.id2label.items()},
         }
+        if self.problem_type is None:  # as transformers writes it
+            del values["problem_type"]
         return dict(self.extra) | values
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -79,42 +79,53 @@ def check_support(device: torch.device, head_size: int = 64, tokens: int | None 
     Args:
         device: where to try.
         head_size: the width of one head, which some kernels depend on.
-        tokens: how many to attend to; by default as many as keep the device busy for longer than a launch takes.
+        tokens: how many to attend to; by default as many as keep a GPU busy for longer than a launch takes, and as make
+            scores that a CPU takes fresh memory for, as it does in a model.
     """
-    heads, found = 4, []
-    tokens = tokens or (4096 if device.type == "cuda" else 256)
+    heads = 3
+    tokens = tokens or (4096 if _roomy(device) else 1024)
+    flops = 4 * heads * tokens**2 * head_size
+    found: list[Support] = []
+    tried: dict[tuple[str, torch.dtype], Support] = {}  # two precisions compute in float32
     for precision, kinds in PRECISIONS.items():
         query = torch.randn(1, heads, tokens, head_size, device=device).to(kinds.compute)
         for attention, attend in ATTENTION.items():
-            try:
-                seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
-            except AttentionUnavailable as error:
-                found.append(Support(attention, precision, reason=str(error), details=error.details))
-            else:
-                flops = 4 * heads * tokens**2 * head_size
-                found.append(Support(attention, precision, flops_per_second=flops / seconds))
+            key = attention, kinds.compute
+            if key not in tried:
+                try:
+                    seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
+                    tried[key] = Support(attention, precision, flops_per_second=flops / seconds)
+                except AttentionUnavailable as error:
+                    tried[key] = Support(attention, precision, reason=str(error), details=error.details)
+            found.append(replace(tried[key], precision=precision))
     return found
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
     """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
-    size = size or (8192 if device.type == "cuda" else 768)
+    size = size or (8192 if _roomy(device) else 2048 if device.type == "cuda" else 768)
     matrix = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
 
 
 def copy_rate(device: torch.device) -> float:
-    """Bytes/s of a large copy in memory, read and written counted separately."""
-    source = torch.ones(2**30 if device.type == "cuda" else 2**26, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.numel() / _best_seconds(partial(target.copy_, source), device)
+    """Bytes/s of a large copy in memory, read and written counted separately; on a CPU into fresh memory."""
+    source = torch.ones(2**30 if _roomy(device) else 2**26, dtype=torch.uint8, device=device)
+    # A model's tensors are made anew on every call. On a GPU PyTorch keeps memory for them, on a CPU the system clears it.
+    copy = partial(torch.empty_like(source).copy_, source) if device.type == "cuda" else source.clone
+    return 2 * source.numel() / _best_seconds(copy, device)
+
+
+def _roomy(device: torch.device) -> bool:
+    """Whether this is a GPU with room for probes that keep it busy; another's work may have taken it."""
+    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > 6 * 2**30
 
 
 def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The best of three or more after one to warm up: these are rates to estimate with, not results to report."""
+    """The best within 40 ms or more, after one to warm up: these are rates to estimate with, not results to report."""
     call()
     samples: list[float] = []
-    while len(samples) < 3 or (len(samples) < 12 and sum(samples) < 100):
+    while sum(samples) < 40 or (len(samples) < 3 and sum(samples) < 120):
         samples.append(timed(call, device)[1])
     return min(samples) / 1e3
 
@@ -132,6 +143,8 @@ def describe(device: torch.device | None = None) -> dict:
     on_gpu = device.type == "cuda"
     with torch.inference_mode():
         support = [asdict(s) for s in check_support(device)]
+        if on_gpu:
+            torch.cuda.empty_cache()
         rates = {name: product_rate(device, kinds.compute) for name, kinds in PRECISIONS.items()}
         bandwidth = copy_rate(device)
     training = dict(rates)

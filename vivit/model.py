@@ -4,7 +4,8 @@ Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from vivit.checkpoint import load_into, save_from
 from vivit.config import VivitConfig
 from vivit.hub import find_checkpoint
 from vivit.linear import linear
-from vivit.precision import set_precision
+from vivit.precision import get_precision, set_precision
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -224,7 +225,8 @@ class PreTrainedVivit(nn.Module):
         *,
         config: VivitConfig | None = None,
         attn_implementation: str = "sdpa",
-        dtype: str | torch.dtype = "float32",
+        dtype: str | torch.dtype | None = None,
+        torch_dtype: str | torch.dtype | None = None,
         device: str | torch.device = "cpu",
         revision: str | None = None,
         ignore_mismatched_sizes: bool = False,
@@ -236,7 +238,8 @@ class PreTrainedVivit(nn.Module):
             name: a folder, an embedded checkpoint, or a Hub repository (see `vivit.hub.find_checkpoint`).
             config: use this instead of the checkpoint's `config.json`.
             attn_implementation: a key of `vivit.attention.ATTENTION`.
-            dtype: a key of `vivit.precision.PRECISIONS`, or a torch dtype of the same name.
+            dtype: a key of `vivit.precision.PRECISIONS`, or a torch dtype of the same name; float32 if None.
+            torch_dtype: the older spelling of `dtype`.
             device: where to put the weights.
             revision: for a Hub repository: a branch, a tag or a commit.
             ignore_mismatched_sizes: give a classification head that is missing or of another size new random weights.
@@ -246,19 +249,32 @@ class PreTrainedVivit(nn.Module):
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.weights.CheckpointError: if tensors are missing, left over or of another shape; they are listed.
-            ValueError: for an impossible config, an unknown backend or precision.
+            ValueError: for an impossible config, an unknown backend or precision, or options that contradict each other.
         """
+        if config and config_changes:
+            names = ", ".join(config_changes)
+            raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
+        precision = {get_precision(name) for name in (dtype, torch_dtype) if name is not None} or {"float32"}
+        if len(precision) > 1:
+            raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
         folder = find_checkpoint(name, revision=revision)
         config = config or VivitConfig.from_pretrained(folder, **config_changes)
         with torch.device("meta"):
             model = cls(config, attn_implementation=attn_implementation)
-        set_precision(model, dtype).to_empty(device=device)
+        set_precision(model, precision.pop()).to_empty(device=device)
         load_into(model, folder, reinitialise_head=ignore_mismatched_sizes)
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read."""
-        self.config.save_pretrained(folder)
+        """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
+
+        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'.
+        """
+        dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
+        # What was read may say the dtype in its older spelling.
+        extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
+        extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
+        replace(self.config, extra=extra).save_pretrained(folder)
         save_from(self, folder)
 
 
@@ -341,7 +357,7 @@ class VivitForVideoClassification(PreTrainedVivit):
         Args:
             pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
             labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or numbers to regress to,
-                (B,) for a model with one label. Which it is follows `config.problem_type` where the file says so.
+                (B,) for a model with one label. Which it is follows `config.problem_type` where that is set.
             options: those of `VivitModel.forward`.
         """
         output = self.vivit(pixel_values, **options)

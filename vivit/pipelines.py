@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from vivit.clip import prepare_clip
+from vivit.familiarity import Familiarity
+from vivit.familiarity import load as load_familiarity
+from vivit.hub import find_checkpoint
 from vivit.machine import default_device
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
@@ -19,6 +22,8 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda logits: logits,
 }
+
+UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so the answer means little."
 
 
 class NotFinite(ValueError):
@@ -61,13 +66,22 @@ class Predictions(list):
 
 
 class VideoClassificationPipeline:
-    """Classifies video files; made by `pipeline`."""
+    """Classifies video files; made by `pipeline`.
+
+    Args:
+        familiarity: the statistics of the model's training clips, by which others are told and warned of.
+    """
 
     def __init__(
-        self, model: VivitForVideoClassification, image_processor: VivitImageProcessor, **defaults: Any
+        self,
+        model: VivitForVideoClassification,
+        image_processor: VivitImageProcessor,
+        familiarity: Familiarity | None = None,
+        **defaults: Any,
     ) -> None:
         self.model = model
         self.image_processor = image_processor
+        self.familiarity = familiarity
         self.defaults = defaults
 
     @overload
@@ -121,12 +135,17 @@ class VideoClassificationPipeline:
         middle = time.perf_counter()
         with torch.inference_mode():
             resized = num_frames != config.num_frames  # other sizes than the trained one only where they were asked for
-            logits = self.model(pixel_values, interpolate_pos_encoding=resized).logits[0].cpu()
+            output = self.model(pixel_values, interpolate_pos_encoding=resized)
+            logits = output.logits[0].cpu()
         end = time.perf_counter()
         timings = clip.timings_ms | {"forward": (end - middle) * 1e3, "total": (end - start) * 1e3}
         timings["preprocess"] += (middle - begin) * 1e3
         predictions = top_predictions(logits, config.id2label, top_k, function_to_apply)
-        return Predictions(predictions, clip.sampled, timings)
+        result = Predictions(predictions, clip.sampled, timings)
+        features = output.last_hidden_state[0, 0].float().cpu().numpy()
+        if self.familiarity and not self.familiarity.is_familiar(features):
+            result.warnings.append(UNFAMILIAR)
+        return result
 
 
 def pipeline(
@@ -135,8 +154,9 @@ def pipeline(
     *,
     image_processor: str | Path | VivitImageProcessor | None = None,
     device: int | str | torch.device | None = None,
-    dtype: str | torch.dtype = "float32",
-    attn_implementation: str = "sdpa",
+    dtype: str | torch.dtype | None = None,
+    torch_dtype: str | torch.dtype | None = None,
+    attn_implementation: str | None = None,
     revision: str | None = None,
     **defaults: Any,
 ) -> VideoClassificationPipeline:
@@ -147,29 +167,43 @@ def pipeline(
         model: a model, or any name `VivitForVideoClassification.from_pretrained` takes.
         image_processor: a processor or the name of its checkpoint; the model's own if None.
         device: a torch device, a CUDA index, or -1 for the CPU; a CUDA GPU if there is one, if None.
-        dtype, attn_implementation, revision: as `from_pretrained` takes them; for a model given by name.
+        dtype, torch_dtype, attn_implementation, revision: as `from_pretrained` takes them; only for a model given by name.
         defaults: options of the call, which the call may replace.
     Raises:
-        ValueError: for another task, or a model object without an image processor.
+        ValueError: for another task, or a model object without an image processor or with options of `from_pretrained`.
         and what `from_pretrained` raises.
     """
     if task != "video-classification":
         raise ValueError(f"task={task!r} is unknown; ViViT does 'video-classification'")
     if isinstance(device, int):
         device = f"cuda:{device}" if device >= 0 else "cpu"
+    familiarity = None
     if isinstance(model, VivitForVideoClassification):
+        options = {
+            "dtype": dtype,
+            "torch_dtype": torch_dtype,
+            "attn_implementation": attn_implementation,
+            "revision": revision,
+        }
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ValueError(
+                f"{', '.join(given)} would not change a model that is loaded already; give its name instead of the object, "
+                "or pass them to from_pretrained"
+            )
         if image_processor is None:
             raise ValueError("give image_processor beside a model object")
         model = model.to(device) if device is not None else model
     else:
-        image_processor = image_processor or model
+        folder = find_checkpoint(model, revision=revision)  # once: every look-up of a Hub name asks the Hub
+        image_processor = image_processor or folder
+        familiarity = load_familiarity(folder)
         model = VivitForVideoClassification.from_pretrained(
-            model,
-            attn_implementation=attn_implementation,
+            folder,
+            attn_implementation=attn_implementation or "sdpa",
             dtype=dtype,
+            torch_dtype=torch_dtype,
             device=device or default_device(),
-            revision=revision,
         )
     if not isinstance(image_processor, VivitImageProcessor):
         image_processor = VivitImageProcessor.from_pretrained(image_processor, revision=revision)
-    return VideoClassificationPipeline(model.eval(), image_processor, **defaults)
+    return VideoClassificationPipeline(model.eval(), image_processor, familiarity, **defaults)

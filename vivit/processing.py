@@ -112,13 +112,15 @@ class VivitImageProcessor:
         """Read the processor of a checkpoint; one without `preprocessor_config.json` gets the defaults.
 
         Args:
-            name: a folder, or any name `vivit.hub.find_checkpoint` knows.
+            name: a folder, which needs no more than that file, or any name `vivit.hub.find_checkpoint` knows.
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading.
         """
         from vivit.hub import find_checkpoint, read_json
 
-        file = find_checkpoint(name, revision=revision, weights=False) / "preprocessor_config.json"
+        file = Path(name) / "preprocessor_config.json"
+        if not file.is_file():
+            file = find_checkpoint(name, revision=revision, weights=False) / file.name
         processor = cls.from_dict(read_json(file) if file.is_file() else {})
         return replace(processor, **changes) if changes else processor
 

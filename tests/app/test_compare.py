@@ -13,7 +13,7 @@ from tests.clips import write_clip
 
 pytestmark = pytest.mark.browser
 
-ROWS = re.compile(r"(\d+) of (\d+) cells")
+ROWS = re.compile(r"\d+ of \d+ cells, about")
 
 
 def open_page(page: Page, server: Server, preset: str = "my own selection") -> None:
@@ -41,15 +41,25 @@ def saved(page: Page, label: str) -> str:
 def test_a_small_sweep_fills_rows_and_charts_and_can_be_taken_along(page: Page, server: Server) -> None:
     open_page(page, server)
     expect(page.get_by_text(re.compile(r"about \d+ s for this selection"))).to_be_visible()
+    page.get_by_label("Clip", exact=True).click()
+    page.get_by_role("option", name="clapping", exact=True).click()
+    page.get_by_role("button", name="sdpa-math", exact=True).click()
+    expect(page.get_by_role("button", name="Measure 3 cells")).to_be_visible()
+    page.get_by_role("button", name="sdpa", exact=True).click()
+    expect(page.get_by_role("button", name="Measure 2 cells")).to_be_visible()
     measure(page)
     rows = page.get_by_label("Cells measured so far").locator("table[role=grid]")
     expect(rows).to_have_attribute("aria-rowcount", "2")  # the head, and the first cell to be ready
     ended(page)
+    # What was chosen is chosen still, and the next click measures it.
+    expect(page.get_by_label("Clip", exact=True)).to_have_value("clapping")
+    expect(page.get_by_role("button", name="sdpa-math", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="sdpa", exact=True)).to_have_attribute("aria-pressed", "false")
     for title in ("Latency", "Memory", "Speed-up and memory saved against eager", "Latency and memory"):
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
         expect(page.get_by_role("figure", name=title, exact=True)).to_be_visible()
     lines = list(csv.DictReader(saved(page, "CSV").splitlines()))
-    assert {(line["attention"], line["status"]) for line in lines} == {("eager", "ok"), ("sdpa", "ok")}
+    assert {(line["attention"], line["status"]) for line in lines} == {("eager", "ok"), ("sdpa-math", "ok")}
     assert all(float(line["median, ms"]) > 0 and float(line["peak, MiB"]) > 0 for line in lines)
     assert all(line["same top 1"] == "True" for line in lines), "both classified the clip"
     rounds = [row["latency"]["rounds"] for row in json.loads(saved(page, "JSON with raw samples"))["rows"]]

@@ -1,9 +1,11 @@
 """What goes wrong, and what strangers bring along, in a real browser: a sentence, and the app goes on."""
 
+import asyncio
 import os
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +13,14 @@ import psutil
 import pytest
 import torch
 from playwright.sync_api import Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.app.conftest import Server, answered
 from tests.clips import write_clip
+from tests.streamlit_client import Browser
 from ui.settings import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
-from vivit.hub import KINETICS_CHECKPOINT
+from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +63,34 @@ def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_rea
     expect(page.get_by_text("The system ended the process that worked on this")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
     answered(page)
+
+
+def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
+    """Streamlit obeys such a message from any browser."""
+    everything = BackMsg()
+    everything.clear_cache = True
+    before = workers(server, "engine.model")
+
+    async def visit() -> None:
+        async with Browser(server.url) as owner, Browser(server.url) as stranger:
+            mine = await owner.open()
+            await mine.until(lambda: len(list(mine.elements("metric"))) == 3, "an answer")
+            await mine.upload("mine.mp4", (ASSETS / "clips" / "clapping.mp4").read_bytes())
+            await mine.until(lambda: mine.says("Yours:"), "the upload")
+            tab = await stranger.open()
+            await tab.until(lambda: len(list(tab.elements("metric"))) == 3, "an answer")
+            await tab._send(everything)
+            await tab.rerun()
+            await asyncio.sleep(17)  # longer than the server waits for visitors who have gone
+            await mine.rerun()
+            await mine.until(lambda: mine.says("Yours:") or mine.alerts("WARNING"), "the page")
+            assert not mine.alerts("WARNING") and mine.says("Yours:")
+            await tab.close()
+            await mine.close()
+
+    with ThreadPoolExecutor(1) as thread:  # this one has playwright's loop
+        thread.submit(asyncio.run, visit()).result()
+    assert workers(server, "engine.model") == before
 
 
 def test_a_hub_worker_killed_at_work_costs_a_sentence_and_the_next_one_looks(page: Page, server: Server) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from engine import Engine, WorkerSpec
-from engine.benchmark import RunningSweep, Sweeps
+from engine.benchmark import NOT_MEASURED, UNSAVED, RunningSweep, Sweeps
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE
 from vivit.benchmark.cell import Cell, StoppingRule
@@ -83,7 +83,8 @@ def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tm
     running = started(sweeps, build(checkpoint, "eager", "sdpa", "sdpa-cudnn"), pixels=clip(checkpoint), visitor="v")
     assert sweeps.get(running.id) is running and sweeps.running("v") is running and sweeps.running("w") is None
     until(lambda: running.sweep.rows)
-    until(lambda: load(tmp_path / "kept" / f"{running.id}.sweep.json").rows)  # already, after one cell
+    file = tmp_path / "kept" / f"{running.id}.sweep.json"
+    until(lambda: "ok" in [r.status for r in load(file).rows])  # already, after one cell
     assert running.state == "running"
     assert running.wait(120) and running.state == "done", running.error
     eager, sdpa, cudnn = running.result.rows
@@ -187,7 +188,41 @@ def test_closing_the_page_does_not_end_a_sweep(sweeps: Sweeps, engine: Engine, c
     assert running.wait(60) and running.state == "done" and running.result.rows[0].status == "ok"
 
 
-def test_a_full_disk_ends_a_sweep_with_a_sentence(engine: Engine, checkpoint: str, tmp_path: Path) -> None:
+def test_without_a_disk_a_sweep_runs_to_its_end_and_is_held_in_memory(
+    engine: Engine, checkpoint: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    running = started(Sweeps(engine, tmp_path / "file"), build(checkpoint, "eager"))
-    assert running.wait(60) and running.state == "failed" and "What was measured is kept" in running.error
+    sweeps = Sweeps(engine, tmp_path / "file")
+    first = started(sweeps, build(checkpoint, "eager", rounds=1))
+    assert first.wait(60) and first.state == "done" and first.result.rows[0].status == "ok"
+    assert "download them" in first.error and str(tmp_path) not in first.error
+    later = [started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1)) for _ in range(UNSAVED)]
+    assert all(sweep.wait(60) for sweep in later)
+    assert {r.id for r in sweeps.kept()} == {first.id, *(sweep.id for sweep in later)}
+    last = started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1))
+    assert last.wait(60) and first.id not in {r.id for r in sweeps.kept()}
+
+
+def test_a_disk_that_has_room_again_takes_the_sweep(engine: Engine, checkpoint: str, tmp_path: Path) -> None:
+    folder, sweep = tmp_path / "kept", build(checkpoint, "eager")
+    running = RunningSweep("id", "a sweep", "", sweep, "v")
+    folder.write_text("")
+    running.save(folder)
+    assert not running.saved and running.error
+    folder.unlink()
+    running.save(folder)
+    assert running.saved and not running.error and load(folder / "id.sweep.json").id == "id"
+
+
+def test_a_server_that_is_killed_leaves_a_row_for_every_cell(
+    sweeps: Sweeps, engine: Engine, checkpoint: str, tmp_path: Path
+) -> None:
+    running = started(sweeps, endless(checkpoint))
+    until(lambda: measuring(engine))
+    left = load(tmp_path / "kept" / f"{running.id}.sweep.json")  # all that there would be
+    assert {r.cell for r in left.rows} == set(running.sweep.cells)
+    missing = [r for r in left.rows if r.cell not in running.sweep.rows]
+    assert missing and {(r.status, r.reason) for r in missing} == {("cancelled", NOT_MEASURED)}
+    assert not sweeps.kept(), "while it runs it is shown as running, and nowhere else"
+    sweeps.cancel(running.id)
+    assert running.wait(10)

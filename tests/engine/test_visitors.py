@@ -35,6 +35,29 @@ def test_who_stays_away_is_forgotten_once_and_who_comes_back_is_not() -> None:
     assert gone == ["stays away"]
 
 
+def test_who_is_connected_again_without_a_word_is_forgotten_only_once_they_go() -> None:
+    gone: list[str] = []
+    connected = {"me"}
+    visitors = Visitors(gone.append, connected.__contains__, grace=0.1)
+    visitors.arrive("me")
+    visitors.leave("me")  # a moment's cut: the page is there again, and asks for nothing
+    time.sleep(0.4)
+    assert visitors.here("me") and not visitors.comes_back_as("me", "stranger") and not gone
+    connected.clear()
+    time.sleep(0.4)
+    assert gone == ["me"] and not visitors.here("me")
+
+
+def test_a_stranger_takes_nothing_over_from_whoever_reloads(engine: Engine) -> None:
+    visitors = Visitors(engine.forget)
+    visitors.arrive("1-mine")
+    job = engine.submit("work", "echo", {}, visitor="1-mine")
+    visitors.own("answer", job)
+    visitors.leave("1-mine")
+    assert visitors.adopt("answer", "2-strangers") is None and not visitors.comes_back_as("1-mine", "2-strangers")
+    assert visitors.comes_back_as("1-mine", "3-mine") and visitors.adopt("answer", "3-mine") is job
+
+
 def test_a_reload_takes_over_the_job_it_left(engine: Engine) -> None:
     forgotten = threading.Event()
 

@@ -131,6 +131,28 @@ def test_half_precision_files_stay_half(tmp_path: Path) -> None:
     logits_agree(VivitForVideoClassification.from_pretrained(tmp_path / "half", dtype="float32"), back.float().eval())
 
 
+@pytest.mark.parametrize(
+    ("precision", "saved"),
+    [("float32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"), ("float16-weights", "float32")],
+)
+def test_the_config_says_what_holds_every_saved_tensor(tmp_path: Path, precision: str, saved: str) -> None:
+    oracle.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    stale = {"dtype": "float64", "torch_dtype": "float64", "architectures": ["VivitModel"], "my_own_key": 3}
+    (tmp_path / "config.json").write_text(json.dumps(config | stale))
+    ours = VivitForVideoClassification.from_pretrained(tmp_path, dtype=precision)
+    ours.save_pretrained(tmp_path / "again")
+    written = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert written["dtype"] == saved and "torch_dtype" not in written and written["my_own_key"] == 3
+    assert written["architectures"] == ["VivitForVideoClassification"]
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path / "again")
+    assert theirs.dtype == getattr(torch, saved)
+    kept = {published_name(name): tensor for name, tensor in theirs.state_dict().items()}
+    for name, tensor in published_tensors(ours).items():
+        assert torch.equal(kept[name], tensor.to(theirs.dtype)), name
+    assert VivitForVideoClassification.from_pretrained(tmp_path / "again").dtype == torch.float32
+
+
 def test_views_are_the_models_memory() -> None:
     model = VivitForVideoClassification(VivitConfig(**oracle.TINY))
     with torch.no_grad():
@@ -309,6 +331,43 @@ def test_bias_where_the_config_has_none(tmp_path: Path) -> None:
     assert "9 unexpected" in faults(tmp_path, qkv_bias=False)
 
 
+@pytest.mark.parametrize("kind", [VivitForVideoClassification, VivitModel])
+@pytest.mark.parametrize(
+    "name", ["classifier.foo", "classifier.dense.weight", "pooler.foo", "pooler.dense.bias", "vivit.pooler.foo"]
+)
+def test_what_is_no_whole_head_or_pooler_is_unexpected(tmp_path: Path, kind: Any, name: str) -> None:
+    oracle.save(tmp_path)
+    rewrite(tmp_path, tensors_of(tmp_path) | {name: torch.zeros(3)})
+    message = faults(tmp_path, kind)
+    assert name in message and ("1 unexpected" in message or name == "pooler.dense.bias")
+
+
+def test_half_a_head_is_unexpected_in_a_bare_model(tmp_path: Path) -> None:
+    oracle.save(tmp_path)
+    tensors = tensors_of(tmp_path)
+    del tensors["classifier.bias"]
+    rewrite(tmp_path, tensors)
+    assert "unexpected: classifier.weight" in faults(tmp_path, VivitModel)
+
+
+def test_a_whole_pooler_is_dropped_by_a_classifier(tmp_path: Path) -> None:
+    theirs = oracle.save(tmp_path)
+    pooler = {"vivit.pooler.dense.weight": torch.zeros(35, 35), "vivit.pooler.dense.bias": torch.zeros(35)}
+    rewrite(tmp_path, tensors_of(tmp_path) | pooler)
+    logits_agree(VivitForVideoClassification.from_pretrained(tmp_path), theirs)
+
+
+@pytest.mark.parametrize("layout", ["another layout", "another prefix"])
+def test_a_tensor_under_two_names_is_a_fault(tmp_path: Path, layout: str) -> None:
+    oracle.save(tmp_path)
+    tensors = tensors_of(tmp_path)
+    name = "vivit.encoder.layer.1.intermediate.dense.bias"
+    [other] = memory_names({name: tensors[name]}) if layout == "another layout" else [name.removeprefix("vivit.")]
+    rewrite(tmp_path, tensors | {other: torch.zeros(44)})
+    message = faults(tmp_path)
+    assert "1 there twice" in message and name in message and other in message.replace(name, "")
+
+
 @pytest.mark.parametrize("ignore", [False, True])
 def test_a_fault_outside_the_head_is_never_ignored(tmp_path: Path, ignore: bool) -> None:
     oracle.save(tmp_path)
@@ -352,7 +411,10 @@ def test_a_head_of_another_size_in_half_precision(tmp_path: Path) -> None:
 
 def test_a_classifier_from_a_bare_model(tmp_path: Path) -> None:
     theirs = oracle.save(tmp_path, "VivitModel")
-    assert "classifier.weight" in faults(tmp_path, num_labels=7)
+    message = faults(tmp_path, num_labels=7)
+    first, _, rest = message.partition("\n")
+    assert "without a classification head" in first and "ignore_mismatched_sizes" not in first
+    assert "classifier.weight" in rest and "ignore_mismatched_sizes=True" in rest
     ours = VivitForVideoClassification.from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
@@ -416,6 +478,17 @@ def test_a_config_given_is_used_instead(tmp_path: Path) -> None:
     ours = VivitForVideoClassification.from_pretrained(tmp_path, config=config)
     assert ours.config.id2label[3] == "name 3"
     logits_agree(ours, theirs)
+    with pytest.raises(ValueError, match=r"num_labels would be ignored"):
+        VivitForVideoClassification.from_pretrained(tmp_path, config=config, num_labels=3)
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "float16"}, {"dtype": torch.float16}])
+def test_the_older_spelling_of_dtype(tmp_path: Path, options: dict[str, Any]) -> None:
+    oracle.save(tmp_path)
+    load = VivitForVideoClassification.from_pretrained
+    assert load(tmp_path, torch_dtype=torch.float16, **options).dtype == torch.float16
+    with pytest.raises(ValueError, match=r"dtype=float32 and torch_dtype=float16 contradict"):
+        load(tmp_path, dtype="float32", torch_dtype="float16")
 
 
 def test_state_survives_a_round_trip_through_training(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,7 +99,7 @@ def test_text_for_people(checkpoint: Path, clip_path: Path, short_clip_path: Pat
         (["--precision", "int3"], ["'int3'", "float16-weights"]),
         (["--attention", "sdpa-cudnn"], ["'sdpa-cudnn'", "CUDA"]),
         (["--top-k", "0"], ["top_k", "0"]),
-        (["--stride", "0", "--sampling", "consecutive"], ["stride"]),
+        (["--stride", "0", "--sampling", "consecutive"], ["--stride", "0"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -182,3 +184,66 @@ def test_answers_that_are_no_numbers_are_told(
     status, out, err = run_here(capsys, "classify", clip_path, "--model", tmp_path, "--json")
     assert status == 2 and out == ""
     assert_one_sentence(err)
+
+
+def test_a_checkpoint_without_a_head_is_told(
+    clip_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oracle.save(tmp_path, "VivitModel")
+    status, out, err = run_here(capsys, "classify", clip_path, "--model", tmp_path)
+    assert status == 2 and out == "" and "ignore_mismatched_sizes" not in err
+    assert_one_sentence(err, "without a classification head")
+
+
+@pytest.mark.parametrize("place", ["a file", "in a file"])
+@pytest.mark.parametrize("command", ["bench", "convert"])
+def test_a_place_that_cannot_be_written_to_is_one_sentence(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, place: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" if place == "a file" else tmp_path / "file" / "out"
+    arguments = ["bench", "--model", checkpoint, "--out", out] if command == "bench" else ["convert", checkpoint, out]
+    status, _, err = run_here(capsys, *arguments)
+    assert status == 2 and "Errno" not in err
+    assert_one_sentence(err, str(out), "Give a")
+
+
+@pytest.mark.parametrize(
+    "command", [["classify", "a.mp4"], ["convert", "vivit-mannequin"], ["bench", "--model", "vivit-mannequin"]]
+)
+def test_an_interrupt_before_the_work_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("find_checkpoint", "download", "pin"):
+        monkeypatch.setattr(f"vivit.hub.{name}", interrupt)
+    assert run_here(capsys, *command, *([tmp_path] if command[0] == "convert" else [])) == (130, "", "")
+
+
+def test_an_interrupt_ends_the_process_with_130(checkpoint: Path, clip_path: Path) -> None:
+    """After its first answer of many: the process is at work then, wherever exactly."""
+    command = [sys.executable, "-m", "vivit", "classify", *[clip_path] * 500, "--model", checkpoint, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr and process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read() == "" and process.wait(60) == 130
+
+
+def test_a_reader_that_leaves_is_no_fault(checkpoint: Path, clip_path: Path) -> None:
+    """As `| head -1` does."""
+    command = [sys.executable, "-m", "vivit", "classify", *[clip_path] * 3, "--model", checkpoint]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(60) == 141
+
+
+def test_a_converted_checkpoint_says_its_dtype(checkpoint: Path, tmp_path: Path) -> None:
+    half = VivitForVideoClassification.from_pretrained(checkpoint, dtype="float16")
+    half.save_pretrained(tmp_path / "half")
+    assert main(["convert", str(tmp_path / "half"), str(tmp_path / "out")]) == 0
+    written = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert written["dtype"] == "float32" and written["architectures"] == ["VivitForVideoClassification"]

@@ -118,6 +118,11 @@ def test_a_config_made_here_is_read_by_transformers(tmp_path: Path) -> None:
     assert tuple(theirs.image_size) == (32, 48) and theirs.hidden_size == 24
 
 
+def test_a_problem_type_is_written_only_where_there_is_one() -> None:
+    assert "problem_type" not in VivitConfig().to_dict()
+    assert VivitConfig(problem_type="regression").to_dict()["problem_type"] == "regression"
+
+
 def test_labels_may_have_text_keys_in_any_order() -> None:
     labels = {str(k): f"class {k}" for k in reversed(range(12))}
     config = VivitConfig(id2label=labels)
@@ -134,6 +139,7 @@ def test_changes_on_reading(tmp_path: Path) -> None:
     same = VivitConfig.from_pretrained(tmp_path, num_labels=3, hidden_dropout_prob=0.1)
     assert same.id2label[2] == "answering questions" and same.hidden_dropout_prob == 0.1
     assert VivitConfig.from_pretrained(tmp_path, num_labels=2).id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert VivitConfig.from_pretrained(tmp_path, problem_type="regression").problem_type == "regression"
     renamed = VivitConfig.from_pretrained(tmp_path, id2label={0: "yes"})
     assert renamed.num_labels == 1 and renamed.label2id == {"yes": 0}
 
@@ -168,7 +174,11 @@ def test_changes_on_reading(tmp_path: Path) -> None:
         ({"hidden_dropout_prob": "0.1"}, ["hidden_dropout_prob", "'0.1'"]),
         ({"layer_norm_eps": 0}, ["layer_norm_eps", "0"]),
         ({"layer_norm_eps": "1e-6"}, ["layer_norm_eps", "1e-6"]),
+        ({"layer_norm_eps": float("inf")}, ["layer_norm_eps", "inf"]),
         ({"initializer_range": -1.0}, ["initializer_range", "-1.0"]),
+        ({"initializer_range": float("inf")}, ["initializer_range", "inf"]),
+        ({"qkv_bias": "yes"}, ["qkv_bias", "'yes'"]),
+        ({"problem_type": "clustering"}, ["problem_type", "'clustering'", "regression"]),
         ({"hidden_act": "swish_fish"}, ["hidden_act", "swish_fish", "gelu_fast"]),
         ({"pooler_act": None}, ["pooler_act", "None"]),
         ({"num_labels": 3, "id2label": {0: "a"}}, ["num_labels=3", "1"]),

@@ -18,7 +18,8 @@ from tests import oracle
 from tests.clips import write_clip
 from vivit import VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.clip import prepare_clip
-from vivit.pipelines import top_predictions
+from vivit.familiarity import Familiarity
+from vivit.pipelines import UNFAMILIAR, top_predictions
 from vivit.video import VideoError, read_frames
 
 # Probabilities: the logits agree to 1e-5, and softmax moves by no more than they do.
@@ -166,6 +167,36 @@ def test_models_and_processors_may_be_objects_names_or_paths(checkpoint: Path, c
             assert pipeline("video-classification", model=given, image_processor=image_processor)(clip_path) == wanted
     with pytest.raises(ValueError, match="image_processor"):
         pipeline("video-classification", model=model)
+
+
+@pytest.mark.parametrize(
+    "option", [{"dtype": "float32"}, {"torch_dtype": "float32"}, {"attn_implementation": "eager"}, {"revision": "main"}]
+)
+def test_a_model_object_has_what_is_decided_on_loading(checkpoint: Path, option: dict[str, str]) -> None:
+    model = VivitForVideoClassification.from_pretrained(checkpoint)
+    with pytest.raises(ValueError, match=rf"{next(iter(option))} would not.*from_pretrained"):
+        pipeline("video-classification", model=model, image_processor=checkpoint, **option)
+
+
+def test_the_older_spelling_of_dtype(checkpoint: Path) -> None:
+    classify = pipeline("video-classification", model=checkpoint, torch_dtype=torch.bfloat16)
+    assert classify.model.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="contradict"):
+        pipeline("video-classification", model=checkpoint, dtype="float16", torch_dtype=torch.bfloat16)
+
+
+def test_a_clip_unlike_the_training_data_is_told_where_that_is_known(tmp_path: Path, clip_path: Path) -> None:
+    oracle.save(tmp_path)
+    classify = pipeline("video-classification", model=tmp_path)
+    assert classify(clip_path).warnings == []
+    inputs = VivitImageProcessor.from_pretrained(tmp_path)(list(read_frames(clip_path, 8).frames), return_tensors="pt")
+    with torch.inference_mode():
+        features = classify.model(**inputs).last_hidden_state[0, 0].numpy()
+    directions, ones = np.eye(35, dtype=np.float32)[None, :2], np.ones((1, 2), np.float32)
+    # Of one class, whose mean is this clip; then of one whose mean is not.
+    for away, warnings in ((0.0, []), (2.0, [UNFAMILIAR])):
+        Familiarity(features[None] + away, directions, ones, ones[:, 0], threshold=1.0).save(tmp_path)
+        assert pipeline("video-classification", model=tmp_path)(clip_path).warnings == warnings
 
 
 @pytest.mark.parametrize("device", [None, -1, "cpu", torch.device("cpu")])

@@ -350,14 +350,12 @@ def test_every_default_is_transformers() -> None:
 def test_files_are_interchangeable(tmp_path: Path, options: str) -> None:
     theirs = transformers.VivitImageProcessor(**SMALL | OPTIONS[options])
     theirs.save_pretrained(tmp_path / "theirs")
-    (tmp_path / "theirs" / "config.json").write_text("{}")
     ours = VivitImageProcessor.from_pretrained(tmp_path / "theirs")
     wanted = theirs(small_clip(), return_tensors="np").pixel_values
     assert_same(ours(small_clip(), return_tensors="np").pixel_values, wanted)
     ours.save_pretrained(tmp_path / "ours")
     back = transformers.VivitImageProcessor.from_pretrained(tmp_path / "ours")
     np.testing.assert_array_equal(back(small_clip(), return_tensors="np").pixel_values, wanted)
-    (tmp_path / "ours" / "config.json").write_text("{}")
     assert VivitImageProcessor.from_pretrained(tmp_path / "ours") == ours
 
 

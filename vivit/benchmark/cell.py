@@ -150,6 +150,13 @@ class Latency:
         return [float(np.median(r.samples_ms)) for r in self.rounds if r.warm or not self.warm]
 
     @property
+    def caveat(self) -> str:
+        """Why this is not the median of calls after a warm-up in at least two processes; '' if it is."""
+        if not self.warm:
+            return "one cold call" if len(self.samples_ms) == 1 else f"{len(self.samples_ms)} cold calls"
+        return "one process only" if len(self.round_medians) == 1 else ""
+
+    @property
     def noise(self) -> str:
         """Why the figure is not to be trusted to a few per cent; '' if it is, and if one sample can't tell."""
         found = []

@@ -35,7 +35,7 @@ def _measured(result: Result) -> list[Measurement]:
 
 
 def latency(result: Result) -> Chart:
-    """Median of each cell, p5 to p95 as a line through its end, and what was predicted as a mark."""
+    """Median of each cell, hatched if cold, p5 to p95 as a line through its end, and what was predicted as a mark."""
     rows = _measured(result)[::-1]
     lines: Lines = [
         {
@@ -46,6 +46,7 @@ def latency(result: Result) -> Chart:
             "predicted, ms": r.estimate.latency_ms if r.estimate else None,
             "n": len(r.latency.samples_ms),
             "noise": r.latency.noise,
+            "caveat": r.latency.caveat,
         }
         for r in rows
         if r.latency
@@ -56,7 +57,15 @@ def latency(result: Result) -> Chart:
         "array": [p["p95, ms"] - p["median, ms"] for p in lines],
         "arrayminus": [p["median, ms"] - p["p5, ms"] for p in lines],
     }
-    figure.add_bar(x=medians, y=names, orientation="h", error_x={"type": "data", **spread}, name="median, p5 to p95")
+    figure.add_bar(
+        x=medians,
+        y=names,
+        orientation="h",
+        error_x={"type": "data", **spread},
+        name="median, p5 to p95",
+        marker_pattern_shape=["/" if "cold" in p["caveat"] else "" for p in lines],
+        hovertext=[p["caveat"] for p in lines],
+    )
     _predicted(figure, [p["predicted, ms"] for p in lines], names)
     figure.update_xaxes(title="ms a call", rangemode="tozero")
     return figure, lines[::-1]

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from vivit.benchmark.cell import MODES, Measurement
@@ -63,7 +65,7 @@ def bench(options: argparse.Namespace) -> int:
     model = options.model if options.model == RANDOM else pin(options.model)
     config = read_config(model)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
+        make_folder(options.out)
     pixel_values = _pixel_values(options.clip, model, config.num_frames) if options.clip else None
 
     cells = grid(model, attention, precision, sizes, (options.mode,))
@@ -74,6 +76,8 @@ def bench(options: argparse.Namespace) -> int:
         _show(sweep, f"round {run.number + 1}: {run.cell.name}")
         return run_cell(run, pixel_values)
 
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on there is something to keep
     status = 0
     try:
         run_all(sweep, execute)
@@ -91,6 +95,21 @@ def bench(options: argparse.Namespace) -> int:
     if options.out:
         _write(result, options.out)
     return status
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, or find it usable.
+
+    Raises:
+        ValueError: if nothing can be written there; the message is for the user.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # before the work whose results could not be kept
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"'{folder}' is no folder that can be written to ({reason}). Give another.") from error
 
 
 def _write(result: "Result", folder: Path) -> None:

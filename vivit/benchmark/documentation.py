@@ -5,10 +5,11 @@ Source: the ViViT page of the transformers documentation, 'Using Scaled Dot Prod
 of them; memory is CUDA's largest allocation in MB of 1e6 bytes; 'speedup' and 'memory saved' are (eager / sdpa - 1) * 100.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from vivit.benchmark.cell import Measurement
+from vivit.benchmark.cell import Latency, Measurement
 from vivit.benchmark.results import Result
 
 _INFERENCE = (
@@ -54,41 +55,59 @@ FAULTS = (
 )
 
 
+HALF = {"float32": False, "float16": True}  # the table has no word for other precisions
+LEAST_BATCHES = 20
+
+
 def inference_table(result: Result) -> list[dict[str, Any]]:
-    """Our eager beside our sdpa, by the documentation's method and in its columns; a line a precision and batch size."""
+    """Our eager beside our sdpa, by the documentation's method and in its columns; a line a precision and batch size.
+
+    Cells with fewer calls after a warm-up than the documentation's are left out; 'num_batches' is 'processes × calls'.
+    """
     return [
         dict(
             zip(
                 _INFERENCE,
-                (n, cell.batch_size, on_cuda, cell.precision != "float32", *figures),
+                (n, cell.batch_size, on_cuda, HALF[cell.precision], *figures),
                 strict=True,
             )
         )
-        for cell, n, on_cuda, figures in _pairs(result, "inference")
+        for cell, n, on_cuda, figures in _pairs(result, "inference", HALF, LEAST_BATCHES)
     ]
 
 
 def training_table(result: Result) -> list[dict[str, Any]]:
-    """As `inference_table`, for training."""
+    """As `inference_table`, for training, in float32 and with any number of steps: its columns tell no precision."""
     return [
         dict(zip(_TRAINING, (n, cell.batch_size, on_cuda, *figures), strict=True))
-        for cell, n, on_cuda, figures in _pairs(result, "training")
+        for cell, n, on_cuda, figures in _pairs(result, "training", ("float32",), 1)
     ]
 
 
-def _pairs(result: Result, mode: str) -> list[tuple]:
+def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -> list[tuple]:
     rows = {r.cell: r for r in result.rows}
     found = []
     for cell, eager in rows.items():
         sdpa = rows.get(replace(cell, attention="sdpa"))
         if cell.attention != "eager" or cell.mode != mode or cell.compiled or cell.num_frames or sdpa is None:
             continue
+        if cell.precision not in precisions:
+            continue
         if eager.latency and sdpa.latency and eager.memory and sdpa.memory:
-            n = min(len(eager.latency.samples_ms), len(sdpa.latency.samples_ms))
+            fewer = min(eager.latency, sdpa.latency, key=lambda latency: len(latency.samples_ms))
+            if len(fewer.samples_ms) < least or not (eager.latency.warm and sdpa.latency.warm):
+                continue
+            n = _batches(fewer)
             a, b = _megabytes(eager), _megabytes(sdpa)
             speed = _percent(eager.latency.mean, sdpa.latency.mean)
             found.append((cell, n, result.machine["device"] == "cuda", (speed, a, b, _percent(a, b))))
     return found
+
+
+def _batches(latency: Latency) -> str:
+    """'2 × 20' for 20 calls in each of two processes, '20 + 17' where they differ."""
+    counts = [len(r.samples_ms) for r in latency.rounds if r.warm]
+    return f"{len(counts)} × {counts[0]}" if len(set(counts)) == 1 else " + ".join(map(str, counts))
 
 
 def _megabytes(row: Measurement) -> float:

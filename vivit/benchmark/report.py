@@ -63,19 +63,19 @@ def baseline_row(
     return next((r for r in result.rows if r.cell == wanted), None)
 
 
-def table(result: Result, baseline: str = "eager") -> list[dict[str, Any]]:
+def table(result: Result, baseline: str = "eager", precision: str | None = None) -> list[dict[str, Any]]:
     """Every row with everything that is known of it, as plain numbers; None where nothing is.
 
     Args:
         result: a sweep.
-        baseline: the attention that others are compared with, at the same precision and batch size.
+        baseline, precision: what each cell is compared with, see `baseline_row`.
     """
-    return [_line(result, row, baseline) for row in result.rows]
+    return [_line(result, row, baseline_row(result, row.cell, baseline, precision)) for row in result.rows]
 
 
-def _line(result: Result, row: Measurement, baseline: str) -> dict[str, Any]:
+def _line(result: Result, row: Measurement, base: Measurement | None) -> dict[str, Any]:
     cell, latency, memory, estimate = row.cell, row.latency, row.memory, row.estimate
-    base, found, share = baseline_row(result, cell, baseline), result.agreement(row), result.matrix_share(row)
+    found, share = result.agreement(row), result.matrix_share(row)
     gain = speedup(row, base) if base else None
     rounds = latency.round_medians if latency else []
     return {

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,24 @@ class Result:
         return row.flops_per_second / rate if row.flops_per_second and rate else None
 
 
-def snapshot(sweep: Sweep, title: str = "", clip: str = "", **identity: str) -> Result:
-    """What a sweep has so far. Args: identity: `id` and `created`, to be the same sweep as before."""
+def snapshot(sweep: Sweep, title: str = "", clip: str = "", missing: str = "", **identity: str) -> Result:
+    """What a sweep has so far.
+
+    Args:
+        sweep, title, clip: as in `Result`.
+        missing: the reason in 'cancelled' rows for cells that have no row yet; '' leaves them out.
+        identity: `id` and `created`, to be the same sweep as before.
+    """
+    rows = [
+        sweep.rows.get(c) or Measurement(c, "cancelled", missing, estimate=sweep.estimates[c])
+        for c in sweep.cells
+        if missing or c in sweep.rows
+    ]
     return Result(
         title=title,
         clip=clip,
         machine=sweep.machine,
-        rows=tuple(sweep.rows[c] for c in sweep.cells if c in sweep.rows),
+        rows=tuple(rows),
         references=dict(sweep.references),
         budget_seconds=sweep.budget_seconds,
         revision=revision(),
@@ -127,10 +138,17 @@ def list_results(*folders: str | Path) -> list[Result]:
     for folder in folders:
         for file in sorted(Path(folder).glob(f"*{SUFFIX}")):
             try:
-                found.append(load(file))
-            except ResultError:
-                continue  # of a later version, or damaged: no reason to hide the others
+                state = file.stat()
+                found.append(_load(file, state.st_mtime_ns, state.st_size))
+            except (OSError, ResultError):
+                continue  # gone, of a later version, or damaged: no reason to hide the others
     return sorted(sorted(found, key=lambda r: r.id), key=lambda r: r.created, reverse=True)
+
+
+@lru_cache(maxsize=512)  # more than there are usually: a cache that is too small for one listing is none
+def _load(file: Path, mtime_ns: int, size: int) -> Result:
+    """`load`, once for each state of a file."""
+    return load(file)
 
 
 def compare(ours: Result, theirs: Result) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 Such a process is there in hundredths of a second, begins with untouched memory counters, and takes all it holds with it.
 """
 
+import atexit
 import json
 import multiprocessing
 import os
@@ -13,12 +14,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -74,26 +77,47 @@ def in_child(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, function, arguments), daemon=True)
-    with _environment(ENVIRONMENT):
-        process.start()
-    theirs.close()
-    started()
-    ends = None if seconds is None else monotonic() + seconds
+    ours, theirs = context.Pipe()
+    with ours:
+        # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did.
+        process = context.Process(target=_child, args=(theirs,), daemon=True)
+        with theirs, _environment(ENVIRONMENT):
+            _start_fork_server()
+            process.start()
+        started()
+        ends = None if seconds is None else monotonic() + seconds
+        try:
+            ours.send((function, arguments))
+            while not ours.poll(POLL_SECONDS):
+                tick()
+                if ends is not None and monotonic() > ends:
+                    raise ChildEnded(None)
+            return json.loads(ours.recv_bytes())
+        except (EOFError, OSError):  # it ended before its answer, or within it
+            process.join()
+            raise ChildEnded(process.exitcode) from None
+        finally:
+            process.kill()
+            process.join()
+
+
+def _start_fork_server() -> None:
+    """Start it, if there is none, with SIGINT blocked: while it imports, Ctrl-C would have it print a traceback."""
+    resource_tracker.ensure_running()  # or the fork server would see to it, which unblocks SIGINT
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        while not ours.poll(POLL_SECONDS):
-            tick()
-            if ends is not None and monotonic() > ends:
-                raise ChildEnded(None)
-        return json.loads(ours.recv_bytes())
-    except (EOFError, OSError):  # it ended before its answer, or within it
-        process.join()
-        raise ChildEnded(process.exitcode) from None
+        forkserver.ensure_running()
     finally:
-        process.kill()
-        process.join()
-        ours.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@atexit.register
+def _kill_fork_server() -> None:
+    """By itself it would import to its end, and then take 10 s to leave; whoever reads our output would wait for it."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+                child.kill()
 
 
 @contextmanager
@@ -115,10 +139,14 @@ def _environment(values: dict[str, str | None]) -> Iterator[None]:
         put(former)
 
 
-def _child(connection: Connection, function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
+def _child(connection: Connection) -> None:
     with suppress(OSError):  # if memory runs out, this process goes first, not the app or the desktop
         Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who keeps what is done
+    try:
+        function, arguments = connection.recv()
+    except (EOFError, OSError):  # interrupted before it was told what to do
+        return
     answer = json.dumps(function(*arguments), allow_nan=False).encode()
     with suppress(BrokenPipeError):  # interrupted: nobody is left to read it
         connection.send_bytes(answer)

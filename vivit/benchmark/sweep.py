@@ -87,35 +87,38 @@ class Sweep:
             c: estimate(c, configs[c.checkpoint], machine) for c in (*self.cells, *extra)
         }
         shuffle = random.Random(seed)
+        self._current: Cell | None = None
         self._todo = [(c, 0) for c in extra]  # only for its answers, which the others are compared with
         for number in range(rounds):
             self._todo += [(c, number) for c in shuffle.sample(self.cells, len(self.cells))]
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self._todo
+        """Whether nothing is left to do and nothing is being done."""
+        return not self._todo and self._current is None
 
     @property
     def progress(self) -> float:
         """How much is done, in [0, 1]."""
-        left = self.seconds_left
-        done = self.spent_seconds
-        return 1.0 if self.finished else done / (done + left) if left else 0.0
+        done, left = self.spent_seconds, self.seconds_left
+        return 1.0 if self.finished else done / ((done + left) or 1.0)
 
     @property
     def seconds_left(self) -> float:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
-        need = sum(self._expected_seconds(cell) for cell, number in self._todo if self._wanted(cell, number))
+        cells = [self._current] if self._current else []
+        cells += [cell for cell, number in self._todo if self._wanted(cell, number)]
+        need = sum(map(self._expected_seconds, cells))
         return need if self.budget_seconds is None else min(need, max(0.0, self.budget_seconds - self.spent_seconds))
 
     def next(self) -> Run | None:
-        """What to run now; cells that would not fit become rows here. None at the end."""
+        """What to run now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
         while self._todo:
             cell, number = self._todo.pop(0)
             if not self._wanted(cell, number):
                 continue
             if (refused := self._refusal(cell)) is None:
+                self._current = cell
                 return self._run(cell, number)
             if number == 0:
                 self._keep(refused)
@@ -125,12 +128,14 @@ class Sweep:
         """Take in what a run gave, and how long it took in all."""
         self.spent_seconds += seconds
         self.runs_done += 1
+        self._current = None
         self._keep(measurement)
 
     def cancel(self, reason: str = "Cancelled before it ran.") -> None:
         """Give up what has not run; what has been measured is kept."""
         self.cancelled = True
         self._todo.clear()
+        self._current = None
         for cell in self.cells:
             if cell not in self.rows:
                 self._keep(Measurement(cell, "cancelled", reason))

@@ -89,6 +89,12 @@ def test_cold_samples_count_only_where_there_are_no_others() -> None:
     assert Latency((cold, warm)).round_medians == [100.5]
 
 
+def test_fewer_than_two_warm_rounds_are_named() -> None:
+    cold, warm = Round(500.0, (500.0,), warm=False), Round(450.0, (100.0, 101.0))
+    told = [Latency(r).caveat for r in ((warm, warm), (warm,), (cold, warm), (cold,), (cold, cold))]
+    assert told == ["", "one process only", "one process only", "one cold call", "2 cold calls"]
+
+
 def test_rounds_join_and_a_later_failure_takes_nothing_away() -> None:
     cell = Cell("m")
     first, second = row(cell, (1.0, 2.0)), row(cell, (3.0,))

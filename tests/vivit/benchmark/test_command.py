@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +80,24 @@ def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path
     assert process.wait(20) == 130, err.read_text()
     statuses = [json.loads(line)["status"] for line in out.read_text().splitlines()]
     assert len(statuses) == 6 and {"ok", "cancelled"} == set(statuses) and "Traceback" not in err.read_text()
+
+
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, whole_group: bool) -> None:
+    """Ctrl-C reaches the fork server too, which imports torch at that time."""
+    command = [sys.executable, "-m", "vivit", "bench", "--model", checkpoint, "--attention", "sdpa", "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, start_new_session=True
+    )
+    assert process.stderr
+    while b"round 1: " not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(0.3)  # Python itself is up by then
+    begin = time.monotonic()
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)  # until nobody holds the pipes, the fork server included
+    assert time.monotonic() - begin < 5.0  # about 1 s; 10 s if the fork server is left to end by itself
+    assert process.returncode == 130 and json.loads(out)["status"] == "cancelled" and b"Traceback" not in err
 
 
 @pytest.mark.parametrize(

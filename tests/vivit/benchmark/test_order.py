@@ -155,6 +155,23 @@ def test_progress_and_time_left_run_towards_the_end() -> None:
     assert seen[0][1] > seen[len(seen) // 2][1] > seen[-3][1]
 
 
+def test_a_run_that_is_being_measured_counts_as_not_done() -> None:
+    sweep = Sweep([Cell("m", mode="training")], CONFIGS, MACHINE, rounds=1)
+    seconds = sweep.seconds_left
+    run = sweep.next()
+    assert run and sweep.seconds_left == seconds > 0 and sweep.progress == 0 and not sweep.finished
+    sweep.record(run, *quick(run))
+    assert sweep.finished and sweep.progress == 1.0 and sweep.seconds_left == 0
+
+
+def test_a_spent_budget_is_no_step_back() -> None:
+    sweep = Sweep(CELLS, CONFIGS, MACHINE, budget_seconds=30.0)
+    run = sweep.next()
+    assert run
+    sweep.record(run, quick(run)[0], 40.0)
+    assert not sweep.finished and sweep.seconds_left == 0 and sweep.progress == 1.0
+
+
 def test_repeated_cells_count_once() -> None:
     assert len(Sweep([*CELLS, *CELLS], CONFIGS, MACHINE).cells) == 12
 

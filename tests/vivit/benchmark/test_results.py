@@ -12,8 +12,8 @@ import pytest
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, MIB, result, row
 from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.cell import Cell, Estimate, Measurement, Memory
-from vivit.benchmark.results import RECORDED, ResultError, compare, list_results, load, revision, save, snapshot
+from vivit.benchmark.cell import Cell, Estimate, Latency, Measurement, Memory, Round
+from vivit.benchmark.results import RECORDED, Result, ResultError, compare, list_results, load, revision, save, snapshot
 from vivit.benchmark.sweep import Sweep, grid
 from vivit.config import VivitConfig
 
@@ -24,6 +24,15 @@ WHOLE = result(
     Measurement(Cell("m", "sdpa-cudnn"), "unavailable", "CUDA only", "No viable backend", estimate=None),
     row(replace(EAGER, batch_size=4), (800.0,), activations=3600),
     row(replace(SDPA, batch_size=4), (390.0,), activations=600),
+)
+
+
+# As the documentation's preset measures them: 20 calls in each process.
+DOCUMENTED = result(
+    row(EAGER, (200.0, 210.0, 220.0, 210.0) * 5, (210.0,) * 20, activations=900),
+    row(SDPA, (100.0, 105.0, 110.0, 105.0) * 5, (105.0,) * 20, activations=150),
+    row(replace(EAGER, precision="float16"), (20.0,) * 20),
+    row(replace(SDPA, precision="float16"), (10.0,) * 17, (10.0,) * 4),
 )
 
 
@@ -71,6 +80,35 @@ def test_a_snapshot_has_rows_in_reading_order(tmp_path: Path) -> None:
     assert taken.agreement(taken.rows[1]) and taken.budget_seconds == 120
     assert all(r.estimate == sweep.estimates[r.cell] for r in taken.rows)
     assert load(save(taken, tmp_path)) == taken
+
+
+def test_a_snapshot_can_have_rows_for_what_is_still_missing() -> None:
+    cells = grid("m", ("eager", "sdpa"))
+    sweep = Sweep(cells, {"m": VivitConfig(**oracle.TINY)}, MACHINE)
+    run = sweep.next()
+    assert run
+    sweep.record(run, row(run.cell, (1.0,)), 0.1)
+    assert [r.cell for r in snapshot(sweep).rows] == [run.cell]
+    rows = {r.cell: r for r in snapshot(sweep, missing="The server ended.").rows}
+    (other,) = set(cells) - {run.cell}
+    assert list(rows) == cells and rows[run.cell].status == "ok"
+    assert rows[other] == Measurement(other, "cancelled", "The server ended.", estimate=sweep.estimates[other])
+
+
+def test_a_file_is_parsed_once_for_each_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    def counted(file: Path) -> Result:
+        parsed.append(file.name)
+        return load(file)
+
+    monkeypatch.setattr("vivit.benchmark.results.load", counted)
+    first, second = (save(replace(result(), id=name), tmp_path) for name in ("first", "second"))
+    assert list_results(tmp_path) == list_results(tmp_path) and parsed == [first.name, second.name]
+    save(replace(result(), id="second", title="changed"), tmp_path)
+    assert [r.title for r in list_results(tmp_path)].count("changed") == 1 and parsed[2:] == [second.name]
+    first.unlink()
+    assert len(list_results(tmp_path)) == 1
 
 
 def test_two_results_are_compared_where_both_were_measured() -> None:
@@ -123,6 +161,14 @@ def test_speed_up_by_both_definitions() -> None:
     assert report.baseline_row(WHOLE, half) is None
 
 
+def test_the_table_and_the_chart_have_one_baseline() -> None:
+    half = row(replace(SDPA, precision="float16"), (52.5,))
+    whole = replace(WHOLE, rows=(*WHOLE.rows, row(replace(EAGER, precision="float16"), (60.0,)), half))
+    for precision, expected in ((None, 60 / 52.5), ("float32", 4.0)):
+        (bar,) = (p for p in charts.gains(whole, "eager", precision)[1] if p["cell"] == half.cell.name)
+        assert report.table(whole, "eager", precision)[-1]["× faster"] == bar["× faster"] == expected
+
+
 def test_csv_has_a_line_a_cell() -> None:
     lines = list(csv.DictReader(io.StringIO(report.as_csv(WHOLE))))
     assert [line["attention"] for line in lines] == ["eager", "sdpa", "sdpa-cudnn", "eager", "sdpa"]
@@ -145,7 +191,8 @@ def test_html_stands_alone_and_holds_the_samples() -> None:
     raw = re.search(r'<script type="application/json" id="result">(.*?)</script>', page, re.DOTALL)
     assert raw and json.loads(raw[1])["rows"][1]["latency"]["rounds"][1]["samples_ms"] == [110.0]
     assert "recorded on Test Machine &lt;1&gt;" in page
-    assert documentation.FAULTS[1].split(" (")[0] in page  # eager beside sdpa is the documentation's table
+    assert documentation.FAULTS[1][:30] not in page  # too few calls for the documentation's table
+    assert documentation.FAULTS[1].split(" (")[0] in report.as_html(DOCUMENTED)
 
 
 def test_charts_show_what_there_is() -> None:
@@ -188,10 +235,10 @@ def test_an_empty_result_can_be_reported() -> None:
 
 
 def test_the_documentations_columns_are_filled_by_its_method() -> None:
-    (one, four) = documentation.inference_table(WHOLE)
+    (one, half) = documentation.inference_table(DOCUMENTED)
     assert list(one) == list(documentation.PUBLISHED_INFERENCE[0])
     assert one == {
-        "num_batches": 3,
+        "num_batches": "2 × 20",
         "batch_size": 1,
         "is cuda": False,
         "is half": False,
@@ -200,14 +247,38 @@ def test_the_documentations_columns_are_filled_by_its_method() -> None:
         "Mem BT (MB)": 250 * MIB / 1e6,
         "Mem saved (%)": pytest.approx(300.0),
     }
-    assert four["batch_size"] == 4 and documentation.training_table(WHOLE) == []
+    assert (half["num_batches"], half["is half"]) == ("1 × 20", True) and documentation.training_table(WHOLE) == []
     allocated = [
         replace(row(Cell("m", a, mode="training"), (ms,)), memory=Memory(1, 1, mb * 10**6, 1, 1))
         for a, ms, mb in (("eager", 30.0, 600), ("sdpa", 20.0, 200))
     ]
     (training,) = documentation.training_table(result(*allocated))
     assert list(training) == list(documentation.PUBLISHED_TRAINING[0])
-    assert list(training.values()) == [1, 1, False, pytest.approx(50.0), 600.0, 200.0, pytest.approx(200.0)]
+    assert list(training.values()) == ["1 × 1", 1, False, pytest.approx(50.0), 600.0, 200.0, pytest.approx(200.0)]
+
+
+def test_what_the_documentations_columns_cannot_tell_is_left_out() -> None:
+    def pair(*rounds: tuple[float, ...], **cell: str) -> list[Measurement]:
+        return [row(Cell("m", a, **cell), *rounds) for a in ("eager", "sdpa")]  # type: ignore[arg-type]
+
+    enough = (1.0,) * 20
+    for precision in ("bfloat16", "float16-weights"):
+        assert documentation.inference_table(result(*pair(enough, precision=precision))) == []
+    assert documentation.training_table(result(*pair(enough, precision="float16", mode="training"))) == []
+    assert documentation.inference_table(result(*pair(enough[1:]))) == []
+    (line,) = documentation.inference_table(result(*pair(enough[:17], enough[:4])))
+    assert line["num_batches"] == "17 + 4"
+    cold = [replace(r, latency=Latency((Round(9.0, (9.0,), warm=False),))) for r in pair(enough, mode="training")]
+    assert documentation.training_table(result(*cold)) == []
+
+
+def test_cold_bars_are_hatched() -> None:
+    cold = replace(WHOLE.rows[0], latency=Latency((Round(9.0, (9.0,), warm=False),)))
+    figure, lines = charts.latency(result(cold, row(SDPA, (1.0,), (1.0,))))
+    assert [line["caveat"] for line in lines] == ["one cold call", ""]
+    assert (
+        list(figure.data[0].marker.pattern.shape) == ["", "/"] and list(figure.data[0].hovertext)[1] == "one cold call"
+    )
 
 
 def test_the_published_tables_have_the_faults_we_say() -> None:
