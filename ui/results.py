@@ -74,6 +74,8 @@ def show_result(result: Result, others: list[Result]) -> None:
         show(figure, f"bench-{number}", title)
         with st.expander("As a table"):
             st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
+        if number == 0:
+            _show_agreement(result)
     st.caption(
         "Speed-up and memory saved are the documentation's (baseline / cell - 1) × 100; × faster is baseline / cell, "
         f"% less memory is (1 - cell / baseline) × 100. {_explain_bars(result)} The line through its end goes from the "
@@ -93,6 +95,28 @@ def show_result(result: Result, others: list[Result]) -> None:
             st.download_button(
                 label, data, f"{result.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
             )
+
+
+def _show_agreement(result: Result) -> None:
+    """How near each cell's answer to the clip is to that of eager float32."""
+    found = [(row.cell.name, result.agreement(row)) for row in result.rows]
+    lines = [
+        {
+            "cell": name,
+            "same top 1": agreement.top1,
+            "shared top 5": agreement.top5,
+            "largest logit difference": agreement.max_logit_difference,
+            "KL divergence, nats": agreement.kl,
+        }
+        for name, agreement in found
+        if agreement
+    ]
+    if lines:
+        st.header("Do the answers agree?")
+        formats = {"shared top 5": "percent"} | dict.fromkeys(list(lines[0])[3:], "scientific")
+        columns = {name: st.column_config.NumberColumn(format=text) for name, text in formats.items()}
+        st.dataframe(lines, hide_index=True, column_config=columns, alt="Agreement of each cell with eager float32")
+        st.caption("Each cell's answer beside that of eager attention in float32 on the same clip.")
 
 
 def _explain_bars(result: Result) -> str:

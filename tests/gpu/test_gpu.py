@@ -222,6 +222,15 @@ def test_what_does_not_fit_into_the_gpu_says_what_to_try_and_the_next_job_runs()
     assert found["latency_ms"] > 0
 
 
+def test_a_gpu_that_others_have_filled_is_described_all_the_same() -> None:
+    torch.cuda.empty_cache()
+    others = torch.empty(torch.cuda.mem_get_info()[0] - 5 * 2**29, dtype=torch.uint8, device="cuda")
+    found = in_child(worker.start)
+    assert found["device"] == "cuda" and found["flops_per_second"]["float16"] > 0 and found["bytes_per_second"] > 0
+    del others
+    torch.cuda.empty_cache()
+
+
 def test_the_gpu_is_seen() -> None:
     """Were it hidden, every test above would have run on the CPU or failed for that reason."""
     assert torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES", "no CUDA_VISIBLE_DEVICES")

@@ -3,6 +3,7 @@
 Each function returns a figure and the numbers in it, one dict a point, for the table below.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark.cell import MIB, Measurement
@@ -155,30 +156,46 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
         marker = {"symbol": number % 7, "size": 9}  # themes have 6 or 10 colours, so no two lines look the same
         figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, marker=marker)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
-    figure.update_yaxes(type="log", title=what)
+    figure.update_yaxes(type="log", title=what, tickvals=_steps([p[what] for p in lines]))
     return figure, lines
 
 
 def tradeoff(result: Result) -> Chart:
-    """Memory over latency, a point a cell: the best lie at the lower left."""
+    """Memory over latency, a point a cell, colour by attention and shape by precision: the best lie at the lower left."""
+    rows = [r for r in _measured(result) if r.memory]
     lines: Lines = [
         {"cell": r.cell.name, "ms a clip": r.latency.median / r.cell.batch_size, "peak, MiB": r.memory.peak / MIB}
-        for r in result.rows
+        for r in rows
         if r.latency and r.memory
     ]
-    figure = _figure(12, showlegend=False)
-    figure.add_scatter(
-        x=[p["ms a clip"] for p in lines],
-        y=[p["peak, MiB"] for p in lines],
-        text=[p["cell"] for p in lines],
-        mode="markers+text" if len(lines) <= 12 else "markers",
-        textposition="top center",
-        marker={"size": 11},
-        hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",
-    )
-    figure.update_xaxes(type="log", title="ms a clip")
-    figure.update_yaxes(type="log", title="peak, MiB")
+    precisions = list(dict.fromkeys(r.cell.precision for r in rows))
+    figure = _figure(12)
+    for attention in dict.fromkeys(r.cell.attention for r in rows):
+        chosen = [(p, r.cell) for p, r in zip(lines, rows, strict=True) if r.cell.attention == attention]
+        figure.add_scatter(
+            x=[p["ms a clip"] for p, _ in chosen],
+            y=[p["peak, MiB"] for p, _ in chosen],
+            text=[cell.name for _, cell in chosen],
+            mode="markers",
+            name=attention,
+            marker={"size": 11, "symbol": [precisions.index(cell.precision) for _, cell in chosen]},
+            hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",
+        )
+    for number, precision in enumerate(precisions):  # no points, only what the shapes mean
+        marker = {"size": 11, "symbol": number, "color": "grey"}
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=precision, marker=marker)
+    for update, name in ((figure.update_xaxes, "ms a clip"), (figure.update_yaxes, "peak, MiB")):
+        update(type="log", title=name, tickvals=_steps([p[name] for p in lines]))
     return figure, lines
+
+
+def _steps(values: list[float]) -> list[float]:
+    """1, 2, 5, 10, 20, … around some values, for a log axis: plotly writes the first digit alone between powers of ten."""
+    if not values:
+        return []
+    low, high = min(values) / 2, max(values) * 2
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    return [v for v in (digit * 10.0**k for k in powers for digit in (1, 2, 5)) if low <= v <= high]
 
 
 def all_charts(

@@ -104,8 +104,8 @@ def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
     """What a cell will take.
 
     Time is the arithmetic of the products with weights over the machine's rate of such products, and of attention over
-    the rate that its kernel reached on a few tokens; where scores are written to memory, attention is at least its
-    arithmetic over the former rate and the traffic over the memory's bandwidth.
+    the rate that its kernel reached on a few tokens. Where scores are written to memory, their traffic over its bandwidth
+    comes on top on a CPU; on a GPU attention is at least that and its arithmetic over the former rate.
 
     Args:
         cell: what would be measured.
@@ -145,8 +145,11 @@ def _seconds(
     kind = "training_flops_per_second" if mode == "training" else "flops_per_second"
     products = machine.get(kind, machine["flops_per_second"])[precision]  # the first recorded sweeps have only one
     seconds = attention_flops(config) / rate
-    if traffic := score_traffic_bytes(config, attention, precision):
-        seconds = max(seconds, attention_flops(config) / products + traffic / machine["bytes_per_second"])
+    traffic = score_traffic_bytes(config, attention, precision) / machine["bytes_per_second"]
+    if machine["device"] == "cpu":  # a few tokens' scores lay in memory that was there; the system clears a model's
+        seconds += traffic
+    elif traffic:
+        seconds = max(seconds, attention_flops(config) / products + traffic)
     return linear_flops(config) / products + seconds
 
 
