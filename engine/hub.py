@@ -22,7 +22,7 @@ def start() -> dict[str, Any]:
         "endpoint": constants.ENDPOINT,
         "offline": constants.HF_HUB_OFFLINE,
         "embedded": hub.embedded_checkpoints(),
-        "cached": hub.cached_checkpoints(),
+        "cached": tuple(hub.cached_checkpoints()),
     }
 
 
