@@ -30,7 +30,11 @@ def pick_cells() -> Selection:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         checkpoint = st.selectbox(
             "Checkpoint",
-            [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items()), RANDOM],
+            [
+                *embedded_checkpoints(),
+                *(f"{name}@{commit}" for name, commit in cached_checkpoints(with_processor=True).items()),
+                RANDOM,
+            ],
             key="bench-checkpoint",
             format_func=lambda name: name.partition("@")[0],
             width=320,

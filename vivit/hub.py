@@ -119,15 +119,19 @@ def embedded_checkpoints() -> tuple[str, ...]:
     return tuple(sorted(config.parent.name for config in ASSETS.glob(f"*/{CONFIG}")))
 
 
-def cached_checkpoints() -> dict[str, str]:
-    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request."""
+def cached_checkpoints(*, with_processor: bool = False) -> dict[str, str]:
+    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request.
+
+    Args:
+        with_processor: only those with a `preprocessor_config.json`; of others the Hub is asked whether they have one.
+    """
     from huggingface_hub import constants
 
     found = {}
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         name = "/".join(folder.name.split("--")[1:])
         snapshot = _snapshot(name, None)
-        if snapshot and (snapshot / PROCESSOR).is_file() and _weights(_names(snapshot)):
+        if snapshot and _weights(names := _names(snapshot)) and (PROCESSOR in names or not with_processor):
             with suppress(HubError):
                 _check_kind(read_json(snapshot / CONFIG, name), name)
                 found[name] = snapshot.name
