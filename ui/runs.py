@@ -71,7 +71,7 @@ class Run:
         ) * busy
         return (
             f"Latency: {passes}; batch size 1, {clock}, {self.result['device']}. "
-            f"Peak memory: the most that {recorder} counted beyond the weights {memory}.{note}"
+            f"Peak memory: the clip, and the most that {recorder} counted beyond it and the weights {memory}.{note}"
         )
 
     def to_dict(self) -> dict[str, Any]:

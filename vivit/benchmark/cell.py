@@ -10,9 +10,8 @@ MODES = ("inference", "training")
 STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
 NOISY = 0.05  # of the median: a spread or a drift above it is called noisy
 MIB = 2**20
-REPEAT_SECONDS = (
-    0.7  # for a figure at a glance, where another backend is to answer within 2 s; a sweep has its `StoppingRule`
-)
+# For a figure at a glance, where another backend is to answer within 2 s; a sweep has its `StoppingRule`.
+REPEAT_SECONDS = 0.6
 
 
 @dataclass(frozen=True)
