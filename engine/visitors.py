@@ -14,38 +14,37 @@ from engine.jobs import Job
 class Visitors:
     """Args:
     gone: called with a visitor once they have been away for `grace` seconds.
-    connected: asked whether a visitor of whom no more was heard than that they left is connected again.
+    connected: asked whether the session of a visitor of whom no more was heard than that they left is connected again.
     """
 
     def __init__(
-        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda visitor: False, grace: float = 15.0
+        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda session: False, grace: float = 15.0
     ) -> None:
         self._gone = gone
         self._connected = connected
         self._grace = grace
-        self._here: set[str] = set()
+        self._sessions: dict[str, str] = {}  # of every visitor who is not forgotten
         self._leaving: dict[str, threading.Timer] = {}
         self._jobs: dict[tuple[str, Hashable], Job] = {}  # (visitor, what the job is for)
         self._lock = threading.Lock()
 
-    def arrive(self, visitor: str) -> None:
-        """The visitor is here, for the first time or again."""
+    def arrive(self, visitor: str, session: str = "") -> None:
+        """The visitor is here, for the first time or again; `session` is their connection's."""
         with self._lock:
-            self._here.add(visitor)
+            self._sessions[visitor] = session
             if timer := self._leaving.pop(visitor, None):
                 timer.cancel()
 
     def leave(self, visitor: str) -> None:
         """The visitor's connection has ended."""
         with self._lock:
-            self._here.discard(visitor)
             if visitor not in self._leaving:
                 self._look_again_at(visitor)
 
     def here(self, visitor: str) -> bool:
         """Whether the visitor's page is open."""
         with self._lock:
-            return visitor in self._here or (visitor in self._leaving and self._connected(visitor))
+            return visitor in self._sessions and not self._away(visitor)
 
     def comes_back_as(self, former: str, visitor: str) -> bool:
         """Whether a visitor may be one who has just left, come back by a reload: they have the same browser."""
@@ -53,8 +52,10 @@ class Visitors:
             return self._may_be(former, visitor)
 
     def _may_be(self, former: str, visitor: str) -> bool:
-        same_browser = former.partition("-")[2] == visitor.partition("-")[2]
-        return same_browser and former in self._leaving and not self._connected(former)
+        return self._away(former) and former.partition("-")[2] == visitor.partition("-")[2]
+
+    def _away(self, visitor: str) -> bool:
+        return visitor in self._leaving and not self._connected(self._sessions.get(visitor, ""))
 
     def _look_again_at(self, visitor: str) -> None:
         timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
@@ -81,10 +82,12 @@ class Visitors:
 
     def _forget(self, visitor: str) -> None:
         with self._lock:
-            if self._leaving.pop(visitor, None) is None:
+            if visitor not in self._leaving:
                 return
-            if self._connected(visitor):
+            if not self._away(visitor):
                 self._look_again_at(visitor)
                 return
+            del self._leaving[visitor]
+            self._sessions.pop(visitor, None)
             self._jobs = {k: j for k, j in self._jobs.items() if k[0] != visitor}
         self._gone(visitor)

@@ -54,7 +54,6 @@ class Server:
     sweeps: Sweeps
 
 
-_sessions: dict[str, str] = {}  # visitor → Streamlit's session
 _starting = threading.Lock()
 
 
@@ -71,10 +70,9 @@ def _start_server() -> Server:
     def gone(visitor: str) -> None:
         engine.forget(visitor)
         uploads.drop(visitor)
-        _sessions.pop(visitor, None)
 
-    def connected(visitor: str) -> bool:
-        return runtime.exists() and runtime.get_instance().is_active_session(_sessions.get(visitor, ""))
+    def connected(session: str) -> bool:
+        return runtime.exists() and runtime.get_instance().is_active_session(session)
 
     engine.start()
     return Server(engine, uploads, Visitors(gone, connected), Sweeps(engine, results_folder(), [RECORDED]))
@@ -93,9 +91,8 @@ def visitor() -> str:
 # Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
 def _present(visitor: str) -> str:
-    if context := get_script_run_ctx():
-        _sessions[visitor] = context.session_id
-    get_server().visitors.arrive(visitor)
+    context = get_script_run_ctx()
+    get_server().visitors.arrive(visitor, context.session_id if context else "")
     return visitor
 
 

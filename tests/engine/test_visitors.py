@@ -37,9 +37,9 @@ def test_who_stays_away_is_forgotten_once_and_who_comes_back_is_not() -> None:
 
 def test_who_is_connected_again_without_a_word_is_forgotten_only_once_they_go() -> None:
     gone: list[str] = []
-    connected = {"me"}
+    connected = {"my session"}
     visitors = Visitors(gone.append, connected.__contains__, grace=0.1)
-    visitors.arrive("me")
+    visitors.arrive("me", "my session")
     visitors.leave("me")  # a moment's cut: the page is there again, and asks for nothing
     time.sleep(0.4)
     assert visitors.here("me") and not visitors.comes_back_as("me", "stranger") and not gone
