@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from vivit.hub import KINETICS_CHECKPOINT
+from vivit.hub import HEADLESS
 from vivit.weights import CheckpointError, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -142,10 +142,7 @@ def load_into(model: "PreTrainedVivit", folder: Path, *, reinitialise_head: bool
         advice = ""
         if head and len(head) == sum(map(len, problems.values())):
             if set(missing) == _HEAD:
-                message = (
-                    "The checkpoint is a ViViT without a classification head, so it cannot name actions. Choose one that "
-                    f"was trained for a task, such as '{KINETICS_CHECKPOINT}'."
-                )
+                message = f"The checkpoint {HEADLESS}"
             # Not in the first line, which is all that someone without Python is shown.
             advice = "\nPass ignore_mismatched_sizes=True to give the classification head new random weights."
         raise CheckpointError(f"{message}\n{details}{advice}", details)

@@ -31,6 +31,10 @@ from vivit.fetch import (
 ASSETS = Path(__file__).with_name("assets")
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 KINETICS_CHECKPOINT = "google/vivit-b-16x2-kinetics400"
+HEADLESS = (  # what follows the name of such a checkpoint
+    "is a ViViT without a classification head, so it cannot name actions. Choose one that was trained for a task, such as "
+    f"'{KINETICS_CHECKPOINT}'."
+)
 KINETICS_MINI = "nateraw/kinetics-mini"
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
 MAX_CONFIG_BYTES = 10_000_000
@@ -510,10 +514,7 @@ def _check_kind(config: dict[str, Any], name: str) -> None:
         raise HubError(f"'{name}' is {what}, not a ViViT. Choose a ViViT such as '{KINETICS_CHECKPOINT}'.")
     architectures = config.get("architectures")
     if architectures and not any("VideoClassification" in str(a) for a in architectures):
-        raise HubError(
-            f"'{name}' is a ViViT without a classification head, so it cannot name actions. Choose one that was trained "
-            f"for a task, such as '{KINETICS_CHECKPOINT}'."
-        )
+        raise HubError(f"'{name}' {HEADLESS}")
 
 
 def _count_labels(config: dict[str, Any]) -> int:
