@@ -7,7 +7,7 @@ PORT ?= 8501
 .PHONY: run test test-full test-network test-gpu soak lint bench clean
 
 run: $(VENV)/run  ## install what the app needs, and open it
-	$(BIN)/streamlit run app.py --server.port $(PORT)
+	$(BIN)/streamlit run app.py --server.port $(PORT) -- --local-folders
 
 test: $(VENV)/dev  ## install what the tests need, and run them
 	$(BIN)/python -m pytest
@@ -22,7 +22,7 @@ test-gpu: $(VENV)/dev  ## what only an NVIDIA GPU can show
 	$(BIN)/python -m pytest -m gpu tests/gpu
 
 soak: $(VENV)/dev  ## eight visitors at a time for five minutes: what was done, how long it took, what is left over
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m benchmarks.soak
 
 lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/ruff check .
@@ -30,7 +30,7 @@ lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/mypy
 
 bench: $(VENV)/dev  ## speed beside transformers and beside the documentation's way of reading, as ratios
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV)

@@ -6,10 +6,11 @@ if __name__ == "__main__":
     st.set_page_config(page_title="ViViT demo", page_icon="ui/icon.svg", layout="wide")
     pages = [
         st.Page("pages/classify.py", title="Classify", icon=":material/movie:", default=True),
-        st.Page("pages/compare.py", title="Compare backends", icon=":material/speed:"),
+        st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()
 else:
-    from ui.server import lifespan, routes
+    from ui.server import check_options, lifespan, routes
 
-    app = st.App(__file__, lifespan=lifespan, routes=routes)
+    check_options()
+    app = st.App(__file__, lifespan=lifespan, routes=routes())

@@ -8,13 +8,17 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
+from engine.failures import cannot_start, overdue, unexpected
 from engine.jobs import Job, Queue
 from engine.messages import pack
 from engine.process import Overdue, Process, WorkerSpec
-from engine.sentences import cannot_start, overdue, unexpected
+from engine.tasks import Reply, Request
+from vivit.records import from_json
 
 logger = logging.getLogger("engine")
 
@@ -62,8 +66,9 @@ class Engine:
         time_limit: float | None = None,
         cost_key: str | None = None,
         slot: str = "",
+        decode: Callable[[dict[str, Any]], Any] | None = None,
     ) -> Job:
-        """Queue a job.
+        """Queue a job that is given in JSON; `ask` is for the requests of `engine.tasks`.
 
         Args:
             worker: which worker.
@@ -75,6 +80,7 @@ class Engine:
             time_limit: seconds it may run; None: the worker's.
             cost_key: jobs that take about as long share a key, which the estimates rest on; None: the task's name.
             slot: what it is for, where a visitor may have several jobs of one task waiting.
+            decode: makes the job's result of the JSON that comes back; raises ValueError if it is not what it should be.
         Returns:
             the job, waiting.
         Raises:
@@ -94,9 +100,25 @@ class Engine:
             slot,
             _queue=target.queue,
             _message=pack({"kind": "job", "job": number, "task": task, "arguments": arguments or {}}, blobs),
+            _decode=decode or _as_it_is,
         )
         target.put(job)
         return job
+
+    def ask(
+        self, request: Request[Reply], blobs: Sequence[bytes] = (), *, worker: str = "", **options: Any
+    ) -> Job[Reply]:
+        """Queue a request with its worker.
+
+        Args:
+            blobs: raw bytes that go with it.
+            worker: another one that takes it too.
+            options: as `submit`'s.
+        Returns:
+            the job, whose result will be the request's kind of reply.
+        """
+        decode = partial(from_json, request.REPLY)
+        return self.submit(worker or request.WORKER, request.TASK, asdict(request), blobs, decode=decode, **options)
 
     def cancel(self, job: Job) -> None:
         """Cancel a job: at once if it waits, within 2 seconds if it runs, in the middle of a C call too."""
@@ -122,9 +144,13 @@ class Engine:
         """How often its process has been replaced."""
         return self._workers[worker].restarts
 
-    def hello(self, worker: str) -> dict[str, Any] | None:
-        """What its module's `start()` returned last ({} for nothing); None until it is first ready."""
+    def hello(self, worker: str) -> Any:
+        """What its module's `start()` returned last, of the kind that its `WorkerSpec` names; None until it is first ready."""
         return self._workers[worker].hello
+
+
+def _as_it_is(result: dict[str, Any]) -> dict[str, Any]:
+    return result
 
 
 class _Worker:
@@ -133,7 +159,7 @@ class _Worker:
     def __init__(self, name: str, spec: WorkerSpec) -> None:
         self.name, self.spec, self.queue = name, spec, Queue()
         self.state: WorkerState = "starting"
-        self.hello: dict[str, Any] | None = None
+        self.hello: Any = None
         self.restarts = 0
         self.thread = threading.Thread(target=self._supervise, name=f"engine-{name}", daemon=True)
         self._changed = self.queue.changed
@@ -246,7 +272,7 @@ class _Worker:
             header, blobs = self._converse(process, job)
             usable, state = True, header["state"]
             if state == "done":
-                outcome = {"result": header["result"], "blobs": blobs, "progress": 1.0}
+                outcome = {"result": job._decode(header["result"]), "blobs": blobs, "progress": 1.0}
             elif state == "failed":
                 outcome = {"error": header["error"], "details": header["details"]}
                 if header["traceback"]:
@@ -254,9 +280,12 @@ class _Worker:
         except Overdue:
             process.end()
             outcome = {"error": overdue(job.time_limit or 0), "details": f"TimeLimit: {job.time_limit} s"}
-        except (EOFError, OSError):
-            error, details = process.end_explained()
-            outcome = {"error": error, "details": details}
+        except (EOFError, OSError, ValueError) as error:
+            usable, state = False, "failed"
+            if isinstance(error, ValueError):  # a reply, and not of the kind that was asked for
+                process.fault = f"{type(error).__name__}: {error}"
+            sentence, details = process.end_explained()
+            outcome = {"error": sentence, "details": details}
         with self._changed:
             process.job = process.reply = None
             if job._cancel_asked:

@@ -1,85 +1,64 @@
-"""The hub worker's tasks: look up and download checkpoints and clips. No torch, no av; it alone may wait on a network."""
+"""The hub worker's tasks: look up and download checkpoints and clips. No torch, no av; it alone may wait on a network.
 
-from dataclasses import asdict
-from typing import Any
+What it is asked for is a visitor's word, so it is never taken for a folder of this machine.
+"""
 
-from engine.worker import Progress
+from engine.tasks import (
+    DownloadCheckpoint,
+    DownloadClip,
+    DownloadedClip,
+    HubState,
+    InspectCheckpoint,
+    ListClips,
+    ListedClips,
+)
+from engine.worker import typed
 from vivit import hub
-from vivit.fetch import cache_folder, remember_commit
+from vivit.hub.cache import cache_folder, remember_commit
+from vivit.progress import Progress
 
-Answer = tuple[dict[str, Any], list[bytes]]
 
-
-def start() -> dict[str, Any]:
-    """What can be offered before anything is asked of the Hub.
-
-    Returns:
-        endpoint; offline (HF_HUB_OFFLINE); embedded and cached, names of checkpoints that need no network.
-    """
+def start() -> HubState:
+    """What can be offered before anything is asked of the Hub."""
     from huggingface_hub import constants
 
-    return {
-        "endpoint": constants.ENDPOINT,
-        "offline": constants.HF_HUB_OFFLINE,
-        "embedded": hub.embedded_checkpoints(),
-        "cached": tuple(hub.cached_checkpoints()),
-    }
+    cached = tuple(hub.cached_checkpoints())
+    return HubState(constants.ENDPOINT, constants.HF_HUB_OFFLINE, hub.embedded_checkpoints(), cached)
 
 
-def inspect(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """Look at a checkpoint before it is downloaded.
-
-    Args:
-        arguments: name; revision or None.
-    Returns:
-        A `vivit.hub.Checkpoint`.
-    """
+def inspect(
+    request: InspectCheckpoint, blobs: list[bytes], progress: Progress
+) -> tuple[hub.CheckpointInfo, list[bytes]]:
+    """Look at a checkpoint before it is downloaded."""
     progress(0.0, "Asking the Hub")
-    return asdict(hub.inspect_checkpoint(arguments["name"], arguments["revision"])), []
+    return hub.inspect_checkpoint(request.name, request.revision, folders=False), []
 
 
-def download(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """Bring a checkpoint onto this machine; a cancelled download goes on where it stopped.
-
-    Args:
-        arguments: name; revision or None.
-        progress: told '124 of 356 MB, 11 MB/s, 20 s left'.
-    Returns:
-        A `vivit.hub.Checkpoint`; its folder is the name to give to the other workers.
-    """
+def download(
+    request: DownloadCheckpoint, blobs: list[bytes], progress: Progress
+) -> tuple[hub.CheckpointInfo, list[bytes]]:
+    """Bring a checkpoint onto this machine; progress is told '124 of 356 MB, 11 MB/s, 20 s left'."""
     progress(0.0, "Asking the Hub")
-    return asdict(hub.download(arguments["name"], arguments["revision"], progress)), []
+    return hub.download(request.name, request.revision, progress, folders=False), []
 
 
-def list_clips(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """List the clips of a dataset.
-
-    Args:
-        arguments: dataset; revision or None.
-    Returns:
-        A `vivit.hub.ClipList`, and the folder where its clips lie once they are here.
-    """
+def list_clips(request: ListClips, blobs: list[bytes], progress: Progress) -> tuple[ListedClips, list[bytes]]:
+    """List the clips of a dataset."""
     progress(0.0, "Asking the Hub")
-    found = hub.list_clips(arguments["dataset"], arguments["revision"], progress)
+    found = hub.list_clips(request.dataset, request.revision, progress)
     folder = cache_folder(found.dataset, "dataset") / "snapshots" / found.commit
-    return asdict(found) | {"folder": str(folder)}, []
+    return ListedClips(found, str(folder)), []
 
 
-def download_clip(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """Bring one clip onto this machine.
-
-    Args:
-        arguments: dataset; file, its path there; revision or None. A commit is the newest's, as `list_clips` gave it.
-        progress: as `download`'s.
-    Returns:
-        path, and the fields of its `vivit.hub.Clip`, whose label is its ground truth.
-    """
+def download_clip(request: DownloadClip, blobs: list[bytes], progress: Progress) -> tuple[DownloadedClip, list[bytes]]:
+    """Bring one clip onto this machine; progress as `download`'s."""
     progress(0.0, "Asking the Hub")
-    dataset, revision = arguments["dataset"], arguments["revision"]
-    path, clip = hub.download_clip(dataset, arguments["file"], revision, progress)
-    if revision:
-        remember_commit(dataset, "dataset", None, revision)  # or `list_clips` would not find it without a network
-    return {"path": str(path)} | asdict(clip), []
+    path, clip = hub.download_clip(request.dataset, request.file, request.revision, progress)
+    if request.revision and request.asked:  # or `list_clips` would not find it without a network
+        remember_commit(request.dataset, "dataset", None, request.revision, request.asked)
+    return DownloadedClip(str(path), clip), []
 
 
-TASKS = {task.__name__: task for task in (inspect, download, list_clips, download_clip)}
+TASKS = typed(
+    {InspectCheckpoint: inspect, DownloadCheckpoint: download, ListClips: list_clips, DownloadClip: download_clip}
+)

@@ -7,8 +7,9 @@ import statistics
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 logger = logging.getLogger("engine")
 
@@ -23,10 +24,14 @@ class Cancelled(BaseException):
     """
 
 
+Result = TypeVar("Result")
+
+
 @dataclass(eq=False)
-class Job:
+class Job(Generic[Result]):
     """One call of a worker's task. Read it freely; only the engine writes it, and `state` last.
 
+    `result` is what the task returned: the reply of the request's kind where there is one, see `engine.tasks`, else JSON.
     `error` is the sentence for the visitor, `details` what an expander or a log may add; both are empty unless the job
     failed. `note` is the task's latest word on its progress, or why it was cancelled. Times are `time.monotonic()`.
     """
@@ -41,7 +46,7 @@ class Job:
     state: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
     progress: float = 0.0
     note: str = ""
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Result = field(default_factory=dict)  # type: ignore[assignment]
     blobs: list[bytes] = field(default_factory=list, repr=False)
     error: str = ""
     details: str = ""
@@ -50,6 +55,7 @@ class Job:
     ended_at: float | None = None
     _queue: "Queue" = field(kw_only=True, repr=False)
     _message: list[bytes | memoryview] = field(kw_only=True, repr=False)
+    _decode: Callable[[dict[str, Any]], Result] = field(kw_only=True, repr=False)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
     _cancel_asked: bool = field(default=False, repr=False)
     _ends_by: float = field(default=math.inf, repr=False)

@@ -8,67 +8,60 @@ from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageOps
 
-from engine.benchmark import hold
-from engine.checkpoints import read_checkpoint
-from engine.worker import Progress
-from vivit.clip import prepare_clip
-from vivit.preview import encode_mp4
+from engine.tasks import Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames
+from engine.worker import typed
+from vivit.checkpoint import open_checkpoint
+from vivit.preparing import prepare_clip
+from vivit.progress import Progress
 from vivit.video import VideoError, VideoInfo, VideoLimits, decode, probe
+from vivit.video.preview import encode_mp4
 
 # One call ends with a sentence of its own before the worker's 30 s end its process.
 LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
 PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
+HOLD_SECONDS = 0.05  # between two looks for a cancel
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
 
-def read(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
-    """Read the frames a model gets.
-
-    Args:
-        arguments: path; checkpoint; sampling, and its stride.
-        blobs: none.
-        progress: called as frames arrive.
-    Returns:
-        What is known of the clip and its frames; the pixels (T, H, W, 3) uint8, then each frame as a JPEG to look at.
-    """
-    config, processor = read_checkpoint(arguments["checkpoint"])
-    with _called_this_clip(arguments["path"]):
+def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[Frames, list[bytes]]:
+    """Read the frames a model gets; progress is called as they arrive."""
+    checkpoint = open_checkpoint(request.checkpoint, weights=False, here=True)
+    with _called_this_clip(request.path):
         clip = prepare_clip(
-            arguments["path"],
-            config.num_frames,
-            processor,
-            sampling=arguments["sampling"],
-            stride=arguments["stride"],
+            request.path,
+            checkpoint.config.num_frames,
+            checkpoint.processor,
+            sampling=request.sampling,
+            stride=request.stride,
             limits=LIMITS,
             progress=lambda fraction: progress(fraction, "reading frames"),
         )
     sampled, info = clip.sampled, clip.sampled.info
-    result = {
-        "shape": clip.pixels.shape,
-        "indices": sampled.indices,
-        "seconds": sampled.seconds,
-        "num_frames": info.num_frames,
-        "duration_seconds": info.duration_seconds,
-        "fps": info.fps,
-        "width": info.width,
-        "height": info.height,
-        "codec": info.codec,
-        "container": _container(info, Path(arguments["path"])),
-        "warnings": sampled.warnings,
-        "crop_box": processor.crop_box(info.height, info.width),
-        "timings_ms": clip.timings_ms,
-    }
+    frames = Frames(
+        shape=clip.pixels.shape,  # type: ignore[arg-type]
+        indices=sampled.indices,
+        seconds=sampled.seconds,
+        num_frames=info.num_frames,
+        duration_seconds=info.duration_seconds,
+        fps=info.fps,
+        width=info.width,
+        height=info.height,
+        codec=info.codec,
+        container=_container(info, Path(request.path)),
+        warnings=sampled.warnings,
+        crop_box=checkpoint.processor.crop_box(info.height, info.width),
+        timings_ms=clip.timings_ms,
+    )
     pictures: dict[int, bytes] = {}
     for index, pixels in zip(sampled.indices, clip.pixels, strict=True):
         if index not in pictures:
             file = BytesIO()
             Image.fromarray(pixels).save(file, "JPEG", quality=90)
             pictures[index] = file.getvalue()
-    return result, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
+    return frames, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
 
 
 def _container(info: VideoInfo, path: Path) -> str:
@@ -79,19 +72,11 @@ def _container(info: VideoInfo, path: Path) -> str:
     return "mp4" if "mp4" in info.container else info.container
 
 
-def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
-    """Make a clip that every browser plays: H.264 in MP4, at most 10 s and 360 pixels high.
-
-    Args:
-        arguments: path.
-        blobs: none.
-        progress: called as frames arrive.
-    Returns:
-        Nothing, and the MP4.
-    """
+def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Make a clip that every browser plays; progress is called as frames arrive."""
     begin = time.monotonic()
-    with _called_this_clip(arguments["path"]):
-        info = probe(arguments["path"], limits=LIMITS)
+    with _called_this_clip(request.path):
+        info = probe(request.path, limits=LIMITS)
         last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
         step = math.ceil(info.fps / PREVIEW_FPS) or 1
         frames = decode(
@@ -100,26 +85,25 @@ def preview(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -
             limits=_rest(begin),
             progress=lambda fraction: progress(fraction, "making a preview"),
         )
-        return {}, [encode_mp4((frame.image for frame in frames), fps=info.fps / step or 1.0, height=360)]
+        return Nothing(), [encode_mp4((frame.image for frame in frames), fps=info.fps / step or 1.0, height=360)]
 
 
-def thumbnail(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
-    """The first frame of a clip as a small JPEG, cut to 4:3.
-
-    Args:
-        arguments: path.
-        blobs: none.
-        progress: not called.
-    Returns:
-        Nothing, and the JPEG.
-    """
+def thumbnail(request: MakeThumbnail, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Take the first frame of a clip; progress is not called."""
     begin = time.monotonic()
-    with _called_this_clip(arguments["path"]):
-        info = probe(arguments["path"], limits=LIMITS)
+    with _called_this_clip(request.path):
+        info = probe(request.path, limits=LIMITS)
         first = next(iter(decode(info, [0], limits=_rest(begin))))
     file = BytesIO()
     ImageOps.fit(Image.fromarray(first.image), THUMBNAIL).save(file, "JPEG", quality=80)
-    return {}, [file.getvalue()]
+    return Nothing(), [file.getvalue()]
+
+
+def hold(request: Hold, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Do nothing until cancelled."""
+    while True:
+        progress(0.0, "waiting while a benchmark is timed")
+        time.sleep(HOLD_SECONDS)
 
 
 def _rest(begin: float) -> VideoLimits:
@@ -138,4 +122,4 @@ def _called_this_clip(path: str) -> Iterator[None]:
         raise VideoError(sentence[0].upper() + sentence[1:], details) from error
 
 
-TASKS = {"read": read, "preview": preview, "thumbnail": thumbnail, "hold": hold}
+TASKS = typed({ReadFrames: read, MakePreview: preview, MakeThumbnail: thumbnail, Hold: hold})

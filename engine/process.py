@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.failures import process_ended
 from engine.jobs import Job
 from engine.messages import unpack
-from engine.sentences import process_ended
+from vivit.records import from_json
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 0.5  # seconds between a closed socket and the exit that explains it
@@ -33,6 +34,7 @@ class WorkerSpec:
         cpu_limit_seconds: bound on the processor time of one job, all threads together (RLIMIT_CPU); None: no limit.
         environment: variables added to the server's own.
         start_time_limit: seconds from start to ready (imports, warm-up) before the start counts as failed.
+        hello: what the module's `start()` tells, a dataclass; JSON as it is if it is `dict`.
     """
 
     module: str
@@ -41,6 +43,7 @@ class WorkerSpec:
     cpu_limit_seconds: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     start_time_limit: float = 180.0
+    hello: type = dict
 
 
 class Overdue(Exception):
@@ -54,12 +57,13 @@ class Process:
     """
 
     def __init__(self, spec: WorkerSpec, changed: threading.Condition) -> None:
-        self.hello: dict[str, Any] | None = None
+        self.hello: Any = None
         self.broken: dict[str, str] | None = None
         self.job: Job | None = None
         self.reply: tuple[dict[str, Any], list[bytes]] | None = None
         self.gone = False
         self.fault = ""
+        self._spec = spec
         self._changed = changed
         self._socket, theirs = socket.socketpair()
         # send() must come back now and then to look at the clock: a stopped worker reads nothing.
@@ -103,7 +107,7 @@ class Process:
     def _receive(self, header: dict[str, Any], blobs: list[bytes]) -> None:
         kind = header["kind"]
         if kind == "hello" and isinstance(header["hello"], dict):
-            self.hello = header["hello"]
+            self.hello = header["hello"] if self._spec.hello is dict else from_json(self._spec.hello, header["hello"])
         elif kind == "broken":
             self.broken = {name: str(header[name]) for name in ("details", "traceback")}
         elif kind == "progress":  # a thread that a task left behind may still report on a job that has ended

@@ -31,7 +31,7 @@ class Uploads:
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user only
         self._locked = _lock(self._folder)
         self._max_bytes = max_bytes
-        self._kept: dict[str, Path] = {}  # visitor → file; who was idle for longest first
+        self._kept: dict[str, tuple[Path, int]] = {}  # visitor → file and its size; who was idle for longest first
         self._guard = threading.Lock()
 
     def keep(self, visitor: str, content: bytes | memoryview) -> Path:
@@ -41,32 +41,37 @@ class Uploads:
             OSError: if it cannot be written whole, the disk being full for instance; then nothing is kept of it.
         """
         path = self._folder / f"{uuid.uuid4().hex}.clip"
+        kept = path, len(content)
         self.drop(visitor)
         with self._guard:
             self._make_room(len(content))
-            self._kept[visitor] = path
-            try:
-                path.write_bytes(content)
-            except OSError:
-                del self._kept[visitor]
+            self._kept[visitor] = kept
+        try:
+            path.write_bytes(content)  # others go on meanwhile
+        except OSError:
+            with self._guard:
+                if self._kept.get(visitor) == kept:
+                    del self._kept[visitor]
+            path.unlink(missing_ok=True)
+            raise
+        with self._guard:
+            if self._kept.get(visitor) != kept:  # it had to make room before it was whole
                 path.unlink(missing_ok=True)
-                raise
         return path
 
     def touch(self, visitor: str) -> bool:
         """The visitor is at work; returns whether their file is still there."""
         with self._guard:
-            path = self._kept.pop(visitor, None)
-            if path is not None:
-                self._kept[visitor] = path
-        return path is not None
+            kept = self._kept.pop(visitor, None)
+            if kept is not None:
+                self._kept[visitor] = kept
+        return kept is not None
 
     def drop(self, visitor: str) -> None:
         """Delete a visitor's file, if they have one."""
         with self._guard:
-            path = self._kept.pop(visitor, None)
-            if path is not None:
-                path.unlink(missing_ok=True)
+            if kept := self._kept.pop(visitor, None):
+                kept[0].unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Delete everything; for the end of the server."""
@@ -75,13 +80,13 @@ class Uploads:
             os.close(self._locked)
 
     def _make_room(self, size: int) -> None:
-        total = size + sum(path.stat().st_size for path in self._kept.values())
-        for visitor, path in list(self._kept.items()):
+        total = size + sum(held for _, held in self._kept.values())
+        for visitor, (path, held) in list(self._kept.items()):
             if total <= self._max_bytes:
                 return
-            total -= path.stat().st_size
+            total -= held
             del self._kept[visitor]
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _lock(folder: Path) -> int:

@@ -1,10 +1,10 @@
 """The worker's side: `python -m engine.worker FD MODULE MEMORY_LIMIT_BYTES CPU_LIMIT_SECONDS` (0: no limit) runs the
 tasks of MODULE, one at a time.
 
-MODULE has `TASKS`, a dict of functions `task(arguments, blobs, progress) -> (result, blobs)`, and may have `start()`,
-called once and before any task, whose dict the server keeps as this worker's hello. `progress(fraction, note)` raises
-`Cancelled` once the job has been cancelled. An exception whose class has `expected = True` carries the sentence that
-the visitor reads, and may carry `details`; any other is a fault of ours.
+MODULE has `TASKS`, a dict of functions `task(arguments, blobs, progress) -> (result, blobs)`; where the requests are those of
+`engine.tasks`, `typed` makes it. It may have `start()`, called once and before any task, whose dict or dataclass the server
+keeps as this worker's hello. `progress(fraction, note)` raises `Cancelled` once the job has been cancelled. A `UserError`
+carries the sentence that the visitor reads; any other exception is a fault of ours.
 """
 
 import ctypes
@@ -22,16 +22,39 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from engine.failures import OUT_OF_MEMORY, unexpected
 from engine.jobs import Cancelled
 from engine.messages import pack, unpack
-from engine.sentences import OUT_OF_MEMORY, unexpected
+from engine.tasks import Request
+from vivit.errors import UserError
+from vivit.progress import Progress
+from vivit.records import from_json
 
-Progress = Callable[[float, str], None]
 Task = Callable[[dict[str, Any], list[bytes], Progress], tuple[dict[str, Any], list[bytes]]]
+
+
+def typed(tasks: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]]) -> dict[str, Task]:
+    """TASKS from functions that take a request where others take JSON, and return its kind of reply.
+
+    Args:
+        tasks: kind of request → `task(request, blobs, progress) -> (reply, blobs)`.
+    """
+
+    def as_task(kind: type[Request], function: Callable[..., tuple[Any, list[bytes]]]) -> Task:
+        def task(
+            arguments: dict[str, Any], blobs: list[bytes], progress: Progress
+        ) -> tuple[dict[str, Any], list[bytes]]:
+            reply, produced = function(from_json(kind, arguments), blobs, progress)
+            return asdict(reply), produced
+
+        return task
+
+    return {kind.TASK: as_task(kind, function) for kind, function in tasks.items()}
 
 
 class Worker:
@@ -98,8 +121,8 @@ class Worker:
             return pack({**failure, "error": OUT_OF_MEMORY, "details": f"MemoryError: {error}"})
         except Exception as error:
             name = type(error).__name__
-            if getattr(type(error), "expected", False):
-                return pack({**failure, "error": str(error), "details": f"{name}: {getattr(error, 'details', '')}"})
+            if isinstance(error, UserError):
+                return pack({**failure, "error": str(error), "details": f"{name}: {error.details}"})
             # Nobody wrote these words for visitors; they may name files of this machine.
             details = f"{name}: the server's log has the rest"
             return pack({**failure, "error": unexpected(name), "details": details, "traceback": traceback.format_exc()})
@@ -134,9 +157,10 @@ def main(fd: int, module: str, memory_limit_bytes: int, cpu_limit_seconds: int) 
     worker = Worker(socket.socket(fileno=fd), cpu_limit_seconds)
     try:
         imported = importlib.import_module(module)
-        start: Callable[[], dict[str, Any] | None] = getattr(imported, "start", lambda: None)
+        start: Callable[[], Any] = getattr(imported, "start", dict)
         tasks: dict[str, Task] = imported.TASKS
-        worker.send(pack({"kind": "hello", "hello": start() or {}}))
+        hello = start()
+        worker.send(pack({"kind": "hello", "hello": hello if isinstance(hello, dict) else asdict(hello)}))
     except Exception as error:
         details = f"{type(error).__name__}: {error}"
         worker.send(pack({"kind": "broken", "details": details, "traceback": traceback.format_exc()}))

@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 
 from mannequin.actions import LABELS
-from mannequin.clip import write_video
 from mannequin.evaluate import CHECKPOINT, FRAMES, render_video
+from mannequin.sample import write_video
 from mannequin.train import BUNDLED_SEEDS
-from vivit.clip import prepare_clip
 from vivit.familiarity import load
 from vivit.model import VivitForVideoClassification
+from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
 
 FPS, CRF, CONFIDENT = 25.0, 21, 0.85

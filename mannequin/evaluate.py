@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import LABELS, MOTION_ONLY
-from mannequin.clip import frame_times, render_clips, write_video
+from mannequin.sample import frame_times, render_clips, write_video
 from mannequin.scene import LONGEST_SECONDS, clip_lengths, draws
 from mannequin.train import EVALUATION_SEEDS, FRAMES, PIXELS, SAMPLES
 from vivit.familiarity import Familiarity, load
@@ -58,7 +58,7 @@ def clips_as_videos(
     compiled: bool = False,
 ) -> Iterator[np.ndarray]:
     """The same through a video file: H.264 of `height` rows, then `vivit/video.py`."""
-    from vivit.clip import prepare_clip
+    from vivit.preparing import prepare_clip
 
     for seed in seeds:
         frames = render_video(label, seed, VIDEO_FPS, height, device=device, compiled=compiled)

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mannequin.actions import LABELS
-from mannequin.clip import frame_times, render_clips
+from mannequin.sample import frame_times, render_clips
 from mannequin.scene import draws
-from vivit.checkpoint import load_into
 from vivit.config import VivitConfig
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
@@ -144,7 +143,7 @@ class Learner:
 
     def load(self, folder: Path, step: int) -> None:
         """Take up what `save` wrote after so many steps."""
-        load_into(self.mean, folder)
+        self.mean.load_tensors(folder)
         state = load_file(folder / "state.safetensors")
         for n, p in self.model.named_parameters():
             p.data.copy_(state[f"model.{n}"])

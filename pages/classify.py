@@ -1,29 +1,28 @@
 """Pick or upload a clip, see the frames the model gets, run, read the answer."""
 
 import json
-from dataclasses import asdict
 
 import streamlit as st
 
 from engine import Job
+from engine.tasks import Classification, Classify, ReadFrames
 from ui.answer import show_answer
+from ui.clip_sources import choose_clip
 from ui.clips import play, upload_clip
+from ui.escape import literal
 from ui.frames import show_frames
-from ui.hub_clips import choose_clip
-from ui.jobs import finished, job_for, ready
-from ui.links import check_link, remember_link
+from ui.jobs import ask, finished, job_for, ready
 from ui.machine import show_machine
+from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
 from ui.runs import plan_runs, record, run_planned, show_runs
-from ui.server import get_engine, visitor
-from ui.settings import CONTROLS, Settings, backends_here, estimate_seconds, pick_settings, unavailable
-from ui.text import literal
-from vivit.benchmark.cell import REPEAT_SECONDS
-from vivit.hub import HubError
+from ui.settings import CONTROLS, backends_here, estimate_seconds, pick_settings, unavailable
+from ui.visit import Settings, visit
+from vivit.benchmark.measurement import GLANCE
+from vivit.checkpoint import open_checkpoint
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
-me, engine = visitor(), get_engine()
 remember_link("classify")
 
 st.title("What is happening in this clip?")
@@ -58,17 +57,22 @@ if not settings.checkpoint:
 path, truth = clip.path, clip.truth
 
 
-def read_frames() -> Job:
-    return engine.submit("media", "read", {"path": path} | asdict(settings), visitor=me)
-
-
-def classify(chosen: Settings, slot: str = "") -> Job:
+def classify(chosen: Settings, slot: str = "") -> Job[Classification]:
+    request = Classify(
+        chosen.checkpoint,
+        chosen.attention,
+        chosen.precision,
+        chosen.normalisation,
+        chosen.top_k,
+        frames.result.shape,
+        truth,
+    )
     key = f"classify {chosen.checkpoint} {chosen.attention} {chosen.precision}"
-    arguments = asdict(chosen) | {"shape": frames.result["shape"], "truth": truth}
-    return engine.submit("model", "classify", arguments, [frames.blobs[0]], visitor=me, cost_key=key, slot=slot)
+    return ask(request, [frames.blobs[0]], cost_key=key, slot=slot)
 
 
-frames = job_for("frames", (path, settings.checkpoint, settings.sampling, settings.stride), read_frames)
+to_read = ReadFrames(path, settings.checkpoint, settings.sampling, settings.stride)
+frames = job_for("frames", to_read, lambda: ask(to_read))
 with right:
     if not finished(frames, "frames", "Reading the clip"):
         st.stop()
@@ -82,11 +86,12 @@ with right:
         st.error(reason, icon=":material/block:")
         st.stop()
     try:
-        seconds = estimate_seconds(settings)
-    except (HubError, ValueError) as error:  # the folder has gone or changed since its frames were made
+        checkpoint = open_checkpoint(settings.checkpoint, here=True)
+    except ValueError as error:  # the folder has gone or changed since its frames were made
         st.error(literal(str(error)), icon=":material/error:")
         st.stop()
-    if seconds < SLOW_SECONDS or st.session_state.get("wanted") == (frames.id, settings):
+    seconds = estimate_seconds(settings, checkpoint)
+    if seconds < SLOW_SECONDS or visit().wanted.get("answer") == (frames.id, settings):
         job = job_for("answer", (frames.id, settings), lambda: classify(settings))
         if finished(job, "answer", "Classifying"):
             run = record(job, clip.name, settings, frames)
@@ -94,14 +99,14 @@ with right:
     else:
         st.info(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
-            st.session_state["wanted"] = (frames.id, settings)
+            visit().wanted["answer"] = (frames.id, settings)
             st.rerun()
 
 st.header("What the model sees")
 show_frames(frames)
 st.header("This visit's runs")
 everything = backends_here(settings)
-about = sum(estimate_seconds(s) + REPEAT_SECONDS for s in everything)
+about = sum(estimate_seconds(s, checkpoint) + GLANCE.seconds for s in everything)
 with st.container(horizontal=True, vertical_alignment="center"):  # its progress beside it moves nothing below
     if st.button(f"Run all {len(everything)} backends on this clip (about {about:,.0f} s)", icon=":material/speed:"):
         plan_runs(frames, everything)

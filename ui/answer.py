@@ -3,17 +3,17 @@
 import streamlit as st
 
 from ui import charts
-from ui.runs import Run
-from ui.text import capitalised, inert, literal
+from ui.escape import capitalised, inert, literal
+from ui.visit import Run
 
 
 def show_answer(run: Run) -> None:
     """Draw a run: the top-k as bars and as a table, latency and memory, and where the time went."""
-    predictions = run.result["predictions"]
+    predictions = run.result.predictions
     if predictions is None:
         st.info("Random weights predict nothing, so no answer is shown: only frames, time and memory are real.")
     else:
-        if run.result["familiar"] is False:
+        if run.result.familiar is False:
             st.warning(
                 "This clip is unlike those that this checkpoint was trained on, so the answer below means little. "
                 "For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
@@ -21,11 +21,11 @@ def show_answer(run: Run) -> None:
                 icon=":material/travel_explore:",
             )
         st.header(literal(inert(capitalised(predictions[0]["label"]))))
-        if run.result["truth"]:
-            _show_truth(run.result["truth"], run.result["truth_rank"])
+        if run.result.truth:
+            _show_truth(run.result.truth, run.result.truth_rank)
         charts.show(charts.predictions(predictions), "predictions", "The most likely actions and their probabilities")
     with st.container(horizontal=True):
-        st.metric("Latency", seconds(run.result["latency_ms"]), border=True, help=run.how)
+        st.metric("Latency", seconds(run.result.latency_ms), border=True, help=run.how)
         st.metric("Peak memory", f"{run.peak_mib:,.1f} MiB", border=True, help=f"Beyond the weights. {run.how}")
         st.metric("Weights", f"{run.weights_mib:,.1f} MiB", border=True, help=f"As kept in {run.settings.precision}.")
     st.caption(run.how)

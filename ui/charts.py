@@ -1,14 +1,13 @@
 """The charts that pages share. Colours come from the theme, so both light and dark fit."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from ui.text import inert
-
-MIB = 2**20
+from ui.escape import inert
 
 
 def _figure(height: int, **layout: Any) -> go.Figure:
@@ -59,7 +58,7 @@ def predictions(rows: list[dict]) -> go.Figure:
     return figure
 
 
-def timeline(seconds: list[float], duration_seconds: float) -> go.Figure:
+def timeline(seconds: Sequence[float], duration_seconds: float) -> go.Figure:
     """Where the sampled frames lie in the clip. Args: seconds: their times; duration_seconds: the clip's length."""
     figure = _figure(100)
     figure.update_layout(margin={"b": 30})
@@ -67,7 +66,7 @@ def timeline(seconds: list[float], duration_seconds: float) -> go.Figure:
         x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip"
     )
     figure.add_scatter(
-        x=seconds,
+        x=list(seconds),
         y=[0] * len(seconds),
         mode="markers",
         marker={"symbol": "line-ns-open", "size": 22, "line": {"width": 2}},

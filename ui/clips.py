@@ -3,15 +3,16 @@
 import json
 import logging
 from base64 import b64encode
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from engine import Job
-from ui.jobs import finished, job_for
-from ui.server import get_engine, get_server, visitor
-from ui.text import inert, literal
+from engine.tasks import Frames, MakePreview
+from ui.escape import inert, literal
+from ui.jobs import ask, finished, job_for
+from ui.server import get_server
+from ui.visit import ChosenClip, visit, visitor, widget
 from vivit.hub import ASSETS
 
 logger = logging.getLogger("ui")
@@ -23,29 +24,14 @@ UPRIGHT_HEIGHT = 360  # pixels
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A clip to classify.
-
-    Args:
-        path: the file.
-        name: what to call it on the page, on one line and shortened; Markdown in it is not yet escaped.
-        truth: the action it shows, '' if that is not known.
-    """
-
-    path: str
-    name: str
-    truth: str = ""
-
-
 @st.cache_data(show_spinner=False)
-def bundled_clips() -> dict[str, Clip]:
+def bundled_clips() -> dict[str, ChosenClip]:
     """The clips that ship with the app, by name."""
     index = Path(ASSETS) / "clips" / "clips.json"
     if not index.is_file():
         return {}
     entries = json.loads(index.read_text(encoding="utf-8"))
-    return {e["label"]: Clip(str(index.parent / e["file"]), e["label"], e["label"]) for e in entries}
+    return {e["label"]: ChosenClip(str(index.parent / e["file"]), e["label"], e["label"]) for e in entries}
 
 
 @st.cache_data(show_spinner=False)
@@ -58,10 +44,10 @@ def picture(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
 
 
-def pick_clip() -> Clip | None:
+def pick_clip() -> ChosenClip | None:
     """Draw the gallery, and return the chosen clip; None if there is none yet."""
     clips = bundled_clips()
-    asked = st.query_params.get("clip", st.session_state.get("clip"))
+    asked = st.query_params.get("clip") or visit().clip or None
     chosen = asked or next(iter(clips), None)
     if clips and chosen not in clips:
         st.warning(
@@ -69,7 +55,7 @@ def pick_clip() -> Clip | None:
         )
         chosen = next(iter(clips))
     if asked in clips:  # the address loses it on the way to the other page and back
-        st.query_params["clip"] = st.session_state["clip"] = asked
+        st.query_params["clip"] = visit().clip = asked
     uploaded = own_clip()
     if clips:
         with st.container(horizontal=True, wrap=False, gap="small"):
@@ -88,28 +74,28 @@ def pick_clip() -> Clip | None:
 
 
 def _choose(name: str) -> None:
-    st.session_state["clip"] = st.query_params["clip"] = name
+    visit().clip = st.query_params["clip"] = name
     drop_upload()
 
 
-def own_clip() -> Clip | None:
+def own_clip() -> ChosenClip | None:
     """The visitor's own clip, if they have one; leaves them a note if it had to make room for others'."""
-    if "upload" in st.session_state and not get_server().uploads.touch(visitor()):
-        del st.session_state["upload"]
-        st.session_state["upload-note"] = (
+    if visit().upload is not None and not get_server().uploads.touch(visitor()):
+        visit().upload = None
+        visit().upload_note = (
             "Your clip was deleted to make room for other visitors' clips, since yours had not been used for longest. "
             "Upload it again to go on with it."
         )
-    return st.session_state.get("upload")
+    return visit().upload
 
 
 def upload_clip() -> None:
     """Draw the place to drop a file of one's own."""
     uploaded = own_clip()
-    if note := st.session_state.get("upload-note"):
+    if note := visit().upload_note:
         st.warning(note, icon=":material/delete:")
     with st.expander("Use your own clip", icon=":material/upload:", expanded=not bundled_clips() and uploaded is None):
-        key = f"upload-{st.session_state.setdefault('upload-generation', 0)}"
+        key = f"upload-{visit().upload_generation}"
         st.file_uploader("Video file", TYPES, key=key, on_change=_keep_upload, args=[key])
         if uploaded is not None:
             st.caption(f"Yours: {literal(uploaded.name)}")
@@ -118,38 +104,37 @@ def upload_clip() -> None:
 
 def _keep_upload(key: str) -> None:
     """Move the file from the server's memory to disk, and empty the widget, which would hold it in memory."""
-    file = st.session_state[key]
+    file = widget(key)
     if file is None:
         return
-    st.session_state["upload-generation"] += 1
+    visit().upload_generation += 1
     drop_upload()
     try:
         path = get_server().uploads.keep(visitor(), file.getbuffer())
     except OSError as error:
         logger.warning("an upload could not be kept: %s", error)
-        st.session_state["upload-note"] = (
-            "The server's disk has no room for this clip now. Try a smaller one, or come back later."
-        )
+        visit().upload_note = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
     else:
-        st.session_state["upload"] = Clip(str(path), inert(file.name))
+        visit().upload = ChosenClip(str(path), inert(file.name))
 
 
 def drop_upload() -> None:
     """Forget the visitor's own clip, on disk too, and what there was to say about it."""
-    st.session_state.pop("upload-note", None)
-    if st.session_state.pop("upload", None) is not None:
+    visit().upload_note = ""
+    if visit().upload is not None:
+        visit().upload = None
         get_server().uploads.drop(visitor())
 
 
-def play(clip: Clip, frames: Job) -> None:
+def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     """Draw a player: the clip itself, a preview where browsers cannot play it, or a word that the frames stand in."""
     found, alt = frames.result, f"The chosen clip: {clip.name}"
-    playable = found["codec"] in PLAYS.get(found["container"], ())
+    playable = found.codec in PLAYS.get(found.container, ())
     if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
-        width, height = found["width"], found["height"]
+        width, height = found.width, found.height
         st.video(
             clip.path,
-            format=f"video/{found['container']}",
+            format=f"video/{found.container}",
             alt=alt,
             muted=True,
             loop=True,
@@ -157,13 +142,11 @@ def play(clip: Clip, frames: Job) -> None:
             width=round(UPRIGHT_HEIGHT * width / height) if height > width else "stretch",
         )
         return
-    job = job_for(
-        "preview", clip.path, lambda: get_engine().submit("media", "preview", {"path": clip.path}, visitor=visitor())
-    )
+    job = job_for("preview", clip.path, lambda: ask(MakePreview(clip.path)))
     job.wait(0.5)
     if job.state in ("failed", "cancelled"):
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
         st.video(job.blobs[0], alt=alt, muted=True, loop=True)
-        reason = "The clip is large" if playable else f"This player takes no {found['codec']} in {found['container']}"
+        reason = "The clip is large" if playable else f"This player takes no {found.codec} in {found.container}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")

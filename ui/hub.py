@@ -2,28 +2,21 @@
 
 import re
 from collections.abc import Callable, Hashable
-from pathlib import Path
 
 import streamlit as st
 
 from engine import Job
-from ui.jobs import finished, job_for, ready
-from ui.server import get_engine, visitor
-from ui.text import inert, literal
-from vivit.fetch import megabytes
-from vivit.hub import KINETICS_CHECKPOINT, cached_checkpoints, embedded_checkpoints
+from engine.jobs import Result
+from engine.tasks import DownloadCheckpoint, HubState, InspectCheckpoint
+from ui.escape import inert, literal
+from ui.jobs import ask, finished, job_for, ready
+from ui.server import get_engine
+from ui.visit import visit
+from vivit.hub import KINETICS_CHECKPOINT, cached_checkpoints, embedded_checkpoints, megabytes
 
 LOOK_UP_SECONDS = 120.0  # a Hub that is slower than that is as good as none
 REPOSITORY = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 REVISION = re.compile(r"[\w./-]{1,100}", re.ASCII)
-
-
-def hub_name(checkpoint: str) -> tuple[str, str]:
-    """(name, commit) of a checkpoint that lies in the Hub's cache, (`checkpoint`, '') of any other."""
-    *_, repository, snapshots, commit = ("", "", *Path(checkpoint).parts)
-    if snapshots == "snapshots" and repository.startswith("models--"):
-        return "/".join(repository.split("--")[1:]), commit
-    return checkpoint, ""
 
 
 def pick_repository() -> tuple[str, str]:
@@ -59,43 +52,41 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
         name: its repository.
         revision: a branch, a tag or a commit; '' for the newest.
     Returns:
-        Its folder once it is whole on this machine, '' before.
+        'owner/name@commit' once it is whole on this machine, '' before.
     """
     if not (ready("hub") and ready("download")):
         return ""
     warn_offline()
-    arguments = {"name": name, "revision": revision or None}
     key, shown = (name, revision), literal(name)
-    look = job_for("inspect", key, lambda: submit("hub", "inspect", arguments, LOOK_UP_SECONDS))
+    question = InspectCheckpoint(name, revision or None)
+    look = job_for("inspect", key, lambda: ask(question, time_limit=LOOK_UP_SECONDS))
     if not finished(look, "inspect", f"Looking at {shown}"):
         say_what_works(look)
         return ""
     found = look.result
-    licence = literal(inert(found["licence"])) or "unknown"
+    licence = literal(inert(found.licence)) or "unknown"
     st.caption(
-        f"**{shown}**, commit `{found['commit'][:8]}`: {found['num_labels']} classes, {megabytes(found['size_bytes'])} in "
-        f"{found['format']}; licence: {licence}."
+        f"**{shown}**, commit `{found.commit[:8]}`: {found.num_labels} classes, {megabytes(found.size_bytes)} in "
+        f"{found.format}; licence: {licence}."
     )
-    for notice in found["notices"]:
+    for notice in found.notices:
         st.caption(f":material/info: {literal(notice)}")
-    if not found["folder"]:
-        label = f"Download {megabytes(found['missing_bytes'])}"
+    if not found.cached:
+        request = DownloadCheckpoint(name, revision or None)
         job = on_demand(
-            "download", key, label, f"Downloading {shown}", lambda: submit("download", "download", arguments)
+            "download",
+            key,
+            f"Download {megabytes(found.missing_bytes)}",
+            f"Downloading {shown}",
+            lambda: ask(request, cost_key=f"download {key}"),  # it takes as long as its own bytes do
         )
         found = job.result if job else found
-    return found["folder"]
+    return f"{name}@{found.commit}" if found.cached else ""
 
 
-def submit(worker: str, task: str, arguments: dict, time_limit: float | None = None) -> Job:
-    """Submit a job of the Hub's; one that takes as long as its bytes do learns nothing from the one before."""
-    cost_key = task if time_limit else f"{task} {arguments}"
-    return get_engine().submit(worker, task, arguments, visitor=visitor(), time_limit=time_limit, cost_key=cost_key)
-
-
-def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job]) -> Job | None:
+def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job[Result]]) -> Job[Result] | None:
     """A job that waits for a click on a button; returns it once it has succeeded."""
-    if st.session_state.get(f"{slot}-wanted") != key:
+    if visit().wanted.get(slot) != key:
         st.button(
             label, key=f"{slot}-button", type="primary", icon=":material/download:", on_click=want, args=[slot, key]
         )
@@ -110,12 +101,13 @@ def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[
 
 def want(slot: str, key: Hashable) -> None:
     """The visitor asks for what `on_demand` offers under this key."""
-    st.session_state[f"{slot}-wanted"] = key
+    visit().wanted[slot] = key
 
 
 def warn_offline() -> None:
     """Say so where the server was told to leave the Hub alone."""
-    if (get_engine().hello("hub") or {}).get("offline"):
+    state: HubState | None = get_engine().hello("hub")
+    if state and state.offline:
         st.caption(
             ":material/cloud_off: HF_HUB_OFFLINE is set: nothing is asked of the Hub, only what is here is used."
         )

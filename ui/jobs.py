@@ -1,25 +1,34 @@
 """Following a job from the page that asked for it."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import streamlit as st
 
 from engine import Job
-from ui.server import get_engine, get_server, visitor
-from ui.text import literal
+from engine.jobs import Result
+from engine.tasks import Reply, Request
+from ui.escape import literal
+from ui.server import get_engine, get_server
+from ui.visit import visit, visitor
 
 
-def job_for(slot: str, key: Hashable, submit: Callable[[], Job]) -> Job:
+def ask(request: Request[Reply], blobs: Sequence[bytes] = (), **options: Any) -> Job[Reply]:
+    """Queue a request of this visitor's. Arguments as `Engine.ask`'s."""
+    return get_engine().ask(request, blobs, visitor=visitor(), **options)
+
+
+def job_for(slot: str, key: Hashable, submit: Callable[[], Job[Result]]) -> Job[Result]:
     """The visitor's job for `key` in this slot: the one they have, one left by a reload, or a new one.
 
     The slot's former job is cancelled.
     """
-    held_key, job = st.session_state.get(slot, (None, None))
-    if held_key != key:
+    held_key, job = visit().jobs.get(slot, (None, None))
+    if job is None or held_key != key:
         if job is not None:
             get_engine().cancel(job)
         job = get_server().visitors.adopt((slot, key), visitor()) or submit()
-        st.session_state[slot] = (key, job)
+        visit().jobs[slot] = (key, job)
         get_server().visitors.own((slot, key), job)
     return job
 
@@ -62,14 +71,14 @@ def finished(job: Job, slot: str, what: str) -> bool:
                 with st.expander("Details"):
                     st.code(job.details, language=None, wrap_lines=True)
         if st.button("Try again", key=f"{slot}-again", icon=":material/refresh:"):
-            del st.session_state[slot]
+            del visit().jobs[slot]
             st.rerun()
     return False
 
 
 @st.fragment(run_every=0.3)
 def _progress(slot: str, what: str) -> None:
-    _, job = st.session_state.get(slot, (None, None))
+    _, job = visit().jobs.get(slot, (None, None))
     if job is None or job.finished:
         st.rerun()
     starts, ends = job.estimate

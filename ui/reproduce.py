@@ -4,9 +4,9 @@ import shlex
 
 import streamlit as st
 
-from engine.checkpoints import RANDOM
-from ui.hub import hub_name
-from ui.settings import Settings
+from ui.visit import Settings
+from vivit.checkpoint import RANDOM
+from vivit.hub import split_name
 from vivit.processing import NORMALISATIONS
 
 
@@ -21,7 +21,7 @@ def show_reproduce(clip: str, settings: Settings) -> None:
 
 
 def _python(clip: str, settings: Settings) -> str:
-    model, revision = hub_name(settings.checkpoint)
+    model, revision = split_name(settings.checkpoint)
     pinned = {"revision": revision} if revision else {}
     changes = pinned | NORMALISATIONS.get(settings.normalisation, {})
     processor = "".join(f", {name}={value!r}" for name, value in changes.items())
@@ -40,7 +40,7 @@ print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
 def _command(clip: str, settings: Settings) -> str:
-    model, revision = hub_name(settings.checkpoint)
+    model, revision = split_name(settings.checkpoint)
     options = {
         "--model": model,
         **({"--revision": revision} if revision else {}),

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui.charts import show
-from ui.text import capitalised, literal
+from ui.escape import capitalised, literal
 from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.cell import Cell, Measurement
+from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.results import Result, compare, to_dict
 
 WIDE = (
@@ -51,9 +51,8 @@ def show_rows(result: Result, cells: Sequence[Cell]) -> None:
 def show_result(result: Result, others: list[Result]) -> None:
     """Everything there is to see of a sweep, with a table under every chart."""
     machine = result.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     st.caption(
-        f"{capitalised(literal(result.label))}; {machine['platform']}; {versions}; {machine['threads']} threads; "
+        f"{capitalised(literal(result.label))}; {machine.platform}; {machine.versions_text}; {machine.threads} threads; "
         f"revision {result.revision}; clip: {literal(result.clip) or 'random numbers'}."
     )
     _show_notes(result)
@@ -174,7 +173,7 @@ def _show_documentation(result: Result) -> None:
         if ours:
             st.header(f"The documentation's {mode} table, on this sweep's machine")
             checkpoints = ", ".join(dict.fromkeys(r.cell.checkpoint for r in result.rows))
-            st.markdown(f"Measured on {result.machine['device_name']} with {literal(checkpoints)}:")
+            st.markdown(f"Measured on {result.machine.device_name} with {literal(checkpoints)}:")
             st.dataframe(ours, hide_index=True, alt=f"The {mode} table, measured here")
             st.markdown("As published, on an A100 40GB with PyTorch 2.3 and ViViT-B/16x2:")
             st.dataframe(published, hide_index=True, alt=f"The {mode} table, as published")

@@ -2,14 +2,14 @@
 
 import gc
 import logging
+import sys
 import threading
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 
 import streamlit as st
 from starlette.requests import Request
@@ -17,16 +17,20 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
-from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 from engine import Engine, WorkerSpec
-from engine.benchmark import Sweeps
+from engine.sweeps import Sweeps
+from engine.tasks import HubState
 from engine.uploads import Uploads
 from engine.visitors import Visitors
-from vivit.benchmark.results import RECORDED, results_folder
+from vivit.benchmark.results import results_folder
+from vivit.machine import Machine
 
+RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are checked in, for whoever has no such machine
+LOCAL_FOLDERS = (
+    "--local-folders"  # after a '--' on Streamlit's command line: checkpoints may be folders of this machine
+)
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WORKERS = {
     "media": WorkerSpec(
         "engine.media",
@@ -36,11 +40,11 @@ WORKERS = {
         environment={"MALLOC_ARENA_MAX": "2"},  # or every thread reserves 64 MiB of the address space
     ),
     # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run.
-    "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}),
+    "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}, hello=Machine),
     # Three of one kind: a long download keeps neither a look-up nor a clip waiting.
-    "hub": WorkerSpec("engine.hub"),
-    "download": WorkerSpec("engine.hub"),
-    "download-clip": WorkerSpec("engine.hub"),
+    "hub": WorkerSpec("engine.hub", hello=HubState),
+    "download": WorkerSpec("engine.hub", hello=HubState),
+    "download-clip": WorkerSpec("engine.hub", hello=HubState),
 }
 
 
@@ -83,23 +87,19 @@ def get_engine() -> Engine:
     return get_server().engine
 
 
-def visitor() -> str:
-    """Who is looking: one name a browser tab, which ends in what all tabs of a browser share."""
-    return _present(st.session_state.setdefault("visitor", f"{uuid.uuid4().hex}-{_browser()}"))
+def get_machine() -> Machine | None:
+    """What the model worker has found out of this machine; None until it has."""
+    return get_engine().hello("model")
 
 
-# Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.
-@st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
-def _present(visitor: str) -> str:
-    context = get_script_run_ctx()
-    get_server().visitors.arrive(visitor, context.session_id if context else "")
-    return visitor
-
-
-def _browser() -> str:
-    """A name for the visitor's browser, made of the secret that Streamlit gives each against forged requests."""
-    token, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE_NAME, ""))
-    return sha256(token).hexdigest()[:8] if token else ""
+def check_options() -> None:
+    """End the server, with a sentence, where it was started with options that do not go together."""
+    address = st.get_option("server.address")
+    if LOCAL_FOLDERS in sys.argv and address not in THIS_MACHINE:
+        sys.exit(
+            f"{LOCAL_FOLDERS} lets visitors open folders of this machine, so it goes with --server.address 127.0.0.1 alone, "
+            f"not with {address or 'every address'}. Leave one of the two away."
+        )
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -108,10 +108,13 @@ def _is_news(record: logging.LogRecord) -> bool:
     return raised is None or raised.__name__ != "WebSocketDisconnected"
 
 
-def sits_here() -> bool:
-    """Whether the visitor's browser is on this machine: they may name its folders. A proxy says for whom it asks."""
+def offers_folders() -> bool:
+    """Whether the visitor may name folders: the server was told so, and their browser is on this machine.
+
+    A proxy says for whom it asks.
+    """
     forwarded = {"X-Forwarded-For", "X-Real-Ip", "Forwarded"} & set(st.context.headers.to_dict())
-    return st.context.ip_address is None and not forwarded
+    return LOCAL_FOLDERS in sys.argv and st.context.ip_address is None and not forwarded
 
 
 @asynccontextmanager
@@ -139,4 +142,7 @@ async def healthz(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"down: {', '.join(down)}" if down else "ok", 503 if down else 200)
 
 
-routes = [Route("/healthz", healthz)]
+def routes() -> list[Route]:
+    """The server's own, at its root and below its base path, where a proxy that passes on nothing else asks."""
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return [Route(path, healthz) for path in dict.fromkeys(("/healthz", f"/{base}/healthz".replace("//", "/")))]

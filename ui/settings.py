@@ -1,40 +1,21 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
-from engine.checkpoints import RANDOM, read_checkpoint
 from ui.hub import hub_checkpoint, pick_repository
-from ui.server import get_engine, sits_here
+from ui.server import get_machine, offers_folders
+from ui.visit import Settings, set_widget, widget
 from vivit.benchmark import cost
+from vivit.checkpoint import RANDOM, Checkpoint
 from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
+from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
 
-ATTENTION = {
-    "eager": "holds the whole N × N score matrix of every head",
-    "sdpa": "PyTorch picks the fused kernel",
-    "sdpa-math": "PyTorch's unfused reference kernel",
-    "sdpa-flash": "FlashAttention, tile by tile, never the whole matrix",
-    "sdpa-efficient": "memory-efficient attention, CUDA only",
-    "sdpa-cudnn": "cuDNN's fused attention, CUDA only",
-}
-PRECISION = {
-    "float32": "weights and arithmetic in float32",
-    "float16": "weights and arithmetic in float16",
-    "bfloat16": "weights and arithmetic in bfloat16",
-    "float16-weights": "weights kept in float16, arithmetic in float32: half the memory",
-}
-SAMPLING = {
-    "uniform": "evenly over the whole clip",
-    "consecutive": "from the first frame on",
-    "transformers": "from the first frame on, as transformers' pipeline",
-    "center": "a window in the middle",
-}
-NORMALISATION = {
-    "checkpoint": "as the checkpoint says",
-    "transformers": "as transformers, [-3, 1]",
-    "original": "as the original, [-1, 1]",
-}
+ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
+PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
 CONTROLS = {  # what the address says, and what to call it
     "checkpoint": "checkpoint",
     "attention": "attention backend",
@@ -48,29 +29,12 @@ REPOSITORY = "another repository of the Hugging Face Hub…"
 FOLDER = "a folder on this machine…"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a clip is classified.
-
-    `checkpoint` is an embedded name or a folder, '' while none is on this machine; the rest are keys of the dicts above.
-    """
-
-    checkpoint: str
-    attention: str
-    precision: str
-    sampling: str
-    stride: int
-    normalisation: str
-    top_k: int
-
-
 def pick_settings() -> Settings:
     """Draw the controls and return what they say."""
-    machine = get_engine().hello("model")
     with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
         checkpoint = _pick_checkpoint()
-    attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing(machine, "attention"))
-    precision = _pick("Precision", "precision", PRECISION, "float32", _missing(machine, "precision"))
+    attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing("attention"))
+    precision = _pick("Precision", "precision", PRECISION, "float32", _missing("precision"))
     with st.expander("Frames, pixels and answers", icon=":material/tune:"):
         sampling = st.segmented_control(
             "Frame sampling",
@@ -102,13 +66,13 @@ def pick_settings() -> Settings:
 
 
 def _pick_checkpoint() -> str:
-    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * sits_here(), RANDOM]
+    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
     chosen = st.selectbox("Checkpoint", options, key="checkpoint", bind="query-params")
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
         if not folder:
             st.info("Type the folder of a model written by `save_pretrained`.", icon=":material/folder:")
-        return folder
+        return str(Path(folder).absolute()) if folder else ""
     if chosen in (KINETICS_CHECKPOINT, REPOSITORY):
         name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
         return hub_checkpoint(name, revision) if name else ""
@@ -127,9 +91,9 @@ def _pick_checkpoint() -> str:
 def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:
     """A choice of what runs here, and beside it what does not, disabled, with the reason."""
     here = [name for name in options if name not in missing]
-    if st.session_state.get(key, default) in missing:
-        st.warning(f"{missing[st.session_state[key]]} Using '{default}'.")
-        st.session_state[key] = default
+    if (asked := widget(key, default)) in missing:
+        st.warning(f"{missing[asked]} Using '{default}'.")
+        set_widget(key, default)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.segmented_control(
             label, here, default=default, required=True, key=key, bind="query-params", help=_list(options)
@@ -146,31 +110,28 @@ def _list(options: dict[str, str]) -> str:
     return "\n".join(f"- **{name}**: {text}" for name, text in options.items())
 
 
-def _missing(machine: dict | None, kind: str) -> dict[str, str]:
+def _missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     """Names that run in no combination here → why. Empty until the model worker has looked."""
-    support = machine["support"] if machine else []
-    runs = {s[kind] for s in support if not s["reason"]}
-    return {s[kind]: s["reason"] for s in support if s[kind] not in runs}
+    machine = get_machine()
+    support = machine.support if machine else ()
+    runs = {getattr(s, kind) for s in support if not s.reason}
+    return {getattr(s, kind): s.reason for s in support if getattr(s, kind) not in runs}
 
 
 def backends_here(settings: Settings) -> list[Settings]:
     """The same settings with every attention backend that runs here in that precision."""
-    return [s for s in (replace(settings, attention=name) for name in ATTENTION) if not unavailable(s)]
+    return [s for s in (replace(settings, attention=name) for name in BACKENDS) if not unavailable(s)]
 
 
 def unavailable(settings: Settings) -> str:
     """Why this backend does not run in this precision here; '' if it does or that is not known yet."""
-    machine = get_engine().hello("model")
-    for s in machine["support"] if machine else []:
-        if (s["attention"], s["precision"]) == (settings.attention, settings.precision):
-            return s["reason"]
-    return ""
+    machine = get_machine()
+    found = machine.find(settings.attention, settings.precision) if machine else None
+    return found.reason if found else ""
 
 
-def estimate_seconds(settings: Settings) -> float:
-    """How long one pass will take here, for a backend that runs here once the model worker is up."""
-    machine = get_engine().hello("model")
+def estimate_seconds(settings: Settings, checkpoint: Checkpoint) -> float:
+    """How long one pass of a checkpoint will take here, for a backend that runs here once the model worker is up."""
+    machine = get_machine()
     assert machine is not None
-    return cost.estimate_seconds(
-        read_checkpoint(settings.checkpoint)[0], machine, settings.attention, settings.precision
-    )
+    return cost.estimate_seconds(checkpoint.config, machine, settings.attention, settings.precision)

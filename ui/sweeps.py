@@ -4,10 +4,11 @@ from typing import NoReturn
 
 import streamlit as st
 
-from engine.benchmark import RunningSweep
+from engine.sweeps import RunningSweep
+from ui.escape import literal
 from ui.results import show_rows
-from ui.server import get_server, visitor
-from ui.text import literal
+from ui.server import get_server
+from ui.visit import visit, visitor
 
 
 def find_running() -> RunningSweep | None:
@@ -21,7 +22,7 @@ def find_running() -> RunningSweep | None:
             server.sweeps.take_over(sweep.id, me)
             return sweep
     for sweep in running:
-        if st.session_state.get("watched") == sweep.id:
+        if visit().watched == sweep.id:
             return sweep
         here = server.visitors.here(sweep.visitor)
         whose = "another visitor's" if here else "of a visitor who has left"
@@ -30,7 +31,7 @@ def find_running() -> RunningSweep | None:
                 f"A sweep is running, {whose}: '{literal(sweep.title)}'. Your cells would go between its cells."
             )
             if st.button("Watch it" if here else "Take it over", key=f"watch-{sweep.id}", icon=":material/visibility:"):
-                st.session_state["watched"] = sweep.id
+                visit().watched = sweep.id
                 if not here:
                     server.sweeps.take_over(sweep.id, me)
                 st.rerun()
@@ -58,6 +59,6 @@ def follow(id: str) -> None:
 
 def _show_ended(id: str) -> NoReturn:
     ended = get_server().sweeps.get(id)
-    st.session_state["shown"] = id
-    st.session_state["sweep-error"] = ended.error if ended else ""
+    visit().shown = id
+    visit().sweep_error = ended.error if ended else ""
     st.rerun()

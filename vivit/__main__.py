@@ -5,16 +5,21 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 # Whatever takes its time to import is imported by the functions, where a Ctrl-C is met.
 
+OUT_OF_MEMORY = (
+    "This does not fit into the memory of this machine. Choose the sdpa attention, a half precision, a smaller batch or a "
+    "smaller checkpoint."
+)
+
 
 def _parser() -> argparse.ArgumentParser:
     from vivit.benchmark.command import add_arguments
-    from vivit.processing import NORMALISATIONS
-    from vivit.video import SAMPLING
+    from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
 
     parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -24,16 +29,14 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="vivit-mannequin", metavar="NAME|DIR", help="embedded, a folder, or a Hub name"
     )
     classify.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
-    classify.add_argument(
-        "--attention", default="sdpa", help="attention backend: eager, sdpa, sdpa-math, sdpa-flash, …"
-    )
-    classify.add_argument("--precision", default="float32", help="float32, float16, bfloat16 or float16-weights")
+    classify.add_argument("--attention", default="sdpa", metavar="NAME", help=f"backend: {', '.join(BACKENDS)}")
+    classify.add_argument("--precision", default="float32", metavar="NAME", help=", ".join(PRECISIONS))
     classify.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
     classify.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
     )
     classify.add_argument(
-        "--normalisation", choices=list(NORMALISATIONS), help="pixel values as transformers or the original"
+        "--normalisation", default="checkpoint", choices=list(NORMALISATION), help="whose pixel values"
     )
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes to report")
     classify.add_argument("--json", action="store_true", help="one JSON object a clip and line")
@@ -45,24 +48,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(error: Exception) -> None:
-    print(f"vivit: {str(error).splitlines()[0]}", file=sys.stderr)
+def _fail(error: BaseException) -> None:
+    said = str(error).splitlines() or [type(error).__name__]
+    sentence = OUT_OF_MEMORY if _out_of_memory(error) else said[0]
+    print(f"vivit: {sentence}", file=sys.stderr)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from vivit.device import out_of_memory
+
+    return out_of_memory(error)
+
+
+def _told(error: BaseException) -> bool:
+    """Whether an error is the user's to hear: what they asked for is wrong or too much, no fault of ours."""
+    return isinstance(error, ValueError | OSError) or _out_of_memory(error)
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from vivit.attention import AttentionUnavailable
-    from vivit.pipelines import pipeline
-    from vivit.processing import NORMALISATIONS, VivitImageProcessor
+    from vivit.checkpoint import open_checkpoint
+    from vivit.pipelines import VideoClassificationPipeline
+    from vivit.processing import NORMALISATIONS
 
     if options.stride < 1:
         raise ValueError(f"--stride wants a whole number from 1, not {options.stride}.")
-    classifier = pipeline(
-        "video-classification",
-        model=options.model,
-        image_processor=VivitImageProcessor.from_pretrained(
-            options.model, revision=options.revision, **NORMALISATIONS.get(options.normalisation, {})
-        ),
-        revision=options.revision,
+    checkpoint = open_checkpoint(options.model, options.revision)
+    classifier = VideoClassificationPipeline.of(
+        checkpoint,
+        image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
         attn_implementation=options.attention,
         dtype=options.precision,
         top_k=options.top_k,
@@ -73,7 +88,9 @@ def _classify(options: argparse.Namespace) -> int:
     for clip in options.clips:
         try:
             result = classifier(clip)
-        except (ValueError, OSError, AttentionUnavailable) as error:
+        except Exception as error:
+            if not _told(error):
+                raise
             _fail(error)
             status = 2
             continue
@@ -109,8 +126,8 @@ def _as_text(report: dict[str, Any]) -> str:
 
 def _convert(options: argparse.Namespace) -> int:
     from vivit.benchmark.command import make_folder
+    from vivit.checkpoint import open_checkpoint
     from vivit.hub import download
-    from vivit.processing import VivitImageProcessor
 
     def show(fraction: float, note: str) -> None:
         if sys.stderr.isatty():
@@ -123,12 +140,11 @@ def _convert(options: argparse.Namespace) -> int:
     found = download(options.checkpoint, options.revision, show)
     for notice in found.notices:
         print(f"vivit: {notice}", file=sys.stderr)
-    from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
-
-    model = VivitForVideoClassification.from_pretrained(found.folder)
+    checkpoint = open_checkpoint(found.folder)
+    model = checkpoint.load()
     make_folder(options.out)
     model.save_pretrained(options.out)
-    VivitImageProcessor.from_pretrained(found.folder).save_pretrained(options.out)
+    checkpoint.processor.save_pretrained(options.out)
     print(f"{options.out}: {found.num_labels} classes, from {found.format} of '{found.name}' {found.commit}".rstrip())
     return 0
 
@@ -156,7 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
         # What is still unwritten goes nowhere: Python would complain of it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:  # every error a user can meet is one of the two
+    except Exception as error:
+        if not _told(error):
+            raise
         _fail(error)
         return 2
 

@@ -1,4 +1,4 @@
-"""Attention backends: one function each, in one dict.
+"""Attention backends: one function each, in one dict; what to say of each stands in `vivit.names.BACKENDS`.
 
 Letters: B clips, A heads, N tokens, D width of one head.
 """
@@ -11,17 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from vivit.errors import UserError
+from vivit.names import BACKENDS
+
 AttentionFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
-class AttentionUnavailable(RuntimeError):
-    """An attention backend was asked for that cannot run here; the message says why, `details` has PyTorch's words."""
-
-    expected = True
-
-    def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message)
-        self.details = details
+class AttentionUnavailable(UserError, RuntimeError):
+    """An attention backend was asked for that cannot run here; `details` has PyTorch's words."""
 
 
 def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
@@ -73,11 +70,11 @@ def _kernel(name: str, backend: SDPBackend) -> AttentionFunction:
 
 
 def _reason(name: str, query: Tensor, dropout_p: float) -> str:
-    if query.device.type != "cuda" and name in ("sdpa-efficient", "sdpa-cudnn"):
+    if query.device.type != "cuda" and BACKENDS[name].cuda_only:
         return f"'{name}' runs on CUDA GPUs only, and this model is on '{query.device.type}'. Choose 'sdpa'."
     if query.device.type == "cpu" and dropout_p > 0:
         return f"'{name}' has no dropout on a CPU. Choose 'sdpa', or set attention_probs_dropout_prob to 0."
-    if name in ("sdpa-flash", "sdpa-cudnn") and query.device.type == "cuda" and query.dtype == torch.float32:
+    if BACKENDS[name].half_only and query.device.type == "cuda" and query.dtype == torch.float32:
         return f"'{name}' computes in float16 and bfloat16 only, not in float32. Choose such a precision, or 'sdpa'."
     return (
         f"PyTorch {torch.__version__} has no '{name}' kernel for {query.dtype} on this {query.device.type} "

@@ -175,9 +175,16 @@ class VivitConfig:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading. A new `num_labels` drops names of another number.
         """
-        from vivit.hub import find_checkpoint, kinetics400_labels, read_json
+        from vivit.hub import find_checkpoint
 
-        config = cls.from_dict(read_json(find_checkpoint(folder, revision=revision, weights=False) / "config.json"))
+        return cls.from_folder(find_checkpoint(folder, revision=revision, weights=False), **changes)
+
+    @classmethod
+    def from_folder(cls, folder: Path, **changes: Any) -> "VivitConfig":
+        """Read the `config.json` of a folder that has one. Changes as in `from_pretrained`."""
+        from vivit.hub import kinetics400_labels, read_json
+
+        config = cls.from_dict(read_json(folder / "config.json"))
         if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
             names = dict(enumerate(kinetics400_labels()))
             config = replace(config, id2label=names, label2id={name: k for k, name in names.items()})

@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vivit.attention import attention_probabilities, get_attention
-from vivit.checkpoint import load_into, save_from
+from vivit.checkpoint.files import write_tensors
+from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into
 from vivit.config import VivitConfig
+from vivit.errors import UserError
 from vivit.hub import find_checkpoint
+from vivit.hub.checkpoints import HEADLESS
 from vivit.linear import linear
-from vivit.precision import get_precision, set_precision
+from vivit.precision import get_precision, one_precision, set_precision
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -180,6 +183,7 @@ class PreTrainedVivit(nn.Module):
 
     config: VivitConfig
     attn_implementation: str
+    pooler: "VivitPooler | None"
 
     def set_attn_implementation(self, name: str) -> None:
         """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
@@ -207,16 +211,18 @@ class PreTrainedVivit(nn.Module):
 
     def init_weights(self) -> None:
         """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=self.config.initializer_range)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
-                module.reset_parameters()
-            elif isinstance(module, VivitEmbeddings):
-                nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
-                nn.init.zeros_(module.cls_token)
+        self.apply(self._init)
+
+    def _init(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+        elif isinstance(module, VivitEmbeddings):
+            nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
+            nn.init.zeros_(module.cls_token)
 
     @classmethod
     def from_pretrained(
@@ -248,22 +254,74 @@ class PreTrainedVivit(nn.Module):
             A model with every weight loaded. `VivitModel` has a pooler only if the checkpoint does.
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
-            vivit.weights.CheckpointError: if tensors are missing, left over or of another shape; they are listed.
+            vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
             ValueError: for an impossible config, an unknown backend or precision, or options that contradict each other.
         """
         if config and config_changes:
             names = ", ".join(config_changes)
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
-        precision = {get_precision(name) for name in (dtype, torch_dtype) if name is not None} or {"float32"}
-        if len(precision) > 1:
-            raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
+        precision = one_precision(dtype, torch_dtype)
         folder = find_checkpoint(name, revision=revision)
-        config = config or VivitConfig.from_pretrained(folder, **config_changes)
+        return cls.from_folder(
+            folder,
+            config or VivitConfig.from_folder(folder, **config_changes),
+            attn_implementation=attn_implementation,
+            dtype=precision,
+            device=device,
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        config: VivitConfig,
+        *,
+        attn_implementation: str = "sdpa",
+        dtype: str | torch.dtype = "float32",
+        device: str | torch.device = "cpu",
+        ignore_mismatched_sizes: bool = False,
+    ) -> Self:
+        """As `from_pretrained`, of a folder and with a config that has been read."""
+        get_precision(dtype)
         with torch.device("meta"):
             model = cls(config, attn_implementation=attn_implementation)
-        set_precision(model, precision.pop()).to_empty(device=device)
-        load_into(model, folder, reinitialise_head=ignore_mismatched_sizes)
+        set_precision(model, dtype).to_empty(device=device)
+        model.load_tensors(folder, ignore_mismatched_sizes=ignore_mismatched_sizes)
         return model.eval()
+
+    @torch.no_grad()
+    def load_tensors(self, folder: Path, *, ignore_mismatched_sizes: bool = False) -> None:
+        """Copy a checkpoint's tensors into this model, on its device and in its precision.
+
+        A whole pooler is dropped where only one side has it, a whole head where the model has none. Arguments and errors as
+        `from_pretrained`'s.
+        """
+        views = published_tensors(self)
+        found = read_into(views, folder)
+        for part in (POOLER, HEAD):
+            if part <= found.unexpected.keys():
+                found = found.without(part)
+        if POOLER & views.keys() and POOLER & views.keys() <= found.missing.keys():
+            self.pooler = None
+            found = found.without(POOLER)
+        head = HEAD & (found.missing.keys() | found.misshapen.keys())
+        if head and ignore_mismatched_sizes:
+            self.get_submodule("classifier").apply(self._init)
+            found = found.without(head)
+        if not found.names:
+            return
+        sentence = (
+            f"The checkpoint does not fit this model: tensors {found.counts}. Choose one that holds every tensor once, as "
+            "its config.json describes them."
+        )
+        advice = ""
+        if found.names == head:
+            if found.missing.keys() == HEAD:
+                sentence = f"The checkpoint {HEADLESS}"
+            # Not in the first line, which is all that someone without Python is shown.
+            advice = "\nPass ignore_mismatched_sizes=True to give the classification head new random weights."
+        raise UserError(f"{sentence}\n{found.details}{advice}", found.details)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
@@ -275,7 +333,9 @@ class PreTrainedVivit(nn.Module):
         extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
         extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
         replace(self.config, extra=extra).save_pretrained(folder)
-        save_from(self, folder)
+        tensors = published_tensors(self)
+        prefix = "vivit." if HEAD & tensors.keys() else ""
+        write_tensors(folder, {name if name in HEAD else prefix + name: t for name, t in tensors.items()})
 
 
 class VivitModel(PreTrainedVivit):
@@ -324,7 +384,8 @@ class VivitModel(PreTrainedVivit):
                 "load the model with attn_implementation='eager' for output_attentions"
             )
         x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
-        hidden_states, attentions = [x], []
+        hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
+        attentions = []
         for layer in self.layers:
             x, probabilities = layer(x, output_attentions)
             if output_hidden_states:
@@ -347,9 +408,9 @@ class VivitForVideoClassification(PreTrainedVivit):
         super().__init__()
         self.config = config
         self.vivit = VivitModel(config, attn_implementation=attn_implementation, add_pooling_layer=False)
+        self.attn_implementation = attn_implementation
         self.classifier = Linear(config.hidden_size, config.num_labels)
-        self.set_attn_implementation(attn_implementation)
-        self.init_weights()
+        self.classifier.apply(self._init)
 
     def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **options: bool) -> VideoClassifierOutput:
         """Clips → logits.

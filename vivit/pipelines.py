@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor
 
-from vivit.clip import prepare_clip
+from vivit.checkpoint import Checkpoint, open_checkpoint
+from vivit.device import default_device
+from vivit.errors import UserError
 from vivit.familiarity import Familiarity
-from vivit.familiarity import load as load_familiarity
-from vivit.hub import find_checkpoint
-from vivit.machine import default_device
 from vivit.model import VivitForVideoClassification
+from vivit.precision import one_precision
+from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
 from vivit.video import SampledFrames
 
@@ -24,12 +25,6 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so the answer means little."
-
-
-class NotFinite(ValueError):
-    """An answer holds infinities or what is no number; the message says what to do."""
-
-    expected = True
 
 
 def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
@@ -43,10 +38,10 @@ def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, fun
     Returns:
         [{"label": str, "score": float}], best first.
     Raises:
-        NotFinite: if a logit is infinite or no number.
+        vivit.errors.UserError: if a logit is infinite or no number.
     """
     if not logits.isfinite().all():
-        raise NotFinite(
+        raise UserError(
             "The model's answer is not a number: its activations exceed what this precision can hold, or its weights are "
             "damaged. Choose float32 or bfloat16, or another checkpoint."
         )
@@ -83,6 +78,35 @@ class VideoClassificationPipeline:
         self.image_processor = image_processor
         self.familiarity = familiarity
         self.defaults = defaults
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        image_processor: VivitImageProcessor | None = None,
+        device: str | torch.device | None = None,
+        dtype: str = "float32",
+        attn_implementation: str = "sdpa",
+        **defaults: Any,
+    ) -> Self:
+        """A classifier with the model, the processor and the statistics of a checkpoint.
+
+        Args:
+            image_processor: another one than the checkpoint's.
+            device: a CUDA GPU if there is one, if None.
+            dtype, attn_implementation: as `from_pretrained` takes them.
+            defaults: options of the call, which the call may replace.
+        Raises:
+            vivit.errors.UserError: if its weights are random, or do not fit.
+        """
+        if not checkpoint.trained:
+            raise UserError(
+                f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint."
+            )
+        device = device or default_device()
+        model = checkpoint.load(attn_implementation=attn_implementation, dtype=dtype, device=device)
+        return cls(model, image_processor or checkpoint.processor, checkpoint.familiarity(), **defaults)
 
     @overload
     def __call__(self, inputs: str | Path, **options: Any) -> Predictions: ...
@@ -177,7 +201,8 @@ def pipeline(
         raise ValueError(f"task={task!r} is unknown; ViViT does 'video-classification'")
     if isinstance(device, int):
         device = f"cuda:{device}" if device >= 0 else "cpu"
-    familiarity = None
+    if not (image_processor is None or isinstance(image_processor, VivitImageProcessor)):
+        image_processor = VivitImageProcessor.from_pretrained(image_processor, revision=revision)
     if isinstance(model, VivitForVideoClassification):
         options = {
             "dtype": dtype,
@@ -193,17 +218,12 @@ def pipeline(
         if image_processor is None:
             raise ValueError("give image_processor beside a model object")
         model = model.to(device) if device is not None else model
-    else:
-        folder = find_checkpoint(model, revision=revision)  # once: every look-up of a Hub name asks the Hub
-        image_processor = image_processor or folder
-        familiarity = load_familiarity(folder)
-        model = VivitForVideoClassification.from_pretrained(
-            folder,
-            attn_implementation=attn_implementation or "sdpa",
-            dtype=dtype,
-            torch_dtype=torch_dtype,
-            device=device or default_device(),
-        )
-    if not isinstance(image_processor, VivitImageProcessor):
-        image_processor = VivitImageProcessor.from_pretrained(image_processor, revision=revision)
-    return VideoClassificationPipeline(model.eval(), image_processor, familiarity, **defaults)
+        return VideoClassificationPipeline(model.eval(), image_processor, **defaults)
+    return VideoClassificationPipeline.of(
+        open_checkpoint(model, revision),
+        image_processor=image_processor,
+        device=device,
+        dtype=one_precision(dtype, torch_dtype),
+        attn_implementation=attn_implementation or "sdpa",
+        **defaults,
+    )

@@ -1,10 +1,12 @@
-"""Precisions by name: what weights are kept in, and what is computed in."""
+"""Precisions by name, as torch has them: what weights are kept in, and what is computed in."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import nn
+
+from vivit import names
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -18,10 +20,8 @@ class Precision:
 
 
 PRECISIONS: dict[str, Precision] = {
-    "float32": Precision(torch.float32, torch.float32),
-    "float16": Precision(torch.float16, torch.float16),
-    "bfloat16": Precision(torch.bfloat16, torch.bfloat16),
-    "float16-weights": Precision(torch.float16, torch.float32),
+    name: Precision(getattr(torch, kinds.weights), getattr(torch, kinds.compute))
+    for name, kinds in names.PRECISIONS.items()
 }
 
 
@@ -35,6 +35,18 @@ def get_precision(name: "str | torch.dtype") -> str:
     if text not in PRECISIONS:
         raise ValueError(f"precision {text!r} is unknown; known are {', '.join(PRECISIONS)}")
     return text
+
+
+def one_precision(dtype: "str | torch.dtype | None", torch_dtype: "str | torch.dtype | None") -> str:
+    """The precision that is named by `dtype` or by its older spelling; 'float32' by neither.
+
+    Raises:
+        ValueError: if they contradict each other, or one is unknown.
+    """
+    given = {get_precision(name) for name in (dtype, torch_dtype) if name is not None} or {"float32"}
+    if len(given) > 1:
+        raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
+    return given.pop()
 
 
 def set_precision(model: Model, name: "str | torch.dtype") -> Model:

@@ -16,6 +16,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+FILE = "preprocessor_config.json"
 _MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
@@ -116,12 +117,19 @@ class VivitImageProcessor:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading.
         """
-        from vivit.hub import find_checkpoint, read_json
+        from vivit.hub import find_checkpoint
 
-        file = Path(name) / "preprocessor_config.json"
-        if not file.is_file():
-            file = find_checkpoint(name, revision=revision, weights=False) / file.name
-        processor = cls.from_dict(read_json(file) if file.is_file() else {})
+        folder = Path(name)
+        if not (folder / FILE).is_file():
+            folder = find_checkpoint(name, revision=revision, weights=False)
+        return cls.from_folder(folder, **changes)
+
+    @classmethod
+    def from_folder(cls, folder: Path, **changes: Any) -> Self:
+        """Read the `preprocessor_config.json` of a folder; the defaults where there is none. Changes as `from_pretrained`'s."""
+        from vivit.hub import read_json
+
+        processor = cls.from_dict(read_json(folder / FILE) if (folder / FILE).is_file() else {})
         return replace(processor, **changes) if changes else processor
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -131,7 +139,7 @@ class VivitImageProcessor:
         text = json.dumps(
             (values.pop("extra") or {}) | {"image_processor_type": "VivitImageProcessor"} | values, indent=2
         )
-        (Path(folder) / "preprocessor_config.json").write_text(text + "\n", encoding="utf-8")
+        (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) in pixels after the resize step alone."""

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.hub_client import clean
+from ui.server import LOCAL_FOLDERS
 
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
@@ -29,14 +30,15 @@ QUIET = """() => {
 
 
 class Server:
-    """`streamlit run app.py` on a port of its own, and what it says on its output.
+    """`streamlit run app.py` on a port of its own, as `make run` does it, and what it says on its output.
 
     Args:
         log: where its output goes.
+        options: for Streamlit, and after '--' for the app.
         environment: variables added to the tests' own.
     """
 
-    def __init__(self, log: Path, **environment: str) -> None:
+    def __init__(self, log: Path, options: Sequence[str] = ("--", LOCAL_FOLDERS), **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -45,7 +47,7 @@ class Server:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, "--server.port", str(self.port)],
+                [*command, "--server.port", str(self.port), *options],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -116,7 +118,7 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
     own path first, and a video that the next run replaced may be gone before a slow browser asks for it.
     """
     faults: list[str] = []
-    harmless = re.compile(r"/compare/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
+    harmless = re.compile(r"/benchmark/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
 
     def heard(message: ConsoleMessage) -> None:
         fault = f"{message.text} ({message.location['url']})"

@@ -13,10 +13,10 @@ import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.conftest import Server, answered, serving
-from tests.app.test_compare import ended, measure, open_page, saved
+from tests.app.test_benchmark import ended, measure, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
-from ui.hub_clips import KINETICS, OTHER
+from ui.clip_sources import KINETICS, OTHER
 from ui.settings import REPOSITORY
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT, KINETICS_MINI, kinetics400_labels

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.soak import soak
+from benchmarks.soak import soak
 
 # What the server itself may grow by after the warm-up of 6 s: 2 to 20 MiB were measured. Frames take 1.6 MiB a clip, and
 # Streamlit keeps a closed tab's session, with them, for two minutes: up to 20 visits, and the same again for what is sent.

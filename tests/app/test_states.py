@@ -32,7 +32,7 @@ def workers() -> Iterator[None]:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(settings, "sits_here", lambda: True)  # AppTest's visitors sit nowhere
+    monkeypatch.setattr(settings, "offers_folders", lambda: True)  # AppTest's visitors sit nowhere
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
 
 
@@ -98,11 +98,18 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: 
 def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "sits_here", lambda: False)
+    monkeypatch.setattr(settings, "offers_folders", lambda: False)
     app.query_params["checkpoint"] = settings.FOLDER
     until(app, answered)
     assert settings.FOLDER not in app.selectbox(key="checkpoint").options
     assert any("so 'vivit\\-mannequin' is used" in w.value for w in app.warning)
+
+
+def test_the_probes_are_told_as_they_were_run(app: AppTest) -> None:
+    until(app, answered)
+    machine = get_server().engine.hello("model")
+    assert (machine.probes.tokens, machine.probes.heads, machine.probes.size) == (1024, 3, 768)
+    assert any("attention over 1024 tokens, 3 heads; products with a 768 × 768 weight" in c.value for c in app.caption)
 
 
 def test_top_k_is_obeyed(app: AppTest) -> None:

@@ -13,17 +13,14 @@ from threading import Thread
 from typing import Any
 
 from engine import Cancelled
-from engine.worker import Progress
+from vivit.errors import UserError
+from vivit.progress import Progress
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
 
-class BadClip(Exception):
-    expected = True
-
-    def __init__(self, sentence: str, details: str = "") -> None:
-        super().__init__(sentence)
-        self.details = details
+class BadClip(UserError):
+    pass
 
 
 def start() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from engine import Engine
+from engine.tasks import Classify, ReadFrames
 from tests.clips import write_clip
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
@@ -65,13 +66,10 @@ def test_hundreds_of_runs_leave_nothing_behind(
         for number, (attention, precision) in enumerate(settings):
             if number == WARM_UP:
                 before = held(temporary)
-            common = {"checkpoint": str(checkpoint), "normalisation": "checkpoint", "top_k": 3}
-            frames = engine.submit(
-                "media", "read", common | {"path": str(clip), "sampling": "uniform", "stride": 1}, visitor="me"
-            )
+            frames = engine.ask(ReadFrames(str(clip), str(checkpoint)), visitor="me")
             assert frames.wait(60) and frames.state == "done", frames.error
-            run = common | {"attention": attention, "precision": precision, "shape": frames.result["shape"]}
-            job = engine.submit("model", "classify", run, [frames.blobs[0]], visitor="me")
+            request = Classify(str(checkpoint), attention, precision, "checkpoint", 3, frames.result.shape)
+            job = engine.ask(request, [frames.blobs[0]], visitor="me")
             assert job.wait(60) and job.state == "done", job.error
         after = held(temporary)
         names = {process: " ".join(process.cmdline()[1:4]) for process in after.memory}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,19 +12,12 @@ import torch
 from PIL import Image
 
 from engine import Engine, Job
-from engine.checkpoints import RANDOM
+from engine.tasks import Classification, Classify, Frames, MakePreview, MakeThumbnail, ReadFrames
 from tests.clips import read_number, write_clip
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
+from vivit.checkpoint import RANDOM
 from vivit.video import probe
-
-SETTINGS = {
-    "attention": "sdpa",
-    "precision": "float32",
-    "sampling": "uniform",
-    "stride": 1,
-    "normalisation": "checkpoint",
-}
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +50,23 @@ def done(job: Job) -> Job:
     return job
 
 
-def read(engine: Engine, checkpoint: Path, path: Path, **changes: object) -> Job:
-    arguments = SETTINGS | {"checkpoint": str(checkpoint), "path": str(path), "top_k": 3} | changes
-    return engine.submit("media", "read", arguments)
+def read(engine: Engine, checkpoint: Path, path: Path) -> Job[Frames]:
+    return engine.ask(ReadFrames(str(path), str(checkpoint)))
 
 
-def classify(engine: Engine, checkpoint: Path, frames: Job, **changes: object) -> Job:
-    arguments = SETTINGS | {"checkpoint": str(checkpoint), "shape": frames.result["shape"], "top_k": 3} | changes
-    return engine.submit("model", "classify", arguments, [frames.blobs[0]])
+def classify(engine: Engine, checkpoint: Path, frames: Job[Frames], **changes: Any) -> Job[Classification]:
+    usual = Classify(str(checkpoint), "sdpa", "float32", "checkpoint", 3, frames.result.shape)
+    return engine.ask(replace(usual, **changes), [frames.blobs[0]])
 
 
 def test_the_frames_that_cross_the_wall_are_those_that_were_chosen(
     engine: Engine, checkpoint: Path, clip: Path
 ) -> None:
     frames = done(read(engine, checkpoint, clip))
-    pixels = np.frombuffer(frames.blobs[0], np.uint8).reshape(frames.result["shape"])
-    assert [read_number(p) for p in pixels] == frames.result["indices"] == [0, 8, 16, 24, 32, 40, 48, 56]
+    pixels = np.frombuffer(frames.blobs[0], np.uint8).reshape(frames.result.shape)
+    assert [read_number(p) for p in pixels] == [*frames.result.indices] == [0, 8, 16, 24, 32, 40, 48, 56]
     assert len(frames.blobs) == 1 + 8 and all(jpeg[:2] == b"\xff\xd8" for jpeg in frames.blobs[1:])
-    assert set(frames.result["timings_ms"]) == {"probe", "decode", "preprocess"}
+    assert set(frames.result.timings_ms) == {"probe", "decode", "preprocess"}
 
 
 def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, clip: Path) -> None:
@@ -81,10 +74,10 @@ def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, cli
     frames = done(read(engine, checkpoint, clip))
     for attention in ("eager", "sdpa", "sdpa-math", "sdpa-flash"):
         found = done(classify(engine, checkpoint, frames, attention=attention)).result
-        assert [p["label"] for p in found["predictions"]] == [p["label"] for p in expected]
+        assert [p["label"] for p in found.predictions] == [p["label"] for p in expected]
         # Another summation order in every backend, in float32.
-        assert [p["score"] for p in found["predictions"]] == pytest.approx([p["score"] for p in expected], abs=1e-5)
-        assert found["latency_ms"] > 0 and found["samples_ms"] and found["peak_bytes"] > 0
+        assert [p["score"] for p in found.predictions] == pytest.approx([p["score"] for p in expected], abs=1e-5)
+        assert found.latency_ms > 0 and found.samples_ms and found.peak_bytes > 0
 
 
 def test_the_original_normalisation_is_the_processors_without_the_second_one(
@@ -93,13 +86,13 @@ def test_the_original_normalisation_is_the_processors_without_the_second_one(
     processor = VivitImageProcessor.from_pretrained(checkpoint, do_normalize=False)
     expected = pipeline("video-classification", model=checkpoint, image_processor=processor, device="cpu")(clip)
     found = done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)), normalisation="original")).result
-    assert found["predictions"][0]["score"] == pytest.approx(expected[0]["score"], abs=1e-5)
+    assert found.predictions[0]["score"] == pytest.approx(expected[0]["score"], abs=1e-5)
 
 
 def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, clip: Path) -> None:
     frames = done(read(engine, checkpoint, clip))
-    whole = done(classify(engine, checkpoint, frames)).result["weights_bytes"]
-    half = done(classify(engine, checkpoint, frames, precision="float16")).result["weights_bytes"]
+    whole = done(classify(engine, checkpoint, frames)).result.weights_bytes
+    half = done(classify(engine, checkpoint, frames, precision="float16")).result.weights_bytes
     assert half * 2 == whole
 
 
@@ -118,7 +111,7 @@ def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(ch
         job = classify(engine, Path(RANDOM), large, attention="eager")
         assert job.wait(60) and job.state == "failed", job
         assert "does not fit into this machine's memory. Try sdpa" in job.error
-        assert done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)))).result["predictions"]
+        assert done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)))).result.predictions
     finally:
         engine.stop()
 
@@ -129,6 +122,15 @@ def test_a_checkpoint_that_is_none_says_so(engine: Engine, clip: Path, tmp_path:
     job = read(engine, tmp_path / checkpoint_name, clip)
     assert job.wait(60) and job.state == "failed"
     assert "config.json" in job.error or "no folder" in job.error, job.error
+
+
+@pytest.mark.parametrize(
+    "name", ["mannequin/single_frame", "mannequin/single_frame@main", "vivit/assets/vivit-mannequin"]
+)
+def test_no_name_is_taken_for_a_folder_beside_the_server(engine: Engine, clip: Path, name: str) -> None:
+    job = engine.ask(ReadFrames(str(clip), name))
+    assert job.wait(60) and job.state == "failed" and job.details.startswith("HubError")
+    assert "is not on this machine" in job.error or "no folder" in job.error
 
 
 def test_errors_call_the_clip_this_clip(engine: Engine, checkpoint: Path, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_errors_call_the_clip_this_clip(engine: Engine, checkpoint: Path, tmp_pa
 def test_a_preview_is_short_low_and_plays_everywhere(engine: Engine, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "long.avi", 330, codec="mpeg4", size=(640, 480), rate=30)
     made = tmp_path / "preview.mp4"
-    made.write_bytes(done(engine.submit("media", "preview", {"path": str(source)})).blobs[0])
+    made.write_bytes(done(engine.ask(MakePreview(str(source)))).blobs[0])
     info = probe(made)
     assert (info.codec, info.width, info.height) == ("h264", 480, 360)
     assert info.duration_seconds == pytest.approx(10, abs=0.1)
@@ -153,14 +155,14 @@ def test_the_truth_has_its_rank_among_all_classes(engine: Engine, checkpoint: Pa
     labels = [p["label"] for p in pipeline("video-classification", str(checkpoint))(clip, top_k=7)]
     for rank, label in enumerate(labels, 1):
         result = done(classify(engine, checkpoint, frames, truth=label.lower())).result
-        assert (result["truth"], result["truth_rank"]) == (label.lower(), rank)
-    assert done(classify(engine, checkpoint, frames, truth="juggling")).result["truth_rank"] is None
-    assert done(classify(engine, checkpoint, frames)).result["truth_rank"] is None
+        assert (result.truth, result.truth_rank) == (label.lower(), rank)
+    assert done(classify(engine, checkpoint, frames, truth="juggling")).result.truth_rank is None
+    assert done(classify(engine, checkpoint, frames)).result.truth_rank is None
 
 
 def test_a_thumbnail_is_the_first_frame(engine: Engine, clip: Path) -> None:
     wide = write_clip(clip.with_name("wide.mp4"), 3, size=(128, 96))
-    job = done(engine.submit("media", "thumbnail", {"path": str(wide)}))
+    job = done(engine.ask(MakeThumbnail(str(wide))))
     with Image.open(BytesIO(job.blobs[0])) as picture:
         assert (picture.format, picture.size) == ("JPEG", (264, 198))
         assert read_number(np.asarray(picture)) == 0

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,35 @@ def test_uploads_are_private_one_a_visitor_and_gone_in_the_end() -> None:
     assert not other.exists()
     uploads.clear()
     assert not second.parent.exists()
+
+
+def test_nobody_waits_while_a_file_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = Uploads(max_bytes=30)
+    writing, written = threading.Event(), threading.Event()
+    write = Path.write_bytes
+
+    def slowly(path: Path, content: bytes) -> int:
+        if len(content) == 20:
+            writing.set()
+            assert written.wait(20)
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(uploads.keep, "me", bytes(20))
+        assert writing.wait(20)
+        try:
+            begin = time.monotonic()
+            small = uploads.keep("you", bytes(10))
+            assert uploads.touch("you") and uploads.touch("me") and time.monotonic() - begin < 5
+            uploads.touch("you")
+            newer = uploads.keep("another", bytes(15))  # what is not yet whole counts whole, and makes room
+        finally:
+            written.set()
+        path = large.result()
+    assert small.exists() and newer.exists() and not uploads.touch("me") and not path.exists()
+    assert sorted(newer.parent.iterdir()) == sorted([small, newer])
+    uploads.clear()
 
 
 def test_what_a_crashed_server_left_is_removed() -> None:

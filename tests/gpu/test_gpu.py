@@ -5,6 +5,7 @@ The other tests run on the CPU even where there is a GPU: kernels, threads and f
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ import transformers
 
 import engine.model as worker
 from engine import Engine, Job, WorkerSpec
+from engine.tasks import Classify, MeasureRound
 from tests import oracle
 from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitForVideoClassification, VivitImageProcessor
 from vivit.attention import ATTENTION
-from vivit.benchmark.cell import Cell, StoppingRule
-from vivit.benchmark.run import in_child, run_cell
-from vivit.benchmark.sweep import Run
-from vivit.random_weights import RANDOM
+from vivit.benchmark.child import in_child, measure_in_child
+from vivit.benchmark.measurement import Cell, StoppingRule
+from vivit.benchmark.sweep import PlannedRound
+from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.errors import UserError
 
 pytestmark = pytest.mark.gpu
 
@@ -116,18 +119,18 @@ def test_the_kernel_that_ran_is_seen(attention: str) -> None:
 
 @pytest.mark.parametrize("attention", ["sdpa-flash", "sdpa-cudnn"])
 def test_what_is_unavailable_is_a_row(attention: str) -> None:
-    row, _ = run_cell(Run(Cell(RANDOM, attention), RULE))
+    row, _ = measure_in_child(PlannedRound(Cell(RANDOM, attention), RULE))
     assert row.status == "unavailable" and "computes in float16 and bfloat16 only" in row.reason
 
 
 def test_what_does_not_fit_is_a_row() -> None:
-    row, _ = run_cell(Run(Cell(RANDOM, "eager", batch_size=256), RULE))
+    row, _ = measure_in_child(PlannedRound(Cell(RANDOM, "eager", batch_size=256), RULE))
     assert row.status == "out-of-memory" and "does not fit" in row.reason
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_a_measured_cell(attention: str) -> None:
-    row, _ = run_cell(Run(Cell(MANNEQUIN, attention, "float16", batch_size=2), RULE))
+    row, _ = measure_in_child(PlannedRound(Cell(MANNEQUIN, attention, "float16", batch_size=2), RULE))
     assert row.status == "ok" and row.latency and row.latency.median > 0 and row.logits, row.details
     memory = row.memory
     assert memory and memory.allocated and memory.reserved and row.device_kernels
@@ -135,32 +138,33 @@ def test_a_measured_cell(attention: str) -> None:
 
 
 def test_a_compiled_cell_answers_alike() -> None:
-    compiled, plain = (run_cell(Run(Cell(MANNEQUIN, "sdpa", compiled=c), RULE))[0] for c in (True, False))
+    compiled, plain = (
+        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", compiled=c), RULE))[0] for c in (True, False)
+    )
     assert compiled.latency and plain.latency and plain.logits and compiled.status == "ok", compiled.details
     assert compiled.latency.first_ms > 10 * compiled.latency.median
     np.testing.assert_allclose(compiled.logits or (), plain.logits, rtol=1e-4, atol=1e-3)
 
 
-def arguments(checkpoint: str, attention: str, precision: str) -> tuple[dict[str, Any], list[bytes]]:
+def question(checkpoint: str, attention: str, precision: str) -> tuple[Classify, list[bytes]]:
     """A classification of random pixels."""
-    config, _ = worker.read_checkpoint(checkpoint)
-    shape = (config.num_frames, config.image_size, config.image_size, 3)
+    frames, height, width = open_checkpoint(checkpoint).config.clip_size
+    shape = (frames, height, width, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    named = {"checkpoint": checkpoint, "attention": attention, "precision": precision}
-    return named | {"normalisation": "checkpoint", "top_k": 5, "shape": list(shape)}, [pixels.tobytes()]
+    return Classify(checkpoint, attention, precision, "checkpoint", 5, shape), [pixels.tobytes()]
 
 
 def test_the_model_worker_answers_as_the_cpu_does() -> None:
     engine = Engine({"model": WorkerSpec("engine.model")})
     engine.start()
 
-    def done(job: Job) -> dict[str, Any]:
+    def done(job: Job[Any]) -> Any:
         assert job.wait(120) and job.state == "done", (job.state, job.error, job.details)
         return job.result
 
     try:
-        named, blobs = arguments(MANNEQUIN, "sdpa", "float32")
-        pixels = np.frombuffer(blobs[0], np.uint8).reshape(named["shape"])
+        request, blobs = question(MANNEQUIN, "sdpa", "float32")
+        pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
         pixel_values = torch.from_numpy(VivitImageProcessor.from_pretrained(MANNEQUIN).normalise(pixels))[None]
         with torch.no_grad():
             logits = VivitForVideoClassification.from_pretrained(MANNEQUIN).eval()(pixel_values).logits
@@ -169,20 +173,14 @@ def test_the_model_worker_answers_as_the_cpu_does() -> None:
             for attention in ANY_PRECISION if precision.startswith("float32") else ATTENTION:
                 if precision == "float16-weights" and attention in ("sdpa-flash", "sdpa-cudnn"):
                     continue  # which computes in float32
-                found = done(engine.submit("model", "classify", *arguments(MANNEQUIN, attention, precision)))
-                assert found["device"] == "cuda" and found["warm"] and found["peak_bytes"] > 0
-                assert [p["score"] for p in found["predictions"]] == pytest.approx(wanted, abs=off), (
-                    attention,
-                    precision,
-                )
-        values = {
-            "run": {
-                "cell": {"checkpoint": MANNEQUIN, "attention": "sdpa", "precision": "float16"},
-                "rule": {"min_samples": 3, "max_samples": 3, "seconds": 20.0},
-            }
-        }
-        row = done(engine.submit("model", "measure", values | {"shape": None, "normalisation": "checkpoint"}, []))
-        assert row["measurement"]["status"] == "ok" and row["measurement"]["memory"]["allocated"]
+                found = done(engine.ask(*question(MANNEQUIN, attention, precision)))
+                assert found.device == "cuda" and found.warm and found.peak_bytes > 0
+                scores = [p["score"] for p in found.predictions]
+                assert scores == pytest.approx(wanted, abs=off), (attention, precision)
+        rule = StoppingRule(min_samples=3, max_samples=3, seconds=20.0)
+        planned = PlannedRound(Cell(MANNEQUIN, "sdpa", "float16"), rule)
+        row = done(engine.ask(MeasureRound(planned, None))).measurement
+        assert row.status == "ok" and row.memory.allocated
     finally:
         engine.stop()
 
@@ -193,8 +191,8 @@ def test_no_two_copies_of_a_model_and_nothing_left_over() -> None:
         held = []
         for precision in ("float32", "float16", "bfloat16"):
             for attention in ("eager", "sdpa", "sdpa-efficient"):
-                found, _ = worker.classify(*arguments(MANNEQUIN, attention, precision), lambda *_: None)
-                held.append(torch.cuda.memory_allocated() - found["weights_bytes"])
+                found, _ = worker.classify(*question(MANNEQUIN, attention, precision), lambda *_: None)
+                held.append(torch.cuda.memory_allocated() - found.weights_bytes)
         return held
 
     beyond_weights()  # cuBLAS takes its work space, once
@@ -208,12 +206,12 @@ def cramped() -> dict[str, Any]:
     """Two classifications with 1 GiB: eager in float32 needs 1.4 GB, sdpa in float16 0.3."""
     torch.cuda.set_per_process_memory_fraction(2**30 / torch.cuda.get_device_properties(0).total_memory)
     try:
-        worker.classify(*arguments(RANDOM, "eager", "float32"), lambda *_: None)
+        worker.classify(*question(RANDOM, "eager", "float32"), lambda *_: None)
         sentence = ""
-    except worker.OutOfMemory as error:
+    except UserError as error:
         sentence = str(error)
-    found, _ = worker.classify(*arguments(RANDOM, "sdpa", "float16"), lambda *_: None)
-    return {"sentence": sentence, "latency_ms": found["latency_ms"]}
+    found, _ = worker.classify(*question(RANDOM, "sdpa", "float16"), lambda *_: None)
+    return {"sentence": sentence, "latency_ms": found.latency_ms}
 
 
 def test_what_does_not_fit_into_the_gpu_says_what_to_try_and_the_next_job_runs() -> None:
@@ -222,10 +220,14 @@ def test_what_does_not_fit_into_the_gpu_says_what_to_try_and_the_next_job_runs()
     assert found["latency_ms"] > 0
 
 
+def described() -> dict[str, Any]:
+    return asdict(worker.start())
+
+
 def test_a_gpu_that_others_have_filled_is_described_all_the_same() -> None:
     torch.cuda.empty_cache()
     others = torch.empty(torch.cuda.mem_get_info()[0] - 5 * 2**29, dtype=torch.uint8, device="cuda")
-    found = in_child(worker.start)
+    found = in_child(described)
     assert found["device"] == "cuda" and found["flops_per_second"]["float16"] > 0 and found["bytes_per_second"] > 0
     del others
     torch.cuda.empty_cache()

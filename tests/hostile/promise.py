@@ -8,8 +8,8 @@ import psutil
 from PIL import Image
 
 from engine import Engine, Job
+from engine.failures import KILLED, OUT_OF_MEMORY, TOO_MUCH_WORK, cannot_start, overdue, process_ended, unexpected
 from engine.media import THUMBNAIL
-from engine.sentences import KILLED, OUT_OF_MEMORY, TOO_MUCH_WORK, cannot_start, overdue, process_ended, unexpected
 
 READ = {"checkpoint": "vivit-mannequin", "sampling": "uniform", "stride": 1}
 

@@ -9,7 +9,7 @@ import torch
 
 from mannequin.actions import ACTIONS, BY_LABEL, LABELS, MOTION_ONLY, Action, Traits
 from mannequin.body import FOREARM, SHIN, THIGH, UPPER_ARM, solve
-from mannequin.clip import frame_times, perform
+from mannequin.sample import frame_times, perform
 from mannequin.scene import LONGEST_SECONDS, SHORTEST_SECONDS, clip_lengths, draws
 from vivit.hub import kinetics400_labels
 from vivit.video import choose_indices

@@ -9,11 +9,11 @@ from mannequin import evaluate
 from mannequin.actions import LABELS
 from mannequin.bundle import FPS
 from mannequin.train import BUNDLED_SEEDS, EVALUATION_SEEDS, TRAINING_SEEDS, Recipe, train
-from vivit.clip import prepare_clip
 from vivit.config import VivitConfig
 from vivit.familiarity import load
 from vivit.hub import ASSETS
 from vivit.model import VivitForVideoClassification
+from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
 from vivit.video import probe
 

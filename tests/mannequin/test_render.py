@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import LABELS
-from mannequin.clip import render_clips
 from mannequin.render import capsule_distance, directions, shadow_and_contact
+from mannequin.sample import render_clips
 
 
 def ball(x: float, y: float, z: float, radius: float) -> tuple[Tensor, Tensor, Tensor]:

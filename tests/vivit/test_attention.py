@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from vivit.attention import ATTENTION, AttentionUnavailable, attention_probabilities, get_attention
-from vivit.machine import check_support
+from vivit.benchmark.probes import check_support
 from vivit.precision import PRECISIONS
 
 CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]  # what runs on a CPU

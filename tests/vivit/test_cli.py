@@ -1,6 +1,7 @@
 """`python -m vivit`, in a process of its own, as a user runs it."""
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from tests import oracle
-from vivit import VivitForVideoClassification, pipeline
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
 
 
@@ -217,9 +218,90 @@ def test_an_interrupt_before_the_work_is_no_fault(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    for name in ("find_checkpoint", "download", "pin"):
-        monkeypatch.setattr(f"vivit.hub.{name}", interrupt)
+    monkeypatch.setattr("vivit.hub.download", interrupt)
+    monkeypatch.setattr("vivit.checkpoint.opening.locate", interrupt)
     assert run_here(capsys, *command, *([tmp_path] if command[0] == "convert" else [])) == (130, "", "")
+
+
+@pytest.fixture
+def enormous(tmp_path: Path) -> Path:
+    """A small model of 200,705 tokens, whose eager scores take 161 GB."""
+    config = VivitConfig(
+        image_size=448,
+        num_frames=8,
+        tubelet_size=(2, 2, 2),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+    )
+    VivitForVideoClassification(config).save_pretrained(tmp_path / "enormous")
+    VivitImageProcessor(crop_size=448, size={"shortest_edge": 448}).save_pretrained(tmp_path / "enormous")
+    return tmp_path / "enormous"
+
+
+def test_memory_that_runs_out_is_one_sentence_a_clip(enormous: Path, clip_path: Path) -> None:
+    def little_memory() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (16 * 2**30, 16 * 2**30))
+
+    command = [
+        sys.executable,
+        "-m",
+        "vivit",
+        "classify",
+        clip_path,
+        clip_path,
+        "--model",
+        enormous,
+        "--attention",
+        "eager",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_memory, timeout=120, check=False)
+    assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert_one_sentence(lines[0], "memory", "Choose the sdpa attention")
+
+
+@pytest.mark.parametrize("command", ["classify", "convert", "bench"])
+def test_memory_that_runs_out_before_the_work_is_one_sentence(
+    command: str, clip_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("vivit.checkpoint.opening.Checkpoint.load", full)
+    monkeypatch.setattr("vivit.benchmark.probes.describe", full)
+    arguments = {
+        "classify": ["classify", clip_path],
+        "convert": ["convert", "vivit-mannequin", tmp_path / "out"],
+        "bench": ["bench"],
+    }
+    status, out, err = run_here(capsys, *arguments[command])
+    assert (status, out) == (2, "")
+    assert_one_sentence(err, "memory")
+
+
+def test_a_fault_of_ours_is_not_hidden(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a shape that nobody foresaw")
+
+    monkeypatch.setattr("vivit.checkpoint.opening.Checkpoint.load", broken)
+    with pytest.raises(RuntimeError, match="nobody foresaw"):
+        main(["classify", str(clip_path)])
+
+
+@pytest.mark.parametrize("attention", ["sdpa-cudnn", "sdpa-efficient"])
+def test_a_backend_that_refuses_at_work_is_one_sentence(checkpoint: Path, clip_path: Path, attention: str) -> None:
+    done = run("classify", clip_path, "--model", checkpoint, "--attention", attention)
+    assert done.returncode == 2 and done.stdout == ""
+    assert_one_sentence(done.stderr, attention, "CUDA GPUs only", "Choose 'sdpa'")
+
+
+def test_random_weights_are_no_answer(clip_path: Path) -> None:
+    done = run("classify", clip_path, "--model", "vivit-b-16x2-random")
+    assert done.returncode == 2 and done.stdout == ""
+    assert_one_sentence(done.stderr, "predict nothing", "Choose a trained checkpoint")
 
 
 def test_an_interrupt_ends_the_process_with_130(checkpoint: Path, clip_path: Path) -> None:

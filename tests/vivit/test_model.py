@@ -1,5 +1,6 @@
 """The model against transformers with the same weights: every output and every gradient, in float32 on the CPU."""
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 import vivit
 from tests import oracle
-from vivit.checkpoint import published_name, published_tensors
+from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.config import ACTIVATIONS
 
 # Both sides compute in float32, in another order (one fused product, a matrix instead of a convolution): values of about 1
@@ -325,6 +326,32 @@ def test_random_weights_are_the_oracles_kind() -> None:
         else:
             # At least 1536 draws, so the spread is known to 2 %; five times that.
             assert tensor.std().item() == pytest.approx(0.05, rel=0.1), name
+
+
+def test_every_weight_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    normal = torch.nn.init.normal_
+
+    def draw(tensor: Tensor, **options: Any) -> Tensor:
+        drawn.append(id(tensor))
+        return normal(tensor, **options)
+
+    monkeypatch.setattr(torch.nn.init, "normal_", draw)
+    model = vivit.VivitForVideoClassification(vivit.VivitConfig(**oracle.TINY))
+    matrices = [p for n, p in model.named_parameters() if n.endswith("position_embeddings") or p.ndim == 2]
+    assert sorted(drawn) == sorted(map(id, matrices))
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_embeddings_are_let_go_unless_they_are_asked_for(wanted: bool) -> None:
+    model = vivit.VivitForVideoClassification(vivit.VivitConfig(**oracle.TINY)).eval()
+    held: list[weakref.ref[Tensor]] = []
+    seen: list[bool] = []
+    model.vivit.embeddings.register_forward_hook(lambda module, inputs, output: held.append(weakref.ref(output)))
+    model.vivit.layers[1].register_forward_pre_hook(lambda module, inputs: seen.append(held[0]() is not None))
+    with torch.inference_mode():
+        model(oracle.clip(model.config), output_hidden_states=wanted)
+    assert seen == [wanted]
 
 
 @pytest.fixture

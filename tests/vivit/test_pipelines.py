@@ -17,9 +17,9 @@ import vivit
 from tests import oracle
 from tests.clips import write_clip
 from vivit import VivitForVideoClassification, VivitImageProcessor, pipeline
-from vivit.clip import prepare_clip
 from vivit.familiarity import Familiarity
 from vivit.pipelines import UNFAMILIAR, top_predictions
+from vivit.preparing import prepare_clip
 from vivit.video import VideoError, read_frames
 
 # Probabilities: the logits agree to 1e-5, and softmax moves by no more than they do.

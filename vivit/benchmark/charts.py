@@ -6,9 +6,9 @@ Each function returns a figure and the numbers in it, one dict a point, for the 
 import math
 from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark.cell import MIB, Measurement
-from vivit.benchmark.report import baseline_row, speedup
-from vivit.benchmark.results import Result
+from vivit.benchmark.measurement import MIB, Measurement
+from vivit.benchmark.results import Result, baseline_row, speedup
+from vivit.names import BACKENDS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -106,7 +106,7 @@ def gains(result: Result, baseline: str = "eager", precision: str | None = None)
 
     Args:
         result: a sweep.
-        baseline, precision: what each cell is compared with, see `report.baseline_row`.
+        baseline, precision: what each cell is compared with, see `results.baseline_row`.
     """
     lines: Lines = []
     for row in result.rows:
@@ -178,7 +178,11 @@ def tradeoff(result: Result) -> Chart:
             text=[cell.name for _, cell in chosen],
             mode="markers",
             name=attention,
-            marker={"size": 11, "symbol": [precisions.index(cell.precision) for _, cell in chosen]},
+            marker={
+                "size": 11,
+                "color": BACKENDS[attention].colour,
+                "symbol": [precisions.index(cell.precision) for _, cell in chosen],
+            },
             hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",
         )
     for number, precision in enumerate(precisions):  # no points, only what the shapes mean

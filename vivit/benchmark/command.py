@@ -8,13 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from vivit.benchmark.cell import MODES, Measurement
-from vivit.benchmark.sweep import BUDGET_SECONDS, Run, Sweep, grid, run_all
+from vivit.benchmark.measurement import MODES, Measurement
+from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, grid, run_all
 
 if TYPE_CHECKING:
     import numpy as np
 
     from vivit.benchmark.results import Result
+    from vivit.checkpoint import Checkpoint
 
 BAR = 30  # characters
 
@@ -49,11 +50,10 @@ def bench(options: argparse.Namespace) -> int:
     """
     from vivit.attention import get_attention
     from vivit.benchmark import report, results
-    from vivit.benchmark.run import run_cell
-    from vivit.hub import pin
-    from vivit.machine import describe
+    from vivit.benchmark.child import measure_in_child
+    from vivit.benchmark.probes import describe
+    from vivit.checkpoint import open_checkpoint
     from vivit.precision import get_precision
-    from vivit.random_weights import RANDOM, read_config
 
     attention, precision = _names(options.attention, "--attention"), _names(options.precision, "--precision")
     for name in attention:
@@ -62,25 +62,24 @@ def bench(options: argparse.Namespace) -> int:
         get_precision(name)
     sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
     # Downloaded once, here, and not by the first process that is timed; and every process loads the same.
-    model = options.model if options.model == RANDOM else pin(options.model)
-    config = read_config(model)
+    checkpoint = open_checkpoint(options.model)
     if options.out:
         make_folder(options.out)
-    pixel_values = _pixel_values(options.clip, model, config.num_frames) if options.clip else None
+    pixel_values = _pixel_values(options.clip, checkpoint) if options.clip else None
 
-    cells = grid(model, attention, precision, sizes, (options.mode,))
-    sweep = Sweep(cells, {model: config}, describe(), budget_seconds=budget)
+    cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,))
+    sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(), budget_seconds=budget)
     print(f"{len(sweep.cells)} cells, about {sweep.seconds_left:.0f} s", file=sys.stderr)
 
-    def execute(run: Run) -> tuple[Measurement, float]:
-        _show(sweep, f"round {run.number + 1}: {run.cell.name}")
-        return run_cell(run, pixel_values)
+    def measure(planned: PlannedRound) -> tuple[Measurement, float]:
+        _show(sweep, f"round {planned.number + 1}: {planned.cell.name}")
+        return measure_in_child(planned, pixel_values)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on there is something to keep
     status = 0
     try:
-        run_all(sweep, execute)
+        run_all(sweep, measure)
         _show(sweep, "done")
     except KeyboardInterrupt:
         status = 130
@@ -159,10 +158,7 @@ def _budget(text: str) -> float | None:
     return seconds
 
 
-def _pixel_values(clip: str, model: str, num_frames: int) -> "np.ndarray":
-    from vivit.clip import prepare_clip
-    from vivit.processing import VivitImageProcessor
-    from vivit.random_weights import RANDOM
+def _pixel_values(clip: str, checkpoint: "Checkpoint") -> "np.ndarray":
+    from vivit.preparing import prepare_clip
 
-    processor = VivitImageProcessor() if model == RANDOM else VivitImageProcessor.from_pretrained(model)
-    return processor.normalise(prepare_clip(clip, num_frames, processor).pixels)
+    return checkpoint.processor.normalise(prepare_clip(clip, checkpoint.config.num_frames, checkpoint.processor).pixels)

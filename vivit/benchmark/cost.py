@@ -5,12 +5,13 @@ Letters: B clips, N tokens, E hidden size, I intermediate size, A heads.
 
 from dataclasses import replace
 
-from vivit.benchmark.cell import Cell, Estimate
+from vivit.benchmark.measurement import Cell, Estimate
 from vivit.config import VivitConfig
+from vivit.machine import Machine
+from vivit.names import BACKENDS, BYTES, PRECISIONS
 
-HOLDS_SCORES = ("eager", "sdpa-math")  # backends that write the (N, N) scores of every head to memory
-COMPUTE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float16-weights": 4}
-WEIGHT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float16-weights": 2}
+COMPUTE_BYTES = {name: BYTES[kinds.compute] for name, kinds in PRECISIONS.items()}
+WEIGHT_BYTES = {name: BYTES[kinds.weights] for name, kinds in PRECISIONS.items()}
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
@@ -49,7 +50,7 @@ def score_traffic_bytes(config: VivitConfig, attention: str, precision: str) -> 
     Eager writes the products, scales them, takes the softmax in float32, converts it, and reads it for the product with
     the values. PyTorch's math kernel scales the queries instead and works in float32.
     """
-    if attention not in HOLDS_SCORES:
+    if not BACKENDS[attention].keeps_scores:
         return 0
     scores = config.num_hidden_layers * config.num_attention_heads * config.num_tokens**2
     if attention == "sdpa-math":
@@ -100,7 +101,7 @@ def activations_bytes(config: VivitConfig, cell: Cell) -> int:
     return pixels + 2 * weights + max(forward, weights)
 
 
-def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
+def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
     """What a cell will take.
 
     Time is the arithmetic of the products with weights over the machine's rate of such products, and of attention over
@@ -110,7 +111,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
     Args:
         cell: what would be measured.
         config: the shape of its checkpoint, as stored.
-        machine: what `vivit.machine.describe` measured.
+        machine: what is known of it.
     """
     config = config if cell.num_frames is None else with_frames(config, cell.num_frames)
     flops = cell.batch_size * (linear_flops(config) + attention_flops(config))
@@ -120,7 +121,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: dict) -> Estimate:
     if seconds is not None:
         seconds *= cell.batch_size * times
         if cell.mode == "training":  # AdamW reads weight, gradient and two moments, and writes all but the gradient
-            seconds += 7 * weights / machine["bytes_per_second"]
+            seconds += 7 * weights / machine.bytes_per_second
     return Estimate(
         num_tokens=config.num_tokens,
         flops=flops * times,
@@ -136,30 +137,29 @@ def with_frames(config: VivitConfig, num_frames: int) -> VivitConfig:
 
 
 def _seconds(
-    config: VivitConfig, machine: dict, attention: str, precision: str, mode: str = "inference"
+    config: VivitConfig, machine: Machine, attention: str, precision: str, mode: str = "inference"
 ) -> float | None:
-    rates = {(s["attention"], s["precision"]): s["flops_per_second"] for s in machine["support"]}
-    rate = rates.get((attention, precision), 0)
-    if not rate:
+    found = machine.find(attention, precision)
+    if found is None or not found.flops_per_second:
         return None
-    kind = "training_flops_per_second" if mode == "training" else "flops_per_second"
-    products = machine.get(kind, machine["flops_per_second"])[precision]  # the first recorded sweeps have only one
-    seconds = attention_flops(config) / rate
-    traffic = score_traffic_bytes(config, attention, precision) / machine["bytes_per_second"]
-    if machine["device"] == "cpu":  # a few tokens' scores lay in memory that was there; the system clears a model's
+    training = machine.training_flops_per_second if mode == "training" else {}
+    products = (training or machine.flops_per_second)[precision]
+    seconds = attention_flops(config) / found.flops_per_second
+    traffic = score_traffic_bytes(config, attention, precision) / machine.bytes_per_second
+    if not machine.on_gpu:  # a few tokens' scores lay in memory that was there; the system clears a model's
         seconds += traffic
     elif traffic:
         seconds = max(seconds, attention_flops(config) / products + traffic)
     return linear_flops(config) / products + seconds
 
 
-def estimate_seconds(config: VivitConfig, machine: dict, attention: str, precision: str) -> float:
+def estimate_seconds(config: VivitConfig, machine: Machine, attention: str, precision: str) -> float:
     """How long one clip's forward pass will take, before it is run.
 
     Args:
         config: the model's shape.
-        machine: what `vivit.machine.describe` measured.
-        attention, precision: keys of `ATTENTION` and `PRECISIONS` that run there.
+        machine: what is known of it.
+        attention, precision: keys of `BACKENDS` and `PRECISIONS` that run there.
     Returns:
         Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
         models take longer, since the rates are those of full-sized products.

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from vivit.benchmark.cell import Latency, Measurement
+from vivit.benchmark.measurement import Latency, Measurement
 from vivit.benchmark.results import Result
 
 _INFERENCE = (
@@ -100,7 +100,7 @@ def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -
             n = _batches(fewer)
             a, b = _megabytes(eager), _megabytes(sdpa)
             speed = _percent(eager.latency.mean, sdpa.latency.mean)
-            found.append((cell, n, result.machine["device"] == "cuda", (speed, a, b, _percent(a, b))))
+            found.append((cell, n, result.machine.on_gpu, (speed, a, b, _percent(a, b))))
     return found
 
 

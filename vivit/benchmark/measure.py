@@ -9,7 +9,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from vivit.benchmark.cell import Round, StoppingRule
+from vivit.benchmark.measurement import Round, StoppingRule
 
 Result = TypeVar("Result")
 
@@ -42,14 +42,14 @@ def timed(call: Callable[[], Result], device: torch.device) -> tuple[Result, flo
 def repeat(time_call: Callable[[], float], rule: StoppingRule) -> Round:
     """Time a call until a rule is satisfied.
 
-    A first call that alone takes longer than the rule's time bound is not repeated: it is the sample, and not a warm one.
+    A first call that is too slow for the rule is not repeated: it is the sample, and not a warm one.
 
     Args:
         time_call: runs the call once and returns the ms it took.
         rule: when to stop.
     """
     first = time_call()
-    if first >= rule.seconds * 1e3:
+    if rule.too_slow(first):
         return Round(first, (first,), warm=False)
     spent = 0.0
     while spent < rule.warm_up_seconds * 1e3:

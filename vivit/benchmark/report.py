@@ -5,12 +5,12 @@ import html
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from vivit.benchmark import documentation
-from vivit.benchmark.cell import MIB, Cell, Measurement
-from vivit.benchmark.results import Result, to_dict
+from vivit.benchmark.measurement import MIB, Measurement
+from vivit.benchmark.results import Result, baseline_row, speedup, to_dict
 
 
 def as_json(result: Result, row: Measurement) -> dict[str, Any]:
@@ -37,38 +37,12 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
     }
 
 
-def speedup(row: Measurement, baseline: Measurement) -> dict[str, float] | None:
-    """A row beside a baseline, by the documentation's definitions and by plainer ones; None if either was not measured.
-
-    Returns:
-        speedup_percent and memory_saved_percent, (baseline / row - 1) * 100; times_faster, baseline / row;
-        less_memory_percent, (1 - row / baseline) * 100.
-    """
-    if not (row.latency and baseline.latency and row.memory and baseline.memory):
-        return None
-    time, space = baseline.latency.median / row.latency.median, baseline.memory.peak / row.memory.peak
-    return {
-        "speedup_percent": (time - 1) * 100,
-        "memory_saved_percent": (space - 1) * 100,
-        "times_faster": time,
-        "less_memory_percent": (1 - 1 / space) * 100,
-    }
-
-
-def baseline_row(
-    result: Result, cell: Cell, attention: str = "eager", precision: str | None = None
-) -> Measurement | None:
-    """What a cell is compared with: the same one with another attention, and with another precision if one is named."""
-    wanted = replace(cell, attention=attention, precision=precision or cell.precision)
-    return next((r for r in result.rows if r.cell == wanted), None)
-
-
 def table(result: Result, baseline: str = "eager", precision: str | None = None) -> list[dict[str, Any]]:
     """Every row with everything that is known of it, as plain numbers; None where nothing is.
 
     Args:
         result: a sweep.
-        baseline, precision: what each cell is compared with, see `baseline_row`.
+        baseline, precision: what each cell is compared with, see `results.baseline_row`.
     """
     return [_line(result, row, baseline_row(result, row.cell, baseline, precision)) for row in result.rows]
 
@@ -165,7 +139,8 @@ def as_text(result: Result) -> str:
         "  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True)))
         for line in cells
     ]
-    about = f"{result.machine['device_name']}, torch {result.machine['versions']['torch']}, {result.machine['threads']} threads"
+    machine = result.machine
+    about = f"{machine.device_name}, torch {machine.versions['torch']}, {machine.threads} threads"
     return "\n".join([f"{result.title or 'sweep'}: {about}", *(line.rstrip() for line in text), *notes])
 
 
@@ -196,14 +171,14 @@ def as_html(result: Result) -> str:
     from importlib.util import find_spec
 
     machine = result.machine
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
     budget = (
         "without a time budget" if result.budget_seconds is None else f"in a budget of {result.budget_seconds:.0f} s"
     )
     parts = [
         f"<h1>{html.escape(result.title or 'Sweep')}</h1>",
-        f"<p>This sweep was {html.escape(result.label)}; {html.escape(machine['platform'])}; {html.escape(versions)}; "
-        f"{machine['threads']} threads; revision {html.escape(result.revision)}; {budget}; "
+        f"<p>This sweep was {html.escape(result.label)}; {html.escape(machine.platform)}; "
+        f"{html.escape(machine.versions_text)}; "
+        f"{machine.threads} threads; revision {html.escape(result.revision)}; {budget}; "
         f"clip: {html.escape(result.clip or 'random numbers')}.</p>",
     ]
     if find_spec("plotly"):

@@ -5,24 +5,19 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from vivit.benchmark.cell import Agreement, Cell, Measurement, agreement
+from vivit.benchmark.measurement import Agreement, Cell, Measurement, agreement
 from vivit.benchmark.sweep import Sweep
+from vivit.errors import UserError
+from vivit.machine import Machine
+from vivit.records import from_json
 
-ROOT = Path(__file__).parents[2]
-RECORDED = ROOT / "docs" / "results"  # checked in, for whoever has no such machine
 SUFFIX = ".sweep.json"
-
-
-class ResultError(ValueError):
-    """A kept sweep cannot be read; the message says which and what to do."""
-
-    expected = True
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Result:
     Args:
         title: what was asked.
         clip: name of the clip; '' for random numbers.
-        machine: what `vivit.machine.describe` said.
+        machine: what it was measured on.
         rows: one a cell, in reading order.
         references: cells of eager float32 → their logits, for the answers of the others to be compared with.
         budget_seconds: None: 'full'.
@@ -43,7 +38,7 @@ class Result:
 
     title: str
     clip: str
-    machine: dict[str, Any]
+    machine: Machine
     rows: tuple[Measurement, ...]
     references: dict[Cell, tuple[float, ...]]
     budget_seconds: float | None
@@ -54,7 +49,7 @@ class Result:
     @property
     def label(self) -> str:
         """'recorded on …, date'."""
-        return f"recorded on {self.machine['device_name']}, {self.created[:10]}"
+        return f"recorded on {self.machine.device_name}, {self.created[:10]}"
 
     def agreement(self, row: Measurement) -> Agreement | None:
         """A row's answers beside those of eager float32; None where there are not both."""
@@ -63,7 +58,7 @@ class Result:
 
     def matrix_share(self, row: Measurement) -> float | None:
         """A row's arithmetic a second as a share of what matrix products alone reach on the machine."""
-        rate = self.machine["flops_per_second"].get(row.cell.precision)
+        rate = self.machine.flops_per_second.get(row.cell.precision)
         return row.flops_per_second / rate if row.flops_per_second and rate else None
 
 
@@ -110,26 +105,28 @@ def save(result: Result, folder: str | Path) -> Path:
 
 def to_dict(result: Result) -> dict[str, Any]:
     """A result as JSON."""
-    values = {k: v for k, v in vars(result).items() if k not in ("rows", "references")}
+    values = {k: v for k, v in vars(result).items() if k not in ("machine", "rows", "references")}
     references = [{"cell": asdict(cell), "logits": logits} for cell, logits in result.references.items()]
-    return {"format": 1, **values, "rows": [r.to_dict() for r in result.rows], "references": references}
+    rows = [asdict(row) for row in result.rows]
+    return {"format": 1, **values, "machine": asdict(result.machine), "rows": rows, "references": references}
 
 
 def load(file: str | Path) -> Result:
     """Read a result.
 
     Raises:
-        ResultError: if the file is missing, damaged or of another format.
+        UserError: if the file is missing, damaged or of another format.
     """
     try:
         values = json.loads(Path(file).read_text(encoding="utf-8"))
         if values.pop("format") != 1:
             raise ValueError("its format is newer than this code")
-        rows = tuple(Measurement.from_dict(r) for r in values.pop("rows"))
-        references = {Cell(**r["cell"]): tuple(r["logits"]) for r in values.pop("references")}
-        return Result(rows=rows, references=references, **values)
+        machine = from_json(Machine, values.pop("machine"))
+        rows = from_json(tuple[Measurement, ...], values.pop("rows"))
+        references = {from_json(Cell, r["cell"]): tuple(r["logits"]) for r in values.pop("references")}
+        return Result(machine=machine, rows=rows, references=references, **values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultError(f"'{Path(file).name}' is no sweep that can be read. Choose another. ({error})") from error
+        raise UserError(f"'{Path(file).name}' is no sweep that can be read. Choose another. ({error})") from error
 
 
 def list_results(*folders: str | Path) -> list[Result]:
@@ -140,7 +137,7 @@ def list_results(*folders: str | Path) -> list[Result]:
             try:
                 state = file.stat()
                 found.append(_load(file, state.st_mtime_ns, state.st_size))
-            except (OSError, ResultError):
+            except (OSError, UserError):
                 continue  # gone, of a later version, or damaged: no reason to hide the others
     return sorted(sorted(found, key=lambda r: r.id), key=lambda r: r.created, reverse=True)
 
@@ -149,6 +146,32 @@ def list_results(*folders: str | Path) -> list[Result]:
 def _load(file: Path, mtime_ns: int, size: int) -> Result:
     """`load`, once for each state of a file."""
     return load(file)
+
+
+def speedup(row: Measurement, baseline: Measurement) -> dict[str, float] | None:
+    """A row beside a baseline, by the documentation's definitions and by plainer ones; None if either was not measured.
+
+    Returns:
+        speedup_percent and memory_saved_percent, (baseline / row - 1) * 100; times_faster, baseline / row;
+        less_memory_percent, (1 - row / baseline) * 100.
+    """
+    if not (row.latency and baseline.latency and row.memory and baseline.memory):
+        return None
+    time, space = baseline.latency.median / row.latency.median, baseline.memory.peak / row.memory.peak
+    return {
+        "speedup_percent": (time - 1) * 100,
+        "memory_saved_percent": (space - 1) * 100,
+        "times_faster": time,
+        "less_memory_percent": (1 - 1 / space) * 100,
+    }
+
+
+def baseline_row(
+    result: Result, cell: Cell, attention: str = "eager", precision: str | None = None
+) -> Measurement | None:
+    """What a cell is compared with: the same one with another attention, and with another precision if one is named."""
+    wanted = replace(cell, attention=attention, precision=precision or cell.precision)
+    return next((r for r in result.rows if r.cell == wanted), None)
 
 
 def compare(ours: Result, theirs: Result) -> list[dict[str, Any]]:
@@ -176,7 +199,8 @@ def revision() -> str:
     """The git commit of the code that runs, with '+' if files differ from it; 'unknown' outside a repository."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=5, check=True).stdout
+        here = Path(__file__).parent
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=5, check=True).stdout
 
     try:
         return git("rev-parse", "--short", "HEAD").strip() + "+" * bool(git("status", "--porcelain").strip())

@@ -1,19 +1,20 @@
 """Many cells: in which order, for how long each, and what became of them. Runs nothing itself. No torch is used.
 
-while run := sweep.next():
-    sweep.record(run, measurement, seconds)  # by `vivit.benchmark.run.run_cell`, or by a job in a worker
+while planned := sweep.next():
+    sweep.record(measurement, seconds)  # by `vivit.benchmark.child.measure_in_child`, or by a job in a worker
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import psutil
 
-from vivit.benchmark.cell import Cell, Estimate, Measurement, StoppingRule
 from vivit.benchmark.cost import estimate
+from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.config import VivitConfig
+from vivit.machine import Machine
+from vivit.names import BACKENDS, PRECISIONS
 
 DEFAULT_RULE = StoppingRule()
 BUDGET_SECONDS = 120.0
@@ -24,8 +25,8 @@ LEAST_LIMIT_SECONDS = 15.0  # no process is ended for its share of the budget be
 
 
 @dataclass(frozen=True)
-class Run:
-    """One process to start.
+class PlannedRound:
+    """One round of one cell, which takes a process of its own.
 
     Args:
         cell: what it measures.
@@ -52,8 +53,8 @@ class Sweep:
     Args:
         cells: what to measure; repeated ones count once.
         configs: checkpoint → its shape.
-        machine: what `vivit.machine.describe` measured.
-        budget_seconds: for everything, counted in seconds that runs took; None: 'full'.
+        machine: what its cells are measured on.
+        budget_seconds: for everything, counted in seconds that rounds took; None: 'full'.
         rounds: processes a cell.
         rule: when the timed calls of one round are enough; a budget may make them fewer.
         seed: of the order.
@@ -63,7 +64,7 @@ class Sweep:
         self,
         cells: Sequence[Cell],
         configs: Mapping[str, VivitConfig],
-        machine: dict[str, Any],
+        machine: Machine,
         *,
         budget_seconds: float | None = BUDGET_SECONDS,
         rounds: int = ROUNDS,
@@ -79,7 +80,7 @@ class Sweep:
         self.rows: dict[Cell, Measurement] = {}
         self.references: dict[Cell, tuple[float, ...]] = {}
         self.spent_seconds = 0.0
-        self.runs_done = 0
+        self.rounds_done = 0
         self.cancelled = False
         asked = dict.fromkeys(c.reference for c in self.cells if c.mode == "inference")
         extra = [c for c in asked if c not in self.cells]
@@ -106,28 +107,29 @@ class Sweep:
     @property
     def seconds_left(self) -> float:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
-        cells = [self._current] if self._current else []
-        cells += [cell for cell, number in self._todo if self._wanted(cell, number)]
+        current = self._current  # read once: another thread may be recording it
+        cells = [current] if current else []
+        cells += [cell for cell, number in [*self._todo] if self._wanted(cell, number)]
         need = sum(map(self._expected_seconds, cells))
         return need if self.budget_seconds is None else min(need, max(0.0, self.budget_seconds - self.spent_seconds))
 
-    def next(self) -> Run | None:
-        """What to run now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
+    def next(self) -> PlannedRound | None:
+        """What to measure now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
         while self._todo:
             cell, number = self._todo.pop(0)
             if not self._wanted(cell, number):
                 continue
             if (refused := self._refusal(cell)) is None:
                 self._current = cell
-                return self._run(cell, number)
+                return self._plan(cell, number)
             if number == 0:
                 self._keep(refused)
         return None
 
-    def record(self, run: Run, measurement: Measurement, seconds: float) -> None:
-        """Take in what a run gave, and how long it took in all."""
+    def record(self, measurement: Measurement, seconds: float) -> None:
+        """Take in what the planned round gave, and how long it took in all."""
         self.spent_seconds += seconds
-        self.runs_done += 1
+        self.rounds_done += 1
         self._current = None
         self._keep(measurement)
 
@@ -159,8 +161,8 @@ class Sweep:
 
     def _expected_seconds(self, cell: Cell) -> float:
         latency = self._latency_seconds(cell)
-        timed = min(max(10 * latency, 0.0), max(self.rule.seconds, latency))
-        return START_SECONDS[self.machine["device"]] + 2 * latency + self.rule.warm_up_seconds + timed
+        timed = min(10 * latency, max(self.rule.seconds, latency))
+        return START_SECONDS[self.machine.device] + 2 * latency + self.rule.warm_up_seconds + timed
 
     def _refusal(self, cell: Cell) -> Measurement | None:
         needed, free = self.estimates[cell].peak, _free_bytes(self.machine)
@@ -181,20 +183,22 @@ class Sweep:
         )
         return Measurement(cell, "cancelled", reason)
 
-    def _run(self, cell: Cell, number: int) -> Run:
+    def _plan(self, cell: Cell, number: int) -> PlannedRound:
         record = cell not in self.rows
         if cell not in self.cells:  # a reference: one call is enough
-            return Run(cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=self._left(), number=number)
+            return PlannedRound(
+                cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=self._left(), number=number
+            )
         if self.budget_seconds is None:
-            return Run(cell, self.rule, record, number=number)
+            return PlannedRound(cell, self.rule, record, number=number)
         waiting = [self._expected_seconds(c) for c, n in self._todo if self._wanted(c, n)]
         mine = self._expected_seconds(cell)
         left = self._left()
         assert left is not None
         share = left * mine / (mine + sum(waiting))
         once = self._latency_seconds(cell)
-        overhead = START_SECONDS[self.machine["device"]] + (2 + record) * once + self.rule.warm_up_seconds
-        return Run(
+        overhead = START_SECONDS[self.machine.device] + (2 + record) * once + self.rule.warm_up_seconds
+        return PlannedRound(
             cell,
             replace(self.rule, seconds=min(self.rule.seconds, max(once / 2, share - overhead))),
             record,
@@ -207,28 +211,28 @@ class Sweep:
         return None if self.budget_seconds is None else max(1.0, self.budget_seconds - self.spent_seconds)
 
 
-def _free_bytes(machine: dict[str, Any]) -> float:
-    if machine["device"] == "cpu":
+def _free_bytes(machine: Machine) -> float:
+    if not machine.on_gpu:
         return psutil.virtual_memory().available
-    return 0.95 * machine["memory_bytes"]
+    return 0.95 * machine.memory_bytes
 
 
-Execute = Callable[[Run], tuple[Measurement, float]]
+Measure = Callable[[PlannedRound], tuple[Measurement, float]]
 
 
-def run_all(sweep: Sweep, execute: Execute, changed: Callable[[], object] = lambda: None) -> None:
+def run_all(sweep: Sweep, measure: Measure, changed: Callable[[], object] = lambda: None) -> None:
     """Run a sweep to its end.
 
     Args:
         sweep: what to do.
-        execute: measures one cell; returns its row and the seconds it took. What it raises cancels the rest and is
+        measure: measures one round; returns its row and the seconds it took. What it raises cancels the rest and is
             passed on.
         changed: called whenever there is something new to show.
     """
     try:
-        while run := sweep.next():
+        while planned := sweep.next():
             changed()
-            sweep.record(run, *execute(run))
+            sweep.record(*measure(planned))
             changed()
     except BaseException:
         sweep.cancel()
@@ -285,7 +289,6 @@ def grid(
     ]
 
 
-BACKENDS = ("eager", "sdpa", "sdpa-math", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn")
 # As the documentation measured: one call to warm up, then so many, whatever their spread.
 INFERENCE_RULE = StoppingRule(spread=0, min_samples=20, max_samples=20, seconds=FULL_SECONDS, warm_up_seconds=0)
 TRAINING_RULE = StoppingRule(spread=0, min_samples=100, max_samples=100, seconds=FULL_SECONDS, warm_up_seconds=0)
@@ -293,8 +296,8 @@ TRAINING_RULE = StoppingRule(spread=0, min_samples=100, max_samples=100, seconds
 PRESETS: dict[str, Preset] = {
     "this clip, all backends": Preset(
         "Which backend is fastest on this clip, and do the answers agree?",
-        BACKENDS,
-        ("float32", "float16", "bfloat16", "float16-weights"),
+        tuple(BACKENDS),
+        tuple(PRECISIONS),
         rule=StoppingRule(seconds=1.0),
         budget_seconds=45.0,
     ),

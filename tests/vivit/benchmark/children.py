@@ -12,37 +12,33 @@ import torch
 
 from vivit.attention import ATTENTION
 from vivit.benchmark import measure
-from vivit.benchmark.cell import Cell, Estimate, Latency, Measurement, Memory, Round
+from vivit.benchmark.measurement import Cell, Estimate, Latency, Measurement, Memory, Round
 from vivit.benchmark.results import Result
+from vivit.machine import Machine, Support
+from vivit.names import BACKENDS
 from vivit.precision import PRECISIONS
 
 MB = 1_000_000
 MIB = 2**20
 
 # 100 GFLOP/s of products and of every attention that runs, 10 GB/s, 1 TB.
-MACHINE: dict[str, Any] = {
-    "device": "cpu",
-    "device_name": "Test Machine <1>",
-    "memory_bytes": 10**12,
-    "threads": 2,
-    "cores": 2,
-    "cpu_capability": "TEST",
-    "platform": "Linux-test",
-    "versions": {"python": "3.11", "torch": "2.13", "cuda": "none", "driver": "none"},
-    "support": [
-        {
-            "attention": attention,
-            "precision": precision,
-            "flops_per_second": 0.0 if attention in ("sdpa-efficient", "sdpa-cudnn") else 1e11,
-            "reason": "CUDA only" if attention in ("sdpa-efficient", "sdpa-cudnn") else "",
-            "details": "",
-        }
-        for attention in ATTENTION
+MACHINE = Machine(
+    device="cpu",
+    device_name="Test Machine <1>",
+    memory_bytes=10**12,
+    threads=2,
+    cores=2,
+    cpu_capability="TEST",
+    platform="Linux-test",
+    versions={"python": "3.11", "torch": "2.13", "cuda": "none", "driver": "none"},
+    support=tuple(
+        Support(attention, precision, reason="CUDA only") if backend.cuda_only else Support(attention, precision, 1e11)
+        for attention, backend in BACKENDS.items()
         for precision in PRECISIONS
-    ],
-    "flops_per_second": dict.fromkeys(PRECISIONS, 1e11),
-    "bytes_per_second": 1e10,
-}
+    ),
+    flops_per_second=dict.fromkeys(PRECISIONS, 1e11),
+    bytes_per_second=1e10,
+)
 
 
 def row(cell: Cell, *rounds: tuple[float, ...], weights: int = 100, activations: int = 300, **more: Any) -> Measurement:

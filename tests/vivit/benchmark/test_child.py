@@ -15,9 +15,9 @@ import torch
 from tests import oracle
 from tests.vivit.benchmark import children
 from vivit import VivitForVideoClassification
-from vivit.benchmark.cell import Cell, Measurement, StoppingRule
-from vivit.benchmark.run import ChildEnded, clip_batch, in_child, run_cell
-from vivit.benchmark.sweep import Run
+from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_in_child
+from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
+from vivit.benchmark.sweep import PlannedRound
 
 RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.001)
 FLASH = "_scaled_dot_product_flash_attention_for_cpu"
@@ -31,13 +31,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def measured(*arguments: Any, **options: Any) -> Measurement:
-    row, seconds = run_cell(*arguments, **options)
+    row, seconds = measure_in_child(*arguments, **options)
     assert seconds > 0
     return row
 
 
-def run(checkpoint: str, **cell: object) -> Run:
-    return Run(Cell(checkpoint, **cell), RULE)  # type: ignore[arg-type]
+def planned(checkpoint: str, **cell: object) -> PlannedRound:
+    return PlannedRound(Cell(checkpoint, **cell), RULE)  # type: ignore[arg-type]
 
 
 def test_a_child_is_a_fresh_fork_with_torch_and_without_cuda_or_the_callers_main() -> None:
@@ -102,7 +102,7 @@ def test_the_kernel_that_ran_is_seen(attention: str, kernel: str, precision: str
 def test_a_measured_cell(checkpoint: str, attention: str) -> None:
     model = VivitForVideoClassification.from_pretrained(checkpoint, attn_implementation=attention)
     pixels = oracle.clip(model.config, batch=1)[0]
-    found = measured(run(checkpoint, attention=attention, batch_size=3), pixels.numpy())
+    found = measured(planned(checkpoint, attention=attention, batch_size=3), pixels.numpy())
     assert found.status == "ok" and found.reason == "", found.details
     assert found.latency and len(found.latency.samples_ms) == 5 and found.latency.warm
     assert found.latency.median > 0 and found.clips_per_second == 3e3 / found.latency.median
@@ -120,13 +120,13 @@ def test_a_measured_cell(checkpoint: str, attention: str) -> None:
 
 
 def test_memory_grows_with_what_eager_holds(checkpoint: str) -> None:
-    small, large = (measured(run(checkpoint, attention="eager", batch_size=b)).memory for b in (1, 16))
+    small, large = (measured(planned(checkpoint, attention="eager", batch_size=b)).memory for b in (1, 16))
     assert small and large and large.weights == small.weights
     assert large.activations == pytest.approx(16 * small.activations, rel=0.02)
 
 
 def test_a_training_cell_has_gradients_and_moments_and_no_answer(checkpoint: str) -> None:
-    found = measured(run(checkpoint, mode="training", attention="sdpa"))
+    found = measured(planned(checkpoint, mode="training", attention="sdpa"))
     assert found.status == "ok" and found.logits is None, found.details
     assert found.memory and found.memory.activations > 3 * found.memory.weights
 
@@ -134,28 +134,28 @@ def test_a_training_cell_has_gradients_and_moments_and_no_answer(checkpoint: str
 def test_precisions_change_the_weights(checkpoint: str) -> None:
     sizes = {}
     for precision in ("float32", "float16", "float16-weights"):
-        found = measured(run(checkpoint, precision=precision))
+        found = measured(planned(checkpoint, precision=precision))
         assert found.status == "ok" and found.memory and found.logits, found.details
         sizes[precision] = found.memory.weights
     assert sizes["float16"] * 2 == sizes["float32"] > sizes["float16-weights"] > sizes["float16"]
 
 
 def test_the_first_call_can_be_the_recorded_one(checkpoint: str) -> None:
-    found = measured(replace(run(checkpoint), record_first=True))
+    found = measured(replace(planned(checkpoint), record_first=True))
     assert found.latency and not found.latency.warm and found.latency.samples_ms == [found.latency.first_ms]
     assert found.memory and found.kernel == FLASH
-    usual = measured(run(checkpoint))
+    usual = measured(planned(checkpoint))
     assert usual.memory and usual.memory.activations == pytest.approx(found.memory.activations, rel=0.02)
 
 
 def test_a_run_without_recording_has_times_only(checkpoint: str) -> None:
-    found = measured(replace(run(checkpoint), record=False))
+    found = measured(replace(planned(checkpoint), record=False))
     assert found.latency and found.memory is None and found.kernel == "" and found.logits
 
 
 def test_another_number_of_frames(checkpoint: str) -> None:
     clip = oracle.clip(VivitForVideoClassification.from_pretrained(checkpoint).config, batch=1)[0].numpy()
-    found = measured(run(checkpoint, num_frames=4), clip)
+    found = measured(planned(checkpoint, num_frames=4), clip)
     assert found.status == "ok" and found.logits, found.details
     config = VivitForVideoClassification.from_pretrained(checkpoint).config
     batch = clip_batch(Cell(checkpoint, num_frames=4, batch_size=2), config, clip)
@@ -165,22 +165,22 @@ def test_another_number_of_frames(checkpoint: str) -> None:
 
 @pytest.mark.full
 def test_a_compiled_cell_is_honest_about_its_first_call(checkpoint: str) -> None:
-    found = measured(run(checkpoint, compiled=True, attention="eager"))
+    found = measured(planned(checkpoint, compiled=True, attention="eager"))
     assert found.status == "ok" and found.latency and found.logits, found.details
     assert found.latency.first_ms > 10 * found.latency.median
-    plain = measured(run(checkpoint, attention="eager"))
+    plain = measured(planned(checkpoint, attention="eager"))
     np.testing.assert_allclose(found.logits, plain.logits or (), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("attention", ["sdpa-efficient", "sdpa-cudnn"])
 def test_what_is_unavailable_is_a_row_with_both_reasons(checkpoint: str, attention: str) -> None:
-    found = measured(run(checkpoint, attention=attention))
+    found = measured(planned(checkpoint, attention=attention))
     assert found.status == "unavailable" and found.latency is None
     assert attention in found.reason and "Choose 'sdpa'" in found.reason and "No viable backend" in found.details
 
 
 def test_what_does_not_fit_is_a_row(checkpoint: str) -> None:
-    found = measured(run(checkpoint, batch_size=2**36))  # 8 PB of pixels, refused by the allocator at once
+    found = measured(planned(checkpoint, batch_size=2**36))  # 8 PB of pixels, refused by the allocator at once
     assert found.status == "out-of-memory" and "does not fit" in found.reason
 
 
@@ -190,7 +190,7 @@ def test_a_killed_cell_is_a_row(checkpoint: str) -> None:
             if child.cpu_times().user > 0 and _is_measuring(child):
                 child.kill()
 
-    slow = Run(Cell(checkpoint), StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=60))
+    slow = PlannedRound(Cell(checkpoint), StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=60))
     found = measured(slow, tick=kill)
     assert found.status == "failed" and "killed" in found.reason and found.latency is None
 
@@ -203,7 +203,7 @@ def _is_measuring(child: psutil.Process) -> bool:
 
 def test_a_cell_out_of_time_is_a_row(checkpoint: str) -> None:
     endless = StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=600)
-    found = measured(Run(Cell(checkpoint), endless, limit_seconds=0.5))
+    found = measured(PlannedRound(Cell(checkpoint), endless, limit_seconds=0.5))
     assert found.status == "cancelled" and "time budget" in found.reason
 
 
@@ -216,15 +216,15 @@ def test_a_cell_out_of_time_is_a_row(checkpoint: str) -> None:
     ],
 )
 def test_what_is_wrong_is_a_row_with_its_traceback(checkpoint: str, cell: dict, words: str) -> None:
-    found = measured(run(checkpoint, **cell))
+    found = measured(planned(checkpoint, **cell))
     assert found.status == "failed" and re.search(re.escape(words), found.reason) and "Traceback" in found.details
 
 
 def test_a_missing_checkpoint_is_a_row(tmp_path: Path) -> None:
-    assert measured(run(str(tmp_path / "nowhere"))).status == "failed"
+    assert measured(planned(str(tmp_path / "nowhere"))).status == "failed"
 
 
 def test_logits_that_overflow_are_left_out_with_a_word(checkpoint: str) -> None:
     clip = np.full((8, 3, 24, 20), 1e30, np.float32)
-    found = measured(run(checkpoint, precision="float16"), clip)
+    found = measured(planned(checkpoint, precision="float16"), clip)
     assert found.status == "ok" and found.logits is None and "not finite" in found.reason

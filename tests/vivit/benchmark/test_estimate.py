@@ -8,9 +8,9 @@ import torch
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig, VivitForVideoClassification
-from vivit.benchmark.cell import Cell
 from vivit.benchmark.cost import estimate, estimate_seconds, parameters, score_traffic_bytes, weights_bytes
 from vivit.benchmark.measure import peak_memory
+from vivit.benchmark.measurement import Cell
 from vivit.precision import PRECISIONS, set_precision
 
 # Wide enough that a pass holds mega- and not kilobytes, small enough to be quick.
@@ -100,11 +100,8 @@ def test_scores_in_memory_cost_their_traffic() -> None:
 
 
 def test_a_backend_is_never_faster_than_it_was_on_a_few_tokens() -> None:
-    support = [
-        s | {"flops_per_second": 1e9 if s["attention"] == "eager" else s["flops_per_second"]}
-        for s in MACHINE["support"]
-    ]
-    slow = estimate_seconds(B16, MACHINE | {"support": support}, "eager", "float32")
+    support = tuple(replace(s, flops_per_second=1e9) if s.attention == "eager" else s for s in MACHINE.support)
+    slow = estimate_seconds(B16, replace(MACHINE, support=support), "eager", "float32")
     assert slow > 4 * 12 * 3137**2 * 768 / 1e9
 
 

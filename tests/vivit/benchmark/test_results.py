@@ -12,10 +12,11 @@ import pytest
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, MIB, result, row
 from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.cell import Cell, Estimate, Latency, Measurement, Memory, Round
-from vivit.benchmark.results import RECORDED, Result, ResultError, compare, list_results, load, revision, save, snapshot
+from vivit.benchmark.measurement import Cell, Estimate, Latency, Measurement, Memory, Round
+from vivit.benchmark.results import Result, compare, list_results, load, revision, save, snapshot
 from vivit.benchmark.sweep import Sweep, grid
 from vivit.config import VivitConfig
+from vivit.errors import UserError
 
 EAGER, SDPA = Cell("m", "eager"), Cell("m", "sdpa")
 WHOLE = result(
@@ -59,12 +60,14 @@ def test_what_is_no_result_is_refused_by_name(tmp_path: Path, text: str | None) 
     file = tmp_path / "x.sweep.json"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(ResultError, match=re.escape("'x.sweep.json' is no sweep")):
+    with pytest.raises(UserError, match=re.escape("'x.sweep.json' is no sweep")):
         load(file)
 
 
 def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
-    ours, theirs = sorted(list_results(RECORDED), key=lambda r: len(r.rows), reverse=True)
+    ours, theirs = sorted(
+        list_results(Path(__file__).parents[3] / "docs" / "results"), key=lambda r: len(r.rows), reverse=True
+    )
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
     assert len(documentation.inference_table(ours)) == 8 and len(documentation.training_table(ours)) == 1
     assert len(compare(ours, theirs)) == 18
@@ -74,7 +77,7 @@ def test_a_snapshot_has_rows_in_reading_order(tmp_path: Path) -> None:
     cells = grid("m", ("eager", "sdpa"), batch_sizes=(1, 2))
     sweep = Sweep(cells, {"m": VivitConfig(**oracle.TINY)}, MACHINE)
     while run := sweep.next():
-        sweep.record(run, row(run.cell, (1.0,), logits=(1.0, 2.0)), 0.1)
+        sweep.record(row(run.cell, (1.0,), logits=(1.0, 2.0)), 0.1)
     taken = snapshot(sweep, "title", "clip", id="name")
     assert [r.cell for r in taken.rows] == cells and taken.id == "name"
     assert taken.agreement(taken.rows[1]) and taken.budget_seconds == 120
@@ -87,7 +90,7 @@ def test_a_snapshot_can_have_rows_for_what_is_still_missing() -> None:
     sweep = Sweep(cells, {"m": VivitConfig(**oracle.TINY)}, MACHINE)
     run = sweep.next()
     assert run
-    sweep.record(run, row(run.cell, (1.0,)), 0.1)
+    sweep.record(row(run.cell, (1.0,)), 0.1)
     assert [r.cell for r in snapshot(sweep).rows] == [run.cell]
     rows = {r.cell: r for r in snapshot(sweep, missing="The server ended.").rows}
     (other,) = set(cells) - {run.cell}

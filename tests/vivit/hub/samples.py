@@ -16,7 +16,7 @@ CONFIG = {
 PROCESSOR = b'{"do_resize": true}'
 WEIGHTS = hashlib.shake_256(b"weights").digest(1_600_000)
 STORAGE = "^storage GET"
-INFORMATION = "^hub GET /api/(models|datasets)/[^/]+/[^/?]+$"
+INFORMATION = r"^hub GET /api/(models|datasets)/[^/]+/[^/?]+(\?blobs=true)?$"
 CLIPS = {f"{split}/{label}/{k}.mp4": f"{split} {label} {k}".encode() for split in ("train", "val")
          for label in ("archery", "flying_kite") for k in range(3)}  # fmt: skip
 Answer = dict[str, Any]

@@ -1,0 +1,214 @@
+"""Sweeps of the server: they outlive the page that asked for them, and share the model worker with everybody. No torch.
+
+Each cell is one job of the model worker, submitted when the one before it has ended, so that other visitors' jobs go
+between. While one is timed the media worker is held by a job that only waits, so that nothing else of this app runs.
+(The hub worker is not: what it does is wait on a network, and a download is not to be interrupted.)
+"""
+
+import logging
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from engine.engine import Engine
+from engine.jobs import Job
+from engine.tasks import Hold, MeasureRound
+from vivit.benchmark.measurement import Measurement
+from vivit.benchmark.results import Result, list_results, save, snapshot
+from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
+
+Pixels = tuple[tuple[int, int, int, int], bytes]  # shape and bytes of a clip's frames, (T, H, W, 3) uint8
+
+logger = logging.getLogger("engine")
+
+TICK = 0.05
+UNSAVED = 5  # finished sweeps that could not be written are held in memory: the last so many
+NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
+NOT_MEASURED = "The server ended before this cell was measured. Measure it again."
+
+
+class _Stopped(Exception):
+    """The sweep was cancelled."""
+
+
+@dataclass(eq=False)
+class RunningSweep:
+    """A sweep that the server runs; read it freely, from any thread.
+
+    Args:
+        id: names it, and its file.
+        title, clip: as in `Result`.
+        sweep: cells, rows so far, progress and seconds left.
+        visitor: who asked for it, or has taken it over since.
+        state: 'running', then 'done' or 'cancelled'; 'failed' if the worker could not be used.
+        note: what it does now.
+        error: for the page: why it failed, or that it could not be written.
+        saved: whether it is on disk as it is now.
+    """
+
+    id: str
+    title: str
+    clip: str
+    sweep: Sweep
+    visitor: str
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    state: Literal["running", "done", "cancelled", "failed"] = "running"
+    note: str = "Starting"
+    error: str = ""
+    saved: bool = False
+    _job: Job | None = field(default=None, repr=False)
+    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
+    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def result(self) -> Result:
+        """What there is so far, as it is kept."""
+        return snapshot(self.sweep, self.title, self.clip, id=self.id, created=self.created)
+
+    def save(self, folder: Path) -> None:
+        """Write it with a row for every cell: the file may outlive this server. Without a disk the sweep goes on."""
+        whole = snapshot(self.sweep, self.title, self.clip, NOT_MEASURED, id=self.id, created=self.created)
+        try:
+            save(whole, folder)
+            self.saved, self.error = True, ""
+        except OSError:
+            if not self.error:
+                logger.exception("sweep %s cannot be written", self.id)
+            self.saved, self.error = False, NOT_SAVED
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; returns whether it has."""
+        return self._ended.wait(timeout)
+
+
+class Sweeps:
+    """Every sweep of this server.
+
+    Args:
+        engine: has the workers 'model' and 'media'.
+        folder: where sweeps are kept, after every cell.
+        recorded: folders with sweeps of other machines, to read only.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, recorded: Sequence[Path] = ()) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._recorded = tuple(recorded)
+        self._running: dict[str, RunningSweep] = {}
+        self._lock = threading.Lock()
+
+    def start(
+        self,
+        sweep: Sweep,
+        *,
+        title: str,
+        clip: str = "",
+        pixels: Mapping[str, Pixels] | None = None,
+        normalisation: str = "checkpoint",
+        visitor: str = "",
+    ) -> RunningSweep:
+        """Run a sweep in the background; it runs on when the page is closed.
+
+        Args:
+            sweep: not begun.
+            title, clip: as in `Result`.
+            pixels: checkpoint → the clip's frames; random numbers for checkpoints that are not in it.
+            normalisation: 'checkpoint' for each checkpoint's own, or a key of `NORMALISATIONS`.
+            visitor: who asks. A sweep of theirs that still runs is cancelled.
+        """
+        if visitor and (former := self.running(visitor)):
+            self.cancel(former.id)
+        first = snapshot(sweep, title, clip)
+        running = RunningSweep(first.id, title, clip, sweep, visitor, first.created)
+        with self._lock:
+            unsaved = [k for k, v in self._running.items() if v.state != "running" and not v.saved][-UNSAVED:]
+            self._running = {k: v for k, v in self._running.items() if v.state == "running" or k in unsaved}
+            self._running[running.id] = running
+        arguments = (running, dict(pixels or {}), normalisation)
+        threading.Thread(target=self._run, args=arguments, name=f"sweep-{running.id}", daemon=True).start()
+        return running
+
+    def get(self, id: str) -> RunningSweep | None:
+        """The sweep of that id, if this server has run it lately."""
+        with self._lock:
+            return self._running.get(id)
+
+    def all_running(self) -> list[RunningSweep]:
+        """Every sweep that runs now, the latest last."""
+        with self._lock:
+            return [s for s in self._running.values() if s.state == "running"]
+
+    def running(self, visitor: str | None = None) -> RunningSweep | None:
+        """The sweep that runs now: this visitor's, or for None anybody's latest."""
+        return next((s for s in reversed(self.all_running()) if visitor in (None, s.visitor)), None)
+
+    def take_over(self, id: str, visitor: str) -> None:
+        """From now on the sweep is this visitor's; for one whose own visitor has left, by a reload for instance."""
+        if running := self.get(id):
+            running.visitor = visitor
+
+    def kept(self) -> list[Result]:
+        """Every sweep on disk and those that could not be written, newest first; without those that still run."""
+        with self._lock:
+            ours = dict(self._running)
+        kept = [r for r in list_results(self._folder, *self._recorded) if r.id not in ours]
+        ended = [s.result for s in ours.values() if s.state != "running"]
+        return sorted([*ended, *kept], key=lambda r: r.created, reverse=True)
+
+    def cancel(self, id: str) -> None:
+        """End a sweep within 2 seconds. What has been measured is kept; the rest become rows that say so."""
+        if running := self.get(id):
+            running._cancel.set()
+
+    def _run(self, running: RunningSweep, pixels: dict[str, Pixels], normalisation: str) -> None:
+        state: Literal["done", "cancelled", "failed"] = "failed"
+        try:
+            run_all(
+                running.sweep,
+                lambda planned: self._measure(running, planned, pixels.get(planned.cell.checkpoint), normalisation),
+                lambda: running.save(self._folder),
+            )
+            state = "done"
+        except _Stopped:
+            state = "cancelled"
+        except Exception:  # a stopped engine, for instance: the page says so, the server lives on
+            logger.exception("sweep %s", running.id)
+            early = "The sweep ended early. What was measured is below; measure the rest again."
+            running.error = f"{early} {running.error}".rstrip()
+        finally:
+            running.note = ""
+            running.state = state
+            running._ended.set()
+
+    def _measure(
+        self, running: RunningSweep, planned: PlannedRound, clip: Pixels | None, normalisation: str
+    ) -> tuple[Measurement, float]:
+        cell = planned.cell
+        running.note = f"round {planned.number + 1}: {cell.name}"
+        # Nobody's jobs: they are not dropped when their visitor closes the page.
+        holder = self._engine.ask(Hold(), time_limit=math.inf)
+        try:
+            while holder.state == "queued":
+                self._pause(running, holder)
+            request = MeasureRound(planned, clip[0] if clip else None, normalisation)
+            job = self._engine.ask(request, [clip[1]] if clip else [], cost_key=f"measure {cell}")
+            while not job.finished:
+                self._pause(running, job)
+        finally:
+            self._engine.cancel(holder)
+        if job.state == "done":
+            return job.result.measurement, job.result.seconds
+        status = "cancelled" if job.state == "cancelled" else "failed"
+        return Measurement(cell, status, job.error or job.note, job.details), job.seconds_ran
+
+    def _pause(self, running: RunningSweep, job: Job) -> None:
+        """Wait a moment for a job; if the sweep was cancelled meanwhile, end the job and the sweep."""
+        if running._cancel.is_set():
+            self._engine.cancel(job)
+            raise _Stopped
+        if not job.wait(TICK) and job.state == "queued" and job.position:
+            running.note = running.note.partition(" (")[0] + f" (number {job.position} in the queue)"

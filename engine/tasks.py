@@ -1,0 +1,268 @@
+"""What pages ask of workers and what workers answer: frozen dataclasses here, JSON on the wire. No torch is used.
+
+Follow a clip: `ReadFrames` → `Frames` with the pixels → `Classify` → `Classification`. Pixels and pictures go beside them as
+raw bytes, see each request.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from vivit.benchmark.measurement import Measurement
+from vivit.benchmark.sweep import PlannedRound
+from vivit.hub import CheckpointInfo, Clip, ClipList
+
+Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """An answer that is all in its bytes, or in having been given."""
+
+
+@dataclass(frozen=True)
+class Request(Generic[Reply]):
+    """A question for a worker. Each kind says which worker takes it, what its task is called, and what answers it."""
+
+    WORKER: ClassVar[str]
+    TASK: ClassVar[str]
+    REPLY: ClassVar[type]
+
+
+# The media worker
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames that a model gets of a clip, and what is known of the clip.
+
+    Args:
+        shape: of the pixels, (T, H, W, 3).
+        indices, seconds: (T,) which frames of the clip they are, and their presentation times.
+        num_frames, duration_seconds, fps: of the clip.
+        width, height: of its pictures in pixels, upright and with square pixels.
+        codec, container: as FFmpeg and browsers call them.
+        warnings: sentences for the visitor.
+        crop_box: what of a picture the model gets: left, top, right, bottom in its pixels.
+        timings_ms: probe, decode and preprocess.
+    """
+
+    shape: tuple[int, int, int, int]
+    indices: tuple[int, ...]
+    seconds: tuple[float, ...]
+    num_frames: int
+    duration_seconds: float
+    fps: float
+    width: int
+    height: int
+    codec: str
+    container: str
+    warnings: tuple[str, ...]
+    crop_box: tuple[float, float, float, float]
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ReadFrames(Request[Frames]):
+    """Read the frames a model gets. With the reply come the pixels, uint8, and then each frame as a JPEG to look at."""
+
+    WORKER, TASK, REPLY = "media", "read", Frames
+
+    path: str
+    checkpoint: str
+    sampling: str = "uniform"
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class MakePreview(Request[Nothing]):
+    """Make a clip that every browser plays. With the reply comes the MP4: H.264, at most 10 s and 360 pixels high."""
+
+    WORKER, TASK, REPLY = "media", "preview", Nothing
+
+    path: str
+
+
+@dataclass(frozen=True)
+class MakeThumbnail(Request[Nothing]):
+    """Take the first frame of a clip. With the reply comes a small JPEG, cut to 4:3."""
+
+    WORKER, TASK, REPLY = "media", "thumbnail", Nothing
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Hold(Request[Nothing]):
+    """Do nothing until cancelled, so that nobody who is being timed is disturbed."""
+
+    WORKER, TASK, REPLY = "media", "hold", Nothing
+
+
+# The model worker, whose hello is a `vivit.machine.Machine`
+
+
+@dataclass(frozen=True)
+class Classification:
+    """A clip's answer, and what it took.
+
+    Args:
+        predictions: [{"label", "score"}], best first; None where the weights are random.
+        familiar: whether the clip is like the training clips; None where the checkpoint has no statistics of them.
+        truth: the action that the clip shows, '' where that is not known.
+        truth_rank: its place among the classes, 1 the most likely; None for none of them.
+        latency_ms: the median of `samples_ms`, the timed passes.
+        samples_ms: after a pass to warm up if `warm`; else the first pass alone, which was too slow to be repeated.
+        warm: see `samples_ms`.
+        first_ms: of the first pass.
+        others_share: what other programs took of the processors meanwhile, 0 to 1; None where that was too short to tell.
+        peak_bytes: the most memory beyond the weights. weights_bytes: what the parameters take.
+        load_ms: until the model was there. preprocess_ms: from uint8 pixels to the device.
+        device: 'cpu' or 'cuda'.
+    """
+
+    predictions: list[dict[str, Any]] | None
+    familiar: bool | None
+    truth: str
+    truth_rank: int | None
+    latency_ms: float
+    samples_ms: tuple[float, ...]
+    warm: bool
+    first_ms: float
+    others_share: float | None
+    peak_bytes: int
+    weights_bytes: int
+    load_ms: float
+    preprocess_ms: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Classify(Request[Classification]):
+    """Classify one clip and measure it. With it go the pixels, of that shape, uint8.
+
+    Args:
+        checkpoint: as `vivit.checkpoint.open_checkpoint` takes it, on this machine.
+        attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
+        normalisation: a key of `vivit.names.NORMALISATION`.
+        top_k: how many classes to report.
+        shape: (T, H, W, 3).
+        truth: the action that the clip shows, '' where that is not known.
+    """
+
+    WORKER, TASK, REPLY = "model", "classify", Classification
+
+    checkpoint: str
+    attention: str
+    precision: str
+    normalisation: str
+    top_k: int
+    shape: tuple[int, int, int, int]
+    truth: str = ""
+
+
+@dataclass(frozen=True)
+class MeasuredRound:
+    """One round of a cell: its row, one that failed too, and the seconds it took in all."""
+
+    measurement: Measurement
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MeasureRound(Request[MeasuredRound]):
+    """Measure one round of a cell in a fresh process, with nothing else loaded and nothing else running there.
+
+    Args:
+        planned: what to measure.
+        shape: of the pixels that go with it, (T, H, W, 3) uint8; None for random numbers.
+        normalisation: as `Classify`'s.
+    """
+
+    WORKER, TASK, REPLY = "model", "measure", MeasuredRound
+
+    planned: PlannedRound
+    shape: tuple[int, int, int, int] | None
+    normalisation: str = "checkpoint"
+
+
+# The hub workers, whose hello is a `HubState`
+
+
+@dataclass(frozen=True)
+class HubState:
+    """What can be offered before anything is asked of the Hub.
+
+    Args:
+        endpoint: the Hub's address.
+        offline: whether HF_HUB_OFFLINE is set.
+        embedded, cached: names of checkpoints that need no network.
+    """
+
+    endpoint: str
+    offline: bool
+    embedded: tuple[str, ...]
+    cached: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InspectCheckpoint(Request[CheckpointInfo]):
+    """Look at a checkpoint of the Hub before it is downloaded. Args: revision: None for the newest."""
+
+    WORKER, TASK, REPLY = "hub", "inspect", CheckpointInfo
+
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class DownloadCheckpoint(Request[CheckpointInfo]):
+    """Bring a checkpoint of the Hub onto this machine; a cancelled download goes on where it stopped."""
+
+    WORKER, TASK, REPLY = "download", "download", CheckpointInfo
+
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class ListedClips:
+    """The clips of a dataset, and the folder where they lie once they are here."""
+
+    found: ClipList
+    folder: str
+
+
+@dataclass(frozen=True)
+class ListClips(Request[ListedClips]):
+    """List the clips of a dataset. Args: revision: None for the newest."""
+
+    WORKER, TASK, REPLY = "hub", "list_clips", ListedClips
+
+    dataset: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class DownloadedClip:
+    """A clip that is on this machine. Args: path: its file; clip: what its folders say of it."""
+
+    path: str
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class DownloadClip(Request[DownloadedClip]):
+    """Bring one clip onto this machine.
+
+    Args:
+        file: its path in the dataset.
+        revision: the commit that was listed; None for the newest.
+        asked: when it was listed, see `vivit.hub.ClipList`.
+    """
+
+    WORKER, TASK, REPLY = "download-clip", "download_clip", DownloadedClip
+
+    dataset: str
+    file: str
+    revision: str | None = None
+    asked: float = 0.0

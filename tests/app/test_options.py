@@ -1,0 +1,62 @@
+"""How the server may be started, and what that lets visitors do. Real servers, and tabs without a browser."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.app.conftest import ROOT, Server
+from tests.hub_client import clean
+from tests.streamlit_client import Browser
+from ui.server import LOCAL_FOLDERS
+from ui.settings import FOLDER
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.2"])
+def test_folders_are_refused_where_others_can_reach_the_server(address: str) -> None:
+    """In one sentence, and before anybody is served."""
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", "0"]
+    command += ["--server.address", address, "--", LOCAL_FOLDERS]
+    done = subprocess.run(command, cwd=ROOT, env=clean(), capture_output=True, text=True, timeout=60, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "Traceback" not in said, said
+    (sentence,) = [line for line in said.splitlines() if LOCAL_FOLDERS in line]
+    assert sentence.endswith("Leave one of the two away.") and "--server.address 127.0.0.1 alone" in sentence
+
+
+@pytest.mark.parametrize(("options", "offered"), [((), False), (("--", LOCAL_FOLDERS), True)])
+def test_folders_are_offered_only_where_the_server_was_told_to(
+    options: Sequence[str], offered: bool, tmp_path: Path
+) -> None:
+    server = Server(tmp_path / "log", options, VIVIT_RESULTS=str(tmp_path / "results"))
+
+    async def choices() -> list[str]:
+        async with Browser(server.url) as browser:
+            tab = await browser.open()
+            box = await tab.until(
+                lambda: next((s for s in tab.elements("selectbox") if s.label == "Checkpoint"), None), "the controls"
+            )
+            await tab.close()
+            return list(box.options)
+
+    try:
+        server.wait_until_up()
+        found = asyncio.run(choices())
+        assert "vivit-mannequin" in found and (FOLDER in found) is offered
+    finally:
+        server.stop()
+
+
+def test_a_probe_is_answered_below_a_base_path(tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", ("--server.baseUrlPath", "demo/of/ours"))
+    try:
+        server.wait_until_up()
+        for path in ("healthz", "demo/of/ours/healthz"):
+            with urlopen(f"{server.url}/{path}", timeout=30) as answer:
+                assert answer.read() == b"ok"
+    finally:
+        server.stop()

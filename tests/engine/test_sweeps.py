@@ -1,0 +1,223 @@
+"""Sweeps of the server, with real workers: cells one job at a time, others between them, kept, found and cancelled."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from engine import Engine, WorkerSpec
+from engine.sweeps import NOT_MEASURED, UNSAVED, Pixels, RunningSweep, Sweeps
+from engine.tasks import Classify, MakePreview
+from tests import oracle
+from tests.vivit.benchmark.children import MACHINE
+from vivit.benchmark.measurement import Cell, StoppingRule
+from vivit.benchmark.results import load
+from vivit.benchmark.sweep import Sweep, grid
+from vivit.config import VivitConfig
+
+RULE = StoppingRule(min_samples=5, max_samples=5, warm_up_seconds=0.001)
+ENDLESS = StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=600)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    oracle.save(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """The app's own workers."""
+    built = Engine({"media": WorkerSpec("engine.media", time_limit=30.0), "model": WorkerSpec("engine.model")})
+    built.start()
+    yield built
+    built.stop()
+
+
+@pytest.fixture
+def sweeps(engine: Engine, tmp_path: Path) -> Sweeps:
+    return Sweeps(engine, tmp_path / "kept", [tmp_path / "recorded"])
+
+
+def build(checkpoint: str, *attention: str, sizes: tuple[int, ...] = (1,), **options: Any) -> Sweep:
+    configs = {checkpoint: VivitConfig.from_pretrained(checkpoint)}
+    cells = grid(checkpoint, attention, batch_sizes=sizes)
+    return Sweep(cells, configs, MACHINE, **{"rule": RULE, "budget_seconds": None, **options})
+
+
+def endless(checkpoint: str) -> Sweep:
+    """Its first cell ends at once, its second never: 'sdpa-cudnn' is not to be had."""
+    sweep = build(checkpoint, "eager", "sdpa")
+    sweep.rule = ENDLESS
+    return sweep
+
+
+def until(condition: Any, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
+
+
+def measuring(engine: Engine) -> list[psutil.Process]:
+    """Processes that measure a cell now: grandchildren of workers, whose own children are fork servers."""
+    servers = [s for w in psutil.Process().children() for s in w.children() if "forkserver" in " ".join(s.cmdline())]
+    return [child for server in servers for child in server.children()]
+
+
+def clip(checkpoint: str) -> dict[str, Pixels]:
+    shape = (8, 24, 20, 3)
+    return {checkpoint: (shape, np.random.default_rng(0).integers(0, 256, shape, np.uint8).tobytes())}
+
+
+def started(sweeps: Sweeps, sweep: Sweep, **options: Any) -> RunningSweep:
+    return sweeps.start(sweep, title="a sweep", clip="a clip", **options)
+
+
+def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tmp_path: Path) -> None:
+    running = started(sweeps, build(checkpoint, "eager", "sdpa", "sdpa-cudnn"), pixels=clip(checkpoint), visitor="v")
+    assert sweeps.get(running.id) is running and sweeps.running("v") is running and sweeps.running("w") is None
+    until(lambda: running.sweep.rows)
+    file = tmp_path / "kept" / f"{running.id}.sweep.json"
+    until(lambda: "ok" in [r.status for r in load(file).rows])  # already, after one cell
+    assert running.state == "running"
+    assert running.wait(120) and running.state == "done", running.error
+    eager, sdpa, cudnn = running.result.rows
+    assert (eager.status, sdpa.status, cudnn.status) == ("ok", "ok", "unavailable")
+    assert eager.latency and len(eager.latency.rounds) == 2 and eager.kernel == "_softmax" and eager.memory
+    found = running.result.agreement(sdpa)
+    assert found and found.top1 and 0 <= found.max_logit_difference < 1e-4
+    (kept,) = sweeps.kept()
+    assert kept == replace(running.result, created=kept.created) and kept.clip == "a clip"
+    assert sweeps.running() is None and sweeps.get(running.id) is running
+
+
+def test_other_jobs_go_between_cells_and_the_media_worker_waits(
+    sweeps: Sweeps, engine: Engine, checkpoint: str
+) -> None:
+    running = started(sweeps, build(checkpoint, "eager", "sdpa", "sdpa-math", sizes=(1, 2)))
+    until(lambda: measuring(engine))
+    shape, pixels = clip(checkpoint)[checkpoint]
+    classify = Classify(checkpoint, "sdpa", "float32", "checkpoint", 2, shape)
+    other = engine.ask(classify, [pixels], visitor="w")
+    read = engine.ask(MakePreview("/nowhere"), visitor="w")
+    assert other.wait(60) and other.state == "done", other.error
+    assert running.state == "running", "it should still have had cells to run"
+    assert read.wait(60) and read.state == "failed"  # it got its turn, and there was no such file
+    assert running.wait(120) and {r.status for r in running.result.rows} == {"ok"}
+
+
+def test_nothing_runs_in_the_media_worker_while_a_cell_is_timed(
+    sweeps: Sweeps, engine: Engine, checkpoint: str
+) -> None:
+    running = started(sweeps, endless(checkpoint))
+    until(lambda: measuring(engine))
+    read = engine.ask(MakePreview("/nowhere"))
+    assert not read.wait(0.5) and read.state == "queued"
+    sweeps.cancel(running.id)
+    assert read.wait(10) and read.state == "failed"
+    assert running.wait(10)
+
+
+def test_a_cancelled_sweep_ends_within_two_seconds_and_keeps_what_is_done(
+    sweeps: Sweeps, engine: Engine, checkpoint: str
+) -> None:
+    sweep = build(checkpoint, "sdpa-cudnn", "sdpa")
+    sweep.rule = ENDLESS
+    running = started(sweeps, sweep)
+    until(lambda: Cell(checkpoint, "sdpa-cudnn") in sweep.rows or "sdpa," in running.note)
+    until(lambda: measuring(engine))
+    restarts = engine.restarts("model")
+    begin = time.monotonic()
+    sweeps.cancel(running.id)
+    assert running.wait(2.0) and running.state == "cancelled"
+    until(lambda: not measuring(engine), begin + 2.0 - time.monotonic())
+    assert {r.cell.attention: r.status for r in running.result.rows}["sdpa"] == "cancelled"
+    assert len(running.result.rows) == 2 and sweeps.kept()[0].rows == running.result.rows
+    assert engine.restarts("model") == restarts  # the worker lives on
+    follow_up = started(sweeps, build(checkpoint, "sdpa", rounds=1))
+    assert follow_up.wait(60) and follow_up.result.rows[0].status == "ok"
+
+
+def test_a_killed_cell_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: Engine, checkpoint: str) -> None:
+    sweep = build(checkpoint, "eager", "sdpa-math", rounds=1)
+    sweep.rule = ENDLESS
+    running = started(sweeps, sweep)
+    for count in (1, 2):
+        until(lambda: measuring(engine))
+        measuring(engine)[0].kill()
+        until(lambda count=count: len(sweep.rows) == count)
+    assert running.wait(10) and running.state == "done"
+    assert {r.status for r in running.result.rows} == {"failed"} and "killed" in running.result.rows[0].reason
+
+
+def test_a_dead_worker_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: Engine, checkpoint: str) -> None:
+    sweep = build(checkpoint, "eager", "sdpa-cudnn", rounds=1)
+    sweep.rule = ENDLESS
+    running = started(sweeps, sweep)
+    until(lambda: running.note.startswith("round 1: eager") and measuring(engine))
+    (server,) = [measuring(engine)[0].parent()]
+    worker = server.parent() if server else None
+    assert worker
+    worker.kill()
+    assert running.wait(60) and running.state == "done"
+    assert {r.cell.attention: r.status for r in running.result.rows} == {"eager": "failed", "sdpa-cudnn": "unavailable"}
+
+
+def test_a_visitors_second_sweep_takes_the_place_of_the_first(sweeps: Sweeps, checkpoint: str) -> None:
+    first = started(sweeps, endless(checkpoint), visitor="v")
+    second = started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1), visitor="v")
+    assert first.wait(10) and first.state == "cancelled"
+    assert second.wait(60) and second.state == "done"
+
+
+def test_closing_the_page_does_not_end_a_sweep(sweeps: Sweeps, engine: Engine, checkpoint: str) -> None:
+    running = started(sweeps, build(checkpoint, "eager", rounds=1), visitor="v")
+    engine.forget("v")
+    assert running.wait(60) and running.state == "done" and running.result.rows[0].status == "ok"
+
+
+def test_without_a_disk_a_sweep_runs_to_its_end_and_is_held_in_memory(
+    engine: Engine, checkpoint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    sweeps = Sweeps(engine, tmp_path / "file")
+    first = started(sweeps, build(checkpoint, "eager", rounds=1))
+    assert first.wait(60) and first.state == "done" and first.result.rows[0].status == "ok"
+    assert "download them" in first.error and str(tmp_path) not in first.error
+    later = [started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1)) for _ in range(UNSAVED)]
+    assert all(sweep.wait(60) for sweep in later)
+    assert {r.id for r in sweeps.kept()} == {first.id, *(sweep.id for sweep in later)}
+    last = started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1))
+    assert last.wait(60) and first.id not in {r.id for r in sweeps.kept()}
+
+
+def test_a_disk_that_has_room_again_takes_the_sweep(engine: Engine, checkpoint: str, tmp_path: Path) -> None:
+    folder, sweep = tmp_path / "kept", build(checkpoint, "eager")
+    running = RunningSweep("id", "a sweep", "", sweep, "v")
+    folder.write_text("")
+    running.save(folder)
+    assert not running.saved and running.error
+    folder.unlink()
+    running.save(folder)
+    assert running.saved and not running.error and load(folder / "id.sweep.json").id == "id"
+
+
+def test_a_server_that_is_killed_leaves_a_row_for_every_cell(
+    sweeps: Sweeps, engine: Engine, checkpoint: str, tmp_path: Path
+) -> None:
+    running = started(sweeps, endless(checkpoint))
+    until(lambda: measuring(engine))
+    left = load(tmp_path / "kept" / f"{running.id}.sweep.json")  # all that there would be
+    assert {r.cell for r in left.rows} == set(running.sweep.cells)
+    missing = [r for r in left.rows if r.cell not in running.sweep.rows]
+    assert missing and {(r.status, r.reason) for r in missing} == {("cancelled", NOT_MEASURED)}
+    assert not sweeps.kept(), "while it runs it is shown as running, and nowhere else"
+    sweeps.cancel(running.id)
+    assert running.wait(10)

@@ -1,0 +1,33 @@
+"""vivit.benchmark.probes: what is said of the probes is what was run."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vivit.benchmark import probes
+from vivit.names import BACKENDS, PRECISIONS
+
+
+def test_the_sizes_that_are_told_are_those_that_were_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended, multiplied = set(), set()
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, dropout_p: float) -> Tensor:
+        attended.add(tuple(query.shape[1:3]))
+        return query
+
+    def multiply(x: Tensor, weight: Tensor) -> Tensor:
+        multiplied.update([tuple(x.shape), tuple(weight.shape)])
+        return x
+
+    monkeypatch.setattr(probes, "ATTENTION", dict.fromkeys(BACKENDS, attend))
+    monkeypatch.setattr(probes, "linear", multiply)
+    machine = probes.describe(torch.device("cpu"))
+    assert machine.probes is not None
+    assert attended == {(machine.probes.heads, machine.probes.tokens)}
+    assert multiplied == {(machine.probes.size, machine.probes.size)}
+
+
+def test_every_backend_is_tried_in_every_precision() -> None:
+    found = probes.check_support(torch.device("cpu"), head_size=8, tokens=16)
+    assert [(s.attention, s.precision) for s in found] == [(a, p) for p in PRECISIONS for a in BACKENDS]
+    assert all(bool(s.flops_per_second) != bool(s.reason) for s in found)

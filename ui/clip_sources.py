@@ -1,0 +1,158 @@
+"""Clips of dataset repositories on the Hugging Face Hub: listed, browsed by split and class, downloaded one at a time."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from engine import Job
+from engine.tasks import DownloadClip, ListClips, ListedClips, MakeThumbnail, Nothing
+from ui.clips import drop_upload, own_clip, pick_clip, picture
+from ui.escape import inert, literal
+from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
+from ui.jobs import ask, finished, job_for, ready
+from ui.server import get_engine
+from ui.visit import ChosenClip
+from vivit.hub import KINETICS_MINI, Clip, megabytes
+
+BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini (Hugging Face Hub)", "Another dataset…"
+TILES = 8  # clips a page of the gallery
+THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
+
+
+def choose_clip() -> ChosenClip | None:
+    """Draw where clips come from and its gallery; returns the visitor's own clip or else the chosen one, None without."""
+    source = st.segmented_control(
+        "Where clips come from",
+        [BUNDLED, KINETICS, OTHER],
+        default=BUNDLED,
+        required=True,
+        key="source",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=_leave_clip,
+    )
+    if source == BUNDLED:
+        return pick_clip()
+    dataset = KINETICS_MINI
+    if source == OTHER:
+        dataset = st.text_input(
+            "Dataset repository",
+            placeholder="owner/name",
+            key="dataset",
+            bind="query-params",
+            on_change=_leave_clip,
+            help="Any dataset of video files; the folders they lie in are their classes.",
+            width=420,
+        ).strip()
+        if dataset and not REPOSITORY.fullmatch(dataset):
+            st.error(f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:")
+            dataset = ""
+    clip = _browse(dataset) if dataset and ready("hub") and ready("download-clip") else None
+    return own_clip() or clip
+
+
+def _leave_clip() -> None:
+    st.query_params.pop("file", None)
+
+
+def _browse(dataset: str) -> ChosenClip | None:
+    """Draw a dataset's clips; returns the chosen one once it is on this machine."""
+    warn_offline()
+    listing = job_for("listing", dataset, lambda: ask(ListClips(dataset), time_limit=LOOK_UP_SECONDS))
+    if not finished(listing, "listing", f"Listing the clips of {literal(dataset)}"):
+        if listing.state == "failed":
+            st.caption("The bundled clips and your own need no network.")
+        return None
+    listed = listing.result
+    for notice in listed.found.notices:
+        st.caption(f":material/info: {literal(notice)}")
+    _show_tiles(listed)
+    file = st.query_params.get("file")
+    if file is None:
+        st.caption("Pick a clip: it is downloaded once. Only clips on this machine have a picture.")
+        return None
+    chosen = next((c for c in listed.found.clips if c.file == file), None)
+    if chosen is None:
+        st.warning(
+            f"'{literal(dataset)}' has no clip '{literal(inert(file))}'. Pick another.", icon=":material/link_off:"
+        )
+        return None
+    return _fetch(listed, chosen)
+
+
+def _show_tiles(listed: ListedClips) -> None:
+    """Draw the choice of split and class, and one page of its clips."""
+    everything = listed.found.clips
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        splits = sorted({c.split for c in everything})
+        split = st.selectbox("Split", splits, key="split", bind="query-params", width=160)
+        clips = [c for c in everything if c.split == split]
+        labels = sorted({c.label for c in clips})
+        label = st.selectbox("Class", labels, format_func=_readable, key="class", bind="query-params", width=260)
+        clips = [c for c in clips if c.label == label]
+        pages = -(-len(clips) // TILES)
+        page = st.pagination(pages, key=f"page-{split}-{label}") if pages > 1 else 1
+    clips = clips[(page - 1) * TILES : page * TILES]
+    pictures = _thumbnails([str(Path(listed.folder, c.file)) for c in clips])
+    with st.container(horizontal=True, wrap=False, gap="small"):
+        for clip, job in zip(clips, pictures, strict=True):
+            with st.container(width=132, gap="xxsmall"):
+                if job and job.state == "done":
+                    st.image(picture(job.blobs[0]), width=132, alt="")
+                else:
+                    with st.container(
+                        border=True, height=99, horizontal_alignment="center", vertical_alignment="center"
+                    ):
+                        st.caption(megabytes(clip.size_bytes), text_alignment="center")
+                st.button(
+                    literal(f"{inert(Path(clip.file).stem)[:12]}…"),
+                    key=f"file-{clip.file}",
+                    type="primary" if clip.file == st.query_params.get("file") else "tertiary",
+                    on_click=_choose,
+                    args=[listed, clip.file],
+                    width="stretch",
+                    help=literal(clip.file),
+                )
+
+
+def _readable(label: str) -> str:
+    return inert(label.replace("_", " "))
+
+
+def _choose(listed: ListedClips, file: str) -> None:
+    st.query_params["file"] = file
+    want("clip", (listed.found.dataset, listed.found.commit, file))
+    drop_upload()
+
+
+def _thumbnails(paths: Sequence[str]) -> list[Job[Nothing] | None]:
+    """A job for the picture of each clip that is on this machine, most of them finished."""
+    jobs = [
+        # Nobody's jobs: one visitor's jobs of one task would take each other's place in the queue.
+        job_for(f"thumbnail-{k}", path, partial(get_engine().ask, MakeThumbnail(path)))
+        if Path(path).is_file()
+        else None
+        for k, path in enumerate(paths)
+    ]
+    for job in filter(None, jobs):
+        job.wait(THUMBNAIL_SECONDS / TILES)
+    return jobs
+
+
+def _fetch(listed: ListedClips, clip: Clip) -> ChosenClip | None:
+    """The clip once it is on this machine; what a click on it or its presence allows is fetched at once."""
+    found = listed.found
+    key = (found.dataset, found.commit, clip.file)
+    if clip.cached:
+        want("clip", key)
+    request = DownloadClip(found.dataset, clip.file, found.commit, found.asked)
+    job = on_demand(
+        "clip",
+        key,
+        f"Download this clip, {megabytes(clip.size_bytes)}",
+        f"Downloading {literal(inert(Path(clip.file).name))}",
+        lambda: ask(request, cost_key=f"download {key}"),  # it takes as long as its own bytes do
+    )
+    return ChosenClip(job.result.path, inert(clip.file), job.result.clip.label) if job else None

@@ -1,0 +1,1 @@
+"""Streamlit components (v2) of our own, one file each."""

@@ -1,0 +1,30 @@
+"""What a link asks for that its page does not have: said once, since Streamlit falls back to defaults in silence."""
+
+import streamlit as st
+
+from ui.escape import inert, literal
+from ui.visit import visit, widget
+
+
+def remember_link(page: str) -> None:
+    """Keep what the address asked for when this visit first opened a page, before its controls tidy the address."""
+    visit().links.setdefault(page, st.query_params.to_dict())
+
+
+def check_link(page: str, names: dict[str, str]) -> None:
+    """Name the values that the link had and the page has not, until the visitor changes one of these controls.
+
+    Args:
+        page: as for `remember_link`.
+        names: key of each control that has been drawn → what to call it.
+    """
+    asked = visit().links[page]
+    here = {key: str(value) for key in names if (value := widget(key)) is not None}
+    wrong = {key: asked[key] for key in here if key in asked and asked[key] != here[key]}
+    refused, then = visit().refused.setdefault(page, (wrong, here))
+    if refused and here == then:
+        text = "; ".join(
+            f"{names[key]} '{literal(inert(value))}', so '{literal(inert(here[key]))}' is used"
+            for key, value in refused.items()
+        )
+        st.warning(f"The link asks for what is not to be had here: {text}.", icon=":material/link_off:")

@@ -1,0 +1,192 @@
+"""What a visit is, and all that it keeps from one run of a page to the next, the values of its widgets included."""
+
+import uuid
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
+from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
+
+from engine import Job
+from engine.tasks import Classification, Frames
+from ui.server import get_server
+from vivit.benchmark.measurement import MIB
+from vivit.hub import split_name
+
+BUSY_SHARE = 0.25  # of the processors in others' hands, from which on a latency is not this model's alone
+
+
+@dataclass(frozen=True)
+class ChosenClip:
+    """A clip to classify.
+
+    Args:
+        path: the file.
+        name: what to call it on the page, on one line and shortened; Markdown in it is not yet escaped.
+        truth: the action it shows, '' if that is not known.
+    """
+
+    path: str
+    name: str
+    truth: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a clip is classified.
+
+    Args:
+        checkpoint: as `vivit.checkpoint.open_checkpoint` takes it on this machine; '' while none is here.
+        attention, precision, sampling, normalisation: keys of `BACKENDS`, `PRECISIONS`, `SAMPLING` and `NORMALISATION` in
+            `vivit.names`.
+        stride: every n-th frame, where the sampling has a stride.
+        top_k: how many classes to report.
+    """
+
+    checkpoint: str
+    attention: str
+    precision: str
+    sampling: str
+    stride: int
+    normalisation: str
+    top_k: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classification of this visit, with everything it reported. Args: job: its number, which no two runs share."""
+
+    job: int
+    clip: str
+    settings: Settings
+    frames: Frames
+    result: Classification
+
+    @property
+    def peak_mib(self) -> float:
+        """The most memory the pass held beyond the weights, in MiB."""
+        return self.result.peak_bytes / MIB
+
+    @property
+    def weights_mib(self) -> float:
+        """The weights, in MiB."""
+        return self.result.weights_bytes / MIB
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """Where the time went, from file to answer."""
+        read = self.frames.timings_ms
+        return {
+            "open": read["probe"],
+            "decode": read["decode"],
+            "resize and crop": read["preprocess"],
+            "normalise and copy": self.result.preprocess_ms,
+            "forward": self.result.latency_ms,
+        }
+
+    @property
+    def others_share(self) -> float:
+        """What other programs took of the processors meanwhile; 0 on a GPU, whose work they do not hold up."""
+        return (self.result.others_share or 0.0) * (self.result.device != "cuda")
+
+    @property
+    def how(self) -> str:
+        """How latency and memory were measured."""
+        on_gpu = self.result.device == "cuda"
+        clock, recorder = ("CUDA events", "CUDA's allocator") if on_gpu else ("perf_counter", "PyTorch's profiler")
+        n = len(self.result.samples_ms)
+        if self.result.warm:
+            passes = f"median of {n} forward pass{'es' * (n > 1)} after one to warm up"
+            memory = "in the warm-up pass"
+        else:
+            passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
+            memory = "in that pass"
+        busy = self.others_share > BUSY_SHARE
+        note = (
+            f" Other programs took {self.others_share:.0%} of the processors meanwhile: run it again when it is quieter."
+        ) * busy
+        return (
+            f"Latency: {passes}; batch size 1, {clock}, {self.result.device}. "
+            f"Peak memory: the clip, and the most that {recorder} counted beyond it and the weights {memory}.{note}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON; a checkpoint of the Hub by its name and commit."""
+        checkpoint, revision = split_name(self.settings.checkpoint)
+        settings = asdict(self.settings) | {"checkpoint": checkpoint, "revision": revision or ""}
+        return asdict(self) | {"settings": settings, "measured": self.how}
+
+
+@dataclass
+class Visit:
+    """Everything that a visit keeps, beside the values of its widgets.
+
+    Args:
+        visitor: one name a browser tab, which ends in what all tabs of a browser share.
+        clip: the bundled clip that was chosen; '' before.
+        upload: the visitor's own clip; upload_note: what became of it, if there is anything to say.
+        upload_generation: counts the uploads, since a new widget takes each.
+        jobs: what for → (what exactly, the job), for jobs that pages follow.
+        wanted: what for → what exactly the visitor has asked for, where a page waits for their word.
+        runs: finished, oldest first.
+        plan: (job of the frames, settings still to run).
+        links: page → what the address asked for when the visit first opened it.
+        refused: page → (what of that is not to be had, the controls' values when that was found).
+        watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
+        sweep_error: what to say of a sweep that has ended.
+    """
+
+    visitor: str
+    clip: str = ""
+    upload: ChosenClip | None = None
+    upload_note: str = ""
+    upload_generation: int = 0
+    jobs: dict[str, tuple[Hashable, Job]] = field(default_factory=dict)
+    wanted: dict[str, Hashable] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    plan: tuple[int, list[Settings]] | None = None
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
+    refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    watched: str = ""
+    shown: str = ""
+    sweep_error: str = ""
+
+
+def visit() -> Visit:
+    """The visit that this page is drawn for."""
+    if "visit" not in st.session_state:
+        st.session_state["visit"] = Visit(f"{uuid.uuid4().hex}-{_browser()}")
+    return st.session_state["visit"]
+
+
+def visitor() -> str:
+    """Who is looking."""
+    return _present(visit().visitor)
+
+
+def widget(key: str, default: Any = None) -> Any:
+    """The value of the widget of that key, where it has been drawn."""
+    return st.session_state.get(key, default)
+
+
+def set_widget(key: str, value: Any) -> None:
+    """Give a widget another value, before it is drawn."""
+    st.session_state[key] = value
+
+
+# Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.
+@st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
+def _present(visitor: str) -> str:
+    context = get_script_run_ctx()
+    get_server().visitors.arrive(visitor, context.session_id if context else "")
+    return visitor
+
+
+def _browser() -> str:
+    """A name for the visitor's browser, made of the secret that Streamlit gives each against forged requests."""
+    token, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE_NAME, ""))
+    return sha256(token).hexdigest()[:8] if token else ""

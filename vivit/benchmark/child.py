@@ -1,0 +1,337 @@
+"""One cell, measured in a process of its own: a fork of a server that has torch loaded and has done nothing with it.
+
+Such a process is there in hundredths of a second, begins with untouched memory counters, and takes all it holds with it.
+"""
+
+import atexit
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from vivit.attention import AttentionUnavailable, get_attention
+from vivit.benchmark import measure
+from vivit.benchmark.cost import with_frames
+from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
+from vivit.benchmark.sweep import PlannedRound
+from vivit.checkpoint import open_checkpoint
+from vivit.config import VivitConfig
+from vivit.device import default_device, out_of_memory
+from vivit.model import VivitForVideoClassification
+from vivit.precision import PRECISIONS
+from vivit.records import from_json
+
+POLL_SECONDS = 0.05
+# Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
+PRELOAD = [__name__, "torch._dynamo"]
+# Of the fork server. KINETO_*: or the profiler prints lines for every run. But with its daemon a CUDA build of PyTorch
+# starts CUDA while it is imported, and so does whoever asks without NVML whether there is a GPU: no fork could use it then.
+ENVIRONMENT = {
+    "KINETO_LOG_LEVEL": "99",
+    "KINETO_USE_DAEMON": None if torch.version.cuda else "",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
+
+
+class ChildEnded(RuntimeError):
+    """A child process ended without an answer. Args: status: its exit status; negative: a signal; None: out of time."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+def in_child(
+    function: Callable[..., dict[str, Any]],
+    *arguments: Any,
+    tick: Callable[[], object] = lambda: None,
+    started: Callable[[], object] = lambda: None,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Call a function in a fresh process, which is gone when this returns or raises.
+
+    Args:
+        function: of a module; returns JSON.
+        arguments: what pickle can carry.
+        tick: called 20 times a second meanwhile; what it raises ends the process and is passed on.
+        started: called once the process is there, which takes the first one seconds and others none.
+        seconds: how long it may take from then on; None: no limit.
+    Raises:
+        ChildEnded: if it died, was killed, or had to be.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    ours, theirs = context.Pipe()
+    with ours:
+        # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did.
+        process = context.Process(target=_child, args=(theirs,), daemon=True)
+        with theirs, _environment(ENVIRONMENT):
+            _start_fork_server()
+            process.start()
+        started()
+        ends = None if seconds is None else monotonic() + seconds
+        try:
+            ours.send((function, arguments))
+            while not ours.poll(POLL_SECONDS):
+                tick()
+                if ends is not None and monotonic() > ends:
+                    raise ChildEnded(None)
+            return json.loads(ours.recv_bytes())
+        except (EOFError, OSError):  # it ended before its answer, or within it
+            process.join()
+            raise ChildEnded(process.exitcode) from None
+        finally:
+            process.kill()
+            process.join()
+
+
+def _start_fork_server() -> None:
+    """Start it, if there is none, with SIGINT blocked: while it imports, Ctrl-C would have it print a traceback."""
+    resource_tracker.ensure_running()  # or the fork server would see to it, which unblocks SIGINT
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+@atexit.register
+def _kill_fork_server() -> None:
+    """By itself it would import to its end, and then take 10 s to leave; whoever reads our output would wait for it."""
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+                child.kill()
+
+
+@contextmanager
+def _environment(values: dict[str, str | None]) -> Iterator[None]:
+    """Set variables, None for absent, for as long as this lasts: with KINETO's daemon every other child would end late."""
+    former = {name: os.environ.get(name) for name in values}
+
+    def put(values: dict[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    put(values)
+    try:
+        yield
+    finally:
+        put(former)
+
+
+def _child(connection: Connection) -> None:
+    with suppress(OSError):  # if memory runs out, this process goes first, not the app or the desktop
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who keeps what is done
+    try:
+        function, arguments = connection.recv()
+    except (EOFError, OSError):  # interrupted before it was told what to do
+        return
+    answer = json.dumps(function(*arguments), allow_nan=False).encode()
+    with suppress(BrokenPipeError):  # interrupted: nobody is left to read it
+        connection.send_bytes(answer)
+
+
+def measure_in_child(
+    planned: PlannedRound, pixel_values: np.ndarray | None = None, tick: Callable[[], object] = lambda: None
+) -> tuple[Measurement, float]:
+    """Measure one round of a cell in a fresh process; whatever happens to it becomes a row.
+
+    Args:
+        planned: what to measure and for how long.
+        pixel_values: the clip, (T, C, H, W) float32, normalised; random numbers if None.
+        tick: as `in_child`'s.
+    Returns:
+        The row, and the seconds it took in all, the start of the fork server not counted.
+    """
+    begin = monotonic()
+
+    def started() -> None:
+        nonlocal begin
+        begin = monotonic()
+
+    limit = planned.limit_seconds
+    try:
+        values = in_child(_measure_as_json, planned, pixel_values, tick=tick, started=started, seconds=limit)
+        row = from_json(Measurement, values)
+    except ChildEnded as ended:
+        row = Measurement(planned.cell, *_ending(ended.status, limit))
+    return row, monotonic() - begin
+
+
+def _ending(status: int | None, seconds: float | None) -> tuple[str, str, str]:
+    if status is None:
+        return "cancelled", f"Stopped after {seconds:.0f} s, its share of the time budget. Give it more, or 'full'.", ""
+    if status == -signal.SIGKILL:
+        reason = (
+            "The system killed its process, most likely for want of memory. Try a smaller batch or a fused attention."
+        )
+        return "failed", reason, "SIGKILL"
+    cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return "failed", f"Its process ended unexpectedly ({cause}). Try another attention or precision.", cause
+
+
+def _measure_as_json(planned: PlannedRound, pixel_values: np.ndarray | None) -> dict[str, Any]:
+    return asdict(measure_here(planned, pixel_values))
+
+
+def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) -> Measurement:
+    """Measure one round in this process. Arguments as `measure_in_child`'s; every failure becomes a row."""
+    cell = planned.cell
+    try:
+        return _measure(planned, pixel_values)
+    except Exception as error:
+        causes: list[BaseException] = [error]
+        while cause := causes[-1].__cause__ or causes[-1].__context__:
+            causes.append(cause)  # a compiler wraps what it meets
+        for cause in causes:
+            if isinstance(cause, AttentionUnavailable):
+                return Measurement(cell, "unavailable", str(cause), cause.details)
+            if type(cause).__name__ == "InvalidCxxCompiler":
+                return Measurement(
+                    cell, "unavailable", "torch.compile needs a C++ compiler, and this machine has none.", str(cause)
+                )
+            if out_of_memory(cause):
+                reason = (
+                    f"{cell.name} does not fit into this machine's memory. Try a smaller batch or a fused attention."
+                )
+                return Measurement(cell, "out-of-memory", reason, str(cause).partition("\n")[0])
+        return Measurement(
+            cell, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", traceback.format_exc()
+        )
+
+
+def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurement:
+    cell, device = planned.cell, default_device()
+    checkpoint = open_checkpoint(cell.checkpoint)
+    config = checkpoint.config
+    _try_attention(cell, config, device)
+    model = checkpoint.load(attn_implementation=cell.attention, dtype=cell.precision, device=device)
+    pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
+    training = cell.mode == "training"
+    if cell.compiled:
+        # A warm cache would make the first call of the second round look cheap.
+        torch.compiler.config.force_disable_caches = True
+        torch._inductor.config.compile_threads = 1  # helpers of a killed process would outlive it
+    network = torch.compile(model) if cell.compiled else model
+    options = {} if cell.num_frames is None else {"interpolate_pos_encoding": True}
+    optimiser = torch.optim.AdamW(model.parameters()) if training else None
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(config.num_labels or 1, (cell.batch_size,), generator=generator).to(device)
+
+    def forward() -> Tensor:
+        return network(pixels, **options).logits
+
+    def step() -> Tensor:
+        assert optimiser is not None
+        output = network(pixels, labels=labels, **options)
+        output.loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return output.logits.detach()
+
+    call = step if training else forward
+    output: Tensor
+
+    def time_call() -> float:
+        nonlocal output
+        output, ms = measure.timed(call, device)
+        return ms
+
+    model.train(training)
+    with torch.inference_mode(not training):
+        recorded = None
+        if planned.record_first:  # too slow to be run twice
+            held = _held_bytes(pixels, optimiser)
+            ms, recorded = measure.record(time_call, device)
+            timing = Round(ms, (ms,), warm=False)
+        elif cell.compiled:
+            compile_ms = time_call()
+            timing = replace(measure.repeat(time_call, planned.rule), first_ms=compile_ms)
+        else:
+            timing = measure.repeat(time_call, planned.rule)
+        if planned.record and recorded is None:
+            held = _held_bytes(pixels, optimiser)
+            _, recorded = measure.record(time_call, device)
+    logits = tuple(output[0].float().tolist()) if not training and output[0].isfinite().all() else None
+    return Measurement(
+        cell,
+        "ok",
+        reason="" if training or logits else "Its logits are not finite: this precision overflows here.",
+        kernel=recorded.kernel if recorded else "",
+        device_kernels=recorded.device_kernels if recorded else (),
+        latency=Latency((timing,)),
+        memory=_memory(model, recorded.peak_bytes + held, device) if recorded else None,
+        logits=logits,
+    )
+
+
+def _try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
+    """Raise what the backend would raise, before the model is loaded."""
+    dtype = PRECISIONS[cell.precision].compute
+    size = (3, 1, config.num_attention_heads, 64, config.head_size)
+    query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
+    dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0
+    get_attention(cell.attention)(query, key, value, dropout)
+
+
+def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None) -> Tensor:
+    """The cell's input: one clip, as often as its batch is large.
+
+    Args:
+        cell: its batch size and number of frames.
+        config: the shape of its checkpoint.
+        pixel_values: (T, C, H, W) float32; random numbers of unit scale if None.
+    Returns:
+        (B, T, C, H, W) float32; frames chosen evenly if the cell wants another number of them.
+    """
+    wanted = with_frames(config, cell.num_frames or config.num_frames).num_frames
+    if pixel_values is None:
+        _, height, width = config.clip_size
+        shape = (wanted, config.num_channels, height, width)
+        clip = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    else:
+        chosen = np.linspace(0, len(pixel_values) - 1, wanted).round().astype(int)
+        clip = torch.from_numpy(pixel_values[chosen])
+    return clip.expand(cell.batch_size, *clip.shape).contiguous()
+
+
+def _held_bytes(pixels: Tensor, optimiser: torch.optim.Optimizer | None) -> int:
+    """What a cell holds between two calls beside its weights."""
+    state = optimiser.state.values() if optimiser else []
+    tensors = [pixels, *(v for s in state for v in s.values() if isinstance(v, Tensor))]
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _memory(model: VivitForVideoClassification, beyond_weights: int, device: torch.device) -> Memory:
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    cuda = device.type == "cuda"
+    allocated = torch.cuda.max_memory_allocated(device) if cuda else None
+    return Memory(
+        weights=weights,
+        activations=beyond_weights if allocated is None else allocated - weights,
+        allocated=allocated,
+        reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
+        resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    )

@@ -1,0 +1,301 @@
+"""What is measured and what was found, as plain data with raw samples; every statistic is a property. No torch is used."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+MODES = ("inference", "training")
+STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
+NOISY = 0.05  # of the median: a spread or a drift above it is called noisy
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure.
+
+    Args:
+        checkpoint: `vivit.checkpoint.random_weights.RANDOM`, or a name that `from_pretrained` takes.
+        attention, precision: keys of `vivit.attention.ATTENTION` and `vivit.precision.PRECISIONS`.
+        batch_size: clips a call.
+        mode: 'inference' (a forward pass) or 'training' (forward, backward and an AdamW step, random labels).
+        compiled: whether the model goes through `torch.compile`.
+        num_frames: frames a clip, the checkpoint's own if None; others interpolate its position embeddings.
+    """
+
+    checkpoint: str
+    attention: str = "sdpa"
+    precision: str = "float32"
+    batch_size: int = 1
+    mode: str = "inference"
+    compiled: bool = False
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode!r} is unknown; known are {', '.join(MODES)}")
+        if self.batch_size < 1 or (self.num_frames is not None and self.num_frames < 1):
+            raise ValueError(f"batch_size={self.batch_size} and num_frames={self.num_frames} must be at least 1")
+
+    @property
+    def reference(self) -> "Cell":
+        """The cell whose answers this one's are compared with: eager float32 on the same clip."""
+        return Cell(self.checkpoint, "eager", "float32", num_frames=self.num_frames)
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of its checkpoint, in a few words."""
+        words = [self.attention, self.precision, f"batch {self.batch_size}"]
+        words += [f"{self.num_frames} frames"] * (self.num_frames is not None) + ["compiled"] * self.compiled
+        return ", ".join(words + [self.mode] * (self.mode != "inference"))
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """When the timed calls of one round are enough: once they agree, or there are many, or time is up.
+
+    Args:
+        spread: enough if (interquartile range / median) is at most this …
+        min_samples: … and there are at least so many …
+        least_seconds: … and they took so long together.
+        max_samples: enough in any case.
+        seconds: enough once the calls took this long together.
+        warm_up_seconds: untimed calls after the first and before the timed ones, one at least; 0: none but the first.
+        slow_seconds: a first call that takes as long is not repeated; `seconds` if None.
+    """
+
+    spread: float = 0.02
+    min_samples: int = 5
+    max_samples: int = 100
+    seconds: float = 3.0
+    warm_up_seconds: float = 0.3
+    least_seconds: float = 0.0
+    slow_seconds: float | None = None
+
+    def satisfied(self, samples_ms: list[float]) -> bool:
+        """Whether these are enough."""
+        n, took = len(samples_ms), sum(samples_ms) / 1e3
+        if n >= self.max_samples or took >= self.seconds:
+            return True
+        return n >= self.min_samples and took >= self.least_seconds and _spread(samples_ms) <= self.spread
+
+    def too_slow(self, first_ms: float) -> bool:
+        """Whether a first call that took so long stays the only one."""
+        return first_ms >= 1e3 * (self.seconds if self.slow_seconds is None else self.slow_seconds)
+
+
+# For a figure at a glance, where another backend is to answer within 2 s.
+GLANCE = StoppingRule(min_samples=20, max_samples=20, seconds=0.6, warm_up_seconds=0, slow_seconds=3.0)
+# For rates to estimate with: the best of a few.
+PROBE = StoppingRule(
+    spread=math.inf, min_samples=3, max_samples=1_000, seconds=0.1, warm_up_seconds=0, least_seconds=0.025,
+    slow_seconds=math.inf,
+)  # fmt: skip
+
+
+def _spread(samples: list[float]) -> float:
+    low, middle, high = np.percentile(samples, [25, 50, 75])
+    return float((high - low) / middle)
+
+
+@dataclass(frozen=True)
+class Round:
+    """The calls of one process.
+
+    Args:
+        first_ms: its first call, with all that happens only once: kernels loaded, memory reserved, code compiled.
+        samples_ms: the timed calls, in order.
+        warm: whether they came after a warm-up; if not, the one sample is the first call.
+    """
+
+    first_ms: float
+    samples_ms: tuple[float, ...]
+    warm: bool = True
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long one call takes. Args: rounds: one a process, in the order they ran."""
+
+    rounds: tuple[Round, ...]
+
+    @property
+    def warm(self) -> bool:
+        """Whether any sample came after a warm-up."""
+        return any(r.warm for r in self.rounds)
+
+    @property
+    def samples_ms(self) -> list[float]:
+        """Every sample; first calls only if there are no others."""
+        return [ms for r in self.rounds if r.warm or not self.warm for ms in r.samples_ms]
+
+    @property
+    def first_ms(self) -> float:
+        """The median of the rounds' first calls."""
+        return float(np.median([r.first_ms for r in self.rounds]))
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.samples_ms))
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.samples_ms))
+
+    @property
+    def p5(self) -> float:
+        return float(np.percentile(self.samples_ms, 5))
+
+    @property
+    def p95(self) -> float:
+        return float(np.percentile(self.samples_ms, 95))
+
+    @property
+    def iqr(self) -> float:
+        """Interquartile range."""
+        low, high = np.percentile(self.samples_ms, [25, 75])
+        return float(high - low)
+
+    @property
+    def round_medians(self) -> list[float]:
+        """The median of each round: if they differ, the machine drifted."""
+        return [float(np.median(r.samples_ms)) for r in self.rounds if r.warm or not self.warm]
+
+    @property
+    def caveat(self) -> str:
+        """Why this is not the median of calls after a warm-up in at least two processes; '' if it is."""
+        if not self.warm:
+            return "one cold call" if len(self.samples_ms) == 1 else f"{len(self.samples_ms)} cold calls"
+        return "one process only" if len(self.round_medians) == 1 else ""
+
+    @property
+    def noise(self) -> str:
+        """Why the figure is not to be trusted to a few per cent; '' if it is, and if one sample can't tell."""
+        found = []
+        if self.iqr > NOISY * self.median:
+            found.append(f"half of the samples spread over {self.iqr / self.median:.0%} of the median")
+        if (drift := max(self.round_medians) / min(self.round_medians) - 1) > NOISY:
+            found.append(f"the rounds' medians differ by {drift:.0%}")
+        return "; ".join(found)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The most memory held at a time, in bytes, found in a call that was not timed.
+
+    Args:
+        weights: the parameters.
+        activations: everything else at the peak: input, activations; in training gradients and AdamW's moments too.
+        allocated, reserved: CUDA's own peaks: what tensors took, and what the allocator kept for them; None on a CPU.
+        resident: the largest resident size of the process. It holds torch itself, and pages once freed are used again,
+            so it neither adds up with the others nor tells two cells apart.
+    """
+
+    weights: int
+    activations: int
+    allocated: int | None
+    reserved: int | None
+    resident: int
+
+    @property
+    def peak(self) -> int:
+        """Weights and activations."""
+        return self.weights + self.activations
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the cost model says before anything has run.
+
+    Args:
+        num_tokens: of one clip.
+        flops: of one call.
+        latency_ms: of one call; None where the backend does not run.
+        weights, activations: bytes, as in `Memory`.
+    """
+
+    num_tokens: int
+    flops: int
+    latency_ms: float | None
+    weights: int
+    activations: int
+
+    @property
+    def peak(self) -> int:
+        """Weights and activations, in bytes."""
+        return self.weights + self.activations
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known of a cell: always one row, whatever became of it.
+
+    Args:
+        cell: what was measured.
+        status: one of `STATUSES`.
+        reason: a sentence: why it is not ok, or what to know about an 'ok'.
+        details: PyTorch's own words.
+        kernel: the attention operator that ran, as the profiler saw it.
+        device_kernels: the GPU kernels for it.
+        latency, memory: None where nothing was measured.
+        logits: of the clip, (num_labels,); None in training, or if they were not finite.
+        estimate: what the cost model had said.
+    """
+
+    cell: Cell
+    status: str
+    reason: str = ""
+    details: str = ""
+    kernel: str = ""
+    device_kernels: tuple[str, ...] = ()
+    latency: Latency | None = None
+    memory: Memory | None = None
+    logits: tuple[float, ...] | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def clips_per_second(self) -> float | None:
+        return 1e3 * self.cell.batch_size / self.latency.median if self.latency else None
+
+    @property
+    def flops_per_second(self) -> float | None:
+        """The arithmetic the model asks for over the time it took, whatever the kernel really computed."""
+        return 1e3 * self.estimate.flops / self.latency.median if self.latency and self.estimate else None
+
+    def joined(self, later: "Measurement") -> "Measurement":
+        """This and a later round of the same cell. A later round that was not ok changes nothing but the reason."""
+        if later.status != "ok" or later.latency is None or self.latency is None:
+            return self if later.status == "ok" else replace(self, reason=self.reason or later.reason)
+        rounds = self.latency.rounds + later.latency.rounds
+        return replace(self, latency=Latency(rounds), memory=self.memory or later.memory)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near the answers of a cell are to those of eager float32.
+
+    Args:
+        max_logit_difference: the largest absolute difference between two logits of a class.
+        kl: Kullback-Leibler divergence from the reference's probabilities, in nats.
+        top1: whether the best class is the same.
+        top5: the share of the reference's five best classes that are among this one's.
+    """
+
+    max_logit_difference: float
+    kl: float
+    top1: bool
+    top5: float
+
+
+def agreement(logits: tuple[float, ...], reference: tuple[float, ...]) -> Agreement:
+    """Compare two answers to the same clip, both (num_labels,) and finite."""
+    ours, theirs = np.asarray(logits, np.float64), np.asarray(reference, np.float64)
+    log_p, log_q = (x - x.max() - math.log(np.exp(x - x.max()).sum()) for x in (theirs, ours))
+    best, expected = (np.argsort(-x, kind="stable")[:5].tolist() for x in (ours, theirs))
+    return Agreement(
+        max_logit_difference=float(np.abs(ours - theirs).max()),
+        kl=max(0.0, float((np.exp(log_p) * (log_p - log_q)).sum())),
+        top1=best[0] == expected[0],
+        top5=len(set(best) & set(expected)) / len(expected),
+    )

@@ -1,0 +1,138 @@
+"""Finds out what this machine does: which attention backends and precisions run, and how fast a few of each are."""
+
+import os
+import platform
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.benchmark.measure import repeat, timed
+from vivit.benchmark.measurement import PROBE
+from vivit.device import default_device, memory_bytes
+from vivit.linear import linear
+from vivit.machine import Machine, Probes, Support
+from vivit.precision import PRECISIONS
+
+HEADS = 3  # of the attention that is tried
+
+
+def check_support(device: torch.device, head_size: int = 64, tokens: int | None = None) -> list[Support]:
+    """Try every attention backend in every precision on a few tokens.
+
+    Args:
+        device: where to try.
+        head_size: the width of one head, which some kernels depend on.
+        tokens: how many to attend to; `usual_tokens` if None.
+    """
+    tokens = tokens or usual_tokens(device)
+    flops = 4 * HEADS * tokens**2 * head_size
+    found: list[Support] = []
+    tried: dict[tuple[str, torch.dtype], Support] = {}  # two precisions compute in float32
+    for precision, kinds in PRECISIONS.items():
+        query = torch.randn(1, HEADS, tokens, head_size, device=device).to(kinds.compute)
+        for attention, attend in ATTENTION.items():
+            key = attention, kinds.compute
+            if key not in tried:
+                try:
+                    seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
+                    tried[key] = Support(attention, precision, flops_per_second=flops / seconds)
+                except AttentionUnavailable as error:
+                    tried[key] = Support(attention, precision, reason=str(error), details=error.details)
+            found.append(replace(tried[key], precision=precision))
+    return found
+
+
+def usual_tokens(device: torch.device) -> int:
+    """As many as keep a GPU busy for longer than a launch takes, and as make scores that a CPU takes fresh memory for."""
+    return 4096 if _roomy(device) else 1024
+
+
+def usual_size(device: torch.device) -> int:
+    """Of a product that keeps the device busy."""
+    return 8192 if _roomy(device) else 2048 if device.type == "cuda" else 768
+
+
+def product_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
+    """FLOP/s of size × size × size products with a weight, multiply and add counted separately; `usual_size` if None."""
+    size = size or usual_size(device)
+    matrix = torch.randn(size, size, device=device).to(dtype)
+    return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes/s of a large copy in memory, read and written counted separately; on a CPU into fresh memory."""
+    source = torch.ones(2**30 if _roomy(device) else 2**26, dtype=torch.uint8, device=device)
+    # A model's tensors are made anew on every call. On a GPU PyTorch keeps memory for them, on a CPU the system clears it.
+    copy = partial(torch.empty_like(source).copy_, source) if device.type == "cuda" else source.clone
+    return 2 * source.numel() / _best_seconds(copy, device)
+
+
+def _roomy(device: torch.device) -> bool:
+    """Whether this is a GPU with room for probes that keep it busy; another's work may have taken it."""
+    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > 6 * 2**30
+
+
+def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The best of a few after one to warm up: these are rates to estimate with, not results to report."""
+    return min(repeat(lambda: timed(call, device)[1], PROBE).samples_ms) / 1e3
+
+
+def describe(device: torch.device | None = None) -> Machine:
+    """Everything 'about this machine', its rates measured now."""
+    device = device or default_device()
+    on_gpu = device.type == "cuda"
+    probes = Probes(usual_tokens(device), HEADS, usual_size(device))
+    with torch.inference_mode():
+        support = check_support(device, tokens=probes.tokens)
+        if on_gpu:
+            torch.cuda.empty_cache()
+        rates = {name: product_rate(device, kinds.compute, probes.size) for name, kinds in PRECISIONS.items()}
+        bandwidth = copy_rate(device)
+        # Once more, and the better of the two: where this is a server's start, much else starts with it.
+        pairs = zip(support, check_support(device, tokens=probes.tokens), strict=True)
+        best = tuple(max(pair, key=lambda found: found.flops_per_second) for pair in pairs)
+    training = dict(rates)
+    if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
+        plain = product_rate(device, torch.float32, probes.size)
+        training |= {name: plain for name, kinds in PRECISIONS.items() if kinds.compute == torch.float32}
+    if on_gpu:
+        torch.cuda.empty_cache()  # what was tried here takes no room from the models
+    return Machine(
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        memory_bytes=memory_bytes(device),
+        threads=torch.get_num_threads(),
+        cores=os.cpu_count() or 1,
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        platform=platform.platform(terse=True),
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda or "none",
+            "driver": _driver(),
+        },
+        support=best,
+        flops_per_second=rates,
+        bytes_per_second=bandwidth,
+        training_flops_per_second=training,
+        probes=probes,
+    )
+
+
+def _driver() -> str:
+    with suppress(OSError):
+        return Path("/sys/module/nvidia/version").read_text(encoding="ascii").strip()
+    return "none" if not torch.cuda.is_available() else "unknown"
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

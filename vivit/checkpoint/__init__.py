@@ -1,0 +1,6 @@
+"""Checkpoints: opened by name, their tensor files, and the names of their tensors."""
+
+from vivit.checkpoint.opening import Checkpoint, open_checkpoint
+from vivit.checkpoint.random_weights import RANDOM
+
+__all__ = ["RANDOM", "Checkpoint", "open_checkpoint"]

@@ -1,0 +1,147 @@
+"""Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from vivit.checkpoint.files import read_tensors
+
+# Names that transformers 5 has in memory → those it and transformers 4 write to disk.
+_TO_PUBLISHED = [
+    (re.compile(r"^vivit\."), ""),
+    (re.compile(r"^layers\."), "encoder.layer."),
+    (re.compile(r"\.attention\.q_proj\."), ".attention.attention.query."),
+    (re.compile(r"\.attention\.k_proj\."), ".attention.attention.key."),
+    (re.compile(r"\.attention\.v_proj\."), ".attention.attention.value."),
+    (re.compile(r"\.attention\.o_proj\."), ".attention.output.dense."),
+    (re.compile(r"\.mlp\.fc1\."), ".intermediate.dense."),
+    (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
+]
+
+# Parts that a ViViT may have or lack, each as a whole.
+POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
+HEAD = frozenset({"classifier.weight", "classifier.bias"})
+
+
+def published_name(name: str) -> str:
+    """The name on disk, without the prefix 'vivit.', of a tensor named in either layout."""
+    for pattern, replacement in _TO_PUBLISHED:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = lambda p: p.data) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint as a view of the model's memory: write to it to load, read from it to save.
+
+    Args:
+        model: a `VivitModel` or a `VivitForVideoClassification`.
+        of: parameter → the tensor of its shape to look at: its values by default, or its gradient.
+    Returns:
+        published name without 'vivit.' → view. The fused query-key-value product appears as its three parts, the tubelet
+        projection as the 3-D convolution (E, C, time, height, width) it stands for.
+    """
+    bare: Any = getattr(model, "vivit", model)
+    config: Any = model.config
+    kernel = (config.hidden_size, config.num_channels, *config.tubelet_size)
+    views: dict[str, Tensor] = {
+        "embeddings.cls_token": of(bare.embeddings.cls_token),
+        "embeddings.position_embeddings": of(bare.embeddings.position_embeddings),
+        "embeddings.patch_embeddings.projection.weight": of(bare.embeddings.projection.weight).view(kernel),
+        "embeddings.patch_embeddings.projection.bias": of(bare.embeddings.projection.bias),
+    }
+    modules: dict[str, nn.Module] = {"layernorm": bare.layernorm}
+    for k, layer in enumerate(bare.layers):
+        at = f"encoder.layer.{k}"
+        for kind, parameter in layer.attention.qkv.named_parameters():
+            for part, view in zip(("query", "key", "value"), of(parameter).chunk(3), strict=True):
+                views[f"{at}.attention.attention.{part}.{kind}"] = view
+        modules |= {
+            f"{at}.layernorm_before": layer.layernorm_before,
+            f"{at}.attention.output.dense": layer.attention.output,
+            f"{at}.layernorm_after": layer.layernorm_after,
+            f"{at}.intermediate.dense": layer.intermediate,
+            f"{at}.output.dense": layer.output,
+        }
+    if getattr(bare, "pooler", None) is not None:
+        modules["pooler.dense"] = bare.pooler.dense
+    if hasattr(model, "classifier"):
+        modules["classifier"] = cast(nn.Module, model.classifier)
+    for name, module in modules.items():
+        views |= {f"{name}.{kind}": of(parameter) for kind, parameter in module.named_parameters()}
+    return views
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How the tensors of a checkpoint and of a model differ; each a published name → what to call it.
+
+    Args:
+        missing: what the model has and the checkpoint has not.
+        unexpected: the reverse.
+        misshapen: what both have, in two shapes.
+        doubled: what the checkpoint has under two names.
+    """
+
+    missing: Mapping[str, str]
+    unexpected: Mapping[str, str]
+    misshapen: Mapping[str, str]
+    doubled: Mapping[str, str]
+
+    @property
+    def names(self) -> set[str]:
+        """All of them; none if the two fit."""
+        return {*self.missing, *self.unexpected, *self.misshapen, *self.doubled}
+
+    def without(self, names: Iterable[str]) -> "Mismatch":
+        """The rest, once these have been dealt with."""
+        gone = set(names)
+        return Mismatch(**{k: {n: text for n, text in v.items() if n not in gone} for k, v in vars(self).items()})
+
+    @property
+    def counts(self) -> str:
+        """'2 missing, 1 of another shape'."""
+        return ", ".join(f"{len(found)} {kind}" for kind, found in self._kinds() if found)
+
+    @property
+    def details(self) -> str:
+        """Every tensor at fault, a line each."""
+        return "\n".join(f"{kind}: {text}" for kind, found in self._kinds() for text in found.values())
+
+    def _kinds(self) -> list[tuple[str, Mapping[str, str]]]:
+        kinds = ("missing", "unexpected", "of another shape", "there twice")
+        return list(zip(kinds, vars(self).values(), strict=True))
+
+
+def read_into(views: Mapping[str, Tensor], folder: Path) -> Mismatch:
+    """Copy a checkpoint's tensors into a model's memory, all that fit.
+
+    Args:
+        views: from `published_tensors`.
+        folder: the checkpoint.
+    Returns:
+        What does not fit.
+    Raises:
+        vivit.errors.UserError: if there is no tensor file, or one is damaged.
+    """
+    seen: dict[str, str] = {}
+    misshapen, doubled = {}, {}
+    for disk_name, tensor in read_tensors(folder):
+        name = published_name(disk_name)
+        if name in seen:
+            doubled[name] = f"{seen[name]} and {disk_name}"
+            continue
+        seen[name] = disk_name
+        if name in views and views[name].shape == tensor.shape:
+            views[name].copy_(tensor)
+        elif name in views:
+            misshapen[name] = f"{disk_name} is {tuple(tensor.shape)}, not {tuple(views[name].shape)}"
+    return Mismatch(
+        missing={name: name for name in views if name not in seen},
+        unexpected={name: disk_name for name, disk_name in seen.items() if name not in views},
+        misshapen=misshapen,
+        doubled=doubled,
+    )

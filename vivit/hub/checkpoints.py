@@ -1,0 +1,395 @@
+"""A checkpoint's name → its files on disk: embedded, a folder, or of the Hugging Face Hub. Knows no model, imports no torch.
+
+A name that is embedded or a folder never leads to a request.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vivit.hub.cache import HubFile, ask, cache_folder, cached_commit, fetch, fetch_all, megabytes
+from vivit.hub.faults import HubError
+from vivit.progress import Progress
+
+ASSETS = Path(__file__).parents[1] / "assets"
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+KINETICS_CHECKPOINT = "google/vivit-b-16x2-kinetics400"
+HEADLESS = (  # what follows the name of such a checkpoint
+    "is a ViViT without a classification head, so it cannot name actions. Choose one that was trained for a task, such as "
+    f"'{KINETICS_CHECKPOINT}'."
+)
+MAX_CONFIG_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What is known of a checkpoint before any of its weights are read. `dataclasses.asdict` of it is JSON.
+
+    Args:
+        name: as it was asked for.
+        kind: 'embedded', 'local' or 'hub'.
+        commit: of a Hub repository, 40 hexadecimal digits; '' otherwise.
+        config: its `config.json`.
+        files: name → size in bytes, of everything that loading it needs.
+        size_bytes: the sum of those.
+        missing_bytes: how much of it is still to be downloaded.
+        format: of its weights, 'safetensors' or 'bin'.
+        num_labels: classes of its head.
+        licence: as its owner states it; '' if unknown.
+        folder: where it lies, once it is whole on this machine; '' before.
+        notices: sentences for whoever uses it.
+    """
+
+    name: str
+    kind: str
+    commit: str
+    config: dict[str, Any]
+    files: dict[str, int]
+    size_bytes: int
+    missing_bytes: int
+    format: str
+    num_labels: int
+    licence: str = ""
+    folder: str = ""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def cached(self) -> bool:
+        """Whether it is whole on this machine."""
+        return bool(self.folder)
+
+
+def embedded_checkpoints() -> tuple[str, ...]:
+    """The names of the checkpoints that come with the library."""
+    return tuple(sorted(config.parent.name for config in ASSETS.glob(f"*/{CONFIG}")))
+
+
+def cached_checkpoints(*, with_processor: bool = False) -> dict[str, str]:
+    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request.
+
+    Args:
+        with_processor: only those with a `preprocessor_config.json`; of others the Hub is asked whether they have one.
+    """
+    from huggingface_hub import constants
+
+    found = {}
+    for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+        name = "/".join(folder.name.split("--")[1:])
+        snapshot = _snapshot(name, None)
+        if snapshot and _weights(names := _names(snapshot)) and (PROCESSOR in names or not with_processor):
+            with suppress(HubError):
+                _check_kind(read_json(snapshot / CONFIG, name), name)
+                found[name] = snapshot.name
+    return found
+
+
+def kinetics400_labels() -> tuple[str, ...]:
+    """The 400 classes of Kinetics-400 in the order that every published model uses, which is alphabetical.
+
+    Source: Kay et al. 2017, arXiv:1705.06950.
+    """
+    return tuple((ASSETS / "kinetics400_labels.txt").read_text(encoding="utf-8").splitlines())
+
+
+def same_label(one: str, other: str) -> bool:
+    """Whether two spellings name one class: folders write 'flying_kite' for 'flying kite'."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(label: str) -> str:
+    return "".join(c for c in label.casefold() if c.isalnum())
+
+
+def split_name(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """'owner/name@revision' → ('owner/name', 'revision'); a revision that is given apart comes before the one in the name."""
+    repository, _, asked = name.partition("@")
+    return repository, revision or asked or None
+
+
+def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: bool = True, here: bool = False) -> Path:
+    """The folder of a checkpoint, downloaded into the user's ordinary Hub cache if it is neither embedded nor local.
+
+    Args:
+        name: a folder; the name of an embedded checkpoint; or a Hub repository such as `KINETICS_CHECKPOINT`, which may
+            end in '@' and a revision.
+        revision: for a Hub repository: a branch, a tag or a commit.
+        weights: fetch the tensor files too, not only the configuration.
+        here: make do with what is on this machine, and take a name for a folder only where it is an absolute path: for
+            servers, where names come from visitors and nobody waits on a network.
+    Returns:
+        A folder with `config.json`.
+    Raises:
+        HubError: if there is no such checkpoint, or it cannot be reached.
+    """
+    return locate(name, revision=revision, weights=weights, here=here)[1]
+
+
+def locate(
+    name: str | Path, *, revision: str | None = None, weights: bool = True, here: bool = False
+) -> tuple[str, Path]:
+    """As `find_checkpoint`, with the name that goes on meaning the same: of a Hub repository 'owner/name@commit'."""
+    folder = _on_disk(name, absolute=here)
+    if folder:
+        return str(name), folder
+    repository, revision = split_name(str(name), revision)
+    snapshot = _snapshot(repository, revision)
+    usable = snapshot is not None and _usable(snapshot, weights)
+    if here and not usable:
+        raise HubError(f"'{repository}' is not on this machine, or not all of it. Choose it again to download it.")
+    # A commit never changes: with all of it here there is nothing to ask.
+    whole = snapshot is not None and snapshot.name == revision and (snapshot / PROCESSOR).is_file()
+    if not (usable and (here or whole)):
+        try:
+            listed = _ask(repository, revision)
+        except HubError:
+            if not usable:
+                raise
+        else:
+            snapshot = fetch_all(listed.needed(weights), revision, listed.asked)
+    assert snapshot is not None
+    return f"{repository}@{snapshot.name}", snapshot
+
+
+def inspect_checkpoint(name: str | Path, revision: str | None = None, *, folders: bool = True) -> CheckpointInfo:
+    """Look at a checkpoint before downloading it: of a Hub repository only `config.json` is fetched.
+
+    Args:
+        name, revision: as `find_checkpoint` takes them.
+        folders: whether the name may be embedded or a folder; False for what strangers type, which never touches the disk.
+    Raises:
+        HubError: if it is no ViViT, has no classification head or no weights, is larger than this machine's memory, or
+            cannot be found.
+    """
+    return _inspect(str(name), revision, folders)[0]
+
+
+def _inspect(name: str, revision: str | None, folders: bool) -> tuple[CheckpointInfo, "_Repository | None"]:
+    """A checkpoint, and what the Hub lists of it if it was asked."""
+    folder = _on_disk(name) if folders else None
+    if folder:
+        return _describe(name, "embedded" if folder.parent == ASSETS else "local", folder), None
+    name, revision = split_name(name, revision)
+    snapshot = _snapshot(name, revision)
+    try:
+        listed = _ask(name, revision)
+    except HubError as error:
+        if not (snapshot and _usable(snapshot, weights=True)):
+            raise
+        notice = f"{error} The copy on this machine is used."
+        return _describe(name, "hub", snapshot, commit=snapshot.name, notices=(notice,)), None
+    if listed.file(CONFIG).size_bytes > MAX_CONFIG_BYTES:
+        raise HubError(f"The config.json of '{name}' is too large to be a model's. Choose another checkpoint.")
+    folder = fetch(listed.file(CONFIG)).parent
+    config = read_json(folder / CONFIG, name)
+    _check_kind(config, name)
+    files = listed.needed(weights=True)
+    missing = [file.size_bytes for file in files if not file.cached]
+    found = CheckpointInfo(
+        name=name,
+        kind="hub",
+        commit=listed.commit,
+        config=config,
+        files={file.name: file.size_bytes for file in files},
+        size_bytes=sum(file.size_bytes for file in files),
+        missing_bytes=sum(missing),
+        format="",
+        num_labels=_count_labels(config),
+        licence=listed.licence,
+        folder="" if missing else str(folder),
+    )
+    return _complete(found), listed
+
+
+def download(
+    name: str | Path, revision: str | None = None, progress: Progress | None = None, *, folders: bool = True
+) -> CheckpointInfo:
+    """Bring a checkpoint onto this machine, going on from what an earlier attempt left.
+
+    Args:
+        name, revision, folders: as `inspect_checkpoint` takes them.
+        progress: told the fraction and '124 of 356 MB, 11 MB/s, 20 s left'; what it raises cancels, and what
+            has arrived is kept.
+    Returns:
+        The checkpoint, with its `folder`. What was here already is not fetched again.
+    Raises:
+        HubError: as `inspect_checkpoint`; and if the disk is full, the connection breaks, or a file arrives damaged.
+    """
+    found, listed = _inspect(str(name), revision, folders)
+    if listed is None:
+        return found
+    revision = split_name(str(name), revision)[1]
+    folder = fetch_all(listed.needed(weights=True), revision, listed.asked, progress)
+    return replace(found, folder=str(folder), missing_bytes=0)
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A model repository as the Hub listed it at the time `asked`."""
+
+    name: str
+    commit: str
+    licence: str
+    files: dict[str, HubFile]
+    asked: float
+
+    def file(self, name: str) -> HubFile:
+        if name not in self.files:
+            raise HubError(
+                f"'{self.name}' has no {name}, so it is not a model that can be loaded here. Choose another."
+            )
+        return self.files[name]
+
+    def needed(self, weights: bool) -> list[HubFile]:
+        """The files that loading takes, small ones first."""
+        names = [CONFIG, *(n for n in (PROCESSOR,) if n in self.files)]
+        if weights:
+            names += _weights(self.files)
+            if names[-1] in (CONFIG, PROCESSOR):
+                raise HubError(f"'{self.name}' has no weights in PyTorch's formats. Choose another checkpoint.")
+        return [self.file(name) for name in names]
+
+
+def _ask(name: str, revision: str | None) -> _Repository:
+    """What the Hub says of a model repository.
+
+    Raises:
+        HubError: whatever fails.
+    """
+    from huggingface_hub import HfApi, constants
+
+    def question() -> _Repository:
+        asked, timeout = time.time(), constants.HF_HUB_ETAG_TIMEOUT
+        info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=timeout)
+        files = {}
+        for file in info.siblings or ():
+            etag = file.lfs.sha256 if file.lfs else file.blob_id
+            files[file.rfilename] = HubFile(name, "model", info.sha or "", file.rfilename, file.size or 0, etag or "")
+        licence = info.card_data.license or "" if info.card_data else ""
+        licence = ", ".join(licence) if isinstance(licence, list) else str(licence)
+        return _Repository(name, info.sha or "", licence, files, asked)
+
+    return ask(name, question)
+
+
+def _on_disk(name: str | Path, absolute: bool = False) -> Path | None:
+    """The folder of an embedded or local checkpoint; None for what can only be a Hub repository.
+
+    Args:
+        absolute: a folder counts only where its path is.
+    """
+    local = [] if absolute and not Path(name).is_absolute() else [Path(name)]
+    embedded = [ASSETS / str(name)] if str(name) in embedded_checkpoints() else []
+    for folder in (*local, *embedded):
+        if folder.is_dir():
+            if not (folder / CONFIG).is_file():
+                raise HubError(f"The folder '{folder.name}' has no config.json. Choose one written by save_pretrained.")
+            return folder
+    if str(name).count("/") != 1 or Path(name).is_absolute():
+        raise HubError(
+            f"There is no folder '{name}'. Give a folder, or a Hub repository such as '{KINETICS_CHECKPOINT}'."
+        )
+    return None
+
+
+def _snapshot(name: str, revision: str | None) -> Path | None:
+    """The cached snapshot of a model repository, perhaps not whole."""
+    commit = cached_commit(name, "model", revision)
+    folder = cache_folder(name) / "snapshots" / commit if commit else None
+    return folder if folder and (folder / CONFIG).is_file() else None
+
+
+def _names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir() if file.is_file()]
+
+
+def _usable(folder: Path, weights: bool) -> bool:
+    return not weights or bool(_weights(_names(folder)))
+
+
+def _weights(names: Iterable[str]) -> list[str]:
+    """Which of these files are the weights: safetensors before `.bin`, whole before sharded; [] if incomplete."""
+    names = set(names)
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        whole = f"{stem}.{suffix}"
+        if whole in names:
+            return [whole]
+        shards = sorted(n for n in names if re.fullmatch(rf"{stem}-\d+-of-\d+\.{suffix}", n))
+        if f"{whole}.index.json" in names and shards:
+            count = int(shards[0].rpartition("-of-")[2].split(".")[0])
+            if len(shards) == count:
+                return [f"{whole}.index.json", *shards]
+    return []
+
+
+def read_json(file: Path, name: str = "") -> dict[str, Any]:
+    """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is damaged or something else."""
+    what = f"The {file.name} of '{name or file.parent.name}'"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HubError(f"{what} is damaged. Choose another checkpoint, or get this one again.", str(error)) from error
+    if not isinstance(values, dict):
+        raise HubError(f"{what} is not a model's: it holds no JSON object. Choose another checkpoint.")
+    return values
+
+
+def _check_kind(config: dict[str, Any], name: str) -> None:
+    """Refuse what could not classify videos as a ViViT."""
+    kind = config.get("model_type")
+    if kind != "vivit":
+        what = f"a {kind!r} model" if kind else "no model that says its type"
+        raise HubError(f"'{name}' is {what}, not a ViViT. Choose a ViViT such as '{KINETICS_CHECKPOINT}'.")
+    architectures = config.get("architectures")
+    if architectures and not any("VideoClassification" in str(a) for a in architectures):
+        raise HubError(f"'{name}' {HEADLESS}")
+
+
+def _count_labels(config: dict[str, Any]) -> int:
+    labels = config.get("id2label") or ()
+    return len(labels) or int(config.get("num_labels") or 2)
+
+
+def _describe(name: str, kind: str, folder: Path, commit: str = "", notices: tuple[str, ...] = ()) -> CheckpointInfo:
+    """A checkpoint whose files are on disk."""
+    config = read_json(folder / CONFIG, name)
+    _check_kind(config, name)
+    weights = _weights(_names(folder))
+    if not weights:
+        raise HubError(f"'{name}' has no weights, or not all of them. Choose a folder written by save_pretrained.")
+    names = [CONFIG, *(n for n in (PROCESSOR,) if (folder / n).is_file()), *weights]
+    files = {n: (folder / n).stat().st_size for n in names}
+    found = CheckpointInfo(
+        name=name,
+        kind=kind,
+        commit=commit,
+        config=config,
+        files=files,
+        size_bytes=sum(files.values()),
+        missing_bytes=0,
+        format="",
+        num_labels=_count_labels(config),
+        folder=str(folder),
+        notices=notices,
+    )
+    return _complete(found)
+
+
+def _complete(found: CheckpointInfo) -> CheckpointInfo:
+    """Add what follows from the weights' names and sizes, or refuse what this machine cannot hold."""
+    import psutil
+
+    memory = psutil.virtual_memory().total
+    if found.size_bytes > memory:
+        raise HubError(
+            f"The weights of '{found.name}' take {megabytes(found.size_bytes)}, and this machine has {megabytes(memory)} "
+            "of memory. Choose a smaller checkpoint."
+        )
+    if any(n.endswith(".safetensors") for n in found.files):
+        return replace(found, format="safetensors")
+    notice = "It has no safetensors, so its .bin is read as plain tensors (weights_only=True); no code in it is run."
+    return replace(found, format="bin", notices=(*found.notices, notice))

@@ -1,0 +1,77 @@
+"""The choices that library, app and command line offer, each written once, with what to say of it. Imports nothing of ours.
+
+What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.PRECISIONS`,
+`vivit.video.SAMPLING`, `vivit.processing.NORMALISATIONS`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An attention backend.
+
+    Args:
+        explanation: in one line.
+        colour: the one it has in every chart, as CSS.
+        keeps_scores: whether it writes the (N, N) scores of every head to memory.
+        cuda_only: whether it runs on CUDA GPUs alone.
+        half_only: whether a GPU runs it in float16 and bfloat16 alone.
+    """
+
+    explanation: str
+    colour: str
+    keeps_scores: bool = False
+    cuda_only: bool = False
+    half_only: bool = False
+
+
+# The colours of Okabe and Ito, which colour-blind people tell apart too.
+BACKENDS: dict[str, Backend] = {
+    "eager": Backend("holds the whole N × N score matrix of every head", "#d55e00", keeps_scores=True),
+    "sdpa": Backend("PyTorch picks the fused kernel", "#0072b2"),
+    "sdpa-math": Backend("PyTorch's unfused reference kernel", "#e69f00", keeps_scores=True),
+    "sdpa-flash": Backend("FlashAttention, tile by tile, never the whole matrix", "#009e73", half_only=True),
+    "sdpa-efficient": Backend("memory-efficient attention, CUDA only", "#56b4e9", cuda_only=True),
+    "sdpa-cudnn": Backend("cuDNN's fused attention, CUDA only", "#cc79a7", cuda_only=True, half_only=True),
+}
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of one number
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A precision.
+
+    Args:
+        weights: the dtype that matrices are kept in, a key of `BYTES`.
+        compute: the dtype of every product and activation, and of all other parameters.
+        explanation: in one line.
+    """
+
+    weights: str
+    compute: str
+    explanation: str
+
+
+PRECISIONS: dict[str, Precision] = {
+    "float32": Precision("float32", "float32", "weights and arithmetic in float32"),
+    "float16": Precision("float16", "float16", "weights and arithmetic in float16"),
+    "bfloat16": Precision("bfloat16", "bfloat16", "weights and arithmetic in bfloat16"),
+    "float16-weights": Precision(
+        "float16", "float32", "weights kept in float16, arithmetic in float32: half the memory"
+    ),
+}
+
+SAMPLING: dict[str, str] = {
+    "uniform": "evenly over the whole clip",
+    "consecutive": "from the first frame on",
+    "transformers": "from the first frame on, as transformers' pipeline",
+    "center": "a window in the middle",
+}
+
+NORMALISATION: dict[str, str] = {
+    "checkpoint": "as the checkpoint says",
+    "transformers": "as transformers, [-3, 1]",
+    "original": "as the original, [-1, 1]",
+}

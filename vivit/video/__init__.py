@@ -1,0 +1,21 @@
+"""Video files: what they hold, which frames are chosen, and their pictures. No torch is used."""
+
+from vivit.video.container import VideoError, VideoLimits
+from vivit.video.decoding import Frame, FramesMissingError
+from vivit.video.probing import VideoInfo
+from vivit.video.reading import SampledFrames, decode, probe, read_frames
+from vivit.video.sampling import SAMPLING, choose_indices
+
+__all__ = [
+    "SAMPLING",
+    "Frame",
+    "FramesMissingError",
+    "SampledFrames",
+    "VideoError",
+    "VideoInfo",
+    "VideoLimits",
+    "choose_indices",
+    "decode",
+    "probe",
+    "read_frames",
+]

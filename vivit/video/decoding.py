@@ -1,0 +1,243 @@
+"""Chosen pictures of a video file, decoded side by side and no more of them than needed."""
+
+import os
+import threading
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby, pairwise
+from operator import itemgetter
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from vivit.video.container import (
+    MEDIA_ERRORS,
+    VideoError,
+    VideoLimits,
+    Watch,
+    clock_of,
+    open_video,
+    read_packets,
+    read_pictures,
+)
+from vivit.video.picture import to_rgb
+from vivit.video.probing import VideoInfo
+
+Transform = Callable[[np.ndarray], np.ndarray]
+
+# Codecs in which a picture that its own header calls unreferenced can be skipped without changing any other. (HEVC's
+# 'sub-layer non-reference' pictures may still be referenced from a higher layer.)
+SKIPS_UNREFERENCED = {"h264", "mpeg2video"}
+
+MAX_LANES = 4  # decoders at work at once
+AHEAD = 32  # transformed, so small, pictures that each of them may have waiting
+THREADED_PIXELS = 200_000  # for smaller pictures a decoder's threads cost more than they gain
+
+
+class FramesMissingError(VideoError):
+    """A frame that the packets promise does not come out of the decoder."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded picture.
+
+    Args:
+        index: its place among the displayed pictures, from 0.
+        seconds: its presentation time.
+        image: (H, W, 3) uint8 RGB, upright, square pixels.
+        damaged: the decoder says that parts of it are guessed.
+    """
+
+    index: int
+    seconds: float
+    image: np.ndarray
+    damaged: bool = False
+
+
+def decode_frames(
+    info: VideoInfo, indices: list[int], transform: Transform | None, limits: VideoLimits, watch: Watch
+) -> Iterator[Frame]:
+    """See `vivit.video.decode`; `watch` may have begun earlier."""
+    if any(a > b for a, b in pairwise(indices)):
+        raise ValueError(f"indices must ascend: {indices}")
+    if indices and not 0 <= indices[0] <= indices[-1] < info.num_frames:
+        raise ValueError(f"indices must lie in [0, {info.num_frames}): {indices}")
+    repeats = Counter(indices)
+    done = 0
+
+    def poll() -> None:
+        watch.tick(done / len(indices))
+
+    for frame in _decode_lanes(info, _split_into_runs(info, list(repeats)), transform, limits, watch, poll):
+        for _ in range(repeats[frame.index]):
+            done += 1
+            poll()
+            yield frame
+
+
+def _split_into_runs(info: VideoInfo, targets: list[int]) -> list[list[int]]:
+    """Group ascending frame indices by the key frame from which they are decoded."""
+    last_key = [bisect_right(info.keyframe_seconds, info.frame_seconds[target]) for target in targets]
+    return [[target for _, target in run] for _, run in groupby(zip(last_key, targets, strict=True), itemgetter(0))]
+
+
+def _decode_lanes(
+    info: VideoInfo,
+    runs: list[list[int]],
+    transform: Transform | None,
+    limits: VideoLimits,
+    watch: Watch,
+    poll: Callable[[], None],
+) -> Iterator[Frame]:
+    """Decode runs side by side, in lanes of a decoder and a thread each, and yield their frames in order.
+
+    One decoder with many threads gains less, and where the clip is sought in it would be emptied at every key frame.
+    """
+    cores = os.cpu_count() or 1
+    num_lanes = min(len(runs), cores, MAX_LANES)
+    threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, cores // max(1, num_lanes))
+    if num_lanes <= 1:
+        yield from _decode_runs(info, runs, transform, limits, watch, lambda packet: poll(), threads)
+        return
+    stop = threading.Event()
+
+    def step(packet: av.Packet) -> None:
+        watch.check()
+        if stop.is_set():
+            raise VideoError("Cancelled.")
+
+    shares: list[list[list[int]]] = [[] for _ in range(num_lanes)]
+    lane_of_run = []
+    loads = [0] * num_lanes
+    for run in runs:
+        lane = loads.index(min(loads))
+        shares[lane].append(run)
+        lane_of_run.append(lane)
+        key = info.keyframe_seconds[bisect_right(info.keyframe_seconds, info.frame_seconds[run[0]]) - 1]
+        loads[lane] += run[-1] - bisect_left(info.frame_seconds, key) + 1
+
+    with ExitStack() as stack:
+        submits = []
+        for share in shares:
+            # A thread for each lane, because a generator cannot run in two.
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            frames = _decode_runs(info, share, transform, limits, watch, step, threads)
+            submits.append(partial(pool.submit, partial(next, frames)))
+        stack.callback(stop.set)
+        ahead = AHEAD if transform else 1
+        upcoming = [deque(submit() for _ in range(ahead)) for submit in submits]
+        for run, lane in zip(runs, lane_of_run, strict=True):
+            for _ in run:
+                future = upcoming[lane].popleft()
+                while not wait([future], 0.05).done:
+                    poll()
+                frame = future.result()
+                upcoming[lane].append(submits[lane]())
+                yield frame
+
+
+def _decode_runs(
+    info: VideoInfo,
+    runs: list[list[int]],
+    transform: Transform | None,
+    limits: VideoLimits,
+    watch: Watch,
+    step: Callable[[av.Packet], None],
+    threads: int,
+) -> Iterator[Frame]:
+    """Decode one run of frame indices after the other with one decoder."""
+    with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as (container, stream):
+        reformatter = VideoReformatter()
+        for run in runs:
+            errors: list[str] = []
+            if info.keyframe_seconds:
+                numbered = _pictures_by_time(info, run, container, stream, errors, step)
+            else:
+                numbered = enumerate(
+                    read_pictures(stream.codec_context, read_packets(container, stream, errors, step), errors)
+                )
+            remaining = iter(run)
+            index = next(remaining, None)
+            for number, picture in numbered:
+                if number == index:
+                    # A picture that seeking left without what it refers to is flagged so.
+                    if picture.is_corrupt and info.keyframe_seconds:
+                        break
+                    image = to_rgb(picture, stream, reformatter, watch.name, limits)
+                    if transform:
+                        image = transform(image)
+                    yield Frame(index, info.frame_seconds[index], image, picture.is_corrupt)
+                    index = next(remaining, None)
+                    if index is None:
+                        break
+            if index is not None:
+                watch.check()
+                raise FramesMissingError(
+                    f"Frame {index} of {watch.name!r} cannot be decoded; it is damaged or has changed, so get another copy.",
+                    *errors[:1],
+                )
+
+
+def _pictures_by_time(
+    info: VideoInfo,
+    run: Sequence[int],
+    container: InputContainer,
+    stream: VideoStream,
+    errors: list[str],
+    step: Callable[[av.Packet], None],
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode from the last key frame before a run of indices until all of them are out, numbered by their times."""
+    indices = {info.frame_seconds[i]: i for i in run}
+    codec = stream.codec_context
+    clock = clock_of(stream)
+    skips = codec.codec.canonical_name in SKIPS_UNREFERENCED
+
+    def wanted_packets() -> Iterator[av.Packet]:
+        unseen = set(indices)
+        for packet in _packets_from_key(info, run[0], container, stream, errors, step):
+            seconds = clock(packet.pts)
+            if skips:
+                codec.skip_frame = "DEFAULT" if seconds in unseen else "NONREF"
+            unseen.discard(seconds)
+            yield packet
+            if not unseen:
+                return
+
+    for picture in read_pictures(codec, wanted_packets(), errors):
+        seconds = clock(picture.pts)
+        if seconds in indices:
+            yield indices[seconds], picture
+
+
+def _packets_from_key(
+    info: VideoInfo,
+    target: int,
+    container: InputContainer,
+    stream: VideoStream,
+    errors: list[str],
+    step: Callable[[av.Packet], None],
+) -> Iterator[av.Packet]:
+    """The packets from a key frame that is shown no later than the target; none if it cannot be reached."""
+    seconds = info.frame_seconds[target]
+    keys = info.keyframe_seconds
+    before = bisect_right(keys, seconds)
+    # Many formats seek by decoding time, and MPEG-TS to a place after it: the key frame found may then lie behind the
+    # target. So look further back, at last from before the start of the clip.
+    for key in (*(keys[before - back] for back in (1, 2, 4, 8) if back <= before), keys[0] - 10):
+        with suppress(*MEDIA_ERRORS):
+            container.seek(round(key / (stream.time_base or 1)), stream=stream)
+        packets = read_packets(container, stream, errors, step)
+        first = next((packet for packet in packets if packet.is_keyframe), None)
+        found = first and clock_of(stream)(first.pts)
+        if found in keys[:before]:
+            yield from chain((first,), packets)
+            return

@@ -1,0 +1,174 @@
+"""From a video file to the chosen pictures, with their true indices and presentation times.
+
+`probe` lists every displayed picture, `choose_indices` picks some, `decode` decodes only those; `read_frames` does all
+three. Counts and times come from the packets or from decoding, never from the header, which may be absent or wrong. Files
+are taken to be hostile: only the given file is opened, and pictures, frames and time are bounded.
+
+Letters: T chosen frames, H and W the height and width of one picture, upright and with square pixels.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from vivit.video.container import TellFraction, VideoLimits, Watch
+from vivit.video.decoding import Frame, FramesMissingError, Transform, decode_frames
+from vivit.video.probing import VideoInfo, list_frames
+from vivit.video.sampling import choose_indices
+
+
+@dataclass(frozen=True)
+class SampledFrames:
+    """The chosen pictures of one clip.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB, or whatever size the transform gave.
+        indices: (T,) true frame indices, ascending; the last repeats if the clip is too short.
+        seconds: (T,) presentation times.
+        info: what the file holds.
+        warnings: sentences for the user, `info.warnings` included.
+        timings_ms: "probe" and "decode" (the transform included), wall time in ms.
+    """
+
+    frames: np.ndarray
+    indices: tuple[int, ...]
+    seconds: tuple[float, ...]
+    info: VideoInfo
+    warnings: tuple[str, ...]
+    timings_ms: dict[str, float]
+
+
+def probe(
+    path: str | os.PathLike[str], *, limits: VideoLimits | None = None, progress: TellFraction | None = None
+) -> VideoInfo:
+    """List every displayed picture of a video file.
+
+    The packets are read, which is fast, and one picture is decoded; where packets do not tell, everything is decoded.
+
+    Args:
+        path: the file.
+        limits: what the call may cost.
+        progress: called with the fraction done, up to 20 times a second; may raise to cancel.
+    Returns:
+        What the file holds, with at least one frame.
+    Raises:
+        VideoError: if it cannot be read, in one sentence.
+    """
+    limits = limits or VideoLimits()
+    return list_frames(os.fspath(path), limits, Watch(path, limits, progress))
+
+
+def decode(
+    info: VideoInfo,
+    indices: Iterable[int],
+    *,
+    transform: Transform | None = None,
+    limits: VideoLimits | None = None,
+    progress: TellFraction | None = None,
+) -> Iterator[Frame]:
+    """Decode chosen pictures, and no more than they need, one after the other.
+
+    Pictures that start from different key frames are decoded side by side, by at most `MAX_LANES` decoders, each of them
+    one picture ahead, or more with a `transform`.
+
+    Args:
+        info: from `probe`.
+        indices: in [0, info.num_frames), ascending; one that repeats is decoded once and yielded again.
+        transform: (H, W, 3) uint8 picture to the smaller picture to yield; runs in the decoders' threads.
+        limits: what the call may cost; the caller's own time between two pictures counts too.
+        progress: called in the caller's thread with the fraction done, up to 20 times a second; may raise to cancel.
+    Yields:
+        One `Frame` per index, each of its own size should the size change within the clip.
+    Raises:
+        FramesMissingError: if a picture that `probe` found in the packets cannot be decoded.
+        VideoError: if the file cannot be read, in one sentence.
+        ValueError: if the indices do not ascend or are out of range.
+    """
+    limits = limits or VideoLimits()
+    return decode_frames(info, list(indices), transform, limits, Watch(info.path, limits, progress))
+
+
+def read_frames(
+    path: str | os.PathLike[str],
+    num_frames: int,
+    *,
+    sampling: str = "uniform",
+    stride: int = 1,
+    start: int = 0,
+    transform: Transform | None = None,
+    limits: VideoLimits | None = None,
+    progress: TellFraction | None = None,
+) -> SampledFrames:
+    """Choose and decode frames of a video file.
+
+    If decoding shows that the packets promised too much, the clip is counted by decoding and chosen from again.
+
+    Args:
+        path: the file.
+        num_frames: how many frames to choose, > 0.
+        sampling, stride, start: see `choose_indices`.
+        transform: (H, W, 3) uint8 picture to the picture to keep, applied as pictures arrive, in the decoders' threads,
+            so that large ones are never held together. Without it, pictures that differ in size from the first chosen
+            one are resized to it.
+        limits: what the call may cost, probing included.
+        progress: called with the fraction done, up to 20 times a second; may raise to cancel.
+    Returns:
+        The frames with their indices and times.
+    Raises:
+        VideoError: if the file cannot be read, in one sentence.
+        ValueError: see `choose_indices`.
+    """
+    limits = limits or VideoLimits()
+    watch = Watch(path, limits, progress)
+    choose_indices(num_frames, total=max(1, start + 1), sampling=sampling, stride=stride, start=start)
+    watch.span = (0.0, 0.4)
+    begin = time.perf_counter()
+    info = list_frames(os.fspath(path), limits, watch)
+    probed = time.perf_counter()
+    for attempt in ("packets", "decoding"):
+        indices = choose_indices(num_frames, total=info.num_frames, sampling=sampling, stride=stride, start=start)
+        try:
+            watch.span = (0.4, 1.0)
+            frames, warnings = _collect(decode_frames(info, indices, transform, limits, watch), num_frames, transform)
+            break
+        except FramesMissingError:
+            if attempt == "decoding" or not info.keyframe_seconds:
+                raise
+            watch.span = (0.4, 0.4)
+            info = list_frames(info.path, limits, watch, promised=info.num_frames)
+    timings_ms = {"probe": (probed - begin) * 1e3, "decode": (time.perf_counter() - probed) * 1e3}
+    if info.num_frames < num_frames or len(set(indices)) < num_frames:
+        warnings.append(
+            f"The clip has too few frames for this choice ({info.num_frames}), so the last one is repeated."
+        )
+    seconds = tuple(info.frame_seconds[i] for i in indices)
+    return SampledFrames(frames, tuple(indices), seconds, info, (*info.warnings, *warnings), timings_ms)
+
+
+def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | None) -> tuple[np.ndarray, list[str]]:
+    frames: np.ndarray = np.empty(0, np.uint8)  # (T, H, W, 3) once the first picture is here
+    damaged: list[int] = []
+    resized = False
+    for row, picture in enumerate(pictures):
+        image = picture.image
+        if row == 0:
+            frames = np.empty((num_frames, *image.shape), image.dtype)
+        if transform is None and image.shape != frames.shape[1:]:
+            height, width = frames.shape[1:3]
+            image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+            resized = True
+        frames[row] = image
+        if picture.damaged and picture.index not in damaged:
+            damaged.append(picture.index)
+    warnings = []
+    if resized:
+        warnings.append("The picture size changes within the clip; frames were resized to the first one's size.")
+    if damaged:
+        warnings.append(
+            f"The file is damaged: {len(damaged)} of the chosen frames are partly guessed ({damaged[0]} first)."
+        )
+    return frames, warnings

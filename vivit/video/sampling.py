@@ -1,0 +1,67 @@
+"""Which frames of a clip the model gets."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vivit.video.container import VideoError
+
+SamplingRule = Callable[[int, int, int, int], list[int]]  # num_frames, total, stride, start
+
+
+def _uniform(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    if num_frames == 1:
+        return [(total - 1) // 2]
+    gaps = num_frames - 1
+    return [(i * (total - 1) + gaps // 2) // gaps for i in range(num_frames)] if total > num_frames else [*range(total)]
+
+
+def _consecutive(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    return [*range(start, total, stride)][:num_frames]
+
+
+def _transformers(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    wanted = np.linspace(0, num_frames * stride - 1, num_frames, dtype=np.int64).tolist()
+    return [index for index in wanted if index < total]
+
+
+def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    span = (num_frames - 1) * stride + 1
+    return _consecutive(num_frames, total, stride, max(0, (total - span) // 2))
+
+
+SAMPLING: dict[str, SamplingRule] = {
+    "uniform": _uniform,  # the whole clip, first and last frame included
+    "consecutive": _consecutive,  # from `start`, every `stride`-th
+    "transformers": _transformers,  # as its pipeline: from the first frame, evenly over `num_frames * stride` of them
+    "center": _center,  # a window in the middle, every `stride`-th
+}
+
+
+def choose_indices(
+    num_frames: int, *, total: int, sampling: str = "uniform", stride: int = 1, start: int = 0
+) -> list[int]:
+    """Choose which frames of a clip the model gets.
+
+    Args:
+        num_frames: how many to choose, > 0.
+        total: frames in the clip, > 0; if the rule finds fewer than `num_frames`, the last index found repeats.
+        sampling: a name in `SAMPLING`.
+        stride: distance between chosen frames, > 0; "uniform" ignores it.
+        start: first frame, in [0, total); only "consecutive" uses it.
+    Returns:
+        `num_frames` indices, ascending, each in [0, total).
+    Raises:
+        ValueError: if an argument is outside its range.
+        VideoError: if `start` lies beyond the clip's end.
+    """
+    if num_frames < 1 or total < 1 or stride < 1 or start < 0:
+        raise ValueError(
+            f"num_frames={num_frames}, total={total} and stride={stride} must be at least 1, start={start} at least 0"
+        )
+    if sampling not in SAMPLING:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, not {sampling!r}")
+    if sampling == "consecutive" and start >= total:
+        raise VideoError(f"The clip has {total} frames, so it cannot start at frame {start}; choose an earlier start.")
+    indices = SAMPLING[sampling](num_frames, total, stride, start)
+    return indices + indices[-1:] * (num_frames - len(indices))
