@@ -57,7 +57,7 @@ def clips_as_videos(
     height: int = HEIGHT,
     compiled: bool = False,
 ) -> Iterator[np.ndarray]:
-    """The same through a video file: H.264 of `height` rows, then `vivit/video.py`."""
+    """The same through a video file: H.264 of `height` rows, then `vivit.preparing`."""
     from vivit.preparing import prepare_clip
 
     for seed in seeds:

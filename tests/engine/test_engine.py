@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from engine import Cancelled, Engine, Job, WorkerSpec
+from tests.engine.typed import Add, Sum
 
 SPEC = WorkerSpec("tests.engine.tasks", environment={"COLOUR": "green"})
 LONG = {"seconds": 600}
@@ -383,6 +384,29 @@ def test_nonsense_from_a_worker_costs_it_its_life_and_nothing_else(engine: Engin
     assert str(job.id).encode() == number
     assert job.state == "failed" and "sent no usable answer" in job.error and job.result == {}
     assert works(engine)
+
+
+def test_a_reply_of_another_kind_than_was_asked_for_is_no_answer(engine: Engine) -> None:
+    """Other tasks of that name answer with more than a `Sum`."""
+    assert works(engine)
+    before = engine.restarts("model")
+    job = ended(engine.ask(Add(1)))
+    assert job.state == "failed" and "sent no usable answer" in job.error and "Sum has no" in job.details
+    assert works(engine) and engine.restarts("model") == before + 1
+
+
+def test_a_request_comes_back_as_its_kind_of_reply(build: Callable[..., Engine]) -> None:
+    engine = build(module="tests.engine.typed")
+    job: Job[Sum] = ended(engine.ask(Add(2), [b"abc"]))
+    assert job.state == "done" and job.result == Sum(5)
+    wrong = ended(engine.ask(Add("two")))  # type: ignore[arg-type]
+    assert wrong.state == "failed" and "ValueError" in wrong.details, "a worker takes nothing on trust either"
+
+
+def test_a_hello_of_another_kind_is_no_start(build: Callable[..., Engine]) -> None:
+    engine = build(hello=Sum)
+    job = ended(engine.submit("model", "echo", {"x": 1}))
+    assert job.state == "failed" and "('model') could not start" in job.error and engine.hello("model") is None
 
 
 def test_half_an_answer_does_not_hold_up_a_cancel(engine: Engine) -> None:

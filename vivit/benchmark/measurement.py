@@ -16,8 +16,8 @@ class Cell:
     """One thing to measure.
 
     Args:
-        checkpoint: `vivit.checkpoint.random_weights.RANDOM`, or a name that `from_pretrained` takes.
-        attention, precision: keys of `vivit.attention.ATTENTION` and `vivit.precision.PRECISIONS`.
+        checkpoint: a name that `vivit.checkpoint.open_checkpoint` takes.
+        attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
         batch_size: clips a call.
         mode: 'inference' (a forward pass) or 'training' (forward, backward and an AdamW step, random labels).
         compiled: whether the model goes through `torch.compile`.
