@@ -22,6 +22,7 @@ import torch
 import transformers
 
 from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
 
@@ -61,7 +62,7 @@ def model() -> Iterator[Figure]:
     config = transformers.VivitConfig(num_labels=400)
     config._attn_implementation = "sdpa"
     theirs = transformers.VivitForVideoClassification(config).eval()
-    ours = open_checkpoint(RANDOM).load()
+    ours = open_checkpoint(RANDOM).load(VivitForVideoClassification)
     pixels = torch.randn(1, FRAMES, 3, 224, 224)
     with torch.inference_mode():
         a, b, text = in_turn(lambda: ours(pixels), lambda: theirs(pixel_values=pixels), 3)

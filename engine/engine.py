@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 from engine.failures import cannot_start, overdue, unexpected
 from engine.jobs import Job, Queue
-from engine.messages import pack
+from engine.messages import Reply, Request, pack
 from engine.process import Overdue, Process, WorkerSpec
-from engine.tasks import Reply, Request
 from vivit.records import from_json
 
 logger = logging.getLogger("engine")
@@ -105,20 +104,17 @@ class Engine:
         target.put(job)
         return job
 
-    def ask(
-        self, request: Request[Reply], blobs: Sequence[bytes] = (), *, worker: str = "", **options: Any
-    ) -> Job[Reply]:
+    def ask(self, request: Request[Reply], blobs: Sequence[bytes] = (), **options: Any) -> Job[Reply]:
         """Queue a request with its worker.
 
         Args:
             blobs: raw bytes that go with it.
-            worker: another one that takes it too.
             options: as `submit`'s.
         Returns:
             the job, whose result will be the request's kind of reply.
         """
         decode = partial(from_json, request.REPLY)
-        return self.submit(worker or request.WORKER, request.TASK, asdict(request), blobs, decode=decode, **options)
+        return self.submit(request.WORKER, request.TASK, asdict(request), blobs, decode=decode, **options)
 
     def cancel(self, job: Job) -> None:
         """Cancel a job: at once if it waits, within 2 seconds if it runs, in the middle of a C call too."""

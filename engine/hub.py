@@ -10,11 +10,10 @@ from engine.tasks import (
     HubState,
     InspectCheckpoint,
     ListClips,
-    ListedClips,
 )
 from engine.worker import typed
 from vivit import hub
-from vivit.hub.cache import cache_folder, remember_commit
+from vivit.hub.cache import remember_commit
 from vivit.progress import Progress
 
 
@@ -42,12 +41,10 @@ def download(
     return hub.download(request.name, request.revision, progress, folders=False), []
 
 
-def list_clips(request: ListClips, blobs: list[bytes], progress: Progress) -> tuple[ListedClips, list[bytes]]:
+def list_clips(request: ListClips, blobs: list[bytes], progress: Progress) -> tuple[hub.ClipList, list[bytes]]:
     """List the clips of a dataset."""
     progress(0.0, "Asking the Hub")
-    found = hub.list_clips(request.dataset, request.revision, progress)
-    folder = cache_folder(found.dataset, "dataset") / "snapshots" / found.commit
-    return ListedClips(found, str(folder)), []
+    return hub.list_clips(request.dataset, request.revision, progress), []
 
 
 def download_clip(request: DownloadClip, blobs: list[bytes], progress: Progress) -> tuple[DownloadedClip, list[bytes]]:

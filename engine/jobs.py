@@ -9,7 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal
+
+from engine.messages import Reply
 
 logger = logging.getLogger("engine")
 
@@ -24,11 +26,8 @@ class Cancelled(BaseException):
     """
 
 
-Result = TypeVar("Result")
-
-
 @dataclass(eq=False)
-class Job(Generic[Result]):
+class Job(Generic[Reply]):
     """One call of a worker's task. Read it freely; only the engine writes it, and `state` last.
 
     `result` is what the task returned: the reply of the request's kind where there is one, see `engine.tasks`, else JSON.
@@ -46,7 +45,7 @@ class Job(Generic[Result]):
     state: Literal["queued", "running", "done", "failed", "cancelled"] = "queued"
     progress: float = 0.0
     note: str = ""
-    result: Result = field(default_factory=dict)  # type: ignore[assignment]
+    result: Reply = field(default_factory=dict)  # type: ignore[assignment]
     blobs: list[bytes] = field(default_factory=list, repr=False)
     error: str = ""
     details: str = ""
@@ -55,7 +54,7 @@ class Job(Generic[Result]):
     ended_at: float | None = None
     _queue: "Queue" = field(kw_only=True, repr=False)
     _message: list[bytes | memoryview] = field(kw_only=True, repr=False)
-    _decode: Callable[[dict[str, Any]], Result] = field(kw_only=True, repr=False)
+    _decode: Callable[[dict[str, Any]], Reply] = field(kw_only=True, repr=False)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
     _cancel_asked: bool = field(default=False, repr=False)
     _ends_by: float = field(default=math.inf, repr=False)
@@ -148,7 +147,7 @@ class Queue:
                     self._costs.pop(next(iter(self._costs)))
             line = {"job": job.id, "worker": job.worker, "task": job.task, "visitor": job.visitor[:8], "state": state}
             line |= {"queued_s": round(job.seconds_queued, 3), "ran_s": round(job.seconds_ran, 3)}
-            logger.info(json.dumps(line | {"error": job.details.partition(":")[0]}))
+            logger.info(json.dumps(line | {"error": job.details.partition(":")[0], "said": job.error}))
             job.state = state
             job._ended.set()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from engine.tasks import Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames
+from engine.tasks import Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames, ReadTimings
 from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
 from vivit.preparing import prepare_clip
@@ -53,7 +53,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         container=_container(info, Path(request.path)),
         warnings=sampled.warnings,
         crop_box=checkpoint.processor.crop_box(info.height, info.width),
-        timings_ms=clip.timings_ms,
+        timings_ms=ReadTimings(**clip.timings_ms),
     )
     pictures: dict[int, bytes] = {}
     for index, pixels in zip(sampled.indices, clip.pixels, strict=True):

@@ -7,11 +7,26 @@ directions, tuples arrive as lists, keys as strings), then the blobs, whose size
 import json
 import struct
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO, ClassVar, Generic, TypeVar
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_BLOBS = 10_000
 MAX_BLOB_BYTES = 512 * 2**20  # all blobs of one message together
+
+Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True)
+class Request(Generic[Reply]):
+    """A question for a worker, see `engine.tasks`: its fields, and those of what answers it, are the JSON of a header.
+
+    Each kind says which worker takes it, what its task is called there, and what kind of dataclass the reply is.
+    """
+
+    WORKER: ClassVar[str]
+    TASK: ClassVar[str]
+    REPLY: ClassVar[type]
 
 
 def pack(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> list[bytes | memoryview]:

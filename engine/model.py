@@ -10,15 +10,15 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from engine.tasks import Classification, Classify, MeasuredRound, MeasureRound
+from engine.tasks import Classification, Classify, MeasuredRound, MeasureRound, Prediction
 from engine.worker import typed
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Round
 from vivit.benchmark.probes import describe
 from vivit.checkpoint import Checkpoint, open_checkpoint
-from vivit.device import default_device, memory_bytes, out_of_memory
-from vivit.errors import UserError
+from vivit.device import default_device, memory_bytes
+from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VideoClassifierOutput, VivitForVideoClassification
@@ -62,10 +62,11 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
             "Try sdpa, a half precision, or a smaller checkpoint."
         ) from None  # whose frames would keep what has been made so far
     labels, known = checkpoint.labels, checkpoint.trained
+    best = top_predictions(output.logits[0], labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
     features = output.last_hidden_state[0, 0].float().cpu().numpy()
     return Classification(
-        predictions=top_predictions(output.logits[0], labels, request.top_k) if known else None,
+        predictions=None if best is None else tuple(Prediction(**prediction) for prediction in best),
         familiar=familiarity.is_familiar(features) if familiarity else None,
         truth=request.truth,
         truth_rank=_rank(output.logits[0], labels, request.truth) if known and request.truth else None,
@@ -147,7 +148,7 @@ def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> Vivit
         needed = _bytes(set_precision(VivitForVideoClassification(checkpoint.config), precision))
     while _loaded and needed + sum(map(_bytes, _loaded.values())) > MEMORY_SHARE * memory_bytes(device):
         del _loaded[next(iter(_loaded))]
-    _loaded[key] = checkpoint.load(dtype=precision, device=device)
+    _loaded[key] = checkpoint.load(VivitForVideoClassification, dtype=precision, device=device)
     return _loaded[key]
 
 

@@ -1,7 +1,7 @@
 """Sweeps of the server: they outlive the page that asked for them, and share the model worker with everybody. No torch.
 
-Each cell is one job of the model worker, submitted when the one before it has ended, so that other visitors' jobs go
-between. While one is timed the media worker is held by a job that only waits, so that nothing else of this app runs.
+Each round of a cell is one job of the model worker, submitted when the one before it has ended, so that other visitors' jobs
+go between. While one is timed the media worker is held by a job that only waits, so that nothing else of this app runs.
 (The hub worker is not: what it does is wait on a network, and a download is not to be interrupted.)
 """
 

@@ -5,13 +5,11 @@ raw bytes, see each request.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
 
+from engine.messages import Request
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.sweep import PlannedRound
 from vivit.hub import CheckpointInfo, Clip, ClipList
-
-Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True)
@@ -19,16 +17,16 @@ class Nothing:
     """An answer that is all in its bytes, or in having been given."""
 
 
-@dataclass(frozen=True)
-class Request(Generic[Reply]):
-    """A question for a worker. Each kind says which worker takes it, what its task is called, and what answers it."""
-
-    WORKER: ClassVar[str]
-    TASK: ClassVar[str]
-    REPLY: ClassVar[type]
-
-
 # The media worker
+
+
+@dataclass(frozen=True)
+class ReadTimings:
+    """What reading a clip took, in ms; see `vivit.preparing.PreparedClip`."""
+
+    probe: float
+    decode: float
+    preprocess: float
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,9 @@ class Frames:
         codec, container: as FFmpeg and browsers call them.
         warnings: sentences for the visitor.
         crop_box: what of a picture the model gets: left, top, right, bottom in its pixels.
-        timings_ms: probe, decode and preprocess.
+        timings_ms: what reading it took.
+    Raises:
+        ValueError: if there are not as many indices and times as frames.
     """
 
     shape: tuple[int, int, int, int]
@@ -58,7 +58,11 @@ class Frames:
     container: str
     warnings: tuple[str, ...]
     crop_box: tuple[float, float, float, float]
-    timings_ms: dict[str, float]
+    timings_ms: ReadTimings
+
+    def __post_init__(self) -> None:
+        if not len(self.indices) == len(self.seconds) == self.shape[0]:
+            raise ValueError(f"{len(self.indices)} indices and {len(self.seconds)} times for {self.shape[0]} frames")
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,19 @@ class Hold(Request[Nothing]):
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Classification:
     """A clip's answer, and what it took.
 
     Args:
-        predictions: [{"label", "score"}], best first; None where the weights are random.
+        predictions: best first; None where the weights are random.
         familiar: whether the clip is like the training clips; None where the checkpoint has no statistics of them.
         truth: the action that the clip shows, '' where that is not known.
         truth_rank: its place among the classes, 1 the most likely; None for none of them.
@@ -120,7 +132,7 @@ class Classification:
         device: 'cpu' or 'cuda'.
     """
 
-    predictions: list[dict[str, Any]] | None
+    predictions: tuple[Prediction, ...] | None
     familiar: bool | None
     truth: str
     truth_rank: int | None
@@ -225,18 +237,10 @@ class DownloadCheckpoint(Request[CheckpointInfo]):
 
 
 @dataclass(frozen=True)
-class ListedClips:
-    """The clips of a dataset, and the folder where they lie once they are here."""
-
-    found: ClipList
-    folder: str
-
-
-@dataclass(frozen=True)
-class ListClips(Request[ListedClips]):
+class ListClips(Request[ClipList]):
     """List the clips of a dataset. Args: revision: None for the newest."""
 
-    WORKER, TASK, REPLY = "hub", "list_clips", ListedClips
+    WORKER, TASK, REPLY = "hub", "list_clips", ClipList
 
     dataset: str
     revision: str | None = None

@@ -29,8 +29,7 @@ from typing import Any
 
 from engine.failures import OUT_OF_MEMORY, unexpected
 from engine.jobs import Cancelled
-from engine.messages import pack, unpack
-from engine.tasks import Request
+from engine.messages import Request, pack, unpack
 from vivit.errors import UserError
 from vivit.progress import Progress
 from vivit.records import from_json
@@ -122,7 +121,8 @@ class Worker:
         except Exception as error:
             name = type(error).__name__
             if isinstance(error, UserError):
-                return pack({**failure, "error": str(error), "details": f"{name}: {error.details}"})
+                details = f"{name}: {error.details}" if error.details else ""
+                return pack({**failure, "error": str(error), "details": details})
             # Nobody wrote these words for visitors; they may name files of this machine.
             details = f"{name}: the server's log has the rest"
             return pack({**failure, "error": unexpected(name), "details": details, "traceback": traceback.format_exc()})

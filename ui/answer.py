@@ -20,7 +20,7 @@ def show_answer(run: Run) -> None:
                 title="Outside what this model knows",
                 icon=":material/travel_explore:",
             )
-        st.header(literal(inert(capitalised(predictions[0]["label"]))))
+        st.header(literal(inert(capitalised(predictions[0].label))))
         if run.result.truth:
             _show_truth(run.result.truth, run.result.truth_rank)
         charts.show(charts.predictions(predictions), "predictions", "The most likely actions and their probabilities")
@@ -34,10 +34,7 @@ def show_answer(run: Run) -> None:
         st.caption("Reading is timed once a clip, the forward pass anew with every setting.")
     if predictions is not None:
         with st.expander("Answers as a table", icon=":material/table:"):
-            rows = [
-                {"rank": k, "action": inert(p["label"]), "probability": p["score"]}
-                for k, p in enumerate(predictions, 1)
-            ]
+            rows = [{"rank": k, "action": inert(p.label), "probability": p.score} for k, p in enumerate(predictions, 1)]
             percent = {"probability": st.column_config.NumberColumn(format="percent")}
             st.dataframe(rows, hide_index=True, column_config=percent, alt="The most likely actions")
 

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from engine.tasks import Prediction
 from ui.escape import inert
 
 
@@ -38,11 +39,11 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
 
-def predictions(rows: list[dict]) -> go.Figure:
-    """Bars of the top-k, best on top. Args: rows: [{"label", "score"}], best first, scores in [0, 1]."""
+def predictions(rows: Sequence[Prediction]) -> go.Figure:
+    """Bars of the top-k, best on top. Args: rows: best first, scores in [0, 1]."""
     figure = _figure(48 + 36 * len(rows))
     # Plotly reads markup in labels, and would draw two classes of one name as one bar.
-    labels, scores = [escape(inert(r["label"], 40)) for r in rows][::-1], [r["score"] for r in rows][::-1]
+    labels, scores = [escape(inert(r.label, 40)) for r in rows][::-1], [r.score for r in rows][::-1]
     figure.add_bar(
         x=scores,
         y=list(range(len(rows))),

@@ -7,14 +7,14 @@ from pathlib import Path
 import streamlit as st
 
 from engine import Job
-from engine.tasks import DownloadClip, ListClips, ListedClips, MakeThumbnail, Nothing
+from engine.tasks import DownloadClip, ListClips, MakeThumbnail, Nothing
 from ui.clips import drop_upload, own_clip, pick_clip, picture
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
 from ui.server import get_engine
 from ui.visit import ChosenClip
-from vivit.hub import KINETICS_MINI, Clip, megabytes
+from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
 BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini (Hugging Face Hub)", "Another dataset…"
 TILES = 8  # clips a page of the gallery
@@ -66,14 +66,14 @@ def _browse(dataset: str) -> ChosenClip | None:
             st.caption("The bundled clips and your own need no network.")
         return None
     listed = listing.result
-    for notice in listed.found.notices:
+    for notice in listed.notices:
         st.caption(f":material/info: {literal(notice)}")
     _show_tiles(listed)
     file = st.query_params.get("file")
     if file is None:
         st.caption("Pick a clip: it is downloaded once. Only clips on this machine have a picture.")
         return None
-    chosen = next((c for c in listed.found.clips if c.file == file), None)
+    chosen = next((c for c in listed.clips if c.file == file), None)
     if chosen is None:
         st.warning(
             f"'{literal(dataset)}' has no clip '{literal(inert(file))}'. Pick another.", icon=":material/link_off:"
@@ -82,9 +82,9 @@ def _browse(dataset: str) -> ChosenClip | None:
     return _fetch(listed, chosen)
 
 
-def _show_tiles(listed: ListedClips) -> None:
+def _show_tiles(listed: ClipList) -> None:
     """Draw the choice of split and class, and one page of its clips."""
-    everything = listed.found.clips
+    everything = listed.clips
     with st.container(horizontal=True, vertical_alignment="bottom"):
         splits = sorted({c.split for c in everything})
         split = st.selectbox("Split", splits, key="split", bind="query-params", width=160)
@@ -121,9 +121,9 @@ def _readable(label: str) -> str:
     return inert(label.replace("_", " "))
 
 
-def _choose(listed: ListedClips, file: str) -> None:
+def _choose(listed: ClipList, file: str) -> None:
     st.query_params["file"] = file
-    want("clip", (listed.found.dataset, listed.found.commit, file))
+    want("clip", (listed.dataset, listed.commit, file))
     drop_upload()
 
 
@@ -141,13 +141,12 @@ def _thumbnails(paths: Sequence[str]) -> list[Job[Nothing] | None]:
     return jobs
 
 
-def _fetch(listed: ListedClips, clip: Clip) -> ChosenClip | None:
+def _fetch(listed: ClipList, clip: Clip) -> ChosenClip | None:
     """The clip once it is on this machine; what a click on it or its presence allows is fetched at once."""
-    found = listed.found
-    key = (found.dataset, found.commit, clip.file)
+    key = (listed.dataset, listed.commit, clip.file)
     if clip.cached:
         want("clip", key)
-    request = DownloadClip(found.dataset, clip.file, found.commit, found.asked)
+    request = DownloadClip(listed.dataset, clip.file, listed.commit, listed.asked)
     job = on_demand(
         "clip",
         key,

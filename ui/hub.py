@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face Hub: looked at, downloaded when the visitor says so, then used as a folder."""
+"""Checkpoints of the Hugging Face Hub: looked at, downloaded when the visitor says so, then used by name and commit."""
 
 import re
 from collections.abc import Callable, Hashable
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 import streamlit as st
 
 from engine import Job
-from engine.jobs import Result
+from engine.messages import Reply
 from engine.tasks import DownloadCheckpoint, HubState, InspectCheckpoint
 from ui.escape import inert, literal
 from ui.jobs import ask, finished, job_for, ready
@@ -84,7 +84,7 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
     return f"{name}@{found.commit}" if found.cached else ""
 
 
-def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job[Result]]) -> Job[Result] | None:
+def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job[Reply]]) -> Job[Reply] | None:
     """A job that waits for a click on a button; returns it once it has succeeded."""
     if visit().wanted.get(slot) != key:
         st.button(

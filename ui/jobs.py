@@ -6,8 +6,7 @@ from typing import Any
 import streamlit as st
 
 from engine import Job
-from engine.jobs import Result
-from engine.tasks import Reply, Request
+from engine.messages import Reply, Request
 from ui.escape import literal
 from ui.server import get_engine, get_server
 from ui.visit import visit, visitor
@@ -18,7 +17,7 @@ def ask(request: Request[Reply], blobs: Sequence[bytes] = (), **options: Any) ->
     return get_engine().ask(request, blobs, visitor=visitor(), **options)
 
 
-def job_for(slot: str, key: Hashable, submit: Callable[[], Job[Result]]) -> Job[Result]:
+def job_for(slot: str, key: Hashable, submit: Callable[[], Job[Reply]]) -> Job[Reply]:
     """The visitor's job for `key` in this slot: the one they have, one left by a reload, or a new one.
 
     The slot's former job is cancelled.

@@ -75,7 +75,7 @@ def show_runs() -> None:
             "passes": len(r.result.samples_ms),
             "peak, MiB": round(r.peak_mib, 1),
             "weights, MiB": round(r.weights_mib, 1),
-            "top answers": ", ".join(inert(p["label"], 40) for p in r.result.predictions or []) or "not shown",
+            "top answers": ", ".join(inert(p.label, 40) for p in r.result.predictions or []) or "not shown",
             "busy": f"{r.others_share:.0%}" if r.others_share > BUSY_SHARE else "",
             "same answers?": _agreement(runs, r),
         }
@@ -97,8 +97,8 @@ def _agreement(runs: list[Run], run: Run) -> str:
     if first is run or not (ours and theirs):
         return "–"
     shared = min(len(ours), len(theirs))
-    same = [a["label"] for a in ours[:shared]] == [b["label"] for b in theirs[:shared]]
-    known = {b["label"]: b["score"] for b in theirs}
-    gap = max((abs(a["score"] - known[a["label"]]) for a in ours[:shared] if a["label"] in known), default=1.0)
+    same = [a.label for a in ours[:shared]] == [b.label for b in theirs[:shared]]
+    known = {b.label: b.score for b in theirs}
+    gap = max((abs(a.score - known[a.label]) for a in ours[:shared] if a.label in known), default=1.0)
     scores = f"scores within {gap:.0e}" if gap else "equal scores"
     return f"{'as' if same else 'not as'} run {k}: top {shared}, {scores}"

@@ -32,7 +32,7 @@ def pick_cells() -> Selection:
             "Checkpoint",
             [
                 *embedded_checkpoints(),
-                *(f"{name}@{commit}" for name, commit in cached_checkpoints(with_processor=True).items()),
+                *(f"{name}@{commit}" for name, commit in cached_checkpoints().items()),
                 RANDOM,
             ],
             key="bench-checkpoint",

@@ -81,9 +81,9 @@ class Run:
         """Where the time went, from file to answer."""
         read = self.frames.timings_ms
         return {
-            "open": read["probe"],
-            "decode": read["decode"],
-            "resize and crop": read["preprocess"],
+            "open": read.probe,
+            "decode": read.decode,
+            "resize and crop": read.preprocess,
             "normalise and copy": self.result.preprocess_ms,
             "forward": self.result.latency_ms,
         }

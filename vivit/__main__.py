@@ -48,34 +48,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(error: BaseException) -> None:
-    said = str(error).splitlines() or [type(error).__name__]
-    sentence = OUT_OF_MEMORY if _out_of_memory(error) else said[0]
-    print(f"vivit: {sentence}", file=sys.stderr)
+def _tell(error: Exception) -> int:
+    """Tell the user of what they asked for that is wrong or too much; a fault of ours is raised again. Returns 2."""
+    from vivit.errors import out_of_memory
 
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or "torch" not in sys.modules:
-        return isinstance(error, MemoryError)
-    from vivit.device import out_of_memory
-
-    return out_of_memory(error)
-
-
-def _told(error: BaseException) -> bool:
-    """Whether an error is the user's to hear: what they asked for is wrong or too much, no fault of ours."""
-    return isinstance(error, ValueError | OSError) or _out_of_memory(error)
+    if not (out_of_memory(error) or isinstance(error, ValueError | OSError)):
+        raise error
+    said = OUT_OF_MEMORY if out_of_memory(error) else str(error) or type(error).__name__
+    print(f"vivit: {said.splitlines()[0]}", file=sys.stderr)
+    return 2
 
 
 def _classify(options: argparse.Namespace) -> int:
     from vivit.checkpoint import open_checkpoint
-    from vivit.pipelines import VideoClassificationPipeline
+    from vivit.pipelines import pipeline
     from vivit.processing import NORMALISATIONS
 
     if options.stride < 1:
         raise ValueError(f"--stride wants a whole number from 1, not {options.stride}.")
     checkpoint = open_checkpoint(options.model, options.revision)
-    classifier = VideoClassificationPipeline.of(
+    classifier = pipeline(
+        "video-classification",
         checkpoint,
         image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
         attn_implementation=options.attention,
@@ -89,10 +82,7 @@ def _classify(options: argparse.Namespace) -> int:
         try:
             result = classifier(clip)
         except Exception as error:
-            if not _told(error):
-                raise
-            _fail(error)
-            status = 2
+            status = _tell(error)
             continue
         report: dict[str, Any] = {
             "clip": clip,
@@ -140,8 +130,10 @@ def _convert(options: argparse.Namespace) -> int:
     found = download(options.checkpoint, options.revision, show)
     for notice in found.notices:
         print(f"vivit: {notice}", file=sys.stderr)
+    from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
+
     checkpoint = open_checkpoint(found.folder)
-    model = checkpoint.load()
+    model = checkpoint.load(VivitForVideoClassification)
     make_folder(options.out)
     model.save_pretrained(options.out)
     checkpoint.processor.save_pretrained(options.out)
@@ -173,10 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if not _told(error):
-            raise
-        _fail(error)
-        return 2
+        return _tell(error)
 
 
 if __name__ == "__main__":

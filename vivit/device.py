@@ -1,4 +1,4 @@
-"""The device that models run on: which, how large, and when it is full."""
+"""The device that models run on: which it is, and how large."""
 
 import psutil
 import torch
@@ -14,8 +14,3 @@ def memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return psutil.virtual_memory().total
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out: on a CPU PyTorch raises a plain RuntimeError for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

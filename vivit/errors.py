@@ -1,4 +1,4 @@
-"""What users can meet and do something about. Imports nothing of ours."""
+"""What can go wrong that is no fault of ours. Imports nothing of ours."""
 
 
 class UserError(ValueError):
@@ -14,3 +14,9 @@ class UserError(ValueError):
     def __init__(self, sentence: str, details: str = "") -> None:
         super().__init__(sentence)
         self.details = details
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: PyTorch has its own for GPUs, and a plain RuntimeError for CPUs."""
+    named = type(error).__name__ == "OutOfMemoryError"  # by its name, so that nobody need import torch to ask
+    return isinstance(error, MemoryError) or named or "can't allocate memory" in str(error)

@@ -3,6 +3,7 @@
 Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -18,10 +19,9 @@ from vivit.checkpoint.files import write_tensors
 from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into
 from vivit.config import VivitConfig
 from vivit.errors import UserError
-from vivit.hub import find_checkpoint
-from vivit.hub.checkpoints import HEADLESS
+from vivit.hub import HEADLESS, find_checkpoint
 from vivit.linear import linear
-from vivit.precision import get_precision, one_precision, set_precision
+from vivit.precision import one_precision, set_precision
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -244,7 +244,7 @@ class PreTrainedVivit(nn.Module):
             name: a folder, an embedded checkpoint, or a Hub repository (see `vivit.hub.find_checkpoint`).
             config: use this instead of the checkpoint's `config.json`.
             attn_implementation: a key of `vivit.attention.ATTENTION`.
-            dtype: a key of `vivit.precision.PRECISIONS`, or a torch dtype of the same name; float32 if None.
+            dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name; float32 if None.
             torch_dtype: the older spelling of `dtype`.
             device: where to put the weights.
             revision: for a Hub repository: a branch, a tag or a commit.
@@ -262,31 +262,10 @@ class PreTrainedVivit(nn.Module):
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
         precision = one_precision(dtype, torch_dtype)
         folder = find_checkpoint(name, revision=revision)
-        return cls.from_folder(
-            folder,
-            config or VivitConfig.from_folder(folder, **config_changes),
-            attn_implementation=attn_implementation,
-            dtype=precision,
-            device=device,
-            ignore_mismatched_sizes=ignore_mismatched_sizes,
-        )
-
-    @classmethod
-    def from_folder(
-        cls,
-        folder: Path,
-        config: VivitConfig,
-        *,
-        attn_implementation: str = "sdpa",
-        dtype: str | torch.dtype = "float32",
-        device: str | torch.device = "cpu",
-        ignore_mismatched_sizes: bool = False,
-    ) -> Self:
-        """As `from_pretrained`, of a folder and with a config that has been read."""
-        get_precision(dtype)
         with torch.device("meta"):
+            config = config or VivitConfig.from_folder(folder, **config_changes)
             model = cls(config, attn_implementation=attn_implementation)
-        set_precision(model, dtype).to_empty(device=device)
+        set_precision(model, precision).to_empty(device=device)
         model.load_tensors(folder, ignore_mismatched_sizes=ignore_mismatched_sizes)
         return model.eval()
 
@@ -297,31 +276,35 @@ class PreTrainedVivit(nn.Module):
         A whole pooler is dropped where only one side has it, a whole head where the model has none. Arguments and errors as
         `from_pretrained`'s.
         """
-        views = published_tensors(self)
-        found = read_into(views, folder)
-        for part in (POOLER, HEAD):
-            if part <= found.unexpected.keys():
-                found = found.without(part)
-        if POOLER & views.keys() and POOLER & views.keys() <= found.missing.keys():
+        found = read_into(published_tensors(self), folder)
+
+        def of_kind(*kinds: str) -> set[str]:
+            return {misfit.name for misfit in found if misfit.kind in kinds}
+
+        settled = set().union(*(part for part in (POOLER, HEAD) if part <= of_kind("unexpected")))
+        if of_kind("missing") >= POOLER:
             self.pooler = None
-            found = found.without(POOLER)
-        head = HEAD & (found.missing.keys() | found.misshapen.keys())
+            settled |= POOLER
+        head = HEAD & of_kind("missing", "of another shape")
         if head and ignore_mismatched_sizes:
             self.get_submodule("classifier").apply(self._init)
-            found = found.without(head)
-        if not found.names:
+            settled |= head
+        found = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
+        if not found:
             return
+        counts = ", ".join(f"{n} {kind}" for kind, n in Counter(misfit.kind for misfit in found).items())
         sentence = (
-            f"The checkpoint does not fit this model: tensors {found.counts}. Choose one that holds every tensor once, as "
-            "its config.json describes them."
+            f"The checkpoint does not fit this model: tensors {counts}. Choose one that holds every tensor once, as its "
+            "config.json describes them."
         )
         advice = ""
-        if found.names == head:
-            if found.missing.keys() == HEAD:
+        if all(misfit.name in head and misfit.kind != "there twice" for misfit in found):
+            if of_kind("missing") == HEAD:
                 sentence = f"The checkpoint {HEADLESS}"
             # Not in the first line, which is all that someone without Python is shown.
             advice = "\nPass ignore_mismatched_sizes=True to give the classification head new random weights."
-        raise UserError(f"{sentence}\n{found.details}{advice}", found.details)
+        details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in found)
+        raise UserError(f"{sentence}\n{details}{advice}", details)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.

@@ -13,7 +13,7 @@ class Backend:
 
     Args:
         explanation: in one line.
-        colour: the one it has in every chart, as CSS.
+        colour: the one it has wherever a chart tells backends apart, as CSS.
         keeps_scores: whether it writes the (N, N) scores of every head to memory.
         cuda_only: whether it runs on CUDA GPUs alone.
         half_only: whether a GPU runs it in float16 and bfloat16 alone.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -79,35 +79,6 @@ class VideoClassificationPipeline:
         self.familiarity = familiarity
         self.defaults = defaults
 
-    @classmethod
-    def of(
-        cls,
-        checkpoint: Checkpoint,
-        *,
-        image_processor: VivitImageProcessor | None = None,
-        device: str | torch.device | None = None,
-        dtype: str = "float32",
-        attn_implementation: str = "sdpa",
-        **defaults: Any,
-    ) -> Self:
-        """A classifier with the model, the processor and the statistics of a checkpoint.
-
-        Args:
-            image_processor: another one than the checkpoint's.
-            device: a CUDA GPU if there is one, if None.
-            dtype, attn_implementation: as `from_pretrained` takes them.
-            defaults: options of the call, which the call may replace.
-        Raises:
-            vivit.errors.UserError: if its weights are random, or do not fit.
-        """
-        if not checkpoint.trained:
-            raise UserError(
-                f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint."
-            )
-        device = device or default_device()
-        model = checkpoint.load(attn_implementation=attn_implementation, dtype=dtype, device=device)
-        return cls(model, image_processor or checkpoint.processor, checkpoint.familiarity(), **defaults)
-
     @overload
     def __call__(self, inputs: str | Path, **options: Any) -> Predictions: ...
     @overload
@@ -174,7 +145,7 @@ class VideoClassificationPipeline:
 
 def pipeline(
     task: str,
-    model: str | Path | VivitForVideoClassification,
+    model: str | Path | Checkpoint | VivitForVideoClassification,
     *,
     image_processor: str | Path | VivitImageProcessor | None = None,
     device: int | str | torch.device | None = None,
@@ -188,10 +159,11 @@ def pipeline(
 
     Args:
         task: 'video-classification'.
-        model: a model, or any name `VivitForVideoClassification.from_pretrained` takes.
+        model: a model, an open checkpoint, or any name `VivitForVideoClassification.from_pretrained` takes.
         image_processor: a processor or the name of its checkpoint; the model's own if None.
         device: a torch device, a CUDA index, or -1 for the CPU; a CUDA GPU if there is one, if None.
-        dtype, torch_dtype, attn_implementation, revision: as `from_pretrained` takes them; only for a model given by name.
+        dtype, torch_dtype, attn_implementation, revision: as `from_pretrained` takes them; not for a model that is loaded, the
+            last not for a checkpoint that is open.
         defaults: options of the call, which the call may replace.
     Raises:
         ValueError: for another task, or a model object without an image processor or with options of `from_pretrained`.
@@ -201,29 +173,34 @@ def pipeline(
         raise ValueError(f"task={task!r} is unknown; ViViT does 'video-classification'")
     if isinstance(device, int):
         device = f"cuda:{device}" if device >= 0 else "cpu"
+    options: dict[str, object] = {"revision": revision}
+    if not isinstance(model, Checkpoint):
+        options |= {"dtype": dtype, "torch_dtype": torch_dtype, "attn_implementation": attn_implementation}
+    given = [name for name, value in options.items() if value is not None]
+    if given and not isinstance(model, str | Path):
+        raise ValueError(
+            f"{', '.join(given)} would not change what is loaded or open already; give its name instead of the object, or pass "
+            "them to from_pretrained or open_checkpoint"
+        )
     if not (image_processor is None or isinstance(image_processor, VivitImageProcessor)):
         image_processor = VivitImageProcessor.from_pretrained(image_processor, revision=revision)
+    familiarity = None
     if isinstance(model, VivitForVideoClassification):
-        options = {
-            "dtype": dtype,
-            "torch_dtype": torch_dtype,
-            "attn_implementation": attn_implementation,
-            "revision": revision,
-        }
-        if given := [name for name, value in options.items() if value is not None]:
-            raise ValueError(
-                f"{', '.join(given)} would not change a model that is loaded already; give its name instead of the object, "
-                "or pass them to from_pretrained"
-            )
         if image_processor is None:
             raise ValueError("give image_processor beside a model object")
         model = model.to(device) if device is not None else model
-        return VideoClassificationPipeline(model.eval(), image_processor, **defaults)
-    return VideoClassificationPipeline.of(
-        open_checkpoint(model, revision),
-        image_processor=image_processor,
-        device=device,
-        dtype=one_precision(dtype, torch_dtype),
-        attn_implementation=attn_implementation or "sdpa",
-        **defaults,
-    )
+    else:
+        checkpoint = model if isinstance(model, Checkpoint) else open_checkpoint(model, revision)
+        if not checkpoint.trained:
+            raise UserError(
+                f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint."
+            )
+        image_processor = image_processor or checkpoint.processor
+        familiarity = checkpoint.familiarity()
+        model = checkpoint.load(
+            VivitForVideoClassification,
+            attn_implementation=attn_implementation or "sdpa",
+            dtype=one_precision(dtype, torch_dtype),
+            device=device or default_device(),
+        )
+    return VideoClassificationPipeline(model.eval(), image_processor, familiarity, **defaults)

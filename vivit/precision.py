@@ -12,15 +12,15 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Precision:
-    """Args: weights: the dtype that matrices are kept in; compute: the dtype of every product and activation."""
+class Dtypes:
+    """Args: weights: what matrices are kept in; compute: what every product and activation is in."""
 
     weights: torch.dtype
     compute: torch.dtype
 
 
-PRECISIONS: dict[str, Precision] = {
-    name: Precision(getattr(torch, kinds.weights), getattr(torch, kinds.compute))
+DTYPES: dict[str, Dtypes] = {
+    name: Dtypes(getattr(torch, kinds.weights), getattr(torch, kinds.compute))
     for name, kinds in names.PRECISIONS.items()
 }
 
@@ -29,11 +29,11 @@ def get_precision(name: "str | torch.dtype") -> str:
     """The name of a precision, given as a name or as a dtype.
 
     Raises:
-        ValueError: if it is not in `PRECISIONS`.
+        ValueError: if it is not in `DTYPES`.
     """
     text = str(name).removeprefix("torch.")
-    if text not in PRECISIONS:
-        raise ValueError(f"precision {text!r} is unknown; known are {', '.join(PRECISIONS)}")
+    if text not in DTYPES:
+        raise ValueError(f"precision {text!r} is unknown; known are {', '.join(DTYPES)}")
     return text
 
 
@@ -57,11 +57,11 @@ def set_precision(model: Model, name: "str | torch.dtype") -> Model:
 
     Args:
         model: a module whose matrices tolerate weights of another dtype than their input.
-        name: a key of `PRECISIONS`, or a dtype of the same name.
+        name: a key of `DTYPES`, or a dtype of the same name.
     Returns:
         `model`.
     """
-    precision = PRECISIONS[get_precision(name)]
+    precision = DTYPES[get_precision(name)]
     matrices = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     for parameter in model.parameters():
         parameter.data = parameter.data.to(precision.weights if id(parameter) in matrices else precision.compute)

@@ -54,7 +54,7 @@ def _rebuild(kind: Any, value: Any) -> Any:
         return {_rebuild(parts[0], name): _rebuild(parts[1], item) for name, item in value.items()}
     elif origin is typing.Literal and value in parts:
         return value
-    elif kind is float and type(value) is int:
+    elif kind is float and type(value) is int and abs(value) < 2**1023:
         return float(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value

@@ -193,6 +193,8 @@ def test_a_wrong_name_is_a_sentence_and_the_rest_goes_on(page: Page, online: Ser
     wrong = {
         ("![x](http://127.0.0.1:1/x.png)", ""): "A Hub repository is written owner/name",
         ("tiny/none", ""): "There is no public repository 'tiny/none' on the Hub.",
+        # A folder of this name lies beside the server.
+        ("mannequin/single_frame", ""): "There is no public repository 'mannequin/single_frame' on the Hub.",
         ("tiny/bert", ""): "'tiny/bert' is a 'bert' model, not a ViViT.",
         (KINETICS_CHECKPOINT, "v9"): f"'{KINETICS_CHECKPOINT}' has no such revision.",
     }

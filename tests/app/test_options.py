@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -45,7 +46,8 @@ def test_folders_are_offered_only_where_the_server_was_told_to(
 
     try:
         server.wait_until_up()
-        found = asyncio.run(choices())
+        with ThreadPoolExecutor(1) as thread:  # since this one has playwright's loop, if browser tests came before
+            found = thread.submit(asyncio.run, choices()).result()
         assert "vivit-mannequin" in found and (FOLDER in found) is offered
     finally:
         server.stop()

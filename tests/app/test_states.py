@@ -13,7 +13,7 @@ import ui.clips
 from ui import settings
 from ui.server import get_server
 from vivit.attention import ATTENTION
-from vivit.precision import PRECISIONS
+from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
 from vivit.video import SAMPLING
 
@@ -120,6 +120,6 @@ def test_top_k_is_obeyed(app: AppTest) -> None:
 
 def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
-    assert set(settings.PRECISION) == set(PRECISIONS)
+    assert set(settings.PRECISION) == set(DTYPES)
     assert set(settings.SAMPLING) == set(SAMPLING)
     assert set(settings.NORMALISATION) == {"checkpoint", *NORMALISATIONS}

@@ -3,6 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from engine import Engine, Job, WorkerSpec
 from engine.tasks import DownloadCheckpoint, DownloadClip, HubState, InspectCheckpoint, ListClips, Request
 from tests.hub_server import Fault, HubServer, Repository, wait_for
 from vivit.hub import inspect_checkpoint
+from vivit.records import from_json
 
 STORAGE = "^storage GET"
 WEIGHTS = bytes(range(256)) * 8000
@@ -47,7 +50,8 @@ def start(server: HubServer, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
 
 def ask(engine: Engine, request: Request[Any]) -> Job[Any]:
     """Queue it with this engine's one worker, which takes every kind."""
-    return engine.ask(request, worker="hub")
+    decode = partial(from_json, request.REPLY)
+    return engine.submit("hub", request.TASK, asdict(request), decode=decode)
 
 
 def done(job: Job[Any]) -> Any:
@@ -140,12 +144,12 @@ def test_a_clip_of_an_older_listing_does_not_move_the_dataset_back(
     server: HubServer, start: Callable[..., Engine], tmp_path: Path
 ) -> None:
     engine, file = start(), "val/archery/1.mp4"
-    old = done(ask(engine, ListClips(DATASET))).found
+    old = done(ask(engine, ListClips(DATASET)))
     done(ask(engine, DownloadClip(DATASET, file, old.commit, old.asked)))
     reference = tmp_path / "hub" / f"datasets--{DATASET.replace('/', '--')}" / "refs" / "main"
     assert reference.read_text() == old.commit
     server.datasets[DATASET].commit(CLIPS | {"val/archery/3.mp4": b"archery 3"})
-    new = done(ask(engine, ListClips(DATASET))).found
+    new = done(ask(engine, ListClips(DATASET)))
     done(ask(engine, DownloadClip(DATASET, file, new.commit, new.asked)))
     assert reference.read_text() == new.commit != old.commit
     done(ask(engine, DownloadClip(DATASET, "val/archery/2.mp4", old.commit, old.asked)))  # from a page left open
@@ -155,10 +159,10 @@ def test_a_clip_of_an_older_listing_does_not_move_the_dataset_back(
 def test_clips_with_their_ground_truth(server: HubServer, start: Callable[..., Engine]) -> None:
     engine = start()
     listed = done(ask(engine, ListClips(DATASET)))
-    assert [(c.split, c.label, c.file) for c in listed.found.clips] == [
+    assert [(c.split, c.label, c.file) for c in listed.clips] == [
         (*file.split("/")[:2], file) for file in sorted(CLIPS)
     ]
-    wanted = DownloadClip(DATASET, "val/flying_kite/2.mp4", listed.found.commit, listed.found.asked)
+    wanted = DownloadClip(DATASET, "val/flying_kite/2.mp4", listed.commit, listed.asked)
     clip = done(ask(engine, wanted))
     assert Path(clip.path).read_bytes() == b"flying_kite 2"
     assert (clip.clip.label, clip.clip.split, clip.clip.cached) == ("flying_kite", "val", True)

@@ -66,7 +66,8 @@ def test_the_frames_that_cross_the_wall_are_those_that_were_chosen(
     pixels = np.frombuffer(frames.blobs[0], np.uint8).reshape(frames.result.shape)
     assert [read_number(p) for p in pixels] == [*frames.result.indices] == [0, 8, 16, 24, 32, 40, 48, 56]
     assert len(frames.blobs) == 1 + 8 and all(jpeg[:2] == b"\xff\xd8" for jpeg in frames.blobs[1:])
-    assert set(frames.result.timings_ms) == {"probe", "decode", "preprocess"}
+    timings = frames.result.timings_ms
+    assert timings.probe > 0 and timings.decode > 0 and timings.preprocess > 0
 
 
 def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, clip: Path) -> None:
@@ -74,9 +75,9 @@ def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, cli
     frames = done(read(engine, checkpoint, clip))
     for attention in ("eager", "sdpa", "sdpa-math", "sdpa-flash"):
         found = done(classify(engine, checkpoint, frames, attention=attention)).result
-        assert [p["label"] for p in found.predictions] == [p["label"] for p in expected]
+        assert [p.label for p in found.predictions] == [p["label"] for p in expected]
         # Another summation order in every backend, in float32.
-        assert [p["score"] for p in found.predictions] == pytest.approx([p["score"] for p in expected], abs=1e-5)
+        assert [p.score for p in found.predictions] == pytest.approx([p["score"] for p in expected], abs=1e-5)
         assert found.latency_ms > 0 and found.samples_ms and found.peak_bytes > 0
 
 
@@ -86,7 +87,7 @@ def test_the_original_normalisation_is_the_processors_without_the_second_one(
     processor = VivitImageProcessor.from_pretrained(checkpoint, do_normalize=False)
     expected = pipeline("video-classification", model=checkpoint, image_processor=processor, device="cpu")(clip)
     found = done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)), normalisation="original")).result
-    assert found.predictions[0]["score"] == pytest.approx(expected[0]["score"], abs=1e-5)
+    assert found.predictions[0].score == pytest.approx(expected[0]["score"], abs=1e-5)
 
 
 def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, clip: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_checkpoint_that_is_none_says_so(engine: Engine, clip: Path, tmp_path:
 )
 def test_no_name_is_taken_for_a_folder_beside_the_server(engine: Engine, clip: Path, name: str) -> None:
     job = engine.ask(ReadFrames(str(clip), name))
-    assert job.wait(60) and job.state == "failed" and job.details.startswith("HubError")
+    assert job.wait(60) and job.state == "failed" and not job.details
     assert "is not on this machine" in job.error or "no folder" in job.error
 
 

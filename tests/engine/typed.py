@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.tasks import Request
+from engine.messages import Request
 from engine.worker import typed
 from vivit.progress import Progress
 

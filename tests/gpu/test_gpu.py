@@ -175,7 +175,7 @@ def test_the_model_worker_answers_as_the_cpu_does() -> None:
                     continue  # which computes in float32
                 found = done(engine.ask(*question(MANNEQUIN, attention, precision)))
                 assert found.device == "cuda" and found.warm and found.peak_bytes > 0
-                scores = [p["score"] for p in found.predictions]
+                scores = [p.score for p in found.predictions]
                 assert scores == pytest.approx(wanted, abs=off), (attention, precision)
         rule = StoppingRule(min_samples=3, max_samples=3, seconds=20.0)
         planned = PlannedRound(Cell(MANNEQUIN, "sdpa", "float16"), rule)
@@ -236,4 +236,4 @@ def test_a_gpu_that_others_have_filled_is_described_all_the_same() -> None:
 def test_the_gpu_is_seen() -> None:
     """Were it hidden, every test above would have run on the CPU or failed for that reason."""
     assert torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES", "no CUDA_VISIBLE_DEVICES")
-    assert worker.start()["device"] == "cuda"
+    assert worker.start().device == "cuda"

@@ -9,7 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from vivit.attention import ATTENTION, AttentionUnavailable, attention_probabilities, get_attention
 from vivit.benchmark.probes import check_support
-from vivit.precision import PRECISIONS
+from vivit.machine import Probes
+from vivit.precision import DTYPES
 
 CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]  # what runs on a CPU
 CUDA_ONLY = ["sdpa-efficient", "sdpa-cudnn"]
@@ -151,8 +152,8 @@ def test_an_unknown_name_lists_the_known(name: str) -> None:
 
 
 def test_support_tries_everything_and_tells_why_not() -> None:
-    support = {(s.attention, s.precision): s for s in check_support(torch.device("cpu"), head_size=8, tokens=16)}
-    assert support.keys() == {(a, p) for a in ATTENTION for p in PRECISIONS}
+    support = {(s.attention, s.precision): s for s in check_support(torch.device("cpu"), Probes(16, 2, 8), head_size=8)}
+    assert support.keys() == {(a, p) for a in ATTENTION for p in DTYPES}
     for (attention, _), found in support.items():
         if attention in CPU:
             assert found.flops_per_second > 0 and not found.reason

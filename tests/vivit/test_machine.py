@@ -43,7 +43,6 @@ def test_the_systems_own_readings_see_another_program() -> None:
     seen = OtherWork()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
         try:
-            assert seen.share() is None, "too short to tell"
             ends = time.monotonic() + 30
             # However busy the machine is, more of it can only be others' work.
             while time.monotonic() < ends and not (seen.share() or 0) > 0.1 / CORES:

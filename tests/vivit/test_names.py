@@ -7,7 +7,7 @@ import pytest
 
 from vivit import names
 from vivit.attention import ATTENTION
-from vivit.precision import PRECISIONS
+from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
 from vivit.video import SAMPLING
 
@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def test_what_is_named_is_what_there_is() -> None:
     assert list(names.BACKENDS) == list(ATTENTION)
-    assert list(names.PRECISIONS) == list(PRECISIONS)
+    assert list(names.PRECISIONS) == list(DTYPES)
     assert list(names.SAMPLING) == list(SAMPLING)
     assert list(names.NORMALISATION) == ["checkpoint", *NORMALISATIONS]
 

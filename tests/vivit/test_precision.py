@@ -13,7 +13,7 @@ import vivit
 from tests import oracle
 from vivit.attention import ATTENTION
 from vivit.benchmark.measure import peak_memory
-from vivit.precision import PRECISIONS, get_precision, set_precision
+from vivit.precision import DTYPES, get_precision, set_precision
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 RUN_ON_CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]
@@ -56,11 +56,11 @@ def dtypes_seen(model: Any, pixel_values: Tensor) -> set[torch.dtype]:
 
 
 @pytest.mark.parametrize("attention", RUN_ON_CPU)
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", DTYPES)
 def test_weights_and_activations_have_the_dtype_named(tmp_path: Path, precision: str, attention: str) -> None:
     oracle.save(tmp_path)
     ours = vivit.VivitForVideoClassification.from_pretrained(tmp_path, dtype=precision, attn_implementation=attention)
-    weights, compute = PRECISIONS[precision].weights, PRECISIONS[precision].compute
+    weights, compute = DTYPES[precision].weights, DTYPES[precision].compute
     large = matrices(ours)
     assert len(large) == 2 + 4 * 3
     for name, parameter in ours.named_parameters():
@@ -71,7 +71,7 @@ def test_weights_and_activations_have_the_dtype_named(tmp_path: Path, precision:
 
 def test_the_four_precisions_are_what_they_are_called() -> None:
     single, half, brain = torch.float32, torch.float16, torch.bfloat16
-    table = {name: (p.weights, p.compute) for name, p in PRECISIONS.items()}
+    table = {name: (p.weights, p.compute) for name, p in DTYPES.items()}
     assert table == {
         "float32": (single, single),
         "float16": (half, half),
@@ -173,7 +173,7 @@ def test_float16_weights_can_be_trained_from(tmp_path: Path) -> None:
         torch.testing.assert_close(gradient.float(), parameter.grad, rtol=1e-2, atol=2e-3)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", DTYPES)
 def test_input_of_any_dtype_is_taken(tmp_path: Path, precision: str) -> None:
     oracle.save(tmp_path)
     ours = vivit.VivitForVideoClassification.from_pretrained(tmp_path, dtype=precision)
@@ -194,7 +194,7 @@ def test_interpolated_positions_keep_the_precision(tmp_path: Path, precision: st
     with torch.inference_mode():
         mine = ours(pixel_values, interpolate_pos_encoding=True).logits
         wanted = exact(pixel_values, interpolate_pos_encoding=True).logits
-    compute = PRECISIONS[precision].compute
+    compute = DTYPES[precision].compute
     assert mine.dtype == compute
     torch.testing.assert_close(mine.float(), wanted, rtol=0, atol=8 * torch.finfo(compute).eps + 4 * 2**-11)
 
@@ -203,7 +203,7 @@ def test_interpolated_positions_keep_the_precision(tmp_path: Path, precision: st
 def test_an_unknown_precision_lists_the_known(tmp_path: Path, name: Any) -> None:
     with pytest.raises(ValueError) as caught:
         get_precision(name)
-    assert all(known in str(caught.value) for known in PRECISIONS)
+    assert all(known in str(caught.value) for known in DTYPES)
     oracle.save(tmp_path)
     with pytest.raises(ValueError, match="precision"):
         vivit.VivitModel.from_pretrained(tmp_path, dtype=name)

@@ -52,6 +52,7 @@ def test_what_was_written_comes_back() -> None:
         {"rate": "1.5"},
         {"rate": True},
         {"rate": None},
+        {"rate": 10**400},
         {"state": "broken"},
         {"rows": {"name": "c"}},
         {"rows": [1]},

@@ -129,6 +129,11 @@ def gains(result: Result, baseline: str = "eager", precision: str | None = None)
     return figure, lines
 
 
+def _colour(attention: str) -> str:
+    """A backend's own, grey for one that another version measured."""
+    return BACKENDS[attention].colour if attention in BACKENDS else "grey"
+
+
 def scaling(result: Result, by: str = "batch size", what: str = "median, ms") -> Chart:
     """Growth on log axes, a line for each attention, precision and mode.
 
@@ -153,8 +158,9 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
     for number, name in enumerate(dict.fromkeys(p["line"] for p in lines)):
         points = sorted((p[by], p[what]) for p in lines if p["line"] == name)
         x_values, y_values = [p[0] for p in points], [p[1] for p in points]
-        marker = {"symbol": number % 7, "size": 9}  # themes have 6 or 10 colours, so no two lines look the same
-        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, marker=marker)
+        # Lines of one backend have its colour, so that their symbols tell them apart.
+        style = {"marker": {"symbol": number % 7, "size": 9}, "line_color": _colour(name.partition(",")[0])}
+        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, **style)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
     figure.update_yaxes(type="log", title=what, tickvals=_steps([p[what] for p in lines]))
     return figure, lines
@@ -180,7 +186,7 @@ def tradeoff(result: Result) -> Chart:
             name=attention,
             marker={
                 "size": 11,
-                "color": BACKENDS[attention].colour,
+                "color": _colour(attention),
                 "symbol": [precisions.index(cell.precision) for _, cell in chosen],
             },
             hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",

@@ -32,9 +32,10 @@ from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Roun
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
-from vivit.device import default_device, out_of_memory
+from vivit.device import default_device
+from vivit.errors import out_of_memory
 from vivit.model import VivitForVideoClassification
-from vivit.precision import PRECISIONS
+from vivit.precision import DTYPES
 from vivit.records import from_json
 
 POLL_SECONDS = 0.05
@@ -224,10 +225,11 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
 
 def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurement:
     cell, device = planned.cell, default_device()
-    checkpoint = open_checkpoint(cell.checkpoint)
+    checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
     config = checkpoint.config
     _try_attention(cell, config, device)
-    model = checkpoint.load(attn_implementation=cell.attention, dtype=cell.precision, device=device)
+    loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
+    model = checkpoint.load(VivitForVideoClassification, **loading)
     pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
     training = cell.mode == "training"
     if cell.compiled:
@@ -289,7 +291,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
 
 def _try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
     """Raise what the backend would raise, before the model is loaded."""
-    dtype = PRECISIONS[cell.precision].compute
+    dtype = DTYPES[cell.precision].compute
     size = (3, 1, config.num_attention_heads, 64, config.head_size)
     query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
     dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0

@@ -16,25 +16,34 @@ from vivit.benchmark.measurement import PROBE
 from vivit.device import default_device, memory_bytes
 from vivit.linear import linear
 from vivit.machine import Machine, Probes, Support
-from vivit.precision import PRECISIONS
-
-HEADS = 3  # of the attention that is tried
+from vivit.precision import DTYPES
 
 
-def check_support(device: torch.device, head_size: int = 64, tokens: int | None = None) -> list[Support]:
+def choose_probes(device: torch.device) -> Probes:
+    """Sizes that tell a device's rates.
+
+    As many tokens as keep a GPU busy for longer than a launch takes, and as make scores that a CPU takes fresh memory for,
+    as it does in a model.
+    """
+    if device.type != "cuda":
+        return Probes(tokens=1024, heads=3, size=768)
+    return Probes(tokens=4096, heads=3, size=8192) if _roomy(device) else Probes(tokens=1024, heads=3, size=2048)
+
+
+def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> list[Support]:
     """Try every attention backend in every precision on a few tokens.
 
     Args:
         device: where to try.
+        probes: how many tokens and heads.
         head_size: the width of one head, which some kernels depend on.
-        tokens: how many to attend to; `usual_tokens` if None.
     """
-    tokens = tokens or usual_tokens(device)
-    flops = 4 * HEADS * tokens**2 * head_size
+    shape = (1, probes.heads, probes.tokens, head_size)
+    flops = 4 * probes.heads * probes.tokens**2 * head_size
     found: list[Support] = []
     tried: dict[tuple[str, torch.dtype], Support] = {}  # two precisions compute in float32
-    for precision, kinds in PRECISIONS.items():
-        query = torch.randn(1, HEADS, tokens, head_size, device=device).to(kinds.compute)
+    for precision, kinds in DTYPES.items():
+        query = torch.randn(shape, device=device).to(kinds.compute)
         for attention, attend in ATTENTION.items():
             key = attention, kinds.compute
             if key not in tried:
@@ -47,19 +56,8 @@ def check_support(device: torch.device, head_size: int = 64, tokens: int | None 
     return found
 
 
-def usual_tokens(device: torch.device) -> int:
-    """As many as keep a GPU busy for longer than a launch takes, and as make scores that a CPU takes fresh memory for."""
-    return 4096 if _roomy(device) else 1024
-
-
-def usual_size(device: torch.device) -> int:
-    """Of a product that keeps the device busy."""
-    return 8192 if _roomy(device) else 2048 if device.type == "cuda" else 768
-
-
-def product_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
-    """FLOP/s of size × size × size products with a weight, multiply and add counted separately; `usual_size` if None."""
-    size = size or usual_size(device)
+def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
+    """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
     matrix = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
 
@@ -86,20 +84,20 @@ def describe(device: torch.device | None = None) -> Machine:
     """Everything 'about this machine', its rates measured now."""
     device = device or default_device()
     on_gpu = device.type == "cuda"
-    probes = Probes(usual_tokens(device), HEADS, usual_size(device))
+    probes = choose_probes(device)
     with torch.inference_mode():
-        support = check_support(device, tokens=probes.tokens)
+        support = check_support(device, probes)
         if on_gpu:
             torch.cuda.empty_cache()
-        rates = {name: product_rate(device, kinds.compute, probes.size) for name, kinds in PRECISIONS.items()}
+        rates = {name: product_rate(device, kinds.compute, probes.size) for name, kinds in DTYPES.items()}
         bandwidth = copy_rate(device)
         # Once more, and the better of the two: where this is a server's start, much else starts with it.
-        pairs = zip(support, check_support(device, tokens=probes.tokens), strict=True)
+        pairs = zip(support, check_support(device, probes), strict=True)
         best = tuple(max(pair, key=lambda found: found.flops_per_second) for pair in pairs)
     training = dict(rates)
     if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
         plain = product_rate(device, torch.float32, probes.size)
-        training |= {name: plain for name, kinds in PRECISIONS.items() if kinds.compute == torch.float32}
+        training |= {name: plain for name, kinds in DTYPES.items() if kinds.compute == torch.float32}
     if on_gpu:
         torch.cuda.empty_cache()  # what was tried here takes no room from the models
     return Machine(

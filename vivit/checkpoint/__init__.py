@@ -2,5 +2,3 @@
 
 from vivit.checkpoint.opening import Checkpoint, open_checkpoint
 from vivit.checkpoint.random_weights import RANDOM
-
-__all__ = ["RANDOM", "Checkpoint", "open_checkpoint"]

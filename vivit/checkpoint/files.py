@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vivit.errors import UserError
+from vivit.errors import UserError, out_of_memory
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 
@@ -58,10 +58,13 @@ def read_tensors(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
                 if not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in tensors.items()):
                     raise TypeError("not every value is a tensor with a name")
                 yield from tensors.items()
-        except (SafetensorError, OSError, RuntimeError, ValueError, AttributeError) as error:
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            if not isinstance(error, SafetensorError | OSError | RuntimeError | ValueError | AttributeError):
+                # pickle.UnpicklingError and what a hostile pickle makes of it
+                raise UserError(f"{file.name} holds more than tensors, so it was not loaded.", str(error)) from error
             raise UserError(f"{file.name} is damaged or not a tensor file. Download it again.", str(error)) from error
-        except Exception as error:  # pickle.UnpicklingError and what a hostile pickle makes of it
-            raise UserError(f"{file.name} holds more than tensors, so it was not loaded.", str(error)) from error
 
 
 def write_tensors(folder: str | Path, tensors: Mapping[str, Tensor]) -> None:

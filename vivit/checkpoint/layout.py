@@ -1,7 +1,7 @@
 """Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -76,47 +76,21 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
 
 
 @dataclass(frozen=True)
-class Mismatch:
-    """How the tensors of a checkpoint and of a model differ; each a published name → what to call it.
+class Misfit:
+    """One tensor that a checkpoint and a model do not have alike.
 
     Args:
-        missing: what the model has and the checkpoint has not.
-        unexpected: the reverse.
-        misshapen: what both have, in two shapes.
-        doubled: what the checkpoint has under two names.
+        kind: 'missing' from the checkpoint, 'unexpected' by the model, 'of another shape', or 'there twice'.
+        name: its published name.
+        text: what to call it.
     """
 
-    missing: Mapping[str, str]
-    unexpected: Mapping[str, str]
-    misshapen: Mapping[str, str]
-    doubled: Mapping[str, str]
-
-    @property
-    def names(self) -> set[str]:
-        """All of them; none if the two fit."""
-        return {*self.missing, *self.unexpected, *self.misshapen, *self.doubled}
-
-    def without(self, names: Iterable[str]) -> "Mismatch":
-        """The rest, once these have been dealt with."""
-        gone = set(names)
-        return Mismatch(**{k: {n: text for n, text in v.items() if n not in gone} for k, v in vars(self).items()})
-
-    @property
-    def counts(self) -> str:
-        """'2 missing, 1 of another shape'."""
-        return ", ".join(f"{len(found)} {kind}" for kind, found in self._kinds() if found)
-
-    @property
-    def details(self) -> str:
-        """Every tensor at fault, a line each."""
-        return "\n".join(f"{kind}: {text}" for kind, found in self._kinds() for text in found.values())
-
-    def _kinds(self) -> list[tuple[str, Mapping[str, str]]]:
-        kinds = ("missing", "unexpected", "of another shape", "there twice")
-        return list(zip(kinds, vars(self).values(), strict=True))
+    kind: str
+    name: str
+    text: str
 
 
-def read_into(views: Mapping[str, Tensor], folder: Path) -> Mismatch:
+def read_into(views: Mapping[str, Tensor], folder: Path) -> list[Misfit]:
     """Copy a checkpoint's tensors into a model's memory, all that fit.
 
     Args:
@@ -128,20 +102,18 @@ def read_into(views: Mapping[str, Tensor], folder: Path) -> Mismatch:
         vivit.errors.UserError: if there is no tensor file, or one is damaged.
     """
     seen: dict[str, str] = {}
-    misshapen, doubled = {}, {}
+    misshapen, doubled = [], []
     for disk_name, tensor in read_tensors(folder):
         name = published_name(disk_name)
         if name in seen:
-            doubled[name] = f"{seen[name]} and {disk_name}"
+            doubled.append(Misfit("there twice", name, f"{seen[name]} and {disk_name}"))
             continue
         seen[name] = disk_name
         if name in views and views[name].shape == tensor.shape:
             views[name].copy_(tensor)
         elif name in views:
-            misshapen[name] = f"{disk_name} is {tuple(tensor.shape)}, not {tuple(views[name].shape)}"
-    return Mismatch(
-        missing={name: name for name in views if name not in seen},
-        unexpected={name: disk_name for name, disk_name in seen.items() if name not in views},
-        misshapen=misshapen,
-        doubled=doubled,
-    )
+            text = f"{disk_name} is {tuple(tensor.shape)}, not {tuple(views[name].shape)}"
+            misshapen.append(Misfit("of another shape", name, text))
+    missing = [Misfit("missing", name, name) for name in views if name not in seen]
+    unexpected = [Misfit("unexpected", name, disk_name) for name, disk_name in seen.items() if name not in views]
+    return [*missing, *unexpected, *misshapen, *doubled]

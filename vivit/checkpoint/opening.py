@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vivit import familiarity
 from vivit.checkpoint import random_weights
@@ -14,24 +15,27 @@ from vivit.processing import VivitImageProcessor
 if TYPE_CHECKING:
     import torch
 
-    from vivit.model import VivitForVideoClassification
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint, once its name has been resolved and its small files have been read.
+    """A checkpoint, once its name has been resolved.
 
     Args:
-        name: goes on meaning the same: that of a Hub repository with its commit, 'owner/name@commit'.
+        name: goes on meaning the same: that of a Hub repository with its commit, 'owner/name@commit'; a folder's whole path.
         config: its shape and its labels.
-        processor: what happens to frames before the model.
         folder: where its files are; None for random weights, which have none.
     """
 
     name: str
     config: VivitConfig
-    processor: VivitImageProcessor
     folder: Path | None
+
+    @cached_property
+    def processor(self) -> VivitImageProcessor:
+        """What happens to frames before the model. It is read when it is wanted: not everybody has frames."""
+        return VivitImageProcessor.from_folder(self.folder) if self.folder else VivitImageProcessor()
 
     @property
     def trained(self) -> bool:
@@ -54,21 +58,22 @@ class Checkpoint:
 
     def load(
         self,
+        kind: type[Model],
         *,
         attn_implementation: str = "sdpa",
         dtype: "str | torch.dtype" = "float32",
         device: "str | torch.device" = "cpu",
-    ) -> "VivitForVideoClassification":
-        """The model, in evaluation mode. Arguments and errors as `VivitForVideoClassification.from_pretrained`'s."""
-        from vivit.model import VivitForVideoClassification
+    ) -> Model:
+        """The model, in evaluation mode.
 
+        Args:
+            kind: its class, `VivitForVideoClassification` for instance.
+            attn_implementation, dtype, device: as its `from_pretrained` takes them, which says what is raised.
+        """
+        options: dict[str, Any] = {"attn_implementation": attn_implementation, "dtype": dtype, "device": device}
         if self.folder is None:
-            return random_weights.make_model(
-                self.config, attn_implementation=attn_implementation, dtype=dtype, device=device
-            )
-        return VivitForVideoClassification.from_folder(
-            self.folder, self.config, attn_implementation=attn_implementation, dtype=dtype, device=device
-        )
+            return random_weights.make_model(kind, **options)
+        return kind.from_pretrained(self.folder, config=self.config, **options)  # type: ignore[attr-defined]
 
 
 def open_checkpoint(
@@ -86,6 +91,6 @@ def open_checkpoint(
         ValueError: if its configuration is impossible.
     """
     if name == random_weights.RANDOM:
-        return Checkpoint(str(name), random_weights.CONFIG, VivitImageProcessor(), None)
+        return Checkpoint(str(name), random_weights.CONFIG, None)
     lasting, folder = locate(name, revision=revision, weights=weights, here=here)
-    return Checkpoint(lasting, VivitConfig.from_folder(folder), VivitImageProcessor.from_folder(folder), folder)
+    return Checkpoint(lasting, VivitConfig.from_folder(folder), folder)

@@ -108,7 +108,8 @@ def remember_commit(repository: str, kind: str, revision: str | None, commit: st
             partial = reference.with_name(f"{reference.name}.{os.getpid()}.tmp")
             partial.write_text(commit, encoding="utf-8")
             os.replace(partial, reference)
-        os.utime(reference, (asked, asked))
+        with suppress(OSError):  # another user's, which says what it should
+            os.utime(reference, (asked, asked))
 
 
 def ask(repository: str, question: Callable[[], Answer]) -> Answer:

@@ -31,7 +31,7 @@ class CheckpointInfo:
     """What is known of a checkpoint before any of its weights are read. `dataclasses.asdict` of it is JSON.
 
     Args:
-        name: as it was asked for.
+        name: as it was asked for, without a revision.
         kind: 'embedded', 'local' or 'hub'.
         commit: of a Hub repository, 40 hexadecimal digits; '' otherwise.
         config: its `config.json`.
@@ -69,19 +69,15 @@ def embedded_checkpoints() -> tuple[str, ...]:
     return tuple(sorted(config.parent.name for config in ASSETS.glob(f"*/{CONFIG}")))
 
 
-def cached_checkpoints(*, with_processor: bool = False) -> dict[str, str]:
-    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request.
-
-    Args:
-        with_processor: only those with a `preprocessor_config.json`; of others the Hub is asked whether they have one.
-    """
+def cached_checkpoints() -> dict[str, str]:
+    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request."""
     from huggingface_hub import constants
 
     found = {}
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         name = "/".join(folder.name.split("--")[1:])
         snapshot = _snapshot(name, None)
-        if snapshot and _weights(names := _names(snapshot)) and (PROCESSOR in names or not with_processor):
+        if snapshot and _usable(snapshot, weights=True):
             with suppress(HubError):
                 _check_kind(read_json(snapshot / CONFIG, name), name)
                 found[name] = snapshot.name
@@ -107,6 +103,8 @@ def _letters(label: str) -> str:
 
 def split_name(name: str, revision: str | None = None) -> tuple[str, str | None]:
     """'owner/name@revision' → ('owner/name', 'revision'); a revision that is given apart comes before the one in the name."""
+    if Path(name).is_absolute():  # a folder, whatever it is called
+        return name, revision
     repository, _, asked = name.partition("@")
     return repository, revision or asked or None
 
@@ -132,10 +130,10 @@ def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: b
 def locate(
     name: str | Path, *, revision: str | None = None, weights: bool = True, here: bool = False
 ) -> tuple[str, Path]:
-    """As `find_checkpoint`, with the name that goes on meaning the same: of a Hub repository 'owner/name@commit'."""
+    """As `find_checkpoint`, with the name that goes on meaning the same: 'owner/name@commit', or a folder's whole path."""
     folder = _on_disk(name, absolute=here)
     if folder:
-        return str(name), folder
+        return folder.name if folder.parent == ASSETS else str(folder.absolute()), folder
     repository, revision = split_name(str(name), revision)
     snapshot = _snapshot(repository, revision)
     usable = snapshot is not None and _usable(snapshot, weights)
@@ -172,7 +170,7 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     """A checkpoint, and what the Hub lists of it if it was asked."""
     folder = _on_disk(name) if folders else None
     if folder:
-        return _describe(name, "embedded" if folder.parent == ASSETS else "local", folder), None
+        return _describe_folder(name, "embedded" if folder.parent == ASSETS else "local", folder), None
     name, revision = split_name(name, revision)
     snapshot = _snapshot(name, revision)
     try:
@@ -180,29 +178,18 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     except HubError as error:
         if not (snapshot and _usable(snapshot, weights=True)):
             raise
-        notice = f"{error} The copy on this machine is used."
-        return _describe(name, "hub", snapshot, commit=snapshot.name, notices=(notice,)), None
+        here = _describe_folder(name, "hub", snapshot, snapshot.name)
+        return replace(here, notices=(f"{error} The copy on this machine is used.", *here.notices)), None
     if listed.file(CONFIG).size_bytes > MAX_CONFIG_BYTES:
         raise HubError(f"The config.json of '{name}' is too large to be a model's. Choose another checkpoint.")
     folder = fetch(listed.file(CONFIG)).parent
     config = read_json(folder / CONFIG, name)
     _check_kind(config, name)
     files = listed.needed(weights=True)
-    missing = [file.size_bytes for file in files if not file.cached]
-    found = CheckpointInfo(
-        name=name,
-        kind="hub",
-        commit=listed.commit,
-        config=config,
-        files={file.name: file.size_bytes for file in files},
-        size_bytes=sum(file.size_bytes for file in files),
-        missing_bytes=sum(missing),
-        format="",
-        num_labels=_count_labels(config),
-        licence=listed.licence,
-        folder="" if missing else str(folder),
-    )
-    return _complete(found), listed
+    missing = sum(file.size_bytes for file in files if not file.cached)
+    sizes = {file.name: file.size_bytes for file in files}
+    found = _describe(name, "hub", config, sizes, listed.commit, "" if missing else str(folder))
+    return replace(found, missing_bytes=missing, licence=listed.licence), listed
 
 
 def download(
@@ -267,6 +254,8 @@ def _ask(name: str, revision: str | None) -> _Repository:
         info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=timeout)
         files = {}
         for file in info.siblings or ():
+            if "/" in file.rfilename:  # nothing that loading needs
+                continue
             etag = file.lfs.sha256 if file.lfs else file.blob_id
             files[file.rfilename] = HubFile(name, "model", info.sha or "", file.rfilename, file.size or 0, etag or "")
         licence = info.card_data.license or "" if info.card_data else ""
@@ -354,7 +343,7 @@ def _count_labels(config: dict[str, Any]) -> int:
     return len(labels) or int(config.get("num_labels") or 2)
 
 
-def _describe(name: str, kind: str, folder: Path, commit: str = "", notices: tuple[str, ...] = ()) -> CheckpointInfo:
+def _describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> CheckpointInfo:
     """A checkpoint whose files are on disk."""
     config = read_json(folder / CONFIG, name)
     _check_kind(config, name)
@@ -362,34 +351,33 @@ def _describe(name: str, kind: str, folder: Path, commit: str = "", notices: tup
     if not weights:
         raise HubError(f"'{name}' has no weights, or not all of them. Choose a folder written by save_pretrained.")
     names = [CONFIG, *(n for n in (PROCESSOR,) if (folder / n).is_file()), *weights]
-    files = {n: (folder / n).stat().st_size for n in names}
-    found = CheckpointInfo(
+    return _describe(name, kind, config, {n: (folder / n).stat().st_size for n in names}, commit, str(folder))
+
+
+def _describe(
+    name: str, kind: str, config: dict[str, Any], files: dict[str, int], commit: str, folder: str
+) -> CheckpointInfo:
+    """What is known of a checkpoint, unless this machine cannot hold it."""
+    import psutil
+
+    size, memory = sum(files.values()), psutil.virtual_memory().total
+    if size > memory:
+        raise HubError(
+            f"The weights of '{name}' take {megabytes(size)}, and this machine has {megabytes(memory)} of memory. Choose a "
+            "smaller checkpoint."
+        )
+    safe = any(n.endswith(".safetensors") for n in files)
+    notice = "It has no safetensors, so its .bin is read as plain tensors (weights_only=True); no code in it is run."
+    return CheckpointInfo(
         name=name,
         kind=kind,
         commit=commit,
         config=config,
         files=files,
-        size_bytes=sum(files.values()),
+        size_bytes=size,
         missing_bytes=0,
-        format="",
+        format="safetensors" if safe else "bin",
         num_labels=_count_labels(config),
-        folder=str(folder),
-        notices=notices,
+        folder=folder,
+        notices=() if safe else (notice,),
     )
-    return _complete(found)
-
-
-def _complete(found: CheckpointInfo) -> CheckpointInfo:
-    """Add what follows from the weights' names and sizes, or refuse what this machine cannot hold."""
-    import psutil
-
-    memory = psutil.virtual_memory().total
-    if found.size_bytes > memory:
-        raise HubError(
-            f"The weights of '{found.name}' take {megabytes(found.size_bytes)}, and this machine has {megabytes(memory)} "
-            "of memory. Choose a smaller checkpoint."
-        )
-    if any(n.endswith(".safetensors") for n in found.files):
-        return replace(found, format="safetensors")
-    notice = "It has no safetensors, so its .bin is read as plain tensors (weights_only=True); no code in it is run."
-    return replace(found, format="bin", notices=(*found.notices, notice))

@@ -42,6 +42,7 @@ class ClipList:
         dataset: 'owner/name'.
         commit: what was listed; give it to `download_clip` as the revision.
         clips: the clips.
+        folder: where they lie, or will, once they are on this machine.
         asked: when the Hub was asked for the commit, by `time.time`; 0 if it could not be.
         notices: sentences for whoever browses it.
     """
@@ -49,6 +50,7 @@ class ClipList:
     dataset: str
     commit: str
     clips: tuple[Clip, ...]
+    folder: str
     asked: float = 0.0
     notices: tuple[str, ...] = ()
 
@@ -92,7 +94,7 @@ def list_clips(dataset: str = KINETICS_MINI, revision: str | None = None, progre
     if not (commit and sizes):
         raise HubError(f"'{dataset}' has no video files. Choose a dataset of clips such as '{KINETICS_MINI}'.")
     clips = tuple(_clip(file, size, snapshots / commit) for file, size in sorted(sizes.items()))
-    return ClipList(dataset, commit, clips, asked, notices)
+    return ClipList(dataset, commit, clips, str(snapshots / commit), asked, notices)
 
 
 def download_clip(

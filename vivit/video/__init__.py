@@ -5,17 +5,3 @@ from vivit.video.decoding import Frame, FramesMissingError
 from vivit.video.probing import VideoInfo
 from vivit.video.reading import SampledFrames, decode, probe, read_frames
 from vivit.video.sampling import SAMPLING, choose_indices
-
-__all__ = [
-    "SAMPLING",
-    "Frame",
-    "FramesMissingError",
-    "SampledFrames",
-    "VideoError",
-    "VideoInfo",
-    "VideoLimits",
-    "choose_indices",
-    "decode",
-    "probe",
-    "read_frames",
-]

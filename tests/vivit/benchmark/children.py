@@ -16,7 +16,7 @@ from vivit.benchmark.measurement import Cell, Estimate, Latency, Measurement, Me
 from vivit.benchmark.results import Result
 from vivit.machine import Machine, Support
 from vivit.names import BACKENDS
-from vivit.precision import PRECISIONS
+from vivit.precision import DTYPES
 
 MB = 1_000_000
 MIB = 2**20
@@ -34,9 +34,9 @@ MACHINE = Machine(
     support=tuple(
         Support(attention, precision, reason="CUDA only") if backend.cuda_only else Support(attention, precision, 1e11)
         for attention, backend in BACKENDS.items()
-        for precision in PRECISIONS
+        for precision in DTYPES
     ),
-    flops_per_second=dict.fromkeys(PRECISIONS, 1e11),
+    flops_per_second=dict.fromkeys(DTYPES, 1e11),
     bytes_per_second=1e10,
 )
 
@@ -107,6 +107,6 @@ def allocate(megabytes: int) -> dict[str, Any]:
 def attend(attention: str, precision: str) -> dict[str, Any]:
     """Record one call of an attention backend."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    query, key, value = torch.randn(3, 1, 4, 300, 64, device=device).to(PRECISIONS[precision].compute)
+    query, key, value = torch.randn(3, 1, 4, 300, 64, device=device).to(DTYPES[precision].compute)
     _, recorded = measure.record(lambda: ATTENTION[attention](query, key, value, 0.0), device)
     return {"kernel": recorded.kernel, "device_kernels": recorded.device_kernels}

@@ -11,7 +11,7 @@ from vivit import VivitConfig, VivitForVideoClassification
 from vivit.benchmark.cost import estimate, estimate_seconds, parameters, score_traffic_bytes, weights_bytes
 from vivit.benchmark.measure import peak_memory
 from vivit.benchmark.measurement import Cell
-from vivit.precision import PRECISIONS, set_precision
+from vivit.precision import DTYPES, set_precision
 
 # Wide enough that a pass holds mega- and not kilobytes, small enough to be quick.
 SMALL = VivitConfig(
@@ -31,7 +31,7 @@ def test_parameters_are_counted_exactly(changes: dict) -> None:
     config = VivitConfig(**oracle.TINY | changes)
     model = VivitForVideoClassification(config)
     assert sum(parameters(config)) == sum(p.numel() for p in model.parameters())
-    for precision in PRECISIONS:
+    for precision in DTYPES:
         set_precision(model.float(), precision)
         assert weights_bytes(config, precision) == sum(p.numel() * p.element_size() for p in model.parameters())
 
