@@ -1,5 +1,6 @@
-"""The cost of a forward pass, against PyTorch's own count of the same pass."""
+"""The cost model: beside PyTorch's own counts of the same pass, and beside what really ran here."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,20 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests import oracle
+from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig, VivitForVideoClassification
-from vivit.benchmark.cost import attention_flops, linear_flops
+from vivit.benchmark.cost import (
+    attention_flops,
+    estimate,
+    estimate_seconds,
+    linear_flops,
+    parameters,
+    score_traffic_bytes,
+    weights_bytes,
+)
+from vivit.benchmark.measure import peak_memory
+from vivit.benchmark.measurement import Cell
+from vivit.precision import DTYPES, set_precision
 
 SHAPES: dict[str, dict[str, Any]] = {
     "odd": {},
@@ -37,3 +50,102 @@ def test_vivit_b_costs_what_is_known() -> None:
     tubelets, head = 3136 * (3 * 2 * 16 * 16) * hidden, 400 * hidden
     assert linear_flops(config) == 2 * (12 * (projections + mlp) + tubelets + head)
     assert linear_flops(config) + attention_flops(config) == 903_049_506_816
+
+
+# Wide enough that a pass holds mega- and not kilobytes, small enough to be quick.
+SMALL = VivitConfig(
+    image_size=96,
+    num_frames=8,
+    hidden_size=96,
+    num_hidden_layers=3,
+    num_attention_heads=3,
+    intermediate_size=384,
+    num_labels=10,
+)
+B16 = VivitConfig(num_labels=400)
+
+
+@pytest.mark.parametrize("changes", [{}, {"qkv_bias": False}, {"num_hidden_layers": 0}, {"num_labels": 3}])
+def test_parameters_are_counted_exactly(changes: dict) -> None:
+    config = VivitConfig(**oracle.TINY | changes)
+    model = VivitForVideoClassification(config)
+    assert sum(parameters(config)) == sum(p.numel() for p in model.parameters())
+    for precision in DTYPES:
+        set_precision(model.float(), precision)
+        assert weights_bytes(config, precision) == sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_predicted_memory_is_near_the_measured(attention: str, mode: str) -> None:
+    cell = Cell("m", attention, batch_size=2, mode=mode)
+    model = VivitForVideoClassification(SMALL, attn_implementation=attention)
+    pixels = oracle.clip(SMALL, batch=2)
+    optimiser = torch.optim.AdamW(model.parameters())
+
+    def step() -> None:
+        model(pixels, labels=torch.tensor([0, 1])).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    held = pixels.numel() * 4
+    if mode == "training":
+        step()
+        held += 2 * sum(p.numel() * 4 for p in model.parameters())
+        _, peak = peak_memory(step, torch.device("cpu"))
+    else:
+        with torch.inference_mode():
+            _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
+    # A count of tensors, not a trace of the allocator: good enough to refuse what cannot fit.
+    assert estimate(cell, SMALL, MACHINE).activations == pytest.approx(peak + held, rel=0.15)
+
+
+def test_eager_grows_with_the_square_of_the_tokens_and_sdpa_does_not() -> None:
+    def peak(attention: str, frames: int) -> int:
+        return estimate(Cell("m", attention, num_frames=frames), B16, MACHINE).activations
+
+    assert 3.6 < peak("eager", 32) / peak("eager", 16) < 4
+    assert peak("sdpa", 32) / peak("sdpa", 16) == pytest.approx(2, rel=0.01)
+
+
+def test_the_published_peaks_are_of_half_precision() -> None:
+    """What `documentation.FAULTS` says, by counting."""
+    eager = estimate(Cell("m", "eager", mode="training"), B16, MACHINE)
+    assert eager.activations / 1e6 > 12 * 12 * 3137**2 * 4 / 1e6 == pytest.approx(5668, abs=0.5)
+    assert eager.weights / 1e6 == pytest.approx(356, rel=0.01) and 5668 + 356 > 5932.54
+    half = estimate(Cell("m", "sdpa", "float16"), B16, MACHINE)
+    assert half.weights / 1e6 == pytest.approx(178, rel=0.01) and half.peak / 1e6 < 317.079 < eager.weights / 1e6
+
+
+def test_time_is_arithmetic_over_rates() -> None:
+    flops = 903_049_506_816
+    assert estimate(Cell("m"), B16, MACHINE).latency_ms == pytest.approx(flops / 1e11 * 1e3)
+    assert estimate(Cell("m", batch_size=4), B16, MACHINE).latency_ms == pytest.approx(4 * flops / 1e11 * 1e3)
+    assert estimate(Cell("m"), B16, MACHINE).flops == flops
+    training = estimate(Cell("m", mode="training"), B16, MACHINE)
+    assert training.flops == 3 * flops and training.latency_ms and training.latency_ms > 3 * flops / 1e11 * 1e3
+    assert estimate(Cell("m", "sdpa-cudnn"), B16, MACHINE).latency_ms is None
+
+
+def test_scores_in_memory_cost_their_traffic() -> None:
+    scores = 12 * 12 * 3137**2
+    assert score_traffic_bytes(B16, "eager", "float32") == 6 * 4 * scores
+    assert score_traffic_bytes(B16, "sdpa-math", "float16") == 4 * 4 * scores
+    assert score_traffic_bytes(B16, "sdpa-flash", "float32") == 0
+    eager, sdpa = (estimate_seconds(B16, MACHINE, name, "float32") for name in ("eager", "sdpa"))
+    assert eager - sdpa == pytest.approx(6 * 4 * scores / 1e10)
+    with pytest.raises(ValueError, match="sdpa-cudnn"):
+        estimate_seconds(B16, MACHINE, "sdpa-cudnn", "float32")
+
+
+def test_a_backend_is_never_faster_than_it_was_on_a_few_tokens() -> None:
+    support = tuple(replace(s, flops_per_second=1e9) if s.attention == "eager" else s for s in MACHINE.support)
+    slow = estimate_seconds(B16, replace(MACHINE, support=support), "eager", "float32")
+    assert slow > 4 * 12 * 3137**2 * 768 / 1e9
+
+
+def test_other_numbers_of_frames_change_the_tokens() -> None:
+    assert estimate(Cell("m", num_frames=16), B16, MACHINE).num_tokens == 8 * 196 + 1
+    assert estimate(Cell("m", num_frames=32), B16, MACHINE) == estimate(Cell("m"), replace(B16), MACHINE)
+    with pytest.raises(ValueError, match="num_frames"):
+        estimate(Cell("m", num_frames=3), B16, MACHINE)
