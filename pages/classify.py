@@ -17,12 +17,13 @@ from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
 from ui.runs import plan_runs, record, run_planned, show_runs
 from ui.settings import CONTROLS, backends_here, estimate_seconds, pick_settings, unavailable
-from ui.visit import Settings, visit
+from ui.visit import Settings, visit, visitor
 from vivit.benchmark.measurement import GLANCE
 from vivit.checkpoint import open_checkpoint
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
+visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("classify")
 
 st.title("What is happening in this clip?")

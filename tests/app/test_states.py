@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui.clips
+import ui.visit
 from ui import settings
 from ui.server import get_server
 from vivit.attention import ATTENTION
@@ -103,6 +104,17 @@ def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
     until(app, answered)
     assert settings.FOLDER not in app.selectbox(key="checkpoint").options
     assert any("so 'vivit\\-mannequin' is used" in w.value for w in app.warning)
+
+
+@pytest.mark.parametrize("page", ["pages/classify.py", "pages/benchmark.py"])
+def test_every_run_says_that_its_visitor_is_here(app: AppTest, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that asks for nothing new: after a lost connection the next click is all that tells of the visitor."""
+    until(app, answered)
+    app.switch_page(page).run()
+    here: list[str] = []
+    monkeypatch.setattr(ui.visit, "_present", lambda visitor: here.append(visitor) or visitor)
+    app.run()
+    assert not app.exception and set(here) == {app.session_state["visit"].visitor}
 
 
 def test_the_probes_are_told_as_they_were_run(app: AppTest) -> None:
