@@ -126,6 +126,7 @@ def _run(
         return ms
 
     def timed_pass() -> float:
+        # Nothing else happens in those after the first: no hooks, no recorder.
         return first_pass() if output is None else timed(forward, device)[1]
 
     with torch.inference_mode():

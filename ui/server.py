@@ -27,9 +27,8 @@ from vivit.benchmark.results import results_folder
 from vivit.machine import Machine
 
 RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are checked in, for whoever has no such machine
-LOCAL_FOLDERS = (
-    "--local-folders"  # after a '--' on Streamlit's command line: checkpoints may be folders of this machine
-)
+# After a '--' on Streamlit's command line: checkpoints may be folders of this machine.
+LOCAL_FOLDERS = "--local-folders"
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WORKERS = {
     "media": WorkerSpec(

@@ -262,8 +262,8 @@ class PreTrainedVivit(nn.Module):
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
         precision = one_precision(dtype, torch_dtype)
         folder = find_checkpoint(name, revision=revision)
+        config = config or VivitConfig.from_folder(folder, **config_changes)
         with torch.device("meta"):
-            config = config or VivitConfig.from_folder(folder, **config_changes)
             model = cls(config, attn_implementation=attn_implementation)
         set_precision(model, precision).to_empty(device=device)
         model.load_tensors(folder, ignore_mismatched_sizes=ignore_mismatched_sizes)

@@ -33,7 +33,7 @@ from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device
-from vivit.errors import out_of_memory
+from vivit.errors import UserError, out_of_memory
 from vivit.model import VivitForVideoClassification
 from vivit.precision import DTYPES
 from vivit.records import from_json
@@ -218,9 +218,10 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
                     f"{cell.name} does not fit into this machine's memory. Try a smaller batch or a fused attention."
                 )
                 return Measurement(cell, "out-of-memory", reason, str(cause).partition("\n")[0])
-        return Measurement(
-            cell, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}", traceback.format_exc()
-        )
+        said = str(error).partition("\n")[0]
+        if isinstance(error, UserError):
+            return Measurement(cell, "failed", said, error.details)
+        return Measurement(cell, "failed", f"{type(error).__name__}: {said}", traceback.format_exc())
 
 
 def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurement:

@@ -221,7 +221,8 @@ def test_what_is_wrong_is_a_row_with_its_traceback(checkpoint: str, cell: dict, 
 
 
 def test_a_missing_checkpoint_is_a_row(tmp_path: Path) -> None:
-    assert measured(planned(str(tmp_path / "nowhere"))).status == "failed"
+    row = measured(planned(str(tmp_path / "nowhere")))
+    assert row.status == "failed" and row.reason.startswith("There is no folder") and "Traceback" not in row.details
 
 
 def test_logits_that_overflow_are_left_out_with_a_word(checkpoint: str) -> None:
