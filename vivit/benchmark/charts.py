@@ -4,6 +4,7 @@ Each function returns a figure and the numbers in it, one dict a point, for the 
 """
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark.measurement import MIB, Measurement
@@ -155,11 +156,13 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
         y = r.latency.median if what == "median, ms" else r.memory.peak / MIB
         lines.append({"line": ", ".join(filter(None, words)), by: x, what: y})
     figure = _figure(10)
-    for number, name in enumerate(dict.fromkeys(p["line"] for p in lines)):
+    drawn: Counter[str] = Counter()  # backend → its lines so far, which have its colour, so symbols tell them apart
+    for name in dict.fromkeys(p["line"] for p in lines):
         points = sorted((p[by], p[what]) for p in lines if p["line"] == name)
         x_values, y_values = [p[0] for p in points], [p[1] for p in points]
-        # Lines of one backend have its colour, so that their symbols tell them apart.
-        style = {"marker": {"symbol": number % 7, "size": 9}, "line_color": _colour(name.partition(",")[0])}
+        attention = name.partition(",")[0]
+        style = {"marker": {"symbol": drawn[attention], "size": 9}, "line_color": _colour(attention)}
+        drawn[attention] += 1
         figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, **style)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
     figure.update_yaxes(type="log", title=what, tickvals=_steps([p[what] for p in lines]))

@@ -17,6 +17,7 @@ from vivit.benchmark.results import Result, compare, list_results, load, revisio
 from vivit.benchmark.sweep import Sweep, grid
 from vivit.config import VivitConfig
 from vivit.errors import UserError
+from vivit.names import BACKENDS, PRECISIONS
 
 EAGER, SDPA = Cell("m", "eager"), Cell("m", "sdpa")
 WHOLE = result(
@@ -215,6 +216,17 @@ def test_charts_show_what_there_is() -> None:
     growth, _ = drawn["Latency by batch size"]
     assert growth.layout.xaxis.type == growth.layout.yaxis.type == "log"
     assert {t.name: list(t.y) for t in growth.data} == {"eager, float32": [210, 800], "sdpa, float32": [105, 390]}
+
+
+def test_no_two_lines_look_alike_and_one_backend_has_one_colour() -> None:
+    """With as many lines as a sweep may have: every backend in every precision, plain and in training."""
+    cells = grid("m", tuple(BACKENDS), tuple(PRECISIONS), (1, 2), ("inference", "training"))
+    figure, _ = charts.scaling(result(*(row(cell, (1.0, 2.0)) for cell in cells)))
+    looks = [(line.line.color, line.marker.symbol) for line in figure.data]
+    assert len(looks) == len(set(looks)) == len(BACKENDS) * len(PRECISIONS) * 2
+    assert {line.name.partition(",")[0]: line.line.color for line in figure.data} == {
+        name: backend.colour for name, backend in BACKENDS.items()
+    }
 
 
 def test_growth_with_tokens() -> None:
