@@ -1,6 +1,6 @@
 """The choices that library, app and command line offer, each written once, with what to say of it. Imports nothing of ours.
 
-What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.PRECISIONS`,
+What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.DTYPES`,
 `vivit.video.SAMPLING`, `vivit.processing.NORMALISATIONS`.
 """
 
