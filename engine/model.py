@@ -2,20 +2,21 @@
 
 import gc
 import statistics
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 import torch
 
-from engine.tasks import Classification, Classify, MeasuredRound, MeasureRound, Prediction
+from engine.tasks import Classification, Classify, ExamineCell, MeasuredRound, MeasureRound, Prediction, TimeCells
 from engine.worker import typed
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.measure import peak_memory, repeat, timed
-from vivit.benchmark.measurement import GLANCE, Round
+from vivit.benchmark.measurement import GLANCE, Cell, Round
+from vivit.benchmark.passes import Contestant, enter, examine, telling, time_round
 from vivit.benchmark.probes import describe
+from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.device import default_device, memory_bytes
 from vivit.errors import UserError, out_of_memory
@@ -31,6 +32,7 @@ MEMORY_SHARE = 0.25  # of the device's memory that loaded models may take
 
 # (checkpoint, precision, when it was written) → model, last used last
 _loaded: dict[tuple[str, str, int], VivitForVideoClassification] = {}
+_last_comparison = 0  # the one whose round ran last, with nothing since; 0 for none
 
 
 def start() -> Machine:
@@ -40,6 +42,7 @@ def start() -> Machine:
 
 def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple[Classification, list[bytes]]:
     """Classify one clip and measure it; progress is called after every layer."""
+    _interrupt()
     checkpoint = open_checkpoint(request.checkpoint, here=True)
     device = default_device()
     try:
@@ -50,17 +53,14 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         loaded = perf_counter()
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
         processor = _normalising(checkpoint, request.normalisation)
-        pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device)
+        pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device, model.dtype)
         prepared = perf_counter()
         output, found = _run(model, pixel_values, progress)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         _unload()
-        raise UserError(
-            f"This checkpoint with '{request.attention}' in {request.precision} does not fit into this machine's memory. "
-            "Try sdpa, a half precision, or a smaller checkpoint."
-        ) from None  # whose frames would keep what has been made so far
+        raise _too_large(request.attention, request.precision) from None  # whose frames would keep what has been made
     labels, known = checkpoint.labels, checkpoint.trained
     best = top_predictions(output.logits[0], labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
@@ -81,6 +81,13 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         preprocess_ms=(prepared - loaded) * 1e3,
         device=device.type,
     ), []
+
+
+def _too_large(attention: str, precision: str) -> UserError:
+    return UserError(
+        f"This checkpoint with '{attention}' in {precision} does not fit into this machine's memory. "
+        "Try sdpa, a half precision, or a smaller checkpoint."
+    )
 
 
 def _normalising(checkpoint: Checkpoint, normalisation: str) -> VivitImageProcessor:
@@ -107,20 +114,15 @@ def _run(
     model: VivitForVideoClassification, pixel_values: torch.Tensor, progress: Progress
 ) -> tuple[VideoClassifierOutput, _Passes]:
     """One pass that records memory, warms up and can be cancelled between layers; then, if that was quick, timed ones."""
-    layers, device = model.vivit.layers, model.device
+    device = model.device
     peak, output, others = 0, None, OtherWork()
 
     def forward() -> VideoClassifierOutput:
         return model(pixel_values)
 
-    def after(k: int) -> Callable[..., None]:
-        return lambda *_: progress((k + 1) / len(layers) * 0.9, f"Layer {k + 1} of {len(layers)}")
-
     def first_pass() -> float:
         nonlocal peak, output, others
-        with ExitStack() as hooks:
-            for k, layer in enumerate(layers):
-                hooks.callback(layer.register_forward_hook(after(k)).remove)
+        with telling(model, lambda fraction, note: progress(0.9 * fraction, note)):
             (output, ms), peak = peak_memory(lambda: timed(forward, device), device)
         others = OtherWork()
         return ms
@@ -132,9 +134,10 @@ def _run(
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()
+        if device.type == "cuda":  # in the first pass its libraries may have taken memory that they keep
+            _, peak = peak_memory(forward, device)
     assert output is not None
-    clip_bytes = pixel_values.numel() * pixel_values.element_size()  # which was there before
-    return output, _Passes(passes, share, peak + clip_bytes)
+    return output, _Passes(passes, share, peak + pixel_values.nbytes)  # the clip was there before
 
 
 def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:
@@ -143,7 +146,7 @@ def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> Vivit
     if key in _loaded:
         _loaded[key] = _loaded.pop(key)
         return _loaded[key]
-    for other in [k for k in _loaded if k[0] == checkpoint.name]:  # never two copies of the same weights
+    for other in [k for k in _loaded if k[0] == checkpoint.name and k[2] != checkpoint.written_ns]:  # has changed since
         del _loaded[other]
     with torch.device("meta"):
         needed = _bytes(set_precision(VivitForVideoClassification(checkpoint.config), precision))
@@ -153,8 +156,50 @@ def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> Vivit
     return _loaded[key]
 
 
+def examine_cell(request: ExamineCell, blobs: list[bytes], progress: Progress) -> tuple[Examined, list[bytes]]:
+    """Load a cell, warm it up and look at it; progress is called after every layer."""
+    _interrupt()
+    progress(0.0, "Loading the model")
+    try:
+        (contestant,) = _enter([request.cell], request, blobs[0])
+        return examine(contestant, progress), []
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        _unload()
+        raise _too_large(request.cell.attention, request.cell.precision) from None
+
+
+def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tuple[TimedRound, list[bytes]]:
+    """Time some cells once each; progress is called after every layer of slow ones."""
+    global _last_comparison
+    contestants = _enter(request.cells, request, blobs[0])
+    interrupted, _last_comparison = _last_comparison != request.comparison, request.comparison
+    return time_round(contestants, interrupted=interrupted, progress=progress if request.slow else None), []
+
+
+def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: bytes) -> list[Contestant]:
+    """Make cells ready, all loaded together."""
+    checkpoint, device = open_checkpoint(cells[0].checkpoint, here=True), default_device()
+    frames = np.frombuffer(pixels, np.uint8).reshape(request.shape)
+    pixel_values = _normalising(checkpoint, request.normalisation).normalise(frames)
+    models = {cell.precision: _load(checkpoint, cell.precision, device) for cell in cells}
+    if any(model not in _loaded.values() for model in models.values()):
+        raise UserError(
+            "The weights of these cells do not fit into this machine's memory together. Compare fewer precisions at a time."
+        )
+    return [enter(models[cell.precision], cell.attention, pixel_values) for cell in cells]
+
+
+def _interrupt() -> None:
+    """Whatever runs now comes between two rounds of a comparison."""
+    global _last_comparison
+    _last_comparison = 0
+
+
 def measure(request: MeasureRound, blobs: list[bytes], progress: Progress) -> tuple[MeasuredRound, list[bytes]]:
     """Measure one round of a cell in a fresh process, with nothing else loaded; progress is called 20 times a second."""
+    _interrupt()
     _unload()
     planned, pixel_values = request.planned, None
     if request.shape:
@@ -178,4 +223,4 @@ def _bytes(model: torch.nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
-TASKS = typed({Classify: classify, MeasureRound: measure})
+TASKS = typed({Classify: classify, ExamineCell: examine_cell, TimeCells: time_cells, MeasureRound: measure})

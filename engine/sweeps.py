@@ -1,12 +1,10 @@
 """Sweeps of the server: they outlive the page that asked for them, and share the model worker with everybody. No torch.
 
 Each round of a cell is one job of the model worker, submitted when the one before it has ended, so that other visitors' jobs
-go between. While one is timed the media worker is held by a job that only waits, so that nothing else of this app runs.
-(The hub worker is not: what it does is wait on a network, and a download is not to be interrupted.)
+go between.
 """
 
 import logging
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine.engine import Engine
-from engine.jobs import Job
-from engine.tasks import Hold, MeasureRound
+from engine.tasks import MeasureRound
+from engine.undisturbed import Stopped, undisturbed
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result, list_results, save, snapshot
 from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
@@ -25,14 +23,9 @@ Pixels = tuple[tuple[int, int, int, int], bytes]  # shape and bytes of a clip's 
 
 logger = logging.getLogger("engine")
 
-TICK = 0.05
 UNSAVED = 5  # finished sweeps that could not be written are held in memory: the last so many
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
 NOT_MEASURED = "The server ended before this cell was measured. Measure it again."
-
-
-class _Stopped(Exception):
-    """The sweep was cancelled."""
 
 
 @dataclass(eq=False)
@@ -60,7 +53,6 @@ class RunningSweep:
     note: str = "Starting"
     error: str = ""
     saved: bool = False
-    _job: Job | None = field(default=None, repr=False)
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -173,7 +165,7 @@ class Sweeps:
                 lambda: running.save(self._folder),
             )
             state = "done"
-        except _Stopped:
+        except Stopped:
             state = "cancelled"
         except Exception:  # a stopped engine, for instance: the page says so, the server lives on
             logger.exception("sweep %s", running.id)
@@ -189,26 +181,17 @@ class Sweeps:
     ) -> tuple[Measurement, float]:
         cell = planned.cell
         running.note = f"round {planned.number + 1}: {cell.name}"
-        # Nobody's jobs: they are not dropped when their visitor closes the page.
-        holder = self._engine.ask(Hold(), time_limit=math.inf)
-        try:
-            while holder.state == "queued":
-                self._pause(running, holder)
-            request = MeasureRound(planned, clip[0] if clip else None, normalisation)
-            job = self._engine.ask(request, [clip[1]] if clip else [], cost_key=f"measure {cell}")
-            while not job.finished:
-                self._pause(running, job)
-        finally:
-            self._engine.cancel(holder)
+        doing = running.note
+
+        def waiting(position: int) -> None:
+            running.note = f"{doing} (number {position} in the queue)"
+
+        request = MeasureRound(planned, clip[0] if clip else None, normalisation)
+        pixels = [clip[1]] if clip else []
+        job = undisturbed(
+            self._engine, request, pixels, cancelled=running._cancel, waiting=waiting, cost_key=f"measure {cell}"
+        )
         if job.state == "done":
             return job.result.measurement, job.result.seconds
         status = "cancelled" if job.state == "cancelled" else "failed"
         return Measurement(cell, status, job.error or job.note, job.details), job.seconds_ran
-
-    def _pause(self, running: RunningSweep, job: Job) -> None:
-        """Wait a moment for a job; if the sweep was cancelled meanwhile, end the job and the sweep."""
-        if running._cancel.is_set():
-            self._engine.cancel(job)
-            raise _Stopped
-        if not job.wait(TICK) and job.state == "queued" and job.position:
-            running.note = running.note.partition(" (")[0] + f" (number {job.position} in the queue)"

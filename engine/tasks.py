@@ -7,7 +7,8 @@ raw bytes, see each request.
 from dataclasses import dataclass
 
 from engine.messages import Request
-from vivit.benchmark.measurement import Measurement
+from vivit.benchmark.measurement import Cell, Measurement
+from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.benchmark.sweep import PlannedRound
 from vivit.hub import CheckpointInfo, Clip, ClipList
 
@@ -195,6 +196,41 @@ class MeasureRound(Request[MeasuredRound]):
     planned: PlannedRound
     shape: tuple[int, int, int, int] | None
     normalisation: str = "checkpoint"
+
+
+@dataclass(frozen=True)
+class ExamineCell(Request[Examined]):
+    """Load a cell for a comparison, warm it up, and look at its memory and its answer. With it go the pixels.
+
+    Args:
+        cell: checkpoint, attention and precision; a batch of one.
+        shape, normalisation: as `Classify`'s.
+    """
+
+    WORKER, TASK, REPLY = "model", "examine", Examined
+
+    cell: Cell
+    shape: tuple[int, int, int, int]
+    normalisation: str = "checkpoint"
+
+
+@dataclass(frozen=True)
+class TimeCells(Request[TimedRound]):
+    """Time some cells once each, in this order; a whole round, or where that is slow a part of one. With it go the pixels.
+
+    Args:
+        comparison: a number that others have not: whoever ran last is known by it.
+        cells, shape, normalisation: as `ExamineCell`'s.
+        slow: whether passes are so slow that telling how far they are makes no difference.
+    """
+
+    WORKER, TASK, REPLY = "model", "time", TimedRound
+
+    comparison: int
+    cells: tuple[Cell, ...]
+    shape: tuple[int, int, int, int]
+    normalisation: str = "checkpoint"
+    slow: bool = False
 
 
 # The hub workers, whose hello is a `HubState`

@@ -25,6 +25,7 @@ from engine.uploads import Uploads
 from engine.visitors import Visitors
 from vivit.benchmark.results import results_folder
 from vivit.machine import Machine
+from vivit.threads import waiting
 
 RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are checked in, for whoever has no such machine
 # After a '--' on Streamlit's command line: checkpoints may be folders of this machine.
@@ -39,7 +40,9 @@ WORKERS = {
         environment={"MALLOC_ARENA_MAX": "2"},  # or every thread reserves 64 MiB of the address space
     ),
     # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run.
-    "model": WorkerSpec("engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": ""}, hello=Machine),
+    "model": WorkerSpec(
+        "engine.model", environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": "", **waiting()}, hello=Machine
+    ),
     # Three of one kind: a long download keeps neither a look-up nor a clip waiting.
     "hub": WorkerSpec("engine.hub", hello=HubState),
     "download": WorkerSpec("engine.hub", hello=HubState),

@@ -18,6 +18,7 @@ OUT_OF_MEMORY = (
 
 
 def _parser() -> argparse.ArgumentParser:
+    from vivit.benchmark import compare_command
     from vivit.benchmark.command import add_arguments
     from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
 
@@ -45,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("out", metavar="OUT", type=Path, help="a folder that is empty or does not exist")
     convert.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
     add_arguments(commands.add_parser("bench", help="measure attention backends: latency, memory, agreement"))
+    side_by_side = commands.add_parser("compare", help="time attention backends and precisions in turn on a clip")
+    compare_command.add_arguments(side_by_side)
     return parser
 
 
@@ -147,15 +150,26 @@ def _bench(options: argparse.Namespace) -> int:
     return bench(options)
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from vivit.benchmark.compare_command import compare
+
+    return compare(options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
         The exit status: 0; 2 if anything asked for could not be done; 130 after Ctrl-C; 141 if whoever reads stdout left.
     """
+    from vivit.threads import waiting
+
+    os.environ.update(waiting())
     try:
         options = _parser().parse_args(arguments)
-        status = {"classify": _classify, "convert": _convert, "bench": _bench}[options.command](options)
+        status = {"classify": _classify, "convert": _convert, "bench": _bench, "compare": _compare}[options.command](
+            options
+        )
         sys.stdout.flush()  # here, where a closed pipe is met
         return status
     except KeyboardInterrupt:

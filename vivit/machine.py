@@ -102,12 +102,19 @@ class OtherWork:
         self._readings = readings or _readings
         self._begin = self._readings()
 
-    def share(self) -> float | None:
-        """0 to 1 of all processors' time; None within 0.2 s, since the system's counters advance 100 times a second."""
+    def seconds(self) -> tuple[float, float, int]:
+        """Seconds that have passed, seconds of processor time that others had meanwhile, and how many processors there are.
+
+        The system's counters advance 100 times a second, so what others had is told by many of these together, or by one
+        that is long.
+        """
         wall, all_busy, ours = (now - then for now, then in zip(self._readings(), self._begin, strict=True))
-        if wall < 0.2:
-            return None
-        return min(max((all_busy - ours) / (wall * (os.cpu_count() or 1)), 0.0), 1.0)
+        return wall, all_busy - ours, os.cpu_count() or 1
+
+    def share(self) -> float | None:
+        """0 to 1 of all processors' time; None within 0.2 s."""
+        wall, others, processors = self.seconds()
+        return min(max(others / (wall * processors), 0.0), 1.0) if wall >= 0.2 else None
 
 
 def _readings() -> tuple[float, float, float]:

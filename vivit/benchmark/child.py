@@ -37,17 +37,19 @@ from vivit.errors import UserError, out_of_memory
 from vivit.model import VivitForVideoClassification
 from vivit.precision import DTYPES
 from vivit.records import from_json
+from vivit.threads import waiting
 
 POLL_SECONDS = 0.05
 # Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
 PRELOAD = [__name__, "torch._dynamo"]
 # Of the fork server. KINETO_*: or the profiler prints lines for every run. But with its daemon a CUDA build of PyTorch
 # starts CUDA while it is imported, and so does whoever asks without NVML whether there is a GPU: no fork could use it then.
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, str | None] = {
     "KINETO_LOG_LEVEL": "99",
     "KINETO_USE_DAEMON": None if torch.version.cuda else "",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    **waiting(),
 }
 
 
@@ -333,7 +335,7 @@ def _memory(model: VivitForVideoClassification, beyond_weights: int, device: tor
     allocated = torch.cuda.max_memory_allocated(device) if cuda else None
     return Memory(
         weights=weights,
-        activations=beyond_weights if allocated is None else allocated - weights,
+        activations=beyond_weights,  # what CUDA's libraries keep for themselves is in `allocated` alone
         allocated=allocated,
         reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
         resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),

@@ -3,6 +3,7 @@
 Letters: B clips, N tokens, E hidden size, I intermediate size, A heads.
 """
 
+import math
 from dataclasses import replace
 
 from vivit.benchmark.measurement import Cell, Estimate
@@ -168,3 +169,25 @@ def estimate_seconds(config: VivitConfig, machine: Machine, attention: str, prec
     if seconds is None:
         raise ValueError(f"'{attention}' does not run in {precision} here")
     return seconds
+
+
+def paying_precision(config: VivitConfig, machine: Machine) -> str:
+    """The precision beside float32 that is worth a look on a machine, by its measured rates.
+
+    Returns:
+        'float16' on a GPU. On a CPU a true half precision if a pass is estimated to be faster in it, and else
+        'float16-weights', the leanest of those that are as fast as float32.
+    """
+    if machine.on_gpu:
+        return "float16"
+
+    def seconds(precision: str) -> float:
+        return _seconds(config, machine, "sdpa", precision) or math.inf
+
+    fastest = min(("float16", "bfloat16"), key=seconds)
+    return fastest if seconds(fastest) < seconds("float32") else "float16-weights"
+
+
+def default_cells(config: VivitConfig, machine: Machine) -> list[tuple[str, str]]:
+    """(attention, precision) of what is compared unless somebody wants something else; the first is what to compare with."""
+    return [(a, p) for p in ("float32", paying_precision(config, machine)) for a in ("eager", "sdpa")]

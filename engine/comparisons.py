@@ -1,0 +1,138 @@
+"""Comparisons side by side: chains of short jobs of the model worker, between which other visitors' jobs go. No torch."""
+
+import itertools
+import logging
+import threading
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Literal
+
+from engine.engine import Engine
+from engine.messages import Reply, Request
+from engine.tasks import ExamineCell, TimeCells
+from engine.undisturbed import Stopped, undisturbed
+from vivit.benchmark.side_by_side import Examine, SideBySide, Time, TimedRound
+
+logger = logging.getLogger("engine")
+
+LONG_SECONDS = 2.0  # a round that takes as long is submitted cell by cell
+SLOW_SECONDS = 1.0  # a pass that takes as long tells how far it is
+NOT_WORKING = "The comparison ended early. What was measured stands here; measure again."
+
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class RunningComparison:
+    """A comparison that the server runs; read it freely, from any thread.
+
+    Args:
+        comparison: cells, what is known of them so far, progress and seconds left.
+        normalisation: as `engine.tasks.Classify`'s.
+        state: 'running', then 'done' or 'cancelled'; 'failed' if a cell could not be measured.
+        note: what it does now.
+        error: for the page: why it failed.
+    """
+
+    comparison: SideBySide
+    shape: tuple[int, int, int, int]
+    pixels: bytes = field(repr=False)
+    normalisation: str = "checkpoint"
+    number: int = field(default_factory=lambda: next(_numbers))
+    state: Literal["running", "done", "cancelled", "failed"] = "running"
+    note: str = "Starting"
+    error: str = ""
+    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
+    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def cancel(self) -> None:
+        """End it within 2 seconds. What has been measured is kept."""
+        self._cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; returns whether it has."""
+        return self._ended.wait(timeout)
+
+
+def start(
+    engine: Engine,
+    comparison: SideBySide,
+    shape: tuple[int, int, int, int],
+    pixels: bytes,
+    normalisation: str = "checkpoint",
+) -> RunningComparison:
+    """Begin a comparison.
+
+    Args:
+        engine: has the workers 'model' and 'media'.
+        shape, pixels: the clip's frames, (T, H, W, 3) uint8.
+        normalisation: as `engine.tasks.Classify`'s.
+    """
+    running = RunningComparison(comparison, shape, pixels, normalisation)
+    name = f"comparison-{running.number}"
+    threading.Thread(target=_run, args=(engine, running), name=name, daemon=True).start()
+    return running
+
+
+class _Failed(Exception):
+    """A cell could not be measured; the message is for the visitor."""
+
+
+def _run(engine: Engine, running: RunningComparison) -> None:
+    state: Literal["done", "cancelled", "failed"] = "failed"
+    comparison = running.comparison
+    try:
+        while step := comparison.next():
+            if isinstance(step, Examine):
+                cell = comparison.cells[step.place]
+                running.note = f"warming up {cell.attention}, {cell.precision}"
+                request = ExamineCell(cell, running.shape, running.normalisation)
+                comparison.examined(step, _ask(engine, running, request, f"examine {cell}"))
+            else:
+                begin = monotonic()
+                timed = _time(engine, running, step)
+                comparison.timed(step, timed, monotonic() - begin)
+        state = "done"
+    except Stopped:
+        state = "cancelled"
+    except _Failed as failed:
+        running.error = str(failed)
+    except Exception:  # a stopped engine, for instance: the page says so, the server lives on
+        logger.exception("comparison %d", running.number)
+        running.error = NOT_WORKING
+    finally:
+        comparison.end()
+        running.note = ""
+        running.state = state
+        running._ended.set()
+
+
+def _time(engine: Engine, running: RunningComparison, step: Time) -> TimedRound:
+    """One round, in one job; or cell by cell, where others would have to wait for long."""
+    comparison = running.comparison
+    running.note = f"round {step.number + 1}"
+    slow = any(found.pass_ms >= SLOW_SECONDS * 1e3 for found in comparison.found)
+    parts = [(place,) for place in step.places] if comparison.round_seconds >= LONG_SECONDS else [step.places]
+    timed: list[TimedRound] = []
+    for places in parts:
+        cells = tuple(comparison.cells[place] for place in places)
+        request = TimeCells(running.number, cells, running.shape, running.normalisation, slow)
+        timed.append(_ask(engine, running, request, f"time {cells}"))
+    return TimedRound(
+        tuple(ms for part in timed for ms in part.slots_ms),
+        sum(part.wall_seconds for part in timed),
+        sum(part.others_seconds for part in timed),
+        timed[0].processors,
+    )
+
+
+def _ask(engine: Engine, running: RunningComparison, request: Request[Reply], cost_key: str) -> Reply:
+    note = running.note
+
+    def waiting(position: int) -> None:
+        running.note = f"{note} (number {position} in the queue)"
+
+    job = undisturbed(engine, request, [running.pixels], cancelled=running._cancel, waiting=waiting, cost_key=cost_key)
+    if job.state != "done":
+        raise _Failed(job.error or job.note)
+    return job.result

@@ -1,0 +1,55 @@
+"""A job that is timed: while it runs the media worker is held, so that nothing else of this app does. No torch."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+
+from engine.engine import Engine
+from engine.jobs import Job
+from engine.messages import Reply, Request
+from engine.tasks import Hold
+
+TICK = 0.05  # seconds between two looks
+
+
+class Stopped(Exception):
+    """Whoever asked for it has cancelled it."""
+
+
+def undisturbed(
+    engine: Engine,
+    request: Request[Reply],
+    blobs: Sequence[bytes] = (),
+    *,
+    cancelled: threading.Event,
+    waiting: Callable[[int], object] = lambda position: None,
+    cost_key: str | None = None,
+) -> Job[Reply]:
+    """Run a job of the model worker to its end. It is nobody's: it is not dropped when a visitor closes the page.
+
+    (The hub worker is not held: what it does is wait on a network, and a download is not to be interrupted.)
+
+    Args:
+        cancelled: ends it, within 2 seconds.
+        waiting: told the place in the queue, as long as there is one.
+    Raises:
+        Stopped: if it was cancelled.
+    """
+
+    def look(job: Job) -> None:
+        if cancelled.is_set():
+            engine.cancel(job)
+            raise Stopped
+        if not job.wait(TICK) and job.state == "queued" and job.position:
+            waiting(job.position)
+
+    holder = engine.ask(Hold(), time_limit=math.inf)
+    try:
+        while holder.state == "queued":
+            look(holder)
+        job = engine.ask(request, blobs, cost_key=cost_key)
+        while not job.finished:
+            look(job)
+    finally:
+        engine.cancel(holder)
+    return job

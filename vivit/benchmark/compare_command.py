@@ -1,0 +1,153 @@
+"""`python -m vivit compare`: cells side by side on one clip, from a terminal."""
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from time import monotonic
+
+from vivit.benchmark.headline import headline
+from vivit.benchmark.measurement import MIB, Cell
+from vivit.benchmark.side_by_side import SECONDS, Examine, SideBySide, Time, as_json
+from vivit.names import BACKENDS, PRECISIONS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything `compare` understands."""
+    parser.add_argument("clip", metavar="CLIP", help="a video file")
+    parser.add_argument(
+        "--cells",
+        metavar="A/P,…",
+        help="attention/precision of each, the first being what the others are compared with; eager and sdpa in float32 and "
+        "in the half precision that pays on this machine if left out",
+    )
+    parser.add_argument("--model", default="vivit-mannequin", metavar="NAME|DIR", help="as bench takes it")
+    parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help=f"for the rounds, {SECONDS:.0f} s")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the order within the rounds; a new one if left out")
+    parser.add_argument("--json", action="store_true", help="one JSON object a cell and line instead of the table")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Run the comparison that the options describe and print it.
+
+    Returns:
+        The exit status: 0; 130 if it was interrupted, what was done being kept.
+    Raises:
+        ValueError, OSError: for options that cannot be used; the message is for the user.
+    """
+    if not 0 < options.seconds < float("inf"):
+        raise ValueError(f"--seconds wants a number above 0, not {options.seconds}.")
+    chosen = parse_cells(options.cells) if options.cells else None
+    os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
+    from vivit.benchmark import passes
+    from vivit.benchmark.cost import default_cells
+    from vivit.benchmark.probes import describe
+    from vivit.checkpoint import open_checkpoint
+    from vivit.device import default_device
+    from vivit.model import VivitForVideoClassification
+    from vivit.preparing import prepare_clip
+
+    checkpoint = open_checkpoint(options.model)
+    clip = prepare_clip(options.clip, checkpoint.config.num_frames, checkpoint.processor)
+    pixel_values = checkpoint.processor.normalise(clip.pixels)
+    cells = chosen or default_cells(checkpoint.config, describe())
+    device = default_device()
+    models: dict[str, VivitForVideoClassification] = {}
+    contestants = []
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    comparison = SideBySide(
+        [Cell(checkpoint.name, attention, precision) for attention, precision in cells],
+        seconds=options.seconds,
+        seed=seed,
+    )
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on there is something to keep
+    status = 0
+    try:
+        while step := comparison.next():
+            _show(comparison, step)
+            if isinstance(step, Examine):
+                cell = comparison.cells[step.place]
+                if cell.precision not in models:
+                    models[cell.precision] = checkpoint.load(
+                        VivitForVideoClassification, dtype=cell.precision, device=device
+                    )
+                contestants.append(passes.enter(models[cell.precision], cell.attention, pixel_values))
+                comparison.examined(step, passes.examine(contestants[-1]))
+            else:
+                begin = monotonic()
+                timed = passes.time_round([contestants[place] for place in step.places])
+                comparison.timed(step, timed, monotonic() - begin)
+    except KeyboardInterrupt:
+        comparison.end()
+        status = 130
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    rows = comparison.rows()
+    if options.json:
+        for row in rows:
+            print(json.dumps(as_json(comparison, row, model=options.model, clip=options.clip), allow_nan=False))
+    elif rows:
+        print("\n".join(as_text(comparison, trained=checkpoint.trained)))
+    return status
+
+
+def parse_cells(text: str) -> list[tuple[str, str]]:
+    """'eager/float32,sdpa/float16' → (attention, precision) of each.
+
+    Raises:
+        ValueError: for what is not so written, or names what is unknown.
+    """
+    cells = []
+    for word in text.split(","):
+        attention, slash, precision = word.strip().partition("/")
+        if not slash:
+            raise ValueError(f"--cells wants attention/precision with commas between them, not '{word.strip()}'.")
+        if attention not in BACKENDS:
+            raise ValueError(f"The attention backend '{attention}' is unknown; known are {', '.join(BACKENDS)}.")
+        if precision not in PRECISIONS:
+            raise ValueError(f"The precision '{precision}' is unknown; known are {', '.join(PRECISIONS)}.")
+        cells.append((attention, precision))
+    return cells
+
+
+def _show(comparison: SideBySide, step: Examine | Time) -> None:
+    if isinstance(step, Examine):
+        cell = comparison.cells[step.place]
+        note = f"warming up {cell.attention}, {cell.precision}"
+    else:
+        note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s left"
+    if sys.stderr.isatty():
+        print(f"\r{note:80}", end="", file=sys.stderr, flush=True)
+    elif isinstance(step, Examine) or not step.number & (step.number - 1):  # round 1, 2, 3, 5, 9, …
+        print(note, file=sys.stderr, flush=True)
+
+
+def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
+    """The verdict, a table, and how it was measured, as lines."""
+    yield headline(comparison, trained=trained)
+    yield ""
+    lines = [("attention", "precision", "ms", "p5–p95", "times as fast", "weights", "activations", "peak MiB", "top 5")]
+    for row in comparison.rows():
+        ratio, found = row.ratio, row.agreement
+        lines.append(
+            (
+                row.cell.attention,
+                row.cell.precision,
+                f"{row.median:,.1f}",
+                f"{row.p5:,.1f}–{row.p95:,.1f}",
+                f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–",
+                f"{row.found.weights / MIB:,.1f}",
+                f"{row.found.activations / MIB:,.1f}",
+                f"{row.peak / MIB:,.1f}",
+                ("same" if found.top5 == 1 else "other") if found else "–",
+            )
+        )
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    for line in lines:
+        yield "  ".join(f"{word:{'<' if k < 2 else '>'}{widths[k]}}" for k, word in enumerate(line)).rstrip()
+    yield ""
+    yield comparison.method

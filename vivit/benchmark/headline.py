@@ -1,0 +1,140 @@
+"""What a comparison says, in one sentence that is right or says that it cannot tell. No torch is used."""
+
+from collections.abc import Iterator
+
+from vivit.benchmark.side_by_side import FASTER, SHORT, SLOWER, Ratio, Row, SideBySide
+
+HALF = (0.45, 0.6)  # of the weights: positions and norms stay as they are
+MOST = 3  # clauses of a kind; the bars have the rest
+
+
+def headline(comparison: SideBySide, *, trained: bool = True) -> str:
+    """The verdict on a comparison that has ended.
+
+    Args:
+        trained: whether its answers mean anything.
+    """
+    rows = comparison.rows()
+    if len(rows) < 2:
+        return "One cell alone: there is nothing to compare it with."
+    if not comparison.ratio(1):
+        n = comparison.rounds
+        return (
+            f"No ratio can be told from {n} round{'s' * (n != 1)}: it takes {min(SHORT)} at least, "
+            f"here about {comparison.sound_seconds:,.0f} s."
+        )
+    clauses = [*_attention(comparison, rows), *_precision(comparison, rows), *_others(comparison, rows)]
+    if trained and (said := _answers(rows)):
+        clauses.append(said)
+    sentence = f"{_capitalised('; '.join(clauses))}."
+    if comparison.busy:
+        share = f"{comparison.others_share:.0%}".replace("%", " %")
+        sentence += f" Measured while other programs held {share} of the processors, which changes the ratios."
+    return sentence
+
+
+def _attention(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
+    """How the other backends compare with the first, in its precision."""
+    base = rows[0]
+    places = [k for k, row in enumerate(rows) if k and row.cell.precision == base.cell.precision]
+    for place in places[:MOST]:
+        yield _compare(comparison, rows, place, 0, rows[place].cell.attention, base.cell.attention)
+
+
+def _precision(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
+    """How the other precisions compare with the first cell's, with the last backend that was measured in both."""
+    usual = rows[0].cell.precision
+    others = {row.cell.attention for row in rows if row.cell.precision != usual}
+    bases = [k for k, row in enumerate(rows) if row.cell.precision == usual and row.cell.attention in others]
+    if not bases:
+        return
+    base = bases[-1]
+    places = [
+        k
+        for k, row in enumerate(rows)
+        if row.cell.precision != usual and row.cell.attention == rows[base].cell.attention
+    ]
+    for place in places[:MOST]:
+        ratio, name = comparison.ratio(place, base), rows[place].cell.precision
+        assert ratio
+        weights = _weights(rows[place].found.weights / rows[base].found.weights)
+        if ratio.same:
+            yield f"{name} {weights} at the same speed"
+        elif ratio.verdict in (FASTER, SLOWER):
+            yield f"{name} {_speed(ratio, usual)} and {weights}"
+        else:
+            yield f"{name} {weights}, and no difference in speed can be told ({_times(ratio)[1]})"
+
+
+def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
+    """Cells of another backend and another precision than the first, where no other cell leads from one to the other."""
+    base = rows[0].cell
+    known = {row.cell.attention for row in rows if row.cell.precision == base.precision}
+    places = [
+        k for k, row in enumerate(rows) if row.cell.precision != base.precision and row.cell.attention not in known
+    ]
+    for place in places[:MOST]:
+        cell = rows[place].cell
+        name, against = f"{cell.attention} in {cell.precision}", f"{base.attention} in {base.precision}"
+        yield _compare(comparison, rows, place, 0, name, against)
+
+
+def _compare(comparison: SideBySide, rows: list[Row], place: int, base: int, name: str, against: str) -> str:
+    ratio = comparison.ratio(place, base)
+    assert ratio
+    memory = _memory(rows[place].peak / rows[base].peak)
+    if ratio.same:
+        return f"{name} is as fast as {against} ({_times(ratio)[1]}) and {memory}"
+    if ratio.verdict in (FASTER, SLOWER):
+        return f"{name} {_speed(ratio, against)} and {memory}"
+    return f"between {name} and {against} no difference in speed can be told ({_times(ratio)[1]}); {name} {memory}"
+
+
+def _speed(ratio: Ratio, against: str) -> str:
+    if ratio.verdict == SLOWER:
+        times, interval = _times(Ratio(1 / ratio.value, 1 / ratio.high, 1 / ratio.low))
+        return f"takes {times} times as long as {against} ({interval})"
+    times, interval = _times(ratio)
+    return f"is {times} times as fast as {against} ({interval})"
+
+
+def _times(ratio: Ratio) -> tuple[str, str]:
+    """A ratio and its interval, with as many digits as tell something."""
+    digits = 0 if ratio.value >= 10 else 1 if ratio.value >= 2 else 2
+    return f"{ratio.value:.{digits}f}", f"{ratio.low:.{digits}f} to {ratio.high:.{digits}f}"
+
+
+def _memory(share: float) -> str:
+    """Args: share: peak over the other's peak."""
+    if abs(share - 1) < 0.01:
+        return "takes the same memory"
+    return f"takes {abs(1 - share):.0%} {'less' if share < 1 else 'more'} memory".replace("%", " %")
+
+
+def _weights(share: float) -> str:
+    """Args: share: bytes of the weights over the other's."""
+    if HALF[0] <= share <= HALF[1]:
+        return "halves the weights"
+    if abs(share - 1) < 0.01:
+        return "keeps the weights as large"
+    return f"makes the weights {abs(1 - share):.0%} {'smaller' if share < 1 else 'larger'}".replace("%", " %")
+
+
+def _answers(rows: list[Row]) -> str:
+    """Whether the cells agree with the first; '' where that is not known of all."""
+    found = [row.agreement for row in rows[1:]]
+    if not all(found) or not rows[0].found.logits:
+        return ""
+    count = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}[min(5, len(rows[0].found.logits))]
+    same = f"the same {count} answer{'s' * (count != 'one')}"
+    other = [row for row in rows[1:] if row.agreement and row.agreement.top5 < 1]
+    if not other:
+        return f"all give {same}"
+    names = ", ".join(dict.fromkeys(f"{row.cell.attention} in {row.cell.precision}" for row in other))
+    wrong = [row for row in other if row.agreement and not row.agreement.top1]
+    first = "another first answer" if wrong else "the same first answer"
+    return f"not all give {same}: {names} with {first}"
+
+
+def _capitalised(text: str) -> str:
+    return f"SDPA{text[4:]}" if text.startswith("sdpa") else text[:1].upper() + text[1:]

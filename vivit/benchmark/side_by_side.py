@@ -1,0 +1,367 @@
+"""Cells timed in turn, round after round in random order: how long to go on, and what the rounds say. No torch is used.
+
+Why it holds: where two cells are equally fast, which of them comes first in a round is a fair coin, whatever the machine does
+meanwhile. So the signs of the logarithms of the rounds' ratios are fair coins, and the chance that the true ratio lies outside
+two of the sorted ratios is the binomial distribution's. It is looked at after numbers of rounds that are fixed beforehand, and
+an error of 1.25 % at each of four looks is 5 % at most in all, whenever it ends.
+
+while step := comparison.next():
+    comparison.examined(step, …) or comparison.timed(step, …)  # by `vivit.benchmark.passes`, or by a job in a worker
+"""
+
+import math
+import random
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vivit.benchmark.measurement import MIB, Agreement, Cell, agreement
+
+Looks = Mapping[int, tuple[int, int]]  # rounds → the places, from 1, of the interval's ends among the sorted ratios
+LOOKS: Looks = {8: (1, 8), 16: (3, 14), 32: (9, 24), 64: (22, 43)}
+SHORT: Looks = {6: (1, 6)}  # one look: both ends are exceeded with a chance of 2 · 2⁻⁶ = 3.1 %
+NONE: Looks = {}
+MARGIN = 1.02  # two copies of one model differ by as much, by where they lie in memory
+NARROW = 0.05  # of the ratio: an interval that reaches no further is enough
+BUSY_SHARE = 0.25  # of the processors in others' hands, from which on figures are not this model's alone
+OVERHEAD_SECONDS = 0.1  # of a round, beside its slots
+SLOT_SECONDS = 0.05
+SECONDS = 20.0
+
+FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference can be told"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast one cell is as another, with an interval that misses the truth in at most 5 % of cases."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """'faster', 'slower', or 'no difference can be told'."""
+        if self.low > MARGIN:
+            return FASTER
+        return SLOWER if self.high < 1 / MARGIN else NO_DIFFERENCE
+
+    @property
+    def narrow(self) -> bool:
+        """Whether more rounds would tell little more."""
+        return self.value / (1 + NARROW) <= self.low and self.high <= self.value * (1 + NARROW)
+
+    @property
+    def same(self) -> bool:
+        """Whether the two are equally fast for all that matters, which is more than that no difference can be told."""
+        return self.narrow and self.verdict == NO_DIFFERENCE
+
+
+def find_ratio(ratios: Sequence[float], looks: Looks) -> Ratio | None:
+    """The median of the rounds' ratios and its interval, at the last look that they reach.
+
+    Args:
+        ratios: one a round, in the order they were made.
+        looks: at which numbers of rounds they may be looked at, fixed beforehand.
+    Returns:
+        None before the first look.
+    """
+    reached = [n for n in looks if n <= len(ratios)]
+    if not reached:
+        return None
+    n = max(reached)
+    low, high = looks[n]
+    ordered = sorted(ratios[:n])
+    return Ratio(statistics.median(ordered), ordered[low - 1], ordered[high - 1])
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What the passes before the rounds told of a cell.
+
+    Args:
+        pass_ms: how long a pass takes, about.
+        weights, activations: bytes, as in `vivit.benchmark.measurement.Memory`, of a pass that is not timed.
+        logits: (num_labels,); None if they were not finite.
+        device: 'cpu' or 'cuda'.
+    """
+
+    pass_ms: float
+    weights: int
+    activations: int
+    logits: tuple[float, ...] | None
+    device: str
+
+
+@dataclass(frozen=True)
+class TimedRound:
+    """What a round told.
+
+    Args:
+        slots_ms: of each cell, in the order they were timed.
+        wall_seconds: how long they took together.
+        others_seconds: of processor time that other programs had meanwhile, of all processors together.
+        processors: how many there are.
+    """
+
+    slots_ms: tuple[float, ...]
+    wall_seconds: float
+    others_seconds: float
+    processors: int
+
+
+@dataclass(frozen=True)
+class Examine:
+    """The next step is to load a cell, warm it up and look at its memory and answer. Args: place: the cell's."""
+
+    place: int
+
+
+@dataclass(frozen=True)
+class Time:
+    """The next step is a round. Args: places: of its cells, in the order to time them; number: from 0."""
+
+    places: tuple[int, ...]
+    number: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one cell.
+
+    Args:
+        samples_ms: what its slots took, one a round.
+        found: what the passes before them told.
+        ratio: the latency of the first cell over this one's; None for the first, and where the rounds were too few.
+        agreement: how near its answer is to the first cell's; None for the first, and where there are not both.
+    """
+
+    cell: Cell
+    samples_ms: tuple[float, ...]
+    found: Examined
+    ratio: Ratio | None
+    agreement: Agreement | None
+
+    @property
+    def median(self) -> float:
+        """In ms; NaN before the first round."""
+        return statistics.median(self.samples_ms) if self.samples_ms else math.nan
+
+    @property
+    def p5(self) -> float:
+        return float(np.percentile(self.samples_ms, 5)) if self.samples_ms else math.nan
+
+    @property
+    def p95(self) -> float:
+        return float(np.percentile(self.samples_ms, 95)) if self.samples_ms else math.nan
+
+    @property
+    def peak(self) -> int:
+        """Weights and activations, in bytes."""
+        return self.found.weights + self.found.activations
+
+
+class SideBySide:
+    """A comparison of cells on one clip.
+
+    Args:
+        cells: at least one; the others are compared with the first. The same cell may come twice.
+        seconds: for the rounds. Where 8 do not fit it makes exactly 6, and where these do not, as many as fit.
+        seed: of the orders.
+        sound: make 6 rounds at least, whatever they take.
+    """
+
+    def __init__(self, cells: Sequence[Cell], *, seconds: float = SECONDS, seed: int = 0, sound: bool = False) -> None:
+        if not cells:
+            raise ValueError("nothing to compare: give at least one cell")
+        self.cells = tuple(cells)
+        self.seconds = seconds
+        self.seed = seed
+        self.sound = sound
+        self.found: list[Examined] = []
+        self.samples_ms: list[list[float]] = [[] for _ in cells]
+        self.spent_seconds = 0.0
+        self.ended = False
+        self._random = random.Random(seed)
+        self._wall = self._others = 0.0
+        self._looks: Looks = NONE
+        self._orders = 0
+
+    @property
+    def rounds(self) -> int:
+        """How many are done."""
+        return len(self.samples_ms[-1])
+
+    @property
+    def looks(self) -> Looks:
+        """At which numbers of rounds there may be a verdict, fixed before the first round."""
+        return self._looks
+
+    @property
+    def round_seconds(self) -> float:
+        """What a round takes: as those so far, or by the passes before them; 0 before these."""
+        if self.rounds:
+            return self.spent_seconds / self.rounds
+        if len(self.found) < len(self.cells):
+            return 0.0
+        return OVERHEAD_SECONDS + sum(max(SLOT_SECONDS, found.pass_ms / 1e3) for found in self.found)
+
+    @property
+    def progress(self) -> float:
+        """How much is done, in [0, 1]: a tenth of it before the rounds."""
+        if self.ended:
+            return 1.0
+        if len(self.found) < len(self.cells):
+            return 0.1 * len(self.found) / len(self.cells)
+        return 0.1 + 0.9 * self.rounds / max(self._target(), self.rounds + 1)
+
+    @property
+    def seconds_left(self) -> float:
+        """Of rounds, at most, as far as is known."""
+        return 0.0 if self.ended else max(0, self._target() - self.rounds) * self.round_seconds
+
+    @property
+    def sound_seconds(self) -> float:
+        """What the rounds of a comparison with a verdict take."""
+        return min(SHORT) * self.round_seconds
+
+    @property
+    def others_share(self) -> float | None:
+        """What other programs had of the processors while slots were timed, in [0, 1]; None before 0.2 s of them."""
+        return min(max(self._others / self._wall, 0.0), 1.0) if self._wall >= 0.2 else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether others had so much of the processors that the ratios may be other ones on a quiet machine."""
+        on_gpu = any(found.device == "cuda" for found in self.found)
+        return not on_gpu and (self.others_share or 0.0) > BUSY_SHARE
+
+    def next(self) -> Examine | Time | None:
+        """What to do now, and to report before the next; None at the end."""
+        if self.ended:
+            return None
+        if len(self.found) < len(self.cells):
+            return Examine(len(self.found))
+        if self.rounds == 0 and not self._looks:
+            fit = self.seconds / self.round_seconds
+            self._looks = LOOKS if fit >= min(LOOKS) else SHORT if self.sound or fit >= min(SHORT) else NONE
+        if self._enough():
+            self.ended = True
+            return None
+        self._orders += 1
+        order = self._random.sample(range(len(self.cells)), len(self.cells))
+        return Time(tuple(order), self.rounds)
+
+    def examined(self, step: Examine, found: Examined) -> None:
+        """Take in what the passes of a cell told."""
+        assert step.place == len(self.found)
+        self.found.append(found)
+
+    def timed(self, step: Time, timed: TimedRound, seconds: float) -> None:
+        """Take in a round. Args: seconds: what it took in all."""
+        for place, ms in zip(step.places, timed.slots_ms, strict=True):
+            self.samples_ms[place].append(ms)
+        self.spent_seconds += seconds
+        self._wall += timed.wall_seconds * timed.processors
+        self._others += timed.others_seconds
+
+    def end(self) -> None:
+        """Leave it at the rounds that are done."""
+        self.ended = True
+
+    def _target(self) -> int:
+        """The number of rounds to come to by the next decision."""
+        if not self._looks:
+            return max(1, int(self.seconds / (self.round_seconds or math.inf)))
+        return min((n for n in self._looks if n > self.rounds), default=max(self._looks))
+
+    def _enough(self) -> bool:
+        n = self.rounds
+        if not self._looks:
+            return n > 0 and self.spent_seconds + self.round_seconds > self.seconds
+        if n not in self._looks:
+            return False
+        if n == max(self._looks) or all(row.ratio.narrow for row in self.rows() if row.ratio):
+            return True
+        following = min(k for k in self._looks if k > n)
+        return self.spent_seconds + (following - n) * self.round_seconds > self.seconds
+
+    def ratio(self, place: int, base: int = 0) -> Ratio | None:
+        """How many times as fast one cell is as another; None before the first look."""
+        ratios = [b / ms for b, ms in zip(self.samples_ms[base], self.samples_ms[place], strict=True)]
+        return find_ratio(ratios, self._looks)
+
+    def rows(self) -> list[Row]:
+        """What is known of every cell that has been looked at, in the cells' order."""
+        first = self.found[0].logits if self.found else None
+        return [
+            Row(
+                cell,
+                tuple(self.samples_ms[place]),
+                found,
+                self.ratio(place) if place else None,
+                agreement(found.logits, first) if place and found.logits and first else None,
+            )
+            for place, (cell, found) in enumerate(zip(self.cells, self.found, strict=False))
+        ]
+
+    @property
+    def method(self) -> str:
+        """How latency, ratio and memory were measured."""
+        on_gpu = bool(self.found) and self.found[0].device == "cuda"
+        clock, recorder = ("CUDA events", "CUDA's allocator") if on_gpu else ("perf_counter", "PyTorch's profiler")
+        n = self.rounds
+        if n and (reached := [look for look in self._looks if look <= n]):
+            low, high = self._looks[max(reached)]
+            ratio = (
+                f"the ratio is the median of the first {max(reached)} rounds' ratios, its interval from their {_nth(low)} "
+                f"to their {_nth(high)}, which misses the truth in at most 5 % of cases"
+            )
+        else:
+            ratio = f"no ratio: {n} round{'s' * (n != 1)} cannot tell one, it takes {min(SHORT)} at least"
+        return (
+            f"{n} round{'s' * (n != 1)} in random order (seed {self.seed}), after a warm-up; in each round every cell makes as "
+            f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms and gives their median; batch size 1, {clock}; {ratio}. "
+            f"Memory: weights, and the most that {recorder} counted beyond them in a pass that is not timed, the clip included."
+        )
+
+
+def _nth(number: int) -> str:
+    return f"{number}{'th' if 10 < number % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def as_json(comparison: SideBySide, row: Row, *, model: str, clip: str) -> dict[str, Any]:
+    """One cell as the command line prints it; what is not known is null. Args: model, clip: as the user named them."""
+    ratio, found, timed = row.ratio, row.agreement, bool(row.samples_ms)
+    return {
+        "attention": row.cell.attention,
+        "precision": row.cell.precision,
+        "model": model,
+        "clip": clip,
+        "rounds": len(row.samples_ms),
+        "latency_ms": {name: getattr(row, name) if timed else None for name in ("median", "p5", "p95")}
+        | {"samples": list(row.samples_ms)},
+        "memory_mib": {
+            "weights": row.found.weights / MIB,
+            "activations": row.found.activations / MIB,
+            "peak": row.peak / MIB,
+        },
+        "ratio": {
+            "value": ratio and ratio.value,
+            "low": ratio and ratio.low,
+            "high": ratio and ratio.high,
+            "verdict": ratio and ratio.verdict,
+        },
+        "agreement": {
+            "max_logit_difference": found and found.max_logit_difference,
+            "top1": found and found.top1,
+            "top5": found and found.top5 == 1.0,
+        },
+        "others_share": comparison.others_share,
+        "method": comparison.method,
+        "device": row.found.device,
+        "seed": comparison.seed,
+    }
