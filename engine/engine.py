@@ -132,6 +132,11 @@ class Engine:
         """Whether each worker works or is on its way to: False from a failed start to the next good one."""
         return {name: worker.alive() for name, worker in self._workers.items()}
 
+    def idle(self, worker: str) -> bool:
+        """Whether nothing runs or waits there."""
+        queue = self._workers[worker].queue
+        return not (queue.running or queue.waiting)
+
     def state(self, worker: str) -> WorkerState:
         """'starting', 'ready' (which includes busy), 'restarting', 'failing' (between failed starts) or 'stopped'."""
         return self._workers[worker].state

@@ -1,24 +1,25 @@
-"""Pick or upload a clip, see the frames the model gets, run, read the answer."""
+"""Pick or upload a clip, see the frames the model gets, run, read the answer, and what each backend takes for it."""
 
-import json
+from dataclasses import replace
+from typing import NoReturn
 
 import streamlit as st
 
 from engine import Job
 from engine.tasks import Classification, Classify, ReadFrames
-from ui.answer import show_answer
+from ui.answer import show_answer, show_costs, show_stages
 from ui.clip_sources import choose_clip
-from ui.clips import play, upload_clip
+from ui.clips import play
 from ui.escape import literal
-from ui.frames import show_frames
+from ui.frames import show_frames, show_marks
 from ui.jobs import ask, finished, job_for, ready
 from ui.machine import show_machine
 from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
-from ui.runs import plan_runs, record, run_planned, show_runs
-from ui.settings import CONTROLS, backends_here, estimate_seconds, pick_settings, unavailable
-from ui.visit import Settings, visit, visitor
-from vivit.benchmark.measurement import GLANCE
+from ui.runs import record, run_before, show_runs
+from ui.settings import CONTROLS, MOST_ANSWERS, estimate_seconds, pick_settings, unavailable
+from ui.side_by_side import show_side_by_side
+from ui.visit import Run, Settings, visit, visitor
 from vivit.checkpoint import open_checkpoint
 
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
@@ -26,101 +27,103 @@ SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("classify")
 
-st.title("What is happening in this clip?")
-st.caption(
-    "ViViT, the Video Vision Transformer, looks at a few frames of a clip and names the action. "
-    "Switch the attention backend or the precision and see what changes: the answer should not, latency and memory do. "
-    "Uploads stay on this machine and are deleted when you leave."
-)
 with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
     clip = choose_clip()
-left, right = st.columns([2, 3], gap="large")
-with left:
-    player = st.container()
-    upload_clip()
+player, right = st.columns([300, 1060], gap="medium")
+with right:
+    answer, controls = st.columns([5, 5], gap="medium")
+    costs = st.container(key="costs")
+with controls:
     settings = pick_settings()
     check_link("classify", CONTROLS)
+    progress = st.container()
 if clip is None:
-    right.info(
+    answer.info(
         "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "
         "gets, its answer, how long it took and how much memory.",
         title="Start here",
-        icon=":material/arrow_back:",
+        icon=":material/arrow_upward:",
     )
     show_machine()
     st.stop()
 if not settings.checkpoint:
-    right.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
-    st.header("This visit's runs")
-    show_runs()
+    answer.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
     show_machine()
     st.stop()
+former = visit().runs[-1] if visit().runs else None
 path, truth = clip.path, clip.truth
 
 
-def classify(chosen: Settings, slot: str = "") -> Job[Classification]:
+def draw(run: Run | None) -> None:
+    """The answer and what it cost; until there is one, the one before it."""
+    if shown := run or former:
+        with answer, st.container(key="answer"):
+            show_answer(shown, settings.top_k, former=run is None)
+        with costs:
+            show_costs(shown, run_before(shown))
+
+
+def stop() -> NoReturn:
+    draw(None)
+    st.stop()
+
+
+def classify(chosen: Settings) -> Job[Classification]:
     request = Classify(
         chosen.checkpoint,
         chosen.attention,
         chosen.precision,
         chosen.normalisation,
-        chosen.top_k,
+        MOST_ANSWERS,
         frames.result.shape,
         truth,
     )
     key = f"classify {chosen.checkpoint} {chosen.attention} {chosen.precision}"
-    return ask(request, [frames.blobs[0]], cost_key=key, slot=slot)
+    return ask(request, [frames.blobs[0]], cost_key=key)
 
 
 to_read = ReadFrames(path, settings.checkpoint, settings.sampling, settings.stride)
 frames = job_for("frames", to_read, lambda: ask(to_read))
-with right:
+with progress:
     if not finished(frames, "frames", "Reading the clip"):
-        st.stop()
+        stop()
 with player:
     play(clip, frames)
-run = None
-with right:
+    show_marks(frames)
+with progress:
     if not ready("model"):
-        st.stop()
+        stop()
     if reason := unavailable(settings):
         st.error(reason, icon=":material/block:")
-        st.stop()
+        stop()
     try:
         checkpoint = open_checkpoint(settings.checkpoint, here=True)
     except ValueError as error:  # the folder has gone or changed since its frames were made
         st.error(literal(str(error)), icon=":material/error:")
-        st.stop()
+        stop()
+    run = None
+    key = (frames.id, replace(settings, top_k=MOST_ANSWERS))  # fewer of the same answers are no other question
     seconds = estimate_seconds(settings, checkpoint)
-    if seconds < SLOW_SECONDS or visit().wanted.get("answer") == (frames.id, settings):
-        job = job_for("answer", (frames.id, settings), lambda: classify(settings))
+    if seconds < SLOW_SECONDS or visit().wanted.get("answer") == key:
+        job = job_for("answer", key, lambda: classify(settings))
         if finished(job, "answer", "Classifying"):
             run = record(job, clip.name, settings, frames)
-            show_answer(run)
+            st.caption(run.brief)
     else:
-        st.info(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
+        st.caption(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
-            visit().wanted["answer"] = (frames.id, settings)
+            visit().wanted["answer"] = key
             st.rerun()
+draw(run)
+show_side_by_side(clip.name, frames, settings, checkpoint, run)
 
 st.header("What the model sees")
 show_frames(frames)
+if run:
+    show_stages(run, settings.top_k)
 st.header("This visit's runs")
-everything = backends_here(settings)
-about = sum(estimate_seconds(s, checkpoint) + GLANCE.seconds for s in everything)
-with st.container(horizontal=True, vertical_alignment="center"):  # its progress beside it moves nothing below
-    if st.button(f"Run all {len(everything)} backends on this clip (about {about:,.0f} s)", icon=":material/speed:"):
-        plan_runs(frames, everything)
-    run_planned(clip.name, frames, classify)
-show_runs()
-st.download_button(
-    "Download this run as JSON",
-    lambda: json.dumps(run.to_dict(), indent=2) if run else "",  # made when asked for, so there is no file to vanish
-    "vivit-run.json",
-    "application/json",
-    on_click="ignore",
-    icon=":material/download:",
-    disabled=run is None,
-)
+if show_runs(run):
+    del visit().jobs["answer"]
+    st.rerun()
 show_reproduce(path if clip.truth else clip.name, settings)
 show_machine()

@@ -7,34 +7,68 @@ from ui.escape import capitalised, inert, literal
 from ui.visit import Run
 
 
-def show_answer(run: Run) -> None:
-    """Draw a run: the top-k as bars and as a table, latency and memory, and where the time went."""
+def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
+    """Draw the top-k as bars.
+
+    Args:
+        top_k: how many.
+        former: whether the visitor has asked for another one since, which is not there yet.
+    """
     predictions = run.result.predictions
+    of = literal(f"of '{run.clip}', {run.settings.attention}, {run.settings.precision}")
     if predictions is None:
         st.info("Random weights predict nothing, so no answer is shown: only frames, time and memory are real.")
-    else:
-        if run.result.familiar is False:
-            st.warning(
-                "This clip is unlike those that this checkpoint was trained on, so the answer below means little. "
-                "For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
-                title="Outside what this model knows",
-                icon=":material/travel_explore:",
-            )
-        st.header(literal(inert(capitalised(predictions[0].label))))
-        if run.result.truth:
+        return
+    if former:  # fades, as it is no answer to what is asked now
+        st.html("<style>.st-key-answer, .st-key-costs { opacity: 0.8 }</style>")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(literal(inert(capitalised(predictions[0].label))), width="content")
+        if former:
+            st.markdown(f":grey[:material/history: the former answer, {of}]")
+        elif run.result.truth:
             _show_truth(run.result.truth, run.result.truth_rank)
-        charts.show(charts.predictions(predictions), "predictions", "The most likely actions and their probabilities")
-    with st.container(horizontal=True):
-        st.metric("Latency", seconds(run.result.latency_ms), border=True, help=run.how)
-        st.metric("Peak memory", f"{run.peak_mib:,.1f} MiB", border=True, help=f"Beyond the weights. {run.how}")
-        st.metric("Weights", f"{run.weights_mib:,.1f} MiB", border=True, help=f"As kept in {run.settings.precision}.")
-    st.caption(run.how)
+    charts.show(
+        charts.predictions(predictions[:top_k]), "predictions", "The most likely actions and their probabilities"
+    )
+    if run.result.familiar is False:
+        st.warning(
+            "**Outside what this model knows.** This clip is unlike those that this checkpoint was trained on, so the answer "
+            "means little. For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
+            icon=":material/travel_explore:",
+        )
+
+
+def show_costs(run: Run, before: Run | None) -> None:
+    """Latency and memory. Args: before: the run that these are compared with, where that can be done."""
+    if before and (not (run.result.warm and before.result.warm) or run.busy or before.busy):
+        before = None  # a change that the machine may have made is none to show
+
+    def change(now: float, then: float) -> str | None:
+        return f"{now / then - 1:+.0%}" if then and abs(now / then - 1) >= 0.005 else None
+
+    figures = (
+        ("Latency", seconds(run.result.latency_ms), "latency_ms", run.how),
+        ("Peak memory", f"{run.peak_mib:,.1f} MiB", "peak_bytes", f"Beyond the weights. {run.how}"),
+        ("Weights", f"{run.weights_mib:,.1f} MiB", "weights_bytes", f"As kept in {run.settings.precision}."),
+    )
+    with st.container(horizontal=True, gap="small"):
+        for label, value, name, how in figures:
+            delta = change(getattr(run.result, name), getattr(before.result, name)) if before else None
+            than = f"than {before.settings.attention}, {before.settings.precision}" if before and delta else None
+            st.metric(label, value, delta, "inverse", help=how, delta_description=than)
+
+
+def show_stages(run: Run, top_k: int) -> None:
+    """Where the time went, and the answers as a table."""
     with st.expander("Where the time went", icon=":material/timer:"):
         charts.show(charts.waterfall(run.stages_ms), "stages", "Time of each stage, from file to answer")
-        st.caption("Reading is timed once a clip, the forward pass anew with every setting.")
-    if predictions is not None:
+        st.caption(f"Reading is timed once a clip, the forward pass anew with every setting. {run.how}")
+    if run.result.predictions is not None:
         with st.expander("Answers as a table", icon=":material/table:"):
-            rows = [{"rank": k, "action": inert(p.label), "probability": p.score} for k, p in enumerate(predictions, 1)]
+            rows = [
+                {"rank": k, "action": inert(p.label), "probability": p.score}
+                for k, p in enumerate(run.result.predictions[:top_k], 1)
+            ]
             percent = {"probability": st.column_config.NumberColumn(format="percent")}
             st.dataframe(rows, hide_index=True, column_config=percent, alt="The most likely actions")
 
@@ -43,7 +77,7 @@ def _show_truth(truth: str, rank: int | None) -> None:
     """What the clip shows, and where the answer has it. Args: rank: 1 the most likely; None for no class of that name."""
     shown = f"the clip shows '{literal(inert(truth.replace('_', ' ')))}'"
     if rank == 1:
-        st.markdown(f":green[:material/check_circle: Right: {shown}.]")
+        st.markdown(":green[:material/check_circle: Right]", help=f"Right: {shown}.")
     elif rank:
         st.markdown(f":orange[:material/cancel: Not right: {shown}, which comes at rank {rank}.]")
     else:

@@ -8,7 +8,8 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import DownloadClip, ListClips, MakeThumbnail, Nothing
-from ui.clips import drop_upload, own_clip, pick_clip, picture
+from ui.clips import drop_upload, own_clip, pick_clip, picture, upload_clip
+from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
@@ -16,41 +17,48 @@ from ui.server import get_engine
 from ui.visit import ChosenClip
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
-BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini (Hugging Face Hub)", "Another dataset…"
+BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini", "Dataset…"
 TILES = 8  # clips a page of the gallery
 THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
 
 def choose_clip() -> ChosenClip | None:
     """Draw where clips come from and its gallery; returns the visitor's own clip or else the chosen one, None without."""
-    source = st.segmented_control(
-        "Where clips come from",
-        [BUNDLED, KINETICS, OTHER],
-        default=BUNDLED,
-        required=True,
-        key="source",
-        bind="query-params",
-        label_visibility="collapsed",
-        on_change=_leave_clip,
-    )
-    if source == BUNDLED:
-        return pick_clip()
-    dataset = KINETICS_MINI
-    if source == OTHER:
-        dataset = st.text_input(
-            "Dataset repository",
-            placeholder="owner/name",
-            key="dataset",
+    left, middle, right = st.columns([320, 760, 270], gap="small")
+    with left:
+        source = st.segmented_control(
+            "Where clips come from",
+            [BUNDLED, KINETICS, OTHER],
+            default=BUNDLED,
+            required=True,
+            key="source",
             bind="query-params",
+            label_visibility="collapsed",
             on_change=_leave_clip,
-            help="Any dataset of video files; the folders they lie in are their classes.",
-            width=420,
-        ).strip()
-        if dataset and not REPOSITORY.fullmatch(dataset):
-            st.error(f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:")
-            dataset = ""
-    clip = _browse(dataset) if dataset and ready("hub") and ready("download-clip") else None
-    return own_clip() or clip
+        )
+    with right:
+        upload_clip()
+    with middle:
+        if source == BUNDLED:
+            return pick_clip()
+        dataset = KINETICS_MINI
+        if source == OTHER:
+            dataset = st.text_input(
+                "Dataset repository",
+                placeholder="owner/name",
+                key="dataset",
+                bind="query-params",
+                on_change=_leave_clip,
+                help="Any dataset of video files; the folders they lie in are their classes.",
+                width=420,
+            ).strip()
+            if dataset and not REPOSITORY.fullmatch(dataset):
+                st.error(
+                    f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:"
+                )
+                dataset = ""
+        clip = _browse(dataset) if dataset and ready("hub") and ready("download-clip") else None
+        return own_clip() or clip
 
 
 def _leave_clip() -> None:
@@ -96,35 +104,26 @@ def _show_tiles(listed: ClipList) -> None:
         page = st.pagination(pages, key=f"page-{split}-{label}") if pages > 1 else 1
     clips = clips[(page - 1) * TILES : page * TILES]
     pictures = _thumbnails([str(Path(listed.folder, c.file)) for c in clips])
-    with st.container(horizontal=True, wrap=False, gap="small"):
-        for clip, job in zip(clips, pictures, strict=True):
-            with st.container(width=132, gap="xxsmall"):
-                if job and job.state == "done":
-                    st.image(picture(job.blobs[0]), width=132, alt="")
-                else:
-                    with st.container(
-                        border=True, height=99, horizontal_alignment="center", vertical_alignment="center"
-                    ):
-                        st.caption(megabytes(clip.size_bytes), text_alignment="center")
-                st.button(
-                    literal(f"{inert(Path(clip.file).stem)[:12]}…"),
-                    key=f"file-{clip.file}",
-                    type="primary" if clip.file == st.query_params.get("file") else "tertiary",
-                    on_click=_choose,
-                    args=[listed, clip.file],
-                    width="stretch",
-                    help=literal(clip.file),
-                )
+    tiles = [
+        Tile(
+            clip.file,
+            inert(Path(clip.file).stem, 24),
+            picture(job.blobs[0]) if job and job.state == "done" else "",
+            megabytes(clip.size_bytes),
+        )
+        for clip, job in zip(clips, pictures, strict=True)
+    ]
+    chosen = "" if own_clip() else st.query_params.get("file", "")
+    clicked = clip_strip(tiles, chosen, key=f"clips-{split}-{label}-{page}", label=f"Clips of {_readable(label)}")
+    if clicked:
+        st.query_params["file"] = clicked
+        want("clip", (listed.dataset, listed.commit, clicked))
+        drop_upload()
+        st.rerun()
 
 
 def _readable(label: str) -> str:
     return inert(label.replace("_", " "))
-
-
-def _choose(listed: ClipList, file: str) -> None:
-    st.query_params["file"] = file
-    want("clip", (listed.dataset, listed.commit, file))
-    drop_upload()
 
 
 def _thumbnails(paths: Sequence[str]) -> list[Job[Nothing] | None]:

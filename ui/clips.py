@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import Frames, MakePreview
+from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
@@ -20,7 +21,7 @@ logger = logging.getLogger("ui")
 TYPES = ["mp4", "mov", "mkv", "webm", "avi", "gif"]
 # What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
-UPRIGHT_HEIGHT = 360  # pixels
+UPRIGHT_HEIGHT = 225  # pixels
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
@@ -57,25 +58,15 @@ def pick_clip() -> ChosenClip | None:
     if asked in clips:  # the address loses it on the way to the other page and back
         st.query_params["clip"] = visit().clip = asked
     uploaded = own_clip()
-    if clips:
-        with st.container(horizontal=True, wrap=False, gap="small"):
-            for name, clip in clips.items():
-                with st.container(width=132, gap="xxsmall"):
-                    st.image(_thumbnail(clip.path), width=132, alt="")
-                    st.button(
-                        name,
-                        key=f"clip-{name}",
-                        type="primary" if name == chosen and uploaded is None else "tertiary",
-                        on_click=_choose,
-                        args=[name],
-                        width="stretch",
-                    )
-    return uploaded or (clips[chosen] if chosen else None)
-
-
-def _choose(name: str) -> None:
-    visit().clip = st.query_params["clip"] = name
-    drop_upload()
+    tiles = [Tile(name, name, _thumbnail(clip.path)) for name, clip in clips.items()]
+    if not tiles:
+        return uploaded
+    clicked = clip_strip(tiles, "" if uploaded else chosen or "", key="bundled-clips", label="Bundled clips")
+    if clicked:
+        visit().clip = st.query_params["clip"] = clicked
+        drop_upload()
+        st.rerun()
+    return uploaded or clips[chosen or ""]
 
 
 def own_clip() -> ChosenClip | None:
@@ -92,14 +83,14 @@ def own_clip() -> ChosenClip | None:
 def upload_clip() -> None:
     """Draw the place to drop a file of one's own."""
     uploaded = own_clip()
+    key = f"upload-{visit().upload_generation}"
+    st.file_uploader("Your own clip", TYPES, key=key, on_change=_keep_upload, args=[key], label_visibility="collapsed")
     if note := visit().upload_note:
         st.warning(note, icon=":material/delete:")
-    with st.expander("Use your own clip", icon=":material/upload:", expanded=not bundled_clips() and uploaded is None):
-        key = f"upload-{visit().upload_generation}"
-        st.file_uploader("Video file", TYPES, key=key, on_change=_keep_upload, args=[key])
-        if uploaded is not None:
-            st.caption(f"Yours: {literal(uploaded.name)}")
-            st.button("Delete it", on_click=drop_upload, icon=":material/delete:")
+    if uploaded is not None:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"Yours: {literal(uploaded.name)}", width="content")
+            st.button("Delete it", on_click=drop_upload, icon=":material/delete:", type="tertiary")
 
 
 def _keep_upload(key: str) -> None:
@@ -108,6 +99,7 @@ def _keep_upload(key: str) -> None:
     if file is None:
         return
     visit().upload_generation += 1
+    visit().jobs.pop("frames", None)  # with whatever was wrong with the former file
     drop_upload()
     try:
         path = get_server().uploads.keep(visitor(), file.getbuffer())
@@ -138,7 +130,8 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
             alt=alt,
             muted=True,
             loop=True,
-            # One that stands upright leaves room for the settings below it.
+            autoplay=True,
+            # One that stands upright leaves room for what is below it.
             width=round(UPRIGHT_HEIGHT * width / height) if height > width else "stretch",
         )
         return
@@ -147,6 +140,6 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     if job.state in ("failed", "cancelled"):
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
-        st.video(job.blobs[0], alt=alt, muted=True, loop=True)
+        st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True)
         reason = "The clip is large" if playable else f"This player takes no {found.codec} in {found.container}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")

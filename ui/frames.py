@@ -22,12 +22,16 @@ def show_frames(job: Job[Frames]) -> None:
         f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip.width} × {clip.height} "
         f"({clip.codec} in {clip.container}). These pictures are what the model gets, as JPEG here."
     )
-    charts.show(
-        charts.timeline(clip.seconds, clip.duration_seconds),
-        "timeline",
-        "The clip's length with a mark at the time of every sampled frame",
-    )
     labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip.indices, clip.seconds, strict=True)]
     st.image(
         [picture(jpeg) for jpeg in job.blobs[1:]], caption=labels, width=96, alt=[f"Frame {label}" for label in labels]
+    )
+
+
+def show_marks(job: Job[Frames]) -> None:
+    """Draw where the sampled frames of a finished media job lie in the clip."""
+    charts.show(
+        charts.timeline(job.result.seconds, job.result.duration_seconds),
+        "timeline",
+        "The clip's length with a mark at the time of every sampled frame",
     )

@@ -64,7 +64,7 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
         say_what_works(look)
         return ""
     found = look.result
-    licence = literal(inert(found.licence)) or "unknown"
+    licence = literal(inert(found.licence)) if found.licence else "not stated"
     st.caption(
         f"**{shown}**, commit `{found.commit[:8]}`: {found.num_labels} classes, {megabytes(found.size_bytes)} in "
         f"{found.format}; licence: {licence}."

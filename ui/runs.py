@@ -1,16 +1,25 @@
-"""This visit's runs: what was measured, kept side by side."""
+"""This visit's runs: what was measured, kept by clip and checkpoint."""
 
-from collections.abc import Callable
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from engine import Job
 from engine.tasks import Classification, Frames
 from ui import charts
-from ui.escape import inert
-from ui.jobs import finished, job_for
-from ui.visit import BUSY_SHARE, Run, Settings, visit
+from ui.escape import inert, literal
+from ui.server import get_machine
+from ui.visit import Run, Settings, visit
+from vivit.benchmark.results import revision
 from vivit.hub import split_name
+
+SHOWN = 5  # answers of a run in the table
+DIFFER = ("sampling", "stride", "normalisation")  # settings that have a column where two runs differ in them
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
@@ -24,79 +33,149 @@ def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[
     return known
 
 
-def plan_runs(frames: Job[Frames], settings: list[Settings]) -> None:
-    """Plan to run all of these on the same frames, in the place of what was planned before."""
-    visit().plan = (frames.id, settings)
-    visit().jobs.pop("planned", None)
+def run_before(run: Run) -> Run | None:
+    """The run on the same frames with the same checkpoint that came before this one; None if there is none."""
+    runs = visit().runs
+    return next((r for r in reversed(runs[: runs.index(run)]) if _group(r) == _group(run)), None)
 
 
-def run_planned(clip: str, frames: Job[Frames], submit: Callable[[Settings, str], Job[Classification]]) -> None:
-    """Work through what 'Run all backends' planned for these frames, one job at a time, other visitors' between them."""
-    planned_frames, plan = visit().plan or (frames.id, [])
-    if not plan or planned_frames != frames.id:
-        visit().plan = None
-        return
-    settings = plan[0]
-    job = job_for("planned", (frames.id, settings, len(plan)), lambda: submit(settings, "planned"))
-    if finished(job, "planned", f"{settings.attention}, {len(plan) - 1} more to come"):
-        record(job, clip, settings, frames)
-        del plan[0]
-        st.rerun()
+def show_runs(again: Run | None) -> bool:
+    """Draw every run of this visit, those of one clip and checkpoint together, and the charts of the latest of them.
 
-
-def show_runs() -> None:
-    """Draw latency and memory of every run of this visit, and whether the answers agree."""
+    Args:
+        again: the run that 'Measure again' is about; None while there is none.
+    Returns:
+        Whether the visitor wants that one measured again.
+    """
     runs = visit().runs
     if not runs:
         st.caption("Runs of this visit will stand here side by side.")
-        return
-    names = [f"{k}: {r.settings.attention}, {r.settings.precision}" for k, r in enumerate(runs, 1)]
+        return False
+    groups: dict[Any, list[Run]] = {}
+    for run in reversed(runs):
+        groups.setdefault(_group(run), []).append(run)
+    latest = list({_cell(run): run for run in reversed(next(iter(groups.values())))}.values())
+    _show_charts(latest)
+    rows = [_row(run, runs) for group in groups.values() for run in _latest_first(group)]
+    differ = [name for name in DIFFER if len({row[name] for row in rows}) > 1]
+    shown = [{k: v for k, v in row.items() if k not in DIFFER or k in differ} for row in rows]
+    st.dataframe(shown, hide_index=True, alt="This visit's runs")
+    with st.container(horizontal=True):
+        wanted = st.button("Measure this one again", icon=":material/refresh:", disabled=again is None)
+        if st.button("Clear", icon=":material/delete:"):
+            visit().runs = [again] if again else []
+            st.rerun()
+        # Made when asked for, so there is no file to vanish.
+        for label, make, name, kind in (
+            ("Runs as CSV", lambda: _as_csv(rows), "vivit-runs.csv", "text/csv"),
+            ("Runs as JSON", lambda: _as_json(runs), "vivit-runs.json", "application/json"),
+        ):
+            st.download_button(label, make, name, kind, on_click="ignore", icon=":material/download:")
+    return wanted
+
+
+def _group(run: Run) -> tuple[Any, ...]:
+    return run.clip, run.frames.seconds, run.frames.shape, run.settings.checkpoint
+
+
+def _cell(run: Run) -> tuple[Any, ...]:
+    return run.settings.attention, run.settings.precision, *(getattr(run.settings, name) for name in DIFFER)
+
+
+def _latest_first(group: list[Run]) -> list[Run]:
+    """The latest run of each cell, and below these what they came after. Args: group: newest first."""
+    latest = {_cell(run): run for run in reversed(group)}.values()
+    return [run for run in group if run in latest] + [run for run in group if run not in latest]
+
+
+def _show_charts(runs: list[Run]) -> None:
+    checkpoint = split_name(runs[0].settings.checkpoint)[0]
+    of = f"clip '{inert(runs[0].clip)}', {inert(checkpoint)}"
+    bars = []
+    for run in runs:
+        samples = run.result.samples_ms
+        cold = "" if run.result.warm else "the first pass, cold"
+        busy = f"other programs held {run.others_share:.0%} of the processors" if run.busy else ""
+        bars.append(
+            charts.Bar(
+                " · ".join(map(str, (_number(run), run.settings.attention, run.settings.precision))),
+                run.settings.attention,
+                run.settings.precision,
+                run.result.latency_ms,
+                float(np.percentile(samples, 5)),
+                float(np.percentile(samples, 95)),
+                run.weights_mib,
+                run.peak_mib,
+                f"median of {len(samples)} passes one after the other, not in turn with others; {of}",
+                "; ".join(filter(None, (cold, busy))),
+            )
+        )
     left, right = st.columns(2)
     with left:
-        charts.show(
-            charts.compare(names, [r.result.latency_ms for r in runs], "ms"),
-            "latencies",
-            "Latency of each run in milliseconds",
-        )
+        st.caption(f"Latency, median and 5th to 95th percentile: {literal(of)}")
+        charts.show(charts.latencies(bars), "latencies", "Latency of each run in milliseconds")
     with right:
-        charts.show(
-            charts.compare(names, [r.peak_mib for r in runs], "MiB beyond weights"),
-            "peaks",
-            "Peak memory of each run beyond the weights, in MiB",
-        )
-    rows = [
-        {
-            "run": k,
-            "clip": r.clip,
-            "checkpoint": split_name(r.settings.checkpoint)[0],
-            "attention": r.settings.attention,
-            "precision": r.settings.precision,
-            "latency, ms": round(r.result.latency_ms, 1),
-            "passes": len(r.result.samples_ms),
-            "peak, MiB": round(r.peak_mib, 1),
-            "weights, MiB": round(r.weights_mib, 1),
-            "top answers": ", ".join(inert(p.label, 40) for p in r.result.predictions or []) or "not shown",
-            "busy": f"{r.others_share:.0%}" if r.others_share > BUSY_SHARE else "",
-            "same answers?": _agreement(runs, r),
-        }
-        for k, r in enumerate(runs, 1)
-    ]
-    st.dataframe(rows, hide_index=True, alt="This visit's runs")
+        st.caption("Memory at the peak, weights + activations")
+        charts.show(charts.memories(bars), "peaks", "Memory of each run in MiB")
+
+
+def _number(run: Run) -> int:
+    return visit().runs.index(run) + 1
+
+
+def _row(run: Run, runs: list[Run]) -> dict[str, Any]:
+    settings = run.settings
+    return {
+        "run": _number(run),
+        "attention": settings.attention,
+        "precision": settings.precision,
+        "same answers?": _agreement(runs, run),
+        "latency, ms": round(run.result.latency_ms, 1),
+        "peak, MiB": round(run.peak_mib, 1),
+        "weights, MiB": round(run.weights_mib, 1),
+        "clip": run.clip,
+        "checkpoint": split_name(settings.checkpoint)[0],
+        **{name: getattr(settings, name) for name in DIFFER},
+        "passes": len(run.result.samples_ms),
+        "busy": f"{run.others_share:.0%}" if run.busy else "",
+        "top answers": ", ".join(inert(p.label, 40) for p in (run.result.predictions or [])[:SHOWN]) or "not shown",
+    }
+
+
+def _about() -> dict[str, Any]:
+    """What the figures were measured on and with."""
+    machine = get_machine()
+    return {
+        "machine": machine.device_name if machine else "",
+        "versions": machine.versions_text if machine else "",
+        "revision": revision(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    file, about = io.StringIO(), _about()
+    writer = csv.DictWriter(file, [*rows[0], *about], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | about for row in rows)
+    return file.getvalue()
+
+
+def _as_json(runs: list[Run]) -> str:
+    return json.dumps({**_about(), "runs": [run.to_dict() for run in runs]}, indent=2)
 
 
 def _agreement(runs: list[Run], run: Run) -> str:
     """Whether a run gave the same answers in the same order as the first on the same pixels with the same weights."""
 
     def same_input(other: Run) -> bool:
-        names = ("checkpoint", "sampling", "stride", "normalisation")
-        alike = all(getattr(run.settings, name) == getattr(other.settings, name) for name in names)
-        return alike and (other.clip, other.frames.seconds) == (run.clip, run.frames.seconds)
+        return _group(other) == _group(run) and other.settings.normalisation == run.settings.normalisation
 
     k, first = next((k, r) for k, r in enumerate(runs, 1) if same_input(r))
     ours, theirs = first.result.predictions, run.result.predictions
     if first is run or not (ours and theirs):
         return "–"
-    shared = min(len(ours), len(theirs))
+    shared = min(len(ours), len(theirs), SHOWN)
     same = [a.label for a in ours[:shared]] == [b.label for b in theirs[:shared]]
     known = {b.label: b.score for b in theirs}
     gap = max((abs(a.score - known[a.label]) for a in ours[:shared] if a.label in known), default=1.0)

@@ -19,6 +19,7 @@ from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
 
 from engine import Engine, WorkerSpec
+from engine.comparisons import RunningComparison
 from engine.sweeps import Sweeps
 from engine.tasks import HubState
 from engine.uploads import Uploads
@@ -58,6 +59,7 @@ class Server:
     uploads: Uploads
     visitors: Visitors
     sweeps: Sweeps
+    comparisons: dict[str, RunningComparison]  # visitor → the one they began last
 
 
 _starting = threading.Lock()
@@ -72,16 +74,19 @@ def get_server() -> Server:
 @cache  # and not Streamlit's cache_resource, which any visitor's browser can have cleared
 def _start_server() -> Server:
     engine, uploads = Engine(WORKERS), Uploads()
+    comparisons: dict[str, RunningComparison] = {}
 
     def gone(visitor: str) -> None:
         engine.forget(visitor)
         uploads.drop(visitor)
+        if running := comparisons.pop(visitor, None):
+            running.cancel()
 
     def connected(session: str) -> bool:
         return runtime.exists() and runtime.get_instance().is_active_session(session)
 
     engine.start()
-    return Server(engine, uploads, Visitors(gone, connected), Sweeps(engine, results_folder(), [RECORDED]))
+    return Server(engine, uploads, Visitors(gone, connected), Sweeps(engine, results_folder(), [RECORDED]), comparisons)
 
 
 def get_engine() -> Engine:

@@ -1,6 +1,5 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,16 +25,18 @@ CONTROLS = {  # what the address says, and what to call it
     "top_k": "answers to show",
 }
 REPOSITORY = "another repository of the Hugging Face Hub…"
+MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
 
 def pick_settings() -> Settings:
     """Draw the controls and return what they say."""
-    with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+    first, more = st.columns([5, 1], gap="small", wrap=False)
+    with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
         checkpoint = _pick_checkpoint()
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", _missing("precision"))
-    with st.expander("Frames, pixels and answers", icon=":material/tune:"):
+    with more, st.popover("", icon=":material/settings:", help="Frames, pixels and answers"):
         sampling = st.segmented_control(
             "Frame sampling",
             list(SAMPLING),
@@ -56,18 +57,24 @@ def pick_settings() -> Settings:
             key="normalisation",
             bind="query-params",
             format_func=lambda name: NORMALISATION[name],
+            help="For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits "
+            "rest on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy.",
         )
-        st.caption(
-            "For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits rest "
-            "on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy."
-        )
-        top_k = st.slider("Answers to show", 1, 20, 5, key="top_k", bind="query-params")
+        top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k)
 
 
 def _pick_checkpoint() -> str:
     options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
-    chosen = st.selectbox("Checkpoint", options, key="checkpoint", bind="query-params")
+    chosen = st.selectbox(
+        "Checkpoint",
+        options,
+        key="checkpoint",
+        bind="query-params",
+        label_visibility="collapsed",
+        help="vivit-mannequin is a small ViViT of our own, trained on rendered clips of one figure: it knows 36 actions of "
+        "that figure and nothing of real videos.",
+    )
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
         if not folder:
@@ -77,14 +84,7 @@ def _pick_checkpoint() -> str:
         name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
         return hub_checkpoint(name, revision) if name else ""
     if chosen == RANDOM:
-        st.caption(
-            "ViViT-B/16x2 with random weights: for timing and memory only. It predicts nothing, so nothing is shown."
-        )
-    elif chosen == "vivit-mannequin":
-        st.caption(
-            "A small ViViT of our own, trained on rendered clips of one figure: it knows 36 actions of that figure and "
-            "nothing of real videos."
-        )
+        st.caption("Random weights: for timing and memory only. It predicts nothing, so nothing is shown.")
     return chosen
 
 
@@ -94,15 +94,14 @@ def _pick(label: str, key: str, options: dict[str, str], default: str, missing: 
     if (asked := widget(key, default)) in missing:
         st.warning(f"{missing[asked]} Using '{default}'.")
         set_widget(key, default)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = st.segmented_control(
             label, here, default=default, required=True, key=key, bind="query-params", help=_list(options)
         )
         if missing:
-            reasons = _list({name: reason.replace("'", "`") for name, reason in missing.items()})
-            st.segmented_control(
-                "Not on this machine", list(missing), disabled=True, key=f"{key}-missing", help=reasons
-            )
+            many = f"{len(missing)} do" if len(missing) > 1 else "1 does"
+            with st.popover(f"{many} not run here", type="tertiary"):
+                st.markdown(_list({name: reason.replace("'", "`") for name, reason in missing.items()}))
     return chosen or default
 
 
@@ -118,9 +117,11 @@ def _missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     return {getattr(s, kind): s.reason for s in support if getattr(s, kind) not in runs}
 
 
-def backends_here(settings: Settings) -> list[Settings]:
-    """The same settings with every attention backend that runs here in that precision."""
-    return [s for s in (replace(settings, attention=name) for name in BACKENDS) if not unavailable(s)]
+def runs_here(attention: str, precision: str) -> bool:
+    """Whether this backend is known to run in this precision here."""
+    machine = get_machine()
+    found = machine.find(attention, precision) if machine else None
+    return found is not None and not found.reason
 
 
 def unavailable(settings: Settings) -> str:

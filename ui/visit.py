@@ -12,12 +12,12 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token
 from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 from engine import Job
+from engine.comparisons import RunningComparison
 from engine.tasks import Classification, Frames
 from ui.server import get_server
 from vivit.benchmark.measurement import MIB
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.hub import split_name
-
-BUSY_SHARE = 0.25  # of the processors in others' hands, from which on a latency is not this model's alone
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class Run:
         return (self.result.others_share or 0.0) * (self.result.device != "cuda")
 
     @property
+    def busy(self) -> bool:
+        """Whether others took so much that the latency is not this model's alone."""
+        return self.others_share > BUSY_SHARE
+
+    @property
     def how(self) -> str:
         """How latency and memory were measured."""
         on_gpu = self.result.device == "cuda"
@@ -105,13 +110,27 @@ class Run:
         else:
             passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
             memory = "in that pass"
-        busy = self.others_share > BUSY_SHARE
         note = (
             f" Other programs took {self.others_share:.0%} of the processors meanwhile: run it again when it is quieter."
-        ) * busy
+        ) * self.busy
         return (
             f"Latency: {passes}; batch size 1, {clock}, {self.result.device}. "
             f"Peak memory: the clip, and the most that {recorder} counted beyond it and the weights {memory}.{note}"
+        )
+
+    @property
+    def brief(self) -> str:
+        """The same in few words, or that the figure is not to be trusted."""
+        if self.busy:
+            return (
+                f":material/warning: Latency: other programs took {self.others_share:.0%} of the processors meanwhile, so it "
+                "is not this model's alone."
+            )
+        n = len(self.result.samples_ms)
+        return (
+            f"Latency: the median of {n} forward pass{'es' * (n > 1)} one after the other, warmed up. Memory: of another pass."
+            if self.result.warm
+            else ":material/warning: Latency: one forward pass, the first, with the memory recorder on."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,6 +138,21 @@ class Run:
         checkpoint, revision = split_name(self.settings.checkpoint)
         settings = asdict(self.settings) | {"checkpoint": checkpoint, "revision": revision or ""}
         return asdict(self) | {"settings": settings, "measured": self.how}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison side by side that was begun.
+
+    Args:
+        key: of what: the frames' job, the checkpoint, the normalisation, the cells.
+        clip: the clip's name.
+        running: the comparison, ended or not.
+    """
+
+    key: tuple[Any, ...]
+    clip: str
+    running: RunningComparison
 
 
 @dataclass
@@ -133,7 +167,7 @@ class Visit:
         jobs: what for → (what exactly, the job), for jobs that pages follow.
         wanted: what for → what exactly the visitor has asked for, where a page waits for their word.
         runs: finished, oldest first.
-        plan: (job of the frames, settings still to run).
+        compared: the comparison that was begun last.
         links: page → what the address asked for when the visit first opened it.
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
@@ -148,7 +182,7 @@ class Visit:
     jobs: dict[str, tuple[Hashable, Job]] = field(default_factory=dict)
     wanted: dict[str, Hashable] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
-    plan: tuple[int, list[Settings]] | None = None
+    compared: Compared | None = None
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
     watched: str = ""

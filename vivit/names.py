@@ -47,21 +47,32 @@ class Precision:
         weights: the dtype that matrices are kept in, a key of `BYTES`.
         compute: the dtype of every product and activation, and of all other parameters.
         explanation: in one line.
+        lightness: how much of white is in a backend's colour where a chart tells precisions apart, 0 to 1.
     """
 
     weights: str
     compute: str
     explanation: str
+    lightness: float
 
 
 PRECISIONS: dict[str, Precision] = {
-    "float32": Precision("float32", "float32", "weights and arithmetic in float32"),
-    "float16": Precision("float16", "float16", "weights and arithmetic in float16"),
-    "bfloat16": Precision("bfloat16", "bfloat16", "weights and arithmetic in bfloat16"),
+    "float32": Precision("float32", "float32", "weights and arithmetic in float32", 0.0),
+    "float16": Precision("float16", "float16", "weights and arithmetic in float16", 0.3),
+    "bfloat16": Precision("bfloat16", "bfloat16", "weights and arithmetic in bfloat16", 0.45),
     "float16-weights": Precision(
-        "float16", "float32", "weights kept in float16, arithmetic in float32: half the memory"
+        "float16", "float32", "weights kept in float16, arithmetic in float32: half the memory", 0.6
     ),
 }
+
+
+def colour(attention: str, precision: str = "float32") -> str:
+    """The colour of a cell in every chart: its backend's, lighter by its precision; grey for what another version measured."""
+    if attention not in BACKENDS:
+        return "#808080"
+    share = PRECISIONS[precision].lightness if precision in PRECISIONS else 0.0
+    parts = (int(BACKENDS[attention].colour[k : k + 2], 16) for k in (1, 3, 5))
+    return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)
 
 SAMPLING: dict[str, str] = {
     "uniform": "evenly over the whole clip",

@@ -2,9 +2,9 @@
 
 import os
 
-# Out of the box OpenMP's threads spin while they wait, and take the processors from those they wait for. 1,000 turns are some
-# microseconds: docs/PERFORMANCE.md has what each choice costs, quiet and busy.
-WAITING = {"GOMP_SPINCOUNT": "1000"}
+# Out of the box OpenMP's threads spin for milliseconds while they wait, and take the processors from those they wait for.
+# docs/PERFORMANCE.md has what each choice costs, quiet and busy.
+WAITING = {"GOMP_SPINCOUNT": "10000"}
 OWN_WORD = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 

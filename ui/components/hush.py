@@ -1,0 +1,26 @@
+"""Pauses the page's own videos while something is timed: the browser is often on the same machine, and decodes them there."""
+
+import streamlit as st
+
+_SCRIPT = """
+export default function ({ data }) {
+    const held = (window.vivitHeld ??= new Set())
+    for (const video of document.querySelectorAll("video")) {
+        if (data.quiet && !video.paused) {
+            video.pause()
+            held.add(video)
+        }
+    }
+    if (!data.quiet) {
+        for (const video of held) if (video.isConnected) video.play().catch(() => {})
+        held.clear()
+    }
+}
+"""
+
+_hush = st.components.v2.component("vivit_hush", html="<span></span>", js=_SCRIPT)
+
+
+def hush(quiet: bool) -> None:
+    """Pause every video that plays, or let those that were so paused go on."""
+    _hush(key="hush", data={"quiet": quiet}, height=1)

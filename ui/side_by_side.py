@@ -1,0 +1,251 @@
+"""'Side by side': cells timed in turn on the clip at hand, and what they say."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from engine import Job, comparisons
+from engine.tasks import Frames
+from ui import charts
+from ui.components.hush import hush
+from ui.escape import inert, literal
+from ui.server import get_engine, get_machine, get_server
+from ui.settings import estimate_seconds, runs_here
+from ui.visit import Compared, Run, Settings, visit, visitor
+from vivit.benchmark.cost import default_cells
+from vivit.benchmark.headline import headline
+from vivit.benchmark.measurement import MIB, Cell
+from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
+from vivit.checkpoint import Checkpoint
+from vivit.hub import split_name
+from vivit.names import BACKENDS, PRECISIONS
+
+BUDGET_SECONDS = 5.0  # of a comparison that nobody has asked for
+PATIENCE_SECONDS = 60.0  # four cells that take longer are made two
+RECORDED = "h100-documentation-tables"  # a sweep that is kept with the app
+
+Cells = tuple[tuple[str, str], ...]  # (attention, precision) of each
+
+
+def show_side_by_side(
+    clip: str, frames: Job[Frames], settings: Settings, checkpoint: Checkpoint, run: Run | None
+) -> None:
+    """Draw the comparison of this clip, and begin it where it takes little; else offer it.
+
+    Args:
+        clip: its name.
+        run: the answer with these settings; None while it is not there.
+    """
+    title, controls = st.columns([10, 3], vertical_alignment="center")
+    with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
+        again, choose = st.container(width="content"), st.container(width="content")
+    with choose:
+        cells = _choose_cells(settings, checkpoint)
+    key = (frames.id, settings.checkpoint, settings.normalisation, cells)
+    about = _sound_seconds(cells, settings, checkpoint, run)
+    held = visit().compared
+    ours = held is not None and held.key == key
+    with again:
+        running = ours and held is not None and held.running.state == "running"
+        label = "Measure again" if ours else f"Compare {len(cells)} cells, about {about:,.0f} s"
+        asked = st.button(label, icon=":material/speed:", disabled=running, key="compare", type="secondary")
+    alone = about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
+    if asked or (not ours and alone and visit().wanted.get("comparison") != key):
+        visit().wanted["comparison"] = key  # begun, once, by itself
+        _start(key, clip, frames, settings, cells)
+        st.rerun()
+    if held is not None and not ours and held.running.state == "running":
+        held.running.cancel()  # of another clip or checkpoint
+    hush(bool(ours and held and held.running.state == "running"))
+    if held is None or (not ours and not _same_question(held, key)):
+        with title:
+            st.subheader("Side by side on this clip: nothing measured yet")
+        _show_recorded()
+    elif held.running.state == "running":
+        with title:
+            _follow(held)
+        _grow(held)
+    else:
+        with title:
+            _show_verdict(held, checkpoint)
+        _show_bars(held)
+
+
+def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
+    """Draw the choice of cells. Returns those that run here, what the others are compared with in front."""
+    machine = get_machine()
+    assert machine is not None
+    usual = default_cells(checkpoint.config, machine)
+    if _seconds(tuple(usual), settings, checkpoint) * min(SHORT) > PATIENCE_SECONDS:
+        usual = usual[:2]
+    with st.popover("Cells", icon=":material/tune:", help="Choose what is compared"):
+        attention = st.pills(
+            "Attention",
+            [name for name in BACKENDS if any(runs_here(name, p) for p in PRECISIONS)],
+            selection_mode="multi",
+            default=list(dict.fromkeys(a for a, _ in usual)),
+            key=f"cells-attention-{len(usual)}",
+        )
+        precision = st.pills(
+            "Precision",
+            [name for name in PRECISIONS if any(runs_here(a, name) for a in BACKENDS)],
+            selection_mode="multi",
+            default=list(dict.fromkeys(p for _, p in usual)),
+            key=f"cells-precision-{len(usual)}",
+        )
+        st.caption("The others are compared with the first: with the first backend in the first precision.")
+    chosen = tuple((a, p) for p in precision for a in attention if runs_here(a, p))
+    return chosen or tuple(usual)
+
+
+def _seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, scale: float = 1.0) -> float:
+    """What a round of these takes, by the cost model times a factor."""
+    passes = [_estimate(attention, precision, settings, checkpoint) * scale for attention, precision in cells]
+    return OVERHEAD_SECONDS + sum(max(SLOT_SECONDS, seconds) for seconds in passes)
+
+
+def _estimate(attention: str, precision: str, settings: Settings, checkpoint: Checkpoint) -> float:
+    return estimate_seconds(replace(settings, attention=attention, precision=precision), checkpoint)
+
+
+def _sound_seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, run: Run | None) -> float:
+    """What as many rounds take as give a ratio; by what a pass of the run took, where there is one."""
+    scale = 1.0
+    if run is not None:
+        known = _estimate(run.settings.attention, run.settings.precision, settings, checkpoint)
+        scale = run.result.latency_ms / 1e3 / known
+    return min(SHORT) * _seconds(cells, settings, checkpoint, scale)
+
+
+def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:
+    """Whether what is there is a comparison of the same checkpoint: it stays until the new one is there."""
+    return held.key[1:3] == key[1:3] and bool(held.running.comparison.rounds)
+
+
+def _start(key: tuple[Any, ...], clip: str, frames: Job[Frames], settings: Settings, cells: Cells) -> None:
+    if former := visit().compared:
+        former.running.cancel()
+    comparison = SideBySide(
+        [Cell(settings.checkpoint, attention, precision) for attention, precision in cells],
+        seconds=BUDGET_SECONDS,
+        seed=secrets.randbits(32),
+        sound=True,
+    )
+    running = comparisons.start(get_engine(), comparison, frames.result.shape, frames.blobs[0], settings.normalisation)
+    get_server().comparisons[visitor()] = running
+    visit().compared = Compared(key, clip, running)
+
+
+@st.fragment(run_every=1.0)  # seldom, since what draws takes time from what is measured
+def _follow(held: Compared) -> None:
+    running = held.running
+    if running.state != "running":
+        st.rerun()
+    left = f", about {running.comparison.seconds_left:.0f} s left" if running.comparison.seconds_left else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(running.comparison.progress, f"Side by side, no verdict yet: {running.note}{left}")
+        if st.button("Stop", key="comparison-stop", icon=":material/stop:"):
+            running.cancel()
+            running.wait(2.5)
+            st.rerun()
+
+
+@st.fragment(run_every=2.0)
+def _grow(held: Compared) -> None:
+    _show_bars(held)
+
+
+def _show_verdict(held: Compared, checkpoint: Checkpoint) -> None:
+    running = held.running
+    if running.state == "failed":
+        st.error(literal(running.error), icon=":material/error:")
+    elif running.comparison.rounds:
+        st.subheader(literal(headline(running.comparison, trained=checkpoint.trained)), help=running.comparison.method)
+    else:
+        st.subheader("Side by side on this clip: stopped before its first round")
+
+
+def _show_bars(held: Compared) -> None:
+    comparison = held.running.comparison
+    checkpoint, _ = split_name(held.key[1])
+    caveats = ["1 round only"] if comparison.rounds == 1 else []
+    if comparison.busy:
+        caveats.append(f"other programs held {comparison.others_share:.0%} of the processors")
+    words = (
+        f"median of {comparison.rounds} rounds, clip '{inert(held.clip)}', checkpoint {inert(checkpoint)}, batch size 1"
+    )
+    bars = [
+        charts.Bar(
+            f"{row.cell.attention} · {row.cell.precision}",
+            row.cell.attention,
+            row.cell.precision,
+            row.median,
+            row.p5,
+            row.p95,
+            row.found.weights / MIB,
+            row.found.activations / MIB,
+            f"{words}; {_ratio_in_words(row, comparison)}",
+            "; ".join(caveats),
+        )
+        for row in comparison.rows()
+    ]
+    names = [f"{cell.attention} · {cell.precision}" for cell in comparison.cells]
+    _draw(bars, names, f"clip '{inert(held.clip)}', {inert(checkpoint)}")
+
+
+def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
+    if comparison.rounds and row.cell == comparison.cells[0]:
+        return "what the others are compared with"
+    if row.ratio is None:
+        return "no ratio yet"
+    interval = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}"
+    verdict = row.ratio.verdict
+    said = verdict if verdict == NO_DIFFERENCE else f"{row.ratio.value:.2f} times as fast as the first"
+    return f"{said} ({interval})"
+
+
+def _draw(bars: Sequence[charts.Bar], names: Sequence[str], of: str) -> None:
+    left, right = st.columns(2)
+    with left:
+        st.caption(f"Latency, median and 5th to 95th percentile: {literal(of)}")
+        charts.show(charts.latencies(bars, names), "side-by-side-latency", "Latency of each cell in milliseconds")
+    with right:
+        st.caption("Memory at the peak, weights + activations")
+        charts.show(charts.memories(bars, names), "side-by-side-memory", "Memory of each cell in MiB")
+
+
+def _show_recorded() -> None:
+    """While there is nothing of this machine: the same of a large GPU, from the sweeps that are kept with the app."""
+    result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
+    if result is None:
+        return
+    rows = [
+        r
+        for r in result.rows
+        if r.cell.attention in ("eager", "sdpa")
+        and r.cell.precision in ("float32", "float16")
+        and (r.cell.batch_size, r.cell.mode, r.cell.compiled) == (1, "inference", False)
+        and r.latency
+        and r.memory
+    ]
+    words = f"{result.label}, {result.rows[0].cell.checkpoint}, batch size 1"
+    bars = [
+        charts.Bar(
+            f"{r.cell.attention} · {r.cell.precision}",
+            r.cell.attention,
+            r.cell.precision,
+            r.latency.median,
+            r.latency.p5,
+            r.latency.p95,
+            r.memory.weights / MIB,
+            r.memory.activations / MIB,
+            words,
+            r.latency.caveat,
+        )
+        for r in rows
+        if r.latency and r.memory
+    ]
+    _draw(bars, [bar.label for bar in bars], f"not here, but {result.label}, {result.rows[0].cell.checkpoint}")
