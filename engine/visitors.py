@@ -1,14 +1,13 @@
-"""Who is looking, and which jobs are theirs.
+"""Who is looking, and what they leave when they go.
 
 A visitor who stays away is forgotten; one whose connection was lost finds everything as it was; and one who reloads the
-page, and so comes back as a stranger in the same browser, takes over the jobs that they left. What stands behind the first
-'-' in a visitor's name is their browser's.
+page, and so comes back as a stranger in the same browser, is that visitor again, with all that their visit holds. What stands
+behind the first '-' in a visitor's name is their browser's.
 """
 
 import threading
-from collections.abc import Callable, Hashable
-
-from engine.jobs import Job
+from collections.abc import Callable
+from typing import Any
 
 
 class Visitors:
@@ -18,20 +17,27 @@ class Visitors:
     """
 
     def __init__(
-        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda session: False, grace: float = 15.0
+        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda session: False, grace: float = 60.0
     ) -> None:
         self._gone = gone
         self._connected = connected
         self._grace = grace
         self._sessions: dict[str, str] = {}  # of every visitor who is not forgotten
+        self._visits: dict[str, Any] = {}
         self._leaving: dict[str, threading.Timer] = {}
-        self._jobs: dict[tuple[str, Hashable], Job] = {}  # (visitor, what the job is for)
         self._lock = threading.Lock()
 
-    def arrive(self, visitor: str, session: str = "") -> None:
-        """The visitor is here, for the first time or again; `session` is their connection's."""
+    def arrive(self, visitor: str, session: str = "", visit: Any = None) -> None:
+        """The visitor is here, for the first time or again.
+
+        Args:
+            session: their connection's.
+            visit: what is theirs again if they come back by a reload.
+        """
         with self._lock:
             self._sessions[visitor] = session
+            if visit is not None:
+                self._visits[visitor] = visit
             if timer := self._leaving.pop(visitor, None):
                 timer.cancel()
 
@@ -46,13 +52,20 @@ class Visitors:
         with self._lock:
             return visitor in self._sessions and not self._away(visitor)
 
-    def comes_back_as(self, former: str, visitor: str) -> bool:
-        """Whether a visitor may be one who has just left, come back by a reload: they have the same browser."""
-        with self._lock:
-            return self._may_be(former, visitor)
+    def come_back(self, browser: str, session: str) -> Any:
+        """What the visitor holds who left this browser last and is not forgotten, once; None without one.
 
-    def _may_be(self, former: str, visitor: str) -> bool:
-        return self._away(former) and former.partition("-")[2] == visitor.partition("-")[2]
+        Args:
+            browser: what their name ends in; '' is nobody's.
+            session: the connection that they have now.
+        """
+        with self._lock:
+            for visitor in reversed(self._leaving):
+                if browser and visitor.partition("-")[2] == browser and visitor in self._visits and self._away(visitor):
+                    self._leaving.pop(visitor).cancel()
+                    self._sessions[visitor] = session
+                    return self._visits[visitor]
+        return None
 
     def _away(self, visitor: str) -> bool:
         return visitor in self._leaving and not self._connected(self._sessions.get(visitor, ""))
@@ -61,24 +74,6 @@ class Visitors:
         timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
         timer.daemon = True
         timer.start()
-
-    def own(self, key: Hashable, job: Job) -> None:
-        """Remember what a visitor's job is for. Those that have ended need no new owner and are dropped."""
-        with self._lock:
-            self._jobs = {k: j for k, j in self._jobs.items() if not j.finished or k[0] in self._leaving}
-            self._jobs[job.visitor, key] = job
-
-    def adopt(self, key: Hashable, visitor: str) -> Job | None:
-        """The job for the same thing of a visitor who has just left, now this visitor's; None if there is none."""
-        with self._lock:
-            for owner, what in self._jobs:
-                if what == key and self._may_be(owner, visitor):
-                    job = self._jobs.pop((owner, what))
-                    if job.state in ("failed", "cancelled"):
-                        return None
-                    job.visitor = visitor
-                    return job
-        return None
 
     def _forget(self, visitor: str) -> None:
         with self._lock:
@@ -89,5 +84,5 @@ class Visitors:
                 return
             del self._leaving[visitor]
             self._sessions.pop(visitor, None)
-            self._jobs = {k: j for k, j in self._jobs.items() if k[0] != visitor}
+            self._visits.pop(visitor, None)
         self._gone(visitor)

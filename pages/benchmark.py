@@ -4,8 +4,10 @@ import streamlit as st
 
 from engine.tasks import ReadFrames
 from ui.clips import bundled_clips, own_clip
+from ui.components.status_line import announce
 from ui.escape import literal
 from ui.jobs import ask, finished, job_for, ready
+from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.results import show_result
 from ui.server import get_machine, get_server
@@ -19,6 +21,7 @@ UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who s
 
 server, me = get_server(), visitor()
 remember_link("benchmark")
+_, voice = frame()
 
 st.title("Which attention backend, and at what price?")
 st.caption(
@@ -44,6 +47,8 @@ def plan(selection: Selection) -> Sweep:
     )
 
 
+with voice:
+    announce(f"{ended.title}: {ended.state}." if (ended := server.sweeps.get(visit().shown)) else "")
 running = find_running()
 if running is not None:
     st.header(f"Running: {running.title}")
@@ -53,7 +58,8 @@ if error := visit().sweep_error:
     st.error(literal(error), icon=":material/error:")
 
 # Drawn while a sweep runs, too: of what is not drawn the browser forgets what the visitor has chosen.
-selection = pick_cells()
+with st.container(key="controls"):
+    selection = pick_cells()
 check_link("benchmark", {"preset": "the selection"})
 own = own_clip()
 clips = ({UPLOADED: own} if own else {}) | bundled_clips()

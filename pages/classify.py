@@ -7,13 +7,15 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import Classification, Classify, ReadFrames
-from ui.answer import show_answer, show_costs, show_stages
+from ui.answer import in_words, show_answer, show_brief, show_costs, show_stages
 from ui.clip_sources import choose_clip
 from ui.clips import play
+from ui.components.status_line import announce
 from ui.escape import literal
 from ui.frames import show_frames, show_marks
 from ui.jobs import ask, finished, job_for, ready
 from ui.machine import show_machine
+from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
 from ui.runs import record, run_before, show_runs
@@ -26,15 +28,16 @@ SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("classify")
+pressed, voice = frame()
 
 with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
-    clip = choose_clip()
+    clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0))
 player, right = st.columns([300, 1060], gap="medium")
 with right:
     answer, controls = st.columns([5, 5], gap="medium")
     costs = st.container(key="costs")
-with controls:
-    settings = pick_settings()
+with controls, st.container(key="controls"):
+    settings = pick_settings(pressed)
     check_link("classify", CONTROLS)
     progress = st.container()
 if clip is None:
@@ -64,6 +67,8 @@ def draw(run: Run | None) -> None:
 
 
 def stop() -> NoReturn:
+    with voice:
+        announce("")
     draw(None)
     st.stop()
 
@@ -108,17 +113,19 @@ with progress:
         job = job_for("answer", key, lambda: classify(settings))
         if finished(job, "answer", "Classifying"):
             run = record(job, clip.name, settings, frames)
-            st.caption(run.brief)
+            show_brief(run)
     else:
         st.caption(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
             visit().wanted["answer"] = key
             st.rerun()
 draw(run)
-show_side_by_side(clip.name, frames, settings, checkpoint, run)
+verdict = show_side_by_side(clip.name, frames, settings, checkpoint, run)
+with voice:
+    announce(verdict or (in_words(run) if run else ""))
 
 st.header("What the model sees")
-show_frames(frames)
+show_frames(frames, checkpoint.config)
 if run:
     show_stages(run, settings.top_k)
 st.header("This visit's runs")

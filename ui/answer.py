@@ -38,6 +38,14 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
         )
 
 
+def show_brief(run: Run) -> None:
+    """How the latency was measured, or why it is not to be trusted."""
+    if run.busy or not run.result.warm:
+        st.markdown(f":small[:material/warning: {run.brief}]")
+    else:
+        st.caption(run.brief)
+
+
 def show_costs(run: Run, before: Run | None) -> None:
     """Latency and memory. Args: before: the run that these are compared with, where that can be done."""
     if before and (not (run.result.warm and before.result.warm) or run.busy or before.busy):
@@ -82,6 +90,13 @@ def _show_truth(truth: str, rank: int | None) -> None:
         st.markdown(f":orange[:material/cancel: Not right: {shown}, which comes at rank {rank}.]")
     else:
         st.markdown(f":grey[:material/help: Not comparable: {shown}, which is no class of this checkpoint.]")
+
+
+def in_words(run: Run) -> str:
+    """A run for those who hear it."""
+    best = run.result.predictions[0] if run.result.predictions else None
+    said = f"{capitalised(best.label)}, {best.score:.1%}" if best else "No answer, the weights are random"
+    return inert(f"{said}; {run.settings.attention}, {run.settings.precision}: {seconds(run.result.latency_ms)}.", 200)
 
 
 def seconds(milliseconds: float) -> str:

@@ -11,7 +11,10 @@ import streamlit as st
 
 from engine.tasks import Prediction
 from ui.escape import inert
+from ui.visit import visit
 from vivit.names import colour
+
+PRESENTED = 20  # pixels of a chart's text, 12 otherwise
 
 
 def _figure(height: int, **layout: Any) -> go.Figure:
@@ -31,6 +34,9 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     """
     theme = f"theme.{st.context.theme.type or 'light'}"
     text, background = st.get_option(f"{theme}.textColor"), st.get_option(f"{theme}.backgroundColor")
+    if visit().present:  # for those in the last row
+        scale, margin = PRESENTED / 12, figure.layout.margin
+        figure.update_layout(font_size=PRESENTED, height=figure.layout.height * scale, margin_b=margin.b * scale)
     figure.update_layout(
         colorway=st.get_option(f"{theme}.chartCategoricalColors"), font_color=text, legend_font_color=text
     )

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import DownloadClip, ListClips, MakeThumbnail, Nothing
-from ui.clips import drop_upload, own_clip, pick_clip, picture, upload_clip
+from ui.clips import drop_upload, neighbour, own_clip, pick_clip, picture, upload_clip
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
@@ -22,10 +22,17 @@ TILES = 8  # clips a page of the gallery
 THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
 
-def choose_clip() -> ChosenClip | None:
-    """Draw where clips come from and its gallery; returns the visitor's own clip or else the chosen one, None without."""
-    left, middle, right = st.columns([320, 760, 270], gap="small")
-    with left:
+def choose_clip(step: int = 0) -> ChosenClip | None:
+    """Draw where clips come from and its gallery, and the way into presenter mode.
+
+    Args:
+        step: how many places to go on in the gallery.
+    Returns:
+        The visitor's own clip or else the chosen one, None without.
+    """
+    left, middle, right = st.columns([330, 750, 270], gap="small")
+    with left, st.container(gap=None):
+        st.title("What is happening in this clip?", anchor=False)
         source = st.segmented_control(
             "Where clips come from",
             [BUNDLED, KINETICS, OTHER],
@@ -40,7 +47,7 @@ def choose_clip() -> ChosenClip | None:
         upload_clip()
     with middle:
         if source == BUNDLED:
-            return pick_clip()
+            return pick_clip(step)
         dataset = KINETICS_MINI
         if source == OTHER:
             dataset = st.text_input(
@@ -57,7 +64,7 @@ def choose_clip() -> ChosenClip | None:
                     f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:"
                 )
                 dataset = ""
-        clip = _browse(dataset) if dataset and ready("hub") and ready("download-clip") else None
+        clip = _browse(dataset, step) if dataset and ready("hub") and ready("download-clip") else None
         return own_clip() or clip
 
 
@@ -65,7 +72,7 @@ def _leave_clip() -> None:
     st.query_params.pop("file", None)
 
 
-def _browse(dataset: str) -> ChosenClip | None:
+def _browse(dataset: str, step: int) -> ChosenClip | None:
     """Draw a dataset's clips; returns the chosen one once it is on this machine."""
     warn_offline()
     listing = job_for("listing", dataset, lambda: ask(ListClips(dataset), time_limit=LOOK_UP_SECONDS))
@@ -76,7 +83,7 @@ def _browse(dataset: str) -> ChosenClip | None:
     listed = listing.result
     for notice in listed.notices:
         st.caption(f":material/info: {literal(notice)}")
-    _show_tiles(listed)
+    _show_tiles(listed, step)
     file = st.query_params.get("file")
     if file is None:
         st.caption("Pick a clip: it is downloaded once. Only clips on this machine have a picture.")
@@ -90,7 +97,7 @@ def _browse(dataset: str) -> ChosenClip | None:
     return _fetch(listed, chosen)
 
 
-def _show_tiles(listed: ClipList) -> None:
+def _show_tiles(listed: ClipList, step: int) -> None:
     """Draw the choice of split and class, and one page of its clips."""
     everything = listed.clips
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -115,7 +122,8 @@ def _show_tiles(listed: ClipList) -> None:
     ]
     chosen = "" if own_clip() else st.query_params.get("file", "")
     clicked = clip_strip(tiles, chosen, key=f"clips-{split}-{label}-{page}", label=f"Clips of {_readable(label)}")
-    if clicked:
+    if clicked or (step and tiles):
+        clicked = clicked or neighbour([tile.name for tile in tiles], chosen, step)
         st.query_params["file"] = clicked
         want("clip", (listed.dataset, listed.commit, clicked))
         drop_upload()

@@ -3,6 +3,7 @@
 import json
 import logging
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -45,8 +46,13 @@ def picture(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
 
 
-def pick_clip() -> ChosenClip | None:
-    """Draw the gallery, and return the chosen clip; None if there is none yet."""
+def neighbour(names: Sequence[str], chosen: str, step: int) -> str:
+    """The name so many places on, round the end; the first if none is chosen."""
+    return names[(names.index(chosen) + step) % len(names)] if chosen in names else names[0]
+
+
+def pick_clip(step: int = 0) -> ChosenClip | None:
+    """Draw the gallery, and return the chosen clip; None if there is none yet. Args: step: how many places to go on."""
     clips = bundled_clips()
     asked = st.query_params.get("clip") or visit().clip or None
     chosen = asked or next(iter(clips), None)
@@ -55,14 +61,15 @@ def pick_clip() -> ChosenClip | None:
             f"There is no bundled clip '{literal(inert(chosen or ''))}'; showing another.", icon=":material/link_off:"
         )
         chosen = next(iter(clips))
-    if asked in clips:  # the address loses it on the way to the other page and back
-        st.query_params["clip"] = visit().clip = asked
     uploaded = own_clip()
+    if asked in clips and uploaded is None:  # the address loses it on the way to the other page and back
+        st.query_params["clip"] = visit().clip = asked
     tiles = [Tile(name, name, _thumbnail(clip.path)) for name, clip in clips.items()]
     if not tiles:
         return uploaded
     clicked = clip_strip(tiles, "" if uploaded else chosen or "", key="bundled-clips", label="Bundled clips")
-    if clicked:
+    if clicked or step:
+        clicked = clicked or neighbour(list(clips), chosen or "", step)
         visit().clip = st.query_params["clip"] = clicked
         drop_upload()
         st.rerun()
@@ -108,6 +115,7 @@ def _keep_upload(key: str) -> None:
         visit().upload_note = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
     else:
         visit().upload = ChosenClip(str(path), inert(file.name))
+        st.query_params.pop("clip", None)  # or a reload would bring that one back
 
 
 def drop_upload() -> None:

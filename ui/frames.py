@@ -1,4 +1,6 @@
-"""'What the model sees': the sampled frames, where they lie in the clip, and the crop."""
+"""'What the model sees': the sampled frames, where they lie in the clip, the crop, and the tubelets they are cut into."""
+
+from base64 import b64encode
 
 import streamlit as st
 
@@ -6,26 +8,65 @@ from engine import Job
 from engine.tasks import Frames
 from ui import charts
 from ui.clips import picture
+from vivit.benchmark.measurement import MIB
+from vivit.config import VivitConfig
+
+WIDTH = 96  # pixels of a frame on the page
+LINES = "#ffffff"
+EDGE = "#5b3fd6"
 
 
-def show_frames(job: Job[Frames]) -> None:
-    """Draw the frames of a finished media job, with index and time under each."""
+def show_frames(job: Job[Frames], config: VivitConfig) -> None:
+    """Draw the frames of a finished media job, those of one tubelet together, with index and time under each."""
     clip = job.result
     for warning in clip.warnings:
         st.warning(warning, icon=":material/warning:")
     left, top, right, bottom = clip.crop_box
     count, height, width, _ = clip.shape
     repeated = f", the last repeated to make {count}" if count > clip.num_frames else ""
-    st.caption(
-        f"{min(count, clip.num_frames)} of {clip.num_frames} frames over {clip.duration_seconds:.2f} s{repeated}, "
-        f"each {width} × {height} pixels, "
-        f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip.width} × {clip.height} "
-        f"({clip.codec} in {clip.container}). These pictures are what the model gets, as JPEG here."
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"{min(count, clip.num_frames)} of {clip.num_frames} frames over {clip.duration_seconds:.2f} s{repeated}, "
+            f"each {width} × {height} pixels, "
+            f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip.width} × {clip.height} "
+            f"({clip.codec} in {clip.container}). These pictures are what the model gets, as JPEG here.",
+            width="stretch",
+        )
+        tubelets = st.toggle("Tubelets", key="tubelets", help="The cells that become one token each.")
+    st.caption(f":material/grid_on: {_tokens(config, count)}")
+    pictures = [_gridded(jpeg, config) if tubelets else picture(jpeg) for jpeg in job.blobs[1:]]
     labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip.indices, clip.seconds, strict=True)]
-    st.image(
-        [picture(jpeg) for jpeg in job.blobs[1:]], caption=labels, width=96, alt=[f"Frame {label}" for label in labels]
+    together = config.tubelet_size[0]
+    with st.container(horizontal=True, gap="small", key="frames"):
+        for first in range(0, count, together):
+            part = slice(first, first + together)
+            st.image(pictures[part], labels[part], width=WIDTH, alt=[f"Frame {label}" for label in labels[part]])
+
+
+def _tokens(config: VivitConfig, frames: int) -> str:
+    """Why eager attention grows: from frames to the scores of one head."""
+    time, height, width = config.grid_size
+    depth, rows, columns = config.tubelet_size
+    tokens, heads = config.num_tokens, config.num_attention_heads
+    return (
+        f"{frames} frames in tubelets of {depth} × {rows} × {columns} → {time} × {height} × {width} + 1 = {tokens:,} tokens → "
+        f"{tokens:,}² scores a head, of {heads} heads = {heads * tokens**2 * 4 / MIB:,.1f} MiB a layer in float32: eager holds "
+        "them, a fused kernel never does."
     )
+
+
+def _gridded(jpeg: bytes, config: VivitConfig) -> str:
+    """A frame with the edges of its tubelets on it, as data in the page."""
+    _, rows, columns = config.tubelet_size
+    _, height, width = config.clip_size
+    lines = [f"M{x} 0V{height}" for x in range(columns, width, columns)]
+    lines += [f"M0 {y}H{width}" for y in range(rows, height, rows)]
+    path = f'<path d="{"".join(lines)}" fill="none"'
+    text = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"><image width="{width}" height="{height}" '
+        f'href="{picture(jpeg)}"/>{path} stroke="{EDGE}" stroke-width="2.5"/>{path} stroke="{LINES}"/></svg>'
+    )
+    return f"data:image/svg+xml;base64,{b64encode(text.encode()).decode()}"
 
 
 def show_marks(job: Job[Frames]) -> None:

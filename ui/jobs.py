@@ -8,7 +8,7 @@ import streamlit as st
 from engine import Job
 from engine.messages import Reply, Request
 from ui.escape import literal
-from ui.server import get_engine, get_server
+from ui.server import get_engine
 from ui.visit import visit, visitor
 
 
@@ -18,17 +18,13 @@ def ask(request: Request[Reply], blobs: Sequence[bytes] = (), **options: Any) ->
 
 
 def job_for(slot: str, key: Hashable, submit: Callable[[], Job[Reply]]) -> Job[Reply]:
-    """The visitor's job for `key` in this slot: the one they have, one left by a reload, or a new one.
-
-    The slot's former job is cancelled.
-    """
+    """The visitor's job for `key` in this slot: the one they have, or a new one; the slot's former job is cancelled."""
     held_key, job = visit().jobs.get(slot, (None, None))
     if job is None or held_key != key:
         if job is not None:
             get_engine().cancel(job)
-        job = get_server().visitors.adopt((slot, key), visitor()) or submit()
+        job = submit()
         visit().jobs[slot] = (key, job)
-        get_server().visitors.own((slot, key), job)
     return job
 
 

@@ -1,6 +1,8 @@
-"""'Reproduce': the same run from Python and from the command line."""
+"""'Reproduce': the same run from Python and from the command line, to be pasted in a shell in the checkout."""
 
 import shlex
+import sys
+from pathlib import Path
 
 import streamlit as st
 
@@ -9,6 +11,8 @@ from vivit.checkpoint import RANDOM
 from vivit.hub import split_name
 from vivit.processing import NORMALISATIONS
 
+ROOT = Path(__file__).parents[1]
+
 
 def show_reproduce(clip: str, settings: Settings) -> None:
     """An expander with the lines that give the same answer. Args: clip: a file's path, as the lines should name it."""
@@ -16,8 +20,21 @@ def show_reproduce(clip: str, settings: Settings) -> None:
         if settings.checkpoint == RANDOM:
             st.caption("Random weights have no answer to reproduce; choose a trained checkpoint.")
             return
-        st.code(_python(clip, settings), language="python", wrap_lines=True)
-        st.code(_command(clip, settings), language="bash", wrap_lines=True)
+        for text in commands(clip, settings):
+            st.code(text, language="bash", wrap_lines=True)
+
+
+def commands(clip: str, settings: Settings) -> tuple[str, str]:
+    """The lines, for the command and for the library. Args: clip: as `show_reproduce` takes it."""
+    clip = _within(Path(clip))
+    python = shlex.quote(_within(Path(sys.executable))) if ROOT in Path(sys.executable).parents else "python3"
+    return f"{python} {_command(clip, settings)}", f"{python} - <<'END'\n{_python(clip, settings)}\nEND"
+
+
+def _within(path: Path) -> str:
+    """A path as it is called in the checkout, and taken for no option."""
+    name = str(path.relative_to(ROOT)) if ROOT in path.parents else str(path)
+    return f"./{name}" if name.startswith("-") else name
 
 
 def _python(clip: str, settings: Settings) -> str:
@@ -52,5 +69,5 @@ def _command(clip: str, settings: Settings) -> str:
     }
     if settings.normalisation in NORMALISATIONS:
         options["--normalisation"] = settings.normalisation
-    words = ["python", "-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]
+    words = ["-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]
     return " ".join(map(shlex.quote, words))

@@ -127,7 +127,7 @@ def _explain_bars(result: Result) -> str:
         )
     return (
         "A bar is the median of n calls, in shuffled order; after a warm-up and in at least two processes for "
-        f"{caveats.count('')} of {len(caveats)} cells. The notes at the top name the others; bars of cold calls are hatched."
+        f"{caveats.count('')} of {len(caveats)} cells. The notes at the top name the others; their bars are hatched."
     )
 
 

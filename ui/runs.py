@@ -112,10 +112,10 @@ def _show_charts(runs: list[Run]) -> None:
         )
     left, right = st.columns(2)
     with left:
-        st.caption(f"Latency, median and 5th to 95th percentile: {literal(of)}")
+        st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
         charts.show(charts.latencies(bars), "latencies", "Latency of each run in milliseconds")
     with right:
-        st.caption("Memory at the peak, weights + activations")
+        st.markdown(":small[Memory at the peak, weights + activations]")
         charts.show(charts.memories(bars), "peaks", "Memory of each run in MiB")
 
 

@@ -31,6 +31,7 @@ from vivit.threads import waiting
 RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are checked in, for whoever has no such machine
 # After a '--' on Streamlit's command line: checkpoints may be folders of this machine.
 LOCAL_FOLDERS = "--local-folders"
+ASK_FIRST = "--ask-first"  # there too: nothing is compared before a visitor asks for it
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WORKERS = {
     "media": WorkerSpec(
@@ -122,6 +123,11 @@ def offers_folders() -> bool:
     """
     forwarded = {"X-Forwarded-For", "X-Real-Ip", "Forwarded"} & set(st.context.headers.to_dict())
     return LOCAL_FOLDERS in sys.argv and st.context.ip_address is None and not forwarded
+
+
+def compares_by_itself() -> bool:
+    """Whether backends are compared after a visitor's first answer, without being asked."""
+    return ASK_FIRST not in sys.argv
 
 
 @asynccontextmanager

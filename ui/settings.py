@@ -29,8 +29,11 @@ MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
 
-def pick_settings() -> Settings:
-    """Draw the controls and return what they say."""
+def pick_settings(pressed: str = "") -> Settings:
+    """Draw the controls and return what they say. Args: pressed: a key, '1' for the first backend that runs here."""
+    backends = [name for name in ATTENTION if name not in _missing("attention")]
+    if pressed.isdigit() and int(pressed) <= len(backends):
+        set_widget("attention", backends[int(pressed) - 1])
     first, more = st.columns([5, 1], gap="small", wrap=False)
     with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
         checkpoint = _pick_checkpoint()

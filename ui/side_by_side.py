@@ -12,12 +12,13 @@ from engine.tasks import Frames
 from ui import charts
 from ui.components.hush import hush
 from ui.escape import inert, literal
-from ui.server import get_engine, get_machine, get_server
+from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds, runs_here
 from ui.visit import Compared, Run, Settings, visit, visitor
 from vivit.benchmark.cost import default_cells
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
+from vivit.benchmark.results import Result
 from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
 from vivit.checkpoint import Checkpoint
 from vivit.hub import split_name
@@ -32,14 +33,16 @@ Cells = tuple[tuple[str, str], ...]  # (attention, precision) of each
 
 def show_side_by_side(
     clip: str, frames: Job[Frames], settings: Settings, checkpoint: Checkpoint, run: Run | None
-) -> None:
+) -> str:
     """Draw the comparison of this clip, and begin it where it takes little; else offer it.
 
     Args:
         clip: its name.
         run: the answer with these settings; None while it is not there.
+    Returns:
+        What it says, once it has ended; '' before.
     """
-    title, controls = st.columns([10, 3], vertical_alignment="center")
+    title, controls = st.columns([9, 3], vertical_alignment="center")
     with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:
@@ -50,9 +53,9 @@ def show_side_by_side(
     ours = held is not None and held.key == key
     with again:
         running = ours and held is not None and held.running.state == "running"
-        label = "Measure again" if ours else f"Compare {len(cells)} cells, about {about:,.0f} s"
+        label = "Measure again" if ours else f"Compare, about {about:,.0f} s"
         asked = st.button(label, icon=":material/speed:", disabled=running, key="compare", type="secondary")
-    alone = about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
+    alone = compares_by_itself() and about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
     if asked or (not ours and alone and visit().wanted.get("comparison") != key):
         visit().wanted["comparison"] = key  # begun, once, by itself
         _start(key, clip, frames, settings, cells)
@@ -61,17 +64,23 @@ def show_side_by_side(
         held.running.cancel()  # of another clip or checkpoint
     hush(bool(ours and held and held.running.state == "running"))
     if held is None or (not ours and not _same_question(held, key)):
+        result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
         with title:
-            st.subheader("Side by side on this clip: nothing measured yet")
-        _show_recorded()
+            st.subheader(
+                f"Not measured here yet{f': these bars are of {result.machine.device_name}' if result else ''}"
+            )
+        if result:
+            _show_recorded(result)
     elif held.running.state == "running":
         with title:
             _follow(held)
         _grow(held)
     else:
         with title:
-            _show_verdict(held, checkpoint)
+            verdict = _show_verdict(held, checkpoint)
         _show_bars(held)
+        return verdict
+    return ""
 
 
 def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
@@ -158,14 +167,16 @@ def _grow(held: Compared) -> None:
     _show_bars(held)
 
 
-def _show_verdict(held: Compared, checkpoint: Checkpoint) -> None:
+def _show_verdict(held: Compared, checkpoint: Checkpoint) -> str:
     running = held.running
     if running.state == "failed":
         st.error(literal(running.error), icon=":material/error:")
-    elif running.comparison.rounds:
-        st.subheader(literal(headline(running.comparison, trained=checkpoint.trained)), help=running.comparison.method)
-    else:
-        st.subheader("Side by side on this clip: stopped before its first round")
+        return running.error
+    said = "Side by side on this clip: stopped before its first round."
+    if running.comparison.rounds:
+        said = headline(running.comparison, trained=checkpoint.trained)
+    st.subheader(literal(said), help=running.comparison.method)
+    return said
 
 
 def _show_bars(held: Compared) -> None:
@@ -210,18 +221,15 @@ def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
 def _draw(bars: Sequence[charts.Bar], names: Sequence[str], of: str) -> None:
     left, right = st.columns(2)
     with left:
-        st.caption(f"Latency, median and 5th to 95th percentile: {literal(of)}")
+        st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
         charts.show(charts.latencies(bars, names), "side-by-side-latency", "Latency of each cell in milliseconds")
     with right:
-        st.caption("Memory at the peak, weights + activations")
+        st.markdown(":small[Memory at the peak, weights + activations]")
         charts.show(charts.memories(bars, names), "side-by-side-memory", "Memory of each cell in MiB")
 
 
-def _show_recorded() -> None:
-    """While there is nothing of this machine: the same of a large GPU, from the sweeps that are kept with the app."""
-    result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
-    if result is None:
-        return
+def _show_recorded(result: Result) -> None:
+    """While there is nothing of this machine: the same of a large GPU, from a sweep that is kept with the app."""
     rows = [
         r
         for r in result.rows

@@ -12,14 +12,11 @@ from ui.visit import visit, visitor
 
 
 def find_running() -> RunningSweep | None:
-    """The sweep to follow: the visitor's own, the one they left by a reload, or one that they chose to watch here."""
+    """The sweep to follow: the visitor's own, or one that they chose to watch here."""
     server, me = get_server(), visitor()
     running = server.sweeps.all_running()
     for sweep in reversed(running):
         if sweep.visitor == me:
-            return sweep
-        if server.visitors.comes_back_as(sweep.visitor, me):
-            server.sweeps.take_over(sweep.id, me)
             return sweep
     for sweep in running:
         if visit().watched == sweep.id:

@@ -123,14 +123,14 @@ class Run:
         """The same in few words, or that the figure is not to be trusted."""
         if self.busy:
             return (
-                f":material/warning: Latency: other programs took {self.others_share:.0%} of the processors meanwhile, so it "
+                f"Latency: other programs took {self.others_share:.0%} of the processors meanwhile, so it "
                 "is not this model's alone."
             )
         n = len(self.result.samples_ms)
         return (
             f"Latency: the median of {n} forward pass{'es' * (n > 1)} one after the other, warmed up. Memory: of another pass."
             if self.result.warm
-            else ":material/warning: Latency: one forward pass, the first, with the memory recorder on."
+            else "Latency: one forward pass, the first, with the memory recorder on."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,6 +172,7 @@ class Visit:
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         sweep_error: what to say of a sweep that has ended.
+        present: whether presenter mode is on.
     """
 
     visitor: str
@@ -188,13 +189,25 @@ class Visit:
     watched: str = ""
     shown: str = ""
     sweep_error: str = ""
+    present: bool = False
 
 
 def visit() -> Visit:
-    """The visit that this page is drawn for."""
+    """The visit that this page is drawn for: a new one, or after a reload the one that was left in this browser."""
     if "visit" not in st.session_state:
-        st.session_state["visit"] = Visit(f"{uuid.uuid4().hex}-{_browser()}")
+        browser = _browser()
+        left = get_server().visitors.come_back(browser, _session())
+        st.session_state["visit"] = _again(left) if left else Visit(f"{uuid.uuid4().hex}-{browser}")
     return st.session_state["visit"]
+
+
+def _again(left: Visit) -> Visit:
+    """The address of a page that is opened anew says which bundled clip, and what else, is wanted now."""
+    left.links, left.refused, left.present = {}, {}, False
+    if left.upload and "clip" in st.query_params:
+        left.upload, left.upload_note = None, ""
+        get_server().uploads.drop(left.visitor)
+    return left
 
 
 def visitor() -> str:
@@ -215,9 +228,14 @@ def set_widget(key: str, value: Any) -> None:
 # Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.
 @st.cache_resource(scope="session", show_spinner=False, on_release=lambda visitor: get_server().visitors.leave(visitor))
 def _present(visitor: str) -> str:
-    context = get_script_run_ctx()
-    get_server().visitors.arrive(visitor, context.session_id if context else "")
+    get_server().visitors.arrive(visitor, _session(), visit())
     return visitor
+
+
+def _session() -> str:
+    """The name of the connection."""
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
 
 
 def _browser() -> str:

@@ -74,6 +74,7 @@ def colour(attention: str, precision: str = "float32") -> str:
     parts = (int(BACKENDS[attention].colour[k : k + 2], 16) for k in (1, 3, 5))
     return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)
 
+
 SAMPLING: dict[str, str] = {
     "uniform": "evenly over the whole clip",
     "consecutive": "from the first frame on",

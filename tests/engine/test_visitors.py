@@ -43,41 +43,52 @@ def test_who_is_connected_again_without_a_word_is_forgotten_only_once_they_go() 
     visitors.arrive("me", "my session")
     visitors.leave("me")  # a moment's cut: the page is there again, and asks for nothing
     time.sleep(0.4)
-    assert visitors.here("me") and not visitors.comes_back_as("me", "stranger") and not gone
+    assert visitors.here("me") and not gone
     connected.clear()
     time.sleep(0.4)
     assert gone == ["me"] and not visitors.here("me")
 
 
-def test_a_stranger_takes_nothing_over_from_whoever_reloads(engine: Engine) -> None:
-    visitors = Visitors(engine.forget)
-    visitors.arrive("1-mine")
-    job = engine.submit("work", "echo", {}, visitor="1-mine")
-    visitors.own("answer", job)
-    visitors.leave("1-mine")
-    assert visitors.adopt("answer", "2-strangers") is None and not visitors.comes_back_as("1-mine", "2-strangers")
-    assert visitors.comes_back_as("1-mine", "3-mine") and visitors.adopt("answer", "3-mine") is job
+def test_a_stranger_takes_nothing_over_from_whoever_reloads() -> None:
+    visitors = Visitors(lambda visitor: None)
+    for name in ("1-mine", "2-"):
+        visitors.arrive(name, f"session of {name}", f"visit of {name}")
+        visitors.leave(name)
+    assert visitors.come_back("strangers", "another") is None
+    assert visitors.come_back("", "another") is None, "whose browser has no name is nobody's"
+    assert visitors.come_back("mine", "another") == "visit of 1-mine"
 
 
-def test_a_reload_takes_over_the_job_it_left(engine: Engine) -> None:
-    forgotten = threading.Event()
+def test_a_reload_brings_the_visit_back_once(engine: Engine) -> None:
+    gone: list[str] = []
 
-    def gone(visitor: str) -> None:
+    def leave(visitor: str) -> None:
         engine.forget(visitor)
-        forgotten.set()
+        gone.append(visitor)
 
-    visitors = Visitors(gone, grace=0.3)
-    visitors.arrive("before")
-    job = engine.submit("work", "echo", {}, visitor="before")
-    visitors.own("answer", job)
-    assert visitors.adopt("answer", "stranger") is None, "its owner is still here"
-    visitors.leave("before")
-    visitors.arrive("after")
-    assert visitors.adopt("another question", "after") is None
-    assert visitors.adopt("answer", "after") is job
-    assert visitors.adopt("answer", "third") is None, "one owner at a time"
-    assert forgotten.wait(5)
-    assert job.wait(20) and job.state == "done", "the former visitor's end must not cancel it"
+    connected = {"first", "second"}
+    visitors = Visitors(leave, connected.__contains__, grace=0.3)
+    visitors.arrive("me-browser", "first", "my visit")
+    job = engine.submit("work", "echo", {}, visitor="me-browser")
+    assert visitors.come_back("browser", "second") is None, "its visitor is still here"
+    connected.discard("first")
+    visitors.leave("me-browser")
+    assert visitors.come_back("browser", "second") == "my visit" and visitors.here("me-browser")
+    assert visitors.come_back("browser", "third") is None, "one owner at a time"
+    visitors.arrive("me-browser", "second", "my visit")
+    visitors.leave("me-browser")  # what is heard of the former connection, late
+    time.sleep(0.8)
+    assert not gone, "who came back is not forgotten"
+    assert job.wait(20) and job.state == "done"
+
+
+def test_of_two_who_left_a_browser_the_last_comes_back() -> None:
+    visitors = Visitors(lambda visitor: None)
+    for name in ("1-browser", "2-browser"):
+        visitors.arrive(name, "", name)
+    for name in ("2-browser", "1-browser"):
+        visitors.leave(name)
+    assert [visitors.come_back("browser", "") for _ in range(3)] == ["1-browser", "2-browser", None]
 
 
 def test_uploads_are_private_one_a_visitor_and_gone_in_the_end() -> None:

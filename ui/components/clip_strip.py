@@ -135,7 +135,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     strip.revealed = null
     sift()
   })
-  // From outside, the shadow root seems to be what is typed in, and single letters are Streamlit's shortcuts.
+  // Whoever listens outside sees the shadow root alone, not that it is typing, and single letters are shortcuts there.
   on(filter, 'keydown', (event) => event.stopPropagation())
   on(group, 'click', (event) => {
     const tile = event.target.closest('[role=radio]')

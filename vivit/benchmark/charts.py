@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark.measurement import MIB, Measurement
 from vivit.benchmark.results import Result, baseline_row, speedup
-from vivit.names import BACKENDS
+from vivit.names import colour
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -37,7 +37,7 @@ def _measured(result: Result) -> list[Measurement]:
 
 
 def latency(result: Result) -> Chart:
-    """Median of each cell, hatched if cold, p5 to p95 as a line through its end, and what was predicted as a mark."""
+    """Median of each cell, hatched with a caveat, p5 to p95 as a line through its end, and what was predicted as a mark."""
     rows = _measured(result)[::-1]
     lines: Lines = [
         {
@@ -64,9 +64,14 @@ def latency(result: Result) -> Chart:
         y=names,
         orientation="h",
         error_x={"type": "data", **spread},
-        name="median, p5 to p95",
-        marker_pattern_shape=["/" if "cold" in p["caveat"] else "" for p in lines],
-        hovertext=[p["caveat"] for p in lines],
+        name="median, p5 to p95; hatched with a caveat",
+        marker={"color": _colours(rows), "pattern": {"shape": ["/" if p["caveat"] else "" for p in lines]}},
+        hovertext=[
+            f"{p['cell']}: median {p['median, ms']:,.4g} ms of {p['n']}, 90 % between {p['p5, ms']:,.4g} and "
+            f"{p['p95, ms']:,.4g} ms" + "".join(f"<br><b>{text}</b>" for text in (p["caveat"], p["noise"]) if text)
+            for p in lines
+        ],
+        hoverinfo="text",
     )
     _predicted(figure, [p["predicted, ms"] for p in lines], names)
     figure.update_xaxes(title="ms a call", rangemode="tozero")
@@ -90,7 +95,14 @@ def memory(result: Result) -> Chart:
     figure = _figure(len(rows), barmode="stack")
     names = [p["cell"] for p in lines]
     for part in ("weights", "activations"):
-        figure.add_bar(x=[p[f"{part}, MiB"] for p in lines], y=names, orientation="h", name=part)
+        figure.add_bar(
+            x=[p[f"{part}, MiB"] for p in lines],
+            y=names,
+            orientation="h",
+            name=part,
+            marker={"color": _colours(rows), "opacity": 1.0 if part == "activations" else 0.55},
+            hovertemplate=f"%{{y}}: %{{x:,.4g}} MiB of {part}<extra></extra>",
+        )
     _predicted(figure, [p["predicted, MiB"] for p in lines], names)
     figure.update_xaxes(title="MiB at the peak", rangemode="tozero")
     return figure, lines[::-1]
@@ -130,9 +142,8 @@ def gains(result: Result, baseline: str = "eager", precision: str | None = None)
     return figure, lines
 
 
-def _colour(attention: str) -> str:
-    """A backend's own, grey for one that another version measured."""
-    return BACKENDS[attention].colour if attention in BACKENDS else "grey"
+def _colours(rows: list[Measurement]) -> list[str]:
+    return [colour(r.cell.attention, r.cell.precision) for r in rows]
 
 
 def scaling(result: Result, by: str = "batch size", what: str = "median, ms") -> Chart:
@@ -161,7 +172,7 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
         points = sorted((p[by], p[what]) for p in lines if p["line"] == name)
         x_values, y_values = [p[0] for p in points], [p[1] for p in points]
         attention = name.partition(",")[0]
-        style = {"marker": {"symbol": drawn[attention], "size": 9}, "line_color": _colour(attention)}
+        style = {"marker": {"symbol": drawn[attention], "size": 9}, "line_color": colour(attention)}
         drawn[attention] += 1
         figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, **style)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
@@ -189,7 +200,7 @@ def tradeoff(result: Result) -> Chart:
             name=attention,
             marker={
                 "size": 11,
-                "color": _colour(attention),
+                "color": colour(attention),
                 "symbol": [precisions.index(cell.precision) for _, cell in chosen],
             },
             hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",

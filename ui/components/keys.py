@@ -1,0 +1,81 @@
+"""The keyboard, for a hand that is on no control."""
+
+from functools import partial
+
+import streamlit as st
+
+from ui.visit import set_widget, widget
+
+KEYS = {"left", "right", "escape", *"123456789"}
+
+# Each call ends the one before: Streamlit calls for the mount and for every change of theme, but calls only the last
+# cleanup. It listens while the event goes down, since what is open shuts on Escape and is no longer to be seen then.
+JS = """
+const NAMES = { ArrowLeft: 'left', ArrowRight: 'right', Escape: 'escape' }
+const OPEN = '[role=dialog], [role=alertdialog], [role=menu], [role=listbox]'
+const FIELD = [
+  'input:not([type=radio], [type=checkbox], [type=range], [type=button], [type=file])', 'textarea', 'select',
+  '[contenteditable]:not([contenteditable=false])',
+  ...['textbox', 'searchbox', 'combobox', 'spinbutton'].map((role) => `[role=${role}]`),
+].join()
+let listening = new AbortController()
+
+const covered = () => [...document.querySelectorAll(OPEN)].some((node) => node.checkVisibility())
+  || [...document.querySelectorAll('[data-testid=stFullScreenFrame]')]
+    .some((node) => getComputedStyle(node).position === 'fixed')
+const focused = () => {
+  let node = document.activeElement ?? document.body
+  while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement
+  return node
+}
+
+export default function ({ setTriggerValue }) {
+  listening.abort()
+  const own = listening = new AbortController()
+  const heed = (event) => {
+    const { key, ctrlKey, altKey, metaKey, repeat } = event
+    const node = focused()
+    if (ctrlKey || altKey || metaKey || covered() || node.closest(FIELD)) return
+    // A click beside everything gives the focus to <main>.
+    if (key !== 'Escape' && node.closest('[tabindex], a, button, input, video, audio, summary, iframe, [role=radio]')
+      && !node.matches('main')) return
+    const video = key === ' ' ? document.querySelector('video') : null
+    if (video) event.preventDefault()  // it would scroll
+    if (repeat) return
+    if (video?.paused) video.play().catch(() => {})
+    else video?.pause()
+    const name = /^[1-9]$/.test(key) ? key : NAMES[key]
+    if (name) setTriggerValue('pressed', name)
+  }
+  document.addEventListener('keydown', heed, { capture: true, signal: own.signal })
+  return () => own.abort()
+}
+"""
+
+_KEYS = st.components.v2.component(
+    "keys", html="<span></span>", css=".st-key-keys { position: absolute; }", js=JS, isolate_styles=False
+)
+
+
+def _hear(key: str) -> None:
+    """Note what was pressed even if the run is cut short before it comes to the keys. Args: key: the component's."""
+    match widget(key):
+        case {"pressed": str(name)} if name in KEYS:  # browsers can send anything
+            set_widget(f"{key}-heard", name)
+
+
+def keys(*, key: str = "keys") -> str | None:
+    """Listen for keys, and let the space bar start and stop the page's first video.
+
+    Those that belong to a control are left to it: whatever is pressed while one has the focus, but for Escape, and all
+    while something is open above the page.
+
+    Args:
+        key: unique on the page; '<key>-heard' is the component's own, too.
+    Returns:
+        What was pressed, in the one run that tells: '1' to '9', 'left', 'right' or 'escape'; else None.
+    """
+    _KEYS(key=key, on_pressed_change=partial(_hear, key))
+    pressed = widget(f"{key}-heard")
+    set_widget(f"{key}-heard", None)
+    return pressed

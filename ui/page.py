@@ -1,0 +1,56 @@
+"""What every page has around it: the skip link, the place of announcements, and presenter mode."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ui.components.keys import keys
+from ui.components.skip_link import skip_link
+from ui.visit import visit
+
+# Streamlit has no element for a place in its header, for one without height, or for another size of text.
+PLACES = """<style>
+.st-key-voice { position: absolute }
+.st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
+</style>"""
+PRESENTED = """<style>
+html { font-size: 150% }
+[data-testid=stCaptionContainer] { display: none }
+</style>"""
+
+
+def frame() -> tuple[str, DeltaGenerator]:
+    """Draw it. Call it before all else.
+
+    Returns:
+        What was pressed in this run in presenter mode: '1' to '9', 'left', 'right'; '' for nothing. And where to announce.
+    """
+    around = st.container(gap=None)  # one, since each costs a gap
+    with around:
+        skip_link()
+        st.html(PLACES)
+        voice = st.container(key="voice")
+    if "present" in st.query_params:
+        visit().present = st.query_params["present"] == "1"
+    on = visit().present
+    with around, st.container(key="present"):
+        st.button(
+            "Leave (Esc)" if on else "Present",
+            icon=":material/close_fullscreen:" if on else ":material/present_to_all:",
+            help="Larger text for an audience. Keys: 1 to 9 for backends, arrows for clips, space for the video, Esc to leave.",
+            on_click=_switch,
+        )
+    if not on:
+        return "", voice
+    st.query_params["present"] = "1"  # the address loses it when the page changes
+    with around:
+        st.html(PRESENTED)
+        pressed = keys() or ""
+    if pressed == "escape":
+        _switch()
+        st.rerun()
+    return pressed, voice
+
+
+def _switch() -> None:
+    visit().present = not visit().present
+    st.query_params.pop("present", None)
