@@ -3,13 +3,11 @@
 import asyncio
 import json
 import random
-import re
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -101,7 +99,7 @@ class Visitor:
             self._cancel: 3,
             self._upload: 3,
             self._leave_at_work: 2,
-            self._run_all: 1,
+            self._compare: 1,
         }
         # Each visitor has an act of their own to begin with, and every second one no patience, so that a short soak on a slow
         # machine sees something of everything.
@@ -159,7 +157,7 @@ class Visitor:
 
     async def _pick_a_clip(self) -> bool:
         label, self._clip = self._random.choice([pair for pair in self._clips.items() if pair[1] != self._clip])
-        await self.tab.click(label)
+        await self.tab.pick(label)
         await self._answer()
         return True
 
@@ -213,15 +211,17 @@ class Visitor:
         await asyncio.sleep(self._random.uniform(0, 1.5))
         return False
 
-    async def _run_all(self) -> bool:
-        """Every backend on this clip: each run has as long as any other answer."""
-        button = await self._see(lambda: self._answered() and self.tab.button("Run all .*"), "the button 'Run all'")
-        before, planned = self._runs(), int(re.findall(r"\d+", button.label)[0])
+    async def _compare(self) -> bool:
+        """Side by side on this clip, unless that has been done; half of the time they stop it."""
+        await self._see(self._answered, "an answer")
+        if not self.tab.button("Compare.*|Measure again"):
+            return True
         begin = time.monotonic()
-        await self.tab.click("Run all .*")
-        for k in range(1, planned + 1):
-            await self._expect(partial(self._has_runs, before + k), f"run {k} of {planned}", begin)
-            begin = time.monotonic()
+        await self.tab.click("Compare.*|Measure again")
+        if self._random.random() < 0.5:
+            await self._see(lambda: self.tab.button("Stop"), "the button 'Stop'")
+            await self.tab.click("Stop")
+        await self._expect(lambda: self.tab.button("Measure again") and not self.tab.button("Stop"), "a verdict", begin)
         return True
 
     async def _choose_another(self) -> None:
@@ -238,14 +238,6 @@ class Visitor:
         await self._answer()
 
     # What they see.
-
-    def _runs(self) -> int:
-        """How many runs the page's chart of latencies has."""
-        chart = next((c for c in self.tab.elements("plotly_chart") if c.id.endswith("-latencies")), None)
-        return len(set(re.findall(r'"(\d+): [\w-]+, [\w-]+"', chart.spec))) if chart else 0
-
-    def _has_runs(self, number: int) -> bool:
-        return self._runs() >= number
 
     def _answered(self) -> bool:
         """Whether the page answers what was asked last: this clip, this backend, this precision, and nothing under way."""

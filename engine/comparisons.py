@@ -117,7 +117,7 @@ def _time(engine: Engine, running: RunningComparison, step: Time) -> TimedRound:
     for places in parts:
         cells = tuple(comparison.cells[place] for place in places)
         request = TimeCells(running.number, cells, running.shape, running.normalisation, slow)
-        timed.append(_ask(engine, running, request, f"time {cells}"))
+        timed.append(_ask(engine, running, request, f"time {sorted(map(str, cells))}"))
     return TimedRound(
         tuple(ms for part in timed for ms in part.slots_ms),
         sum(part.wall_seconds for part in timed),

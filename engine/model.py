@@ -171,11 +171,11 @@ def examine_cell(request: ExamineCell, blobs: list[bytes], progress: Progress) -
 
 
 def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tuple[TimedRound, list[bytes]]:
-    """Time some cells once each; progress is called after every layer of slow ones."""
+    """Time some cells once each; progress is called between them, and after every layer of slow ones."""
     global _last_comparison
     contestants = _enter(request.cells, request, blobs[0])
     interrupted, _last_comparison = _last_comparison != request.comparison, request.comparison
-    return time_round(contestants, interrupted=interrupted, progress=progress if request.slow else None), []
+    return time_round(contestants, interrupted=interrupted, slow=request.slow, progress=progress), []
 
 
 def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: bytes) -> list[Contestant]:

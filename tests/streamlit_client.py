@@ -7,6 +7,7 @@ simpler: a widget that nobody has touched is not sent, since the server knows it
 """
 
 import asyncio
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from streamlit.proto.Delta_pb2 import Delta
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.state.session_state import STREAMLIT_INTERNAL_KEY_PREFIX
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
@@ -184,6 +186,20 @@ class Tab:
         if button is None:
             raise Fault(f"no button '{label}'; the page shows {self.summary()}")
         await self._use(WidgetState(id=button.id, trigger_value=True))
+
+    async def pick(self, name: str) -> None:
+        """Click on a picture of the strip of clips."""
+        strip = next((c for c in self.elements("bidi_component") if c.component_name.endswith("clip_strip")), None)
+        if strip is None:
+            raise Fault(f"no strip of clips; the page shows {self.summary()}")
+        data = json.loads(strip.json)
+        if name not in [tile["name"] for tile in data["tiles"]]:
+            raise Fault(f"no clip '{name}' in the strip")
+        said = [{"event": "picked", "value": [name, data["answered"] + 1]}]
+        state = WidgetState(
+            id=f"{STREAMLIT_INTERNAL_KEY_PREFIX}_{strip.id}__events", json_trigger_value=json.dumps(said)
+        )
+        await self.rerun(trigger=state)
 
     async def choose(self, label: str, option: str) -> None:
         """Choose in a segmented control, and say so in the address as its binding asks."""

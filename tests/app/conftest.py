@@ -13,13 +13,14 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from tests.hub_client import clean
-from ui.server import LOCAL_FOLDERS
+from ui.server import ASK_FIRST, LOCAL_FOLDERS
 
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
+OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
@@ -32,13 +33,15 @@ QUIET = """() => {
 class Server:
     """`streamlit run app.py` on a port of its own, as `make run` does it, and what it says on its output.
 
+    It compares nothing unasked: that would take time from whatever is tested, and from the next test.
+
     Args:
         log: where its output goes.
         options: for Streamlit, and after '--' for the app.
         environment: variables added to the tests' own.
     """
 
-    def __init__(self, log: Path, options: Sequence[str] = ("--", LOCAL_FOLDERS), **environment: str) -> None:
+    def __init__(self, log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -72,9 +75,9 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, **environment: str) -> Iterator[Server]:
+def serving(log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> Iterator[Server]:
     """A server that must end without having logged a warning or a traceback. Args: as `Server`'s."""
-    server = Server(log, **environment)
+    server = Server(log, options, **environment)
     try:
         server.wait_until_up()
         yield server
@@ -129,6 +132,7 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
         page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
 
+    profile.clear_cookies()  # another browser than the last test's, whose visits are not this one's
     profile.on("page", watch)
     yield profile
     profile.remove_listener("page", watch)
@@ -142,6 +146,11 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, server: Server) -> Page:
     return context.new_page()
+
+
+def tiles(page: Page) -> Locator:
+    """The pictures of the clips."""
+    return page.get_by_role("radiogroup", name=re.compile("^(Bundled clips|Clips of)")).get_by_role("radio")
 
 
 def answered(page: Page) -> None:

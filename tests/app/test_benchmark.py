@@ -131,7 +131,6 @@ def test_an_empty_selection_teaches(page: Page, server: Server) -> None:
 
 def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
-    page.get_by_text("Use your own clip").click()
     page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "secret name.mp4", 40, size=(320, 240)))
     expect(page.get_by_text("Yours: secret name.mp4")).to_be_visible()
     page.get_by_role("link", name="Benchmark").click()

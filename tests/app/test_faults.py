@@ -15,7 +15,7 @@ import torch
 from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tests.app.conftest import Server, answered
+from tests.app.conftest import Server, answered, tiles
 from tests.clips import write_clip
 from tests.streamlit_client import Browser
 from ui.settings import FOLDER
@@ -50,7 +50,6 @@ def at_work(server: Server, module: str) -> Iterator[None]:
 
 
 def upload(page: Page, name: str, content: bytes) -> None:
-    page.get_by_text("Use your own clip").click()
     page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
 
 
@@ -58,7 +57,7 @@ def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_rea
     page.goto(server.url)
     answered(page)
     with at_work(server, "engine.media"):
-        page.locator("[class*='st-key-clip-'] button").nth(3).click()
+        tiles(page).nth(3).click()
         expect(page.get_by_text("Reading the clip: working")).to_be_visible()
     expect(page.get_by_text("The system ended the process that worked on this")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
@@ -81,7 +80,7 @@ def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
             await tab.until(lambda: len(list(tab.elements("metric"))) == 3, "an answer")
             await tab._send(everything)
             await tab.rerun()
-            await asyncio.sleep(17)  # longer than the server waits for visitors who have gone
+            await asyncio.sleep(62)  # longer than the server waits for visitors who have gone
             await mine.rerun()
             await mine.until(lambda: mine.says("Yours:") or mine.alerts("WARNING"), "the page")
             assert not mine.alerts("WARNING") and mine.says("Yours:")

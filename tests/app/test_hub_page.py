@@ -12,7 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, answered, serving
+from tests.app.conftest import Server, answered, serving, tiles
 from tests.app.test_benchmark import ended, measure, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
@@ -100,7 +100,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def tile(page: Page, number: int) -> Locator:
-    return page.locator("[class*='st-key-file-'] button:visible").nth(number)
+    return tiles(page).nth(number)
 
 
 def download(page: Page) -> Locator:
@@ -117,7 +117,7 @@ def test_the_default_path_makes_no_request(page: Page, online: Server, hub: HubS
     asked = len(hub.requests)
     go(page, online)
     answered(page)
-    expect(page.get_by_text("Right: the clip shows")).to_be_visible()  # a bundled clip has its truth, too
+    expect(page.get_by_text("Right", exact=True)).to_be_visible()  # a bundled clip has its truth, too
     assert len(hub.requests) == asked
     server = psutil.Process(online.process.pid)
     open_now = [c for p in [server, *server.children(recursive=True)] for c in p.net_connections() if c.raddr]
@@ -156,7 +156,7 @@ def test_from_the_first_look_to_an_answer_with_its_truth(
     expect(page.get_by_text(re.compile(r"Downloading -abc_000001\.mp4: 0\.\d of 0\.1 MB"))).to_be_visible()
     answered(page)
     expect(page.get_by_text(re.compile(r"^0\.1 MB$"))).to_have_count(1)
-    picture = page.locator("[data-testid=stImage] img").first
+    picture = tile(page, 0).locator("img")
     assert picture.evaluate("i => i.naturalWidth / i.naturalHeight") == pytest.approx(4 / 3)
 
     rank = rank_of(TRUTH, checkpoint, ASSETS / "clips" / "golf_driving.mp4")
@@ -166,8 +166,8 @@ def test_from_the_first_look_to_an_answer_with_its_truth(
     commit = next(iter(hub.models[KINETICS_CHECKPOINT].commits))
     expect(page.get_by_text(f"--model {KINETICS_CHECKPOINT} --revision {commit}")).to_be_visible()
     with page.expect_download() as file:
-        page.get_by_role("button", name="Download this run as JSON").click()
-    run = json.loads(Path(file.value.path()).read_text())
+        page.get_by_role("button", name="Runs as JSON").click()
+    run = json.loads(Path(file.value.path()).read_text())["runs"][-1]
     assert (run["settings"]["checkpoint"], run["settings"]["revision"]) == (KINETICS_CHECKPOINT, commit)
     assert (run["result"]["truth"], run["result"]["truth_rank"], run["clip"]) == ("golf_driving", rank, CLIP)
 

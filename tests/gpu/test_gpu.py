@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import transformers
 
 import engine.model as worker
 from engine import Engine, Job, WorkerSpec
-from engine.tasks import Classify, MeasureRound
+from engine.tasks import Classify, ExamineCell, MeasureRound, TimeCells
 from tests import oracle
 from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
@@ -24,6 +25,7 @@ from vivit import VivitForVideoClassification, VivitImageProcessor
 from vivit.attention import ATTENTION
 from vivit.benchmark.child import in_child, measure_in_child
 from vivit.benchmark.measurement import Cell, StoppingRule
+from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.errors import UserError
@@ -183,6 +185,33 @@ def test_the_model_worker_answers_as_the_cpu_does() -> None:
         assert row.status == "ok" and row.memory.allocated
     finally:
         engine.stop()
+
+
+def test_cells_side_by_side() -> None:
+    """ViViT-B on the worker's own functions. To 2 %: the sweep's child measures the same memory with nothing else loaded."""
+    request, blobs = question(RANDOM, "eager", "float32")
+    cells = [
+        Cell(RANDOM, attention, precision) for precision in ("float32", "float16") for attention in ("eager", "sdpa")
+    ]
+    comparison = SideBySide(cells, seconds=10.0, sound=True)
+    while step := comparison.next():
+        if isinstance(step, Examine):
+            examine = ExamineCell(cells[step.place], request.shape)
+            comparison.examined(step, worker.examine_cell(examine, blobs, lambda *_: None)[0])
+        else:
+            begin = monotonic()
+            time = TimeCells(1, tuple(cells[place] for place in step.places), request.shape)
+            timed, _ = worker.time_cells(time, blobs, lambda *_: None)
+            comparison.timed(step, timed, monotonic() - begin)
+    worker._unload()
+    rows = comparison.rows()
+    assert rows[3].ratio and rows[3].ratio.verdict == FASTER, rows[3].ratio
+    assert comparison.rounds >= 6 and not comparison.busy and "CUDA events" in comparison.method
+    for row in rows:
+        assert row.found.device == "cuda" and row.found.logits
+        alone, _ = measure_in_child(PlannedRound(row.cell, RULE))
+        assert alone.memory and alone.memory.weights == row.found.weights, alone.details
+        assert row.found.activations == pytest.approx(alone.memory.activations, rel=0.02), row.cell
 
 
 def test_no_two_copies_of_a_model_and_nothing_left_over() -> None:

@@ -37,8 +37,7 @@ export default function ({ setTriggerValue }) {
     const node = focused()
     if (ctrlKey || altKey || metaKey || covered() || node.closest(FIELD)) return
     // A click beside everything gives the focus to <main>.
-    if (key !== 'Escape' && node.closest('[tabindex], a, button, input, video, audio, summary, iframe, [role=radio]')
-      && !node.matches('main')) return
+    if (key !== 'Escape' && node.closest('[tabindex]:not(main), a, button, input, video, audio, summary, iframe')) return
     const video = key === ' ' ? document.querySelector('video') : null
     if (video) event.preventDefault()  // it would scroll
     if (repeat) return
@@ -52,9 +51,13 @@ export default function ({ setTriggerValue }) {
 }
 """
 
-_KEYS = st.components.v2.component(
-    "keys", html="<span></span>", css=".st-key-keys { position: absolute; }", js=JS, isolate_styles=False
-)
+# On lines of its own, or Streamlit takes it for the name of a file.
+CSS = """
+[data-testid=stElementContainer]:has(.keys) { position: absolute; }
+"""
+
+# Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
+_KEYS = st.components.v2.component("keys", html='<span class="keys"></span>', css=CSS, js=JS, isolate_styles=False)
 
 
 def _hear(key: str) -> None:

@@ -7,7 +7,8 @@ _CSS = """
 .st-key-skip-link a:not(:focus) { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .st-key-skip-link a {
   display: block; width: max-content; padding: 6px 12px; border-radius: var(--st-base-radius);
-  color: var(--st-text-color); background: var(--st-background-color); outline: 2px solid var(--st-primary-color);
+  color: var(--st-text-color); background: var(--st-background-color);
+  outline: 2px solid var(--st-primary-color); outline-offset: -2px;
 }
 """
 

@@ -230,7 +230,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     cell, device = planned.cell, default_device()
     checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
     config = checkpoint.config
-    _try_attention(cell, config, device)
+    try_attention(cell, config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
     model = checkpoint.load(VivitForVideoClassification, **loading)
     pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
@@ -292,7 +292,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     )
 
 
-def _try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
+def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
     """Raise what the backend would raise, before the model is loaded."""
     dtype = DTYPES[cell.precision].compute
     size = (3, 1, config.num_attention_heads, 64, config.head_size)

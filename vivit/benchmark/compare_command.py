@@ -40,9 +40,10 @@ def compare(options: argparse.Namespace) -> int:
     """
     if not 0 < options.seconds < float("inf"):
         raise ValueError(f"--seconds wants a number above 0, not {options.seconds}.")
-    chosen = parse_cells(options.cells) if options.cells else None
+    chosen = None if options.cells is None else parse_cells(options.cells)
     os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
     from vivit.benchmark import passes
+    from vivit.benchmark.child import try_attention
     from vivit.benchmark.cost import default_cells
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
@@ -55,6 +56,8 @@ def compare(options: argparse.Namespace) -> int:
     pixel_values = checkpoint.processor.normalise(clip.pixels)
     cells = chosen or default_cells(checkpoint.config, describe())
     device = default_device()
+    for attention, precision in cells:  # before anything is loaded
+        try_attention(Cell(checkpoint.name, attention, precision), checkpoint.config, device)
     models: dict[str, VivitForVideoClassification] = {}
     contestants = []
     seed = secrets.randbits(32) if options.seed is None else options.seed
@@ -84,8 +87,9 @@ def compare(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         comparison.end()
         status = 130
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    finally:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
     rows = comparison.rows()
     if options.json:
         for row in rows:
@@ -137,8 +141,8 @@ def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
             (
                 row.cell.attention,
                 row.cell.precision,
-                f"{row.median:,.1f}",
-                f"{row.p5:,.1f}–{row.p95:,.1f}",
+                f"{row.median:,.1f}" if row.samples_ms else "–",
+                f"{row.p5:,.1f}–{row.p95:,.1f}" if row.samples_ms else "–",
                 f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–",
                 f"{row.found.weights / MIB:,.1f}",
                 f"{row.found.activations / MIB:,.1f}",

@@ -15,12 +15,14 @@ def headline(comparison: SideBySide, *, trained: bool = True) -> str:
         trained: whether its answers mean anything.
     """
     rows = comparison.rows()
-    if len(rows) < 2:
+    if len(comparison.cells) < 2:
         return "One cell alone: there is nothing to compare it with."
+    if len(rows) < len(comparison.cells):
+        return "Stopped before every cell was ready: nothing was compared."
     if not comparison.ratio(1):
         n = comparison.rounds
         return (
-            f"No ratio can be told from {n} round{'s' * (n != 1)}: it takes {min(SHORT)} at least, "
+            f"No ratio can be told from {n} round{'s' * (n != 1)}: it takes {min(comparison.looks or SHORT)}, "
             f"here about {comparison.sound_seconds:,.0f} s."
         )
     clauses = [*_attention(comparison, rows), *_precision(comparison, rows), *_others(comparison, rows)]
@@ -44,26 +46,23 @@ def _attention(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
 def _precision(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
     """How the other precisions compare with the first cell's, with the last backend that was measured in both."""
     usual = rows[0].cell.precision
-    others = {row.cell.attention for row in rows if row.cell.precision != usual}
-    bases = [k for k, row in enumerate(rows) if row.cell.precision == usual and row.cell.attention in others]
-    if not bases:
-        return
-    base = bases[-1]
-    places = [
-        k
-        for k, row in enumerate(rows)
-        if row.cell.precision != usual and row.cell.attention == rows[base].cell.attention
-    ]
-    for place in places[:MOST]:
-        ratio, name = comparison.ratio(place, base), rows[place].cell.precision
+    bases = {row.cell.attention: k for k, row in enumerate(rows) if row.cell.precision == usual}
+    last = {row.cell.precision: k for k, row in enumerate(rows) if row.cell.attention in bases}
+    for name, place in list(last.items())[:MOST]:
+        attention = rows[place].cell.attention
+        base = bases[attention]
+        if name == usual:
+            continue
+        ratio = comparison.ratio(place, base)
         assert ratio
         weights = _weights(rows[place].found.weights / rows[base].found.weights)
+        with_it = name if attention == list(bases)[-1] else f"{name} with {attention}"
         if ratio.same:
-            yield f"{name} {weights} at the same speed"
+            yield f"{with_it} {weights} at the same speed"
         elif ratio.verdict in (FASTER, SLOWER):
-            yield f"{name} {_speed(ratio, usual)} and {weights}"
+            yield f"{with_it} {_speed(ratio, usual)} and {weights}"
         else:
-            yield f"{name} {weights}, and no difference in speed can be told ({_times(ratio)[1]})"
+            yield f"{with_it} {weights}, and no difference in speed can be told ({_times(ratio)[1]})"
 
 
 def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
@@ -101,6 +100,8 @@ def _speed(ratio: Ratio, against: str) -> str:
 def _times(ratio: Ratio) -> tuple[str, str]:
     """A ratio and its interval, with as many digits as tell something."""
     digits = 0 if ratio.value >= 10 else 1 if ratio.value >= 2 else 2
+    while digits < 2 and any(round(end, digits) == 1 for end in (ratio.low, ratio.high)):
+        digits += 1  # an end that is not 1 is not to be read as 1
     return f"{ratio.value:.{digits}f}", f"{ratio.low:.{digits}f} to {ratio.high:.{digits}f}"
 
 
@@ -121,19 +122,30 @@ def _weights(share: float) -> str:
 
 
 def _answers(rows: list[Row]) -> str:
-    """Whether the cells agree with the first; '' where that is not known of all."""
-    found = [row.agreement for row in rows[1:]]
-    if not all(found) or not rows[0].found.logits:
-        return ""
+    """Whether the cells give the first one's answers; '' where the first gives none that is a number."""
+    if not rows[0].found.logits:
+        return f"{_names(rows[:1])} gives no answer that is a number"
     count = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}[min(5, len(rows[0].found.logits))]
     same = f"the same {count} answer{'s' * (count != 'one')}"
-    other = [row for row in rows[1:] if row.agreement and row.agreement.top5 < 1]
-    if not other:
+    none = [row for row in rows[1:] if row.agreement is None]
+    other = [row for row in rows[1:] if row.agreement and not row.agreement.top1]
+    some = [row for row in rows[1:] if row.agreement and row.agreement.top1 and row.agreement.top5 < 1]
+    if not (none or other or some):
         return f"all give {same}"
-    names = ", ".join(dict.fromkeys(f"{row.cell.attention} in {row.cell.precision}" for row in other))
-    wrong = [row for row in other if row.agreement and not row.agreement.top1]
-    first = "another first answer" if wrong else "the same first answer"
-    return f"not all give {same}: {names} with {first}"
+    said = [
+        f"{_names(found)} give{'s' * (len(found) == 1)} {what}"
+        for found, what in (
+            (none, "no answer that is a number"),
+            (other, "another first answer"),
+            (some, "the same first answer, but not all the others"),
+        )
+        if found
+    ]
+    return f"not all give {same}: {', and '.join(said)}"
+
+
+def _names(rows: list[Row]) -> str:
+    return " and ".join(dict.fromkeys(f"{row.cell.attention} in {row.cell.precision}" for row in rows))
 
 
 def _capitalised(text: str) -> str:

@@ -78,22 +78,28 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
 
 @torch.inference_mode()
 def time_round(
-    contestants: Sequence[Contestant], *, interrupted: bool = False, progress: Progress | None = None
+    contestants: Sequence[Contestant],
+    *,
+    interrupted: bool = False,
+    slow: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> TimedRound:
     """Time every cell once, in this order.
 
     Args:
         interrupted: whether something else ran since the last round: then an untimed pass comes first.
-        progress: called after every layer, for passes so slow that it makes no difference.
+        slow: whether passes are so slow that telling of every layer makes no difference.
+        progress: called between slots, and after every layer of slow passes.
     """
     slots = []
     if interrupted:
         contestants[0].model.set_attn_implementation(contestants[0].attention)
         contestants[0]()
     others = OtherWork()
-    for contestant in contestants:
+    for k, contestant in enumerate(contestants):
+        progress(k / len(contestants), f"Timing {contestant.attention}")
         contestant.model.set_attn_implementation(contestant.attention)
-        with telling(contestant.model, progress) if progress else ExitStack():
+        with telling(contestant.model, progress) if slow else ExitStack():
             slots.append(_slot(contestant))
     return TimedRound(tuple(slots), *others.seconds())
 

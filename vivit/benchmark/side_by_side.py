@@ -23,7 +23,6 @@ from vivit.benchmark.measurement import MIB, Agreement, Cell, agreement
 Looks = Mapping[int, tuple[int, int]]  # rounds → the places, from 1, of the interval's ends among the sorted ratios
 LOOKS: Looks = {8: (1, 8), 16: (3, 14), 32: (9, 24), 64: (22, 43)}
 SHORT: Looks = {6: (1, 6)}  # one look: both ends are exceeded with a chance of 2 · 2⁻⁶ = 3.1 %
-NONE: Looks = {}
 MARGIN = 1.02  # two copies of one model differ by as much, by where they lie in memory
 NARROW = 0.05  # of the ratio: an interval that reaches no further is enough
 BUSY_SHARE = 0.25  # of the processors in others' hands, from which on figures are not this model's alone
@@ -57,7 +56,7 @@ class Ratio:
     @property
     def same(self) -> bool:
         """Whether the two are equally fast for all that matters, which is more than that no difference can be told."""
-        return self.narrow and self.verdict == NO_DIFFERENCE
+        return 1 / (1 + NARROW) <= self.low <= 1 <= self.high <= 1 + NARROW
 
 
 def find_ratio(ratios: Sequence[float], looks: Looks) -> Ratio | None:
@@ -169,9 +168,9 @@ class SideBySide:
 
     Args:
         cells: at least one; the others are compared with the first. The same cell may come twice.
-        seconds: for the rounds. Where 8 do not fit it makes exactly 6, and where these do not, as many as fit.
+        seconds: for the rounds. Where 8 do not seem to fit it makes 6 and no more, and of these as many as fit.
         seed: of the orders.
-        sound: make 6 rounds at least, whatever they take.
+        sound: make 6 rounds, or the first 8, whatever they take.
     """
 
     def __init__(self, cells: Sequence[Cell], *, seconds: float = SECONDS, seed: int = 0, sound: bool = False) -> None:
@@ -186,8 +185,8 @@ class SideBySide:
         self.spent_seconds = 0.0
         self.ended = False
         self._random = random.Random(seed)
-        self._wall = self._others = 0.0
-        self._looks: Looks = NONE
+        self._wall = self._processor_seconds = self._others = 0.0
+        self._looks: Looks = {}
         self._orders = 0
 
     @property
@@ -197,7 +196,7 @@ class SideBySide:
 
     @property
     def looks(self) -> Looks:
-        """At which numbers of rounds there may be a verdict, fixed before the first round."""
+        """At which numbers of rounds there may be a verdict, fixed before the first round; none before that."""
         return self._looks
 
     @property
@@ -211,27 +210,29 @@ class SideBySide:
 
     @property
     def progress(self) -> float:
-        """How much is done, in [0, 1]: a tenth of it before the rounds."""
+        """How much is done, in [0, 1], by the time that may be spent: a tenth of it before the rounds. It may end early."""
         if self.ended:
             return 1.0
         if len(self.found) < len(self.cells):
             return 0.1 * len(self.found) / len(self.cells)
-        return 0.1 + 0.9 * self.rounds / max(self._target(), self.rounds + 1)
+        share = self.rounds / min(SHORT) if self._looks == SHORT else self.spent_seconds / self.seconds
+        return 0.1 + 0.85 * min(1.0, max(share, self.rounds / max(LOOKS)))
 
     @property
     def seconds_left(self) -> float:
-        """Of rounds, at most, as far as is known."""
-        return 0.0 if self.ended else max(0, self._target() - self.rounds) * self.round_seconds
+        """Of the rounds until the next look, as far as is known."""
+        following = min((n for n in self._looks if n > self.rounds), default=self.rounds)
+        return 0.0 if self.ended else (following - self.rounds) * self.round_seconds
 
     @property
     def sound_seconds(self) -> float:
-        """What the rounds of a comparison with a verdict take."""
+        """What the rounds of a comparison with a verdict take; 0 before that is known."""
         return min(SHORT) * self.round_seconds
 
     @property
     def others_share(self) -> float | None:
         """What other programs had of the processors while slots were timed, in [0, 1]; None before 0.2 s of them."""
-        return min(max(self._others / self._wall, 0.0), 1.0) if self._wall >= 0.2 else None
+        return min(max(self._others / self._processor_seconds, 0.0), 1.0) if self._wall >= 0.2 else None
 
     @property
     def busy(self) -> bool:
@@ -246,8 +247,7 @@ class SideBySide:
         if len(self.found) < len(self.cells):
             return Examine(len(self.found))
         if self.rounds == 0 and not self._looks:
-            fit = self.seconds / self.round_seconds
-            self._looks = LOOKS if fit >= min(LOOKS) else SHORT if self.sound or fit >= min(SHORT) else NONE
+            self._looks = LOOKS if self.seconds / self.round_seconds >= min(LOOKS) else SHORT
         if self._enough():
             self.ended = True
             return None
@@ -265,29 +265,24 @@ class SideBySide:
         for place, ms in zip(step.places, timed.slots_ms, strict=True):
             self.samples_ms[place].append(ms)
         self.spent_seconds += seconds
-        self._wall += timed.wall_seconds * timed.processors
+        self._wall += timed.wall_seconds
+        self._processor_seconds += timed.wall_seconds * timed.processors
         self._others += timed.others_seconds
 
     def end(self) -> None:
         """Leave it at the rounds that are done."""
         self.ended = True
 
-    def _target(self) -> int:
-        """The number of rounds to come to by the next decision."""
-        if not self._looks:
-            return max(1, int(self.seconds / (self.round_seconds or math.inf)))
-        return min((n for n in self._looks if n > self.rounds), default=max(self._looks))
-
     def _enough(self) -> bool:
         n = self.rounds
-        if not self._looks:
-            return n > 0 and self.spent_seconds + self.round_seconds > self.seconds
-        if n not in self._looks:
-            return False
-        if n == max(self._looks) or all(row.ratio.narrow for row in self.rows() if row.ratio):
+        following = min((k for k in self._looks if k > n), default=None)
+        if following is None:
             return True
-        following = min(k for k in self._looks if k > n)
-        return self.spent_seconds + (following - n) * self.round_seconds > self.seconds
+        if n in self._looks:  # one of the usual ones; the first of these is always come to
+            narrow = all(row.ratio.narrow for row in self.rows() if row.ratio)
+            return narrow or self.spent_seconds + (following - n) * self.round_seconds > self.seconds
+        short_of_time = self.spent_seconds + self.round_seconds > self.seconds
+        return self._looks == SHORT and not self.sound and n > 0 and short_of_time
 
     def ratio(self, place: int, base: int = 0) -> Ratio | None:
         """How many times as fast one cell is as another; None before the first look."""
@@ -321,7 +316,7 @@ class SideBySide:
                 f"to their {_nth(high)}, which misses the truth in at most 5 % of cases"
             )
         else:
-            ratio = f"no ratio: {n} round{'s' * (n != 1)} cannot tell one, it takes {min(SHORT)} at least"
+            ratio = f"no ratio: {n} round{'s' * (n != 1)} cannot tell one, it takes {min(self._looks or SHORT)} here"
         return (
             f"{n} round{'s' * (n != 1)} in random order (seed {self.seed}), after a warm-up; in each round every cell makes as "
             f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms and gives their median; batch size 1, {clock}; {ratio}. "
