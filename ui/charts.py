@@ -37,6 +37,8 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     if visit().present:  # for those in the last row
         scale, margin = PRESENTED / 12, figure.layout.margin
         figure.update_layout(font_size=PRESENTED, height=figure.layout.height * scale, margin_b=margin.b * scale)
+        figure.update_xaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
+        figure.update_yaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
     figure.update_layout(
         colorway=st.get_option(f"{theme}.chartCategoricalColors"), font_color=text, legend_font_color=text
     )

@@ -7,10 +7,12 @@ from ui.components.keys import keys
 from ui.components.skip_link import skip_link
 from ui.visit import visit
 
-# Streamlit has no element for a place in its header, for one without height, or for another size of text.
+# Streamlit has no element for a place in its header, for one without height, or for another size of text. Its primary buttons
+# are white on the colour that the text of a chosen segment has, and in the dark no colour is fit for both.
 PLACES = """<style>
-.st-key-voice { position: absolute }
+[data-testid=stLayoutWrapper]:has(> .st-key-frame), .st-key-hush { position: absolute }
 .st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
+[data-testid=stBaseButton-primary]:enabled { color: light-dark(#fff, #14111f) }
 </style>"""
 PRESENTED = """<style>
 html { font-size: 150% }
@@ -24,11 +26,11 @@ def frame() -> tuple[str, DeltaGenerator]:
     Returns:
         What was pressed in this run in presenter mode: '1' to '9', 'left', 'right'; '' for nothing. And where to announce.
     """
-    around = st.container(gap=None)  # one, since each costs a gap
+    around = st.container(gap=None, key="frame")
     with around:
         skip_link()
         st.html(PLACES)
-        voice = st.container(key="voice")
+        voice = st.container()
     if "present" in st.query_params:
         visit().present = st.query_params["present"] == "1"
     on = visit().present

@@ -21,7 +21,7 @@ def show_reproduce(clip: str, settings: Settings) -> None:
             st.caption("Random weights have no answer to reproduce; choose a trained checkpoint.")
             return
         for text in commands(clip, settings):
-            st.code(text, language="bash", wrap_lines=True)
+            st.code(text, language=None, wrap_lines=True)
 
 
 def commands(clip: str, settings: Settings) -> tuple[str, str]:

@@ -34,12 +34,13 @@ def pick_settings(pressed: str = "") -> Settings:
     backends = [name for name in ATTENTION if name not in _missing("attention")]
     if pressed.isdigit() and int(pressed) <= len(backends):
         set_widget("attention", backends[int(pressed) - 1])
-    first, more = st.columns([5, 1], gap="small", wrap=False)
+    with st.container(horizontal=True, gap="small", wrap=False):
+        first, more = st.container(), st.container(width="content")
     with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
         checkpoint = _pick_checkpoint()
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", _missing("precision"))
-    with more, st.popover("", icon=":material/settings:", help="Frames, pixels and answers"):
+    with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
         sampling = st.segmented_control(
             "Frame sampling",
             list(SAMPLING),
@@ -99,7 +100,7 @@ def _pick(label: str, key: str, options: dict[str, str], default: str, missing: 
         set_widget(key, default)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = st.segmented_control(
-            label, here, default=default, required=True, key=key, bind="query-params", help=_list(options)
+            label, here, default=default, required=True, key=key, bind="query-params", help=_list(options), wrap=True
         )
         if missing:
             many = f"{len(missing)} do" if len(missing) > 1 else "1 does"

@@ -136,7 +136,8 @@ def test_a_measured_cell(attention: str) -> None:
     assert row.status == "ok" and row.latency and row.latency.median > 0 and row.logits, row.details
     memory = row.memory
     assert memory and memory.allocated and memory.reserved and row.device_kernels
-    assert memory.allocated - memory.weights <= memory.activations <= memory.allocated <= memory.reserved
+    # What CUDA's libraries keep for themselves is allocated, and no activation.
+    assert memory.activations > 0 and memory.peak <= memory.allocated <= memory.reserved
 
 
 def test_a_compiled_cell_answers_alike() -> None:
@@ -214,17 +215,18 @@ def test_cells_side_by_side() -> None:
         assert row.found.activations == pytest.approx(alone.memory.activations, rel=0.02), row.cell
 
 
-def test_no_two_copies_of_a_model_and_nothing_left_over() -> None:
+def test_one_copy_of_a_model_in_each_precision_and_nothing_left_over() -> None:
     def beyond_weights() -> list[int]:
-        """What is held after each setting beyond the weights of one model, in bytes."""
+        """What is held after each setting beyond the weights of every model that is loaded, in bytes."""
         held = []
         for precision in ("float32", "float16", "bfloat16"):
             for attention in ("eager", "sdpa", "sdpa-efficient"):
-                found, _ = worker.classify(*question(MANNEQUIN, attention, precision), lambda *_: None)
-                held.append(torch.cuda.memory_allocated() - found.weights_bytes)
+                worker.classify(*question(MANNEQUIN, attention, precision), lambda *_: None)
+                held.append(torch.cuda.memory_allocated() - sum(map(worker._bytes, worker._loaded.values())))
         return held
 
     beyond_weights()  # cuBLAS takes its work space, once
+    assert len(worker._loaded) == 3
     first, *_, last = (beyond_weights() for _ in range(20))
     assert last == first
     assert max(first) - min(first) < 2**20, "a second copy takes 4.7 MB"

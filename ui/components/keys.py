@@ -51,9 +51,11 @@ export default function ({ setTriggerValue }) {
 }
 """
 
-# On lines of its own, or Streamlit takes it for the name of a file.
+# Of several lines, or Streamlit takes it for the name of a file.
 CSS = """
-[data-testid=stElementContainer]:has(.keys) { position: absolute; }
+[data-testid=stElementContainer]:has(.keys) {
+  position: absolute;
+}
 """
 
 # Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
