@@ -66,7 +66,7 @@ def predictions(rows: Sequence[Prediction]) -> go.Figure:
     )
     _values(figure, places, scores, [f"{score:.1%}" for score in scores])
     figure.update_layout(margin={"t": 4, "b": 4, "r": 0}, bargap=0.25)
-    figure.update_xaxes(range=[0, 1.16], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, 1.16 if not visit().present else 1.35], visible=False, fixedrange=True)
     figure.update_yaxes(tickvals=places, ticktext=labels, automargin=True, fixedrange=True)
     return figure
 
@@ -222,7 +222,8 @@ def _values(figure: go.Figure, places: Sequence[int], ends: Sequence[float], tex
         name="values",
         cliponaxis=False,
     )
-    figure.update_xaxes(range=[0, max(ends, default=1.0) * (1.1 + 0.025 * longest)])
+    letters = longest * (PRESENTED / 12 if visit().present else 1)
+    figure.update_xaxes(range=[0, max(ends, default=1.0) * (1.1 + 0.025 * letters)])
 
 
 def _places(bars: Sequence[Bar], names: Sequence[str]) -> list[int]:

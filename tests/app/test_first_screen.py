@@ -144,7 +144,7 @@ def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(pa
         assert fills == [f"rgb({int(c[1:3], 16)}, {int(c[3:5], 16)}, {int(c[5:7], 16)})" for c in wanted]
     expect(page.locator(".st-key-side-by-side-latency  path.xerror")).not_to_have_count(0)
     expect(page.locator(".st-key-side-by-side-latency .textpoint")).to_have_count(4)
-    bars.nth(1).hover()
+    bars.nth(1).hover(force=True)  # the layer that plotly has above it hears of it
     hover = page.locator(".st-key-side-by-side-latency .hoverlayer")
     expect(hover).to_contain_text("90 % between")
     expect(hover).to_contain_text("vivit-mannequin")
