@@ -28,7 +28,7 @@ from tests.app.conftest import Server
 from ui.server import WORKERS
 
 WARM_UP = 0.2  # of the time; what is loaded and cached by then may stay
-GRACE_SECONDS = 17.0  # the server forgets a visitor after 15 s without them
+GRACE_SECONDS = 62.0  # the server forgets a visitor after 60 s without them
 MIB = 2**20
 # Streamlit keeps a closed tab's session for 2 minutes, the last 128 of them, in case the tab comes back; each has an event
 # loop of its own, which takes three descriptors.

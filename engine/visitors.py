@@ -60,9 +60,14 @@ class Visitors:
             session: the connection that they have now.
         """
         with self._lock:
-            for visitor in reversed(self._leaving):
-                if browser and visitor.partition("-")[2] == browser and visitor in self._visits and self._away(visitor):
-                    self._leaving.pop(visitor).cancel()
+            # A reload may be here before it is heard that the page has gone.
+            unheard = [v for v in self._visits if v not in self._leaving and not self._connected(self._sessions[v])]
+            for visitor in [*reversed(unheard), *reversed(self._leaving)]:
+                if browser and visitor.partition("-")[2] == browser and visitor in self._visits:
+                    if visitor in self._leaving and not self._away(visitor):
+                        continue
+                    if timer := self._leaving.pop(visitor, None):
+                        timer.cancel()
                     self._sessions[visitor] = session
                     return self._visits[visitor]
         return None

@@ -148,7 +148,7 @@ def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(pa
     hover = page.locator(".st-key-side-by-side-latency .hoverlayer")
     expect(hover).to_contain_text("90 % between")
     expect(hover).to_contain_text("vivit-mannequin")
-    assert "%{" not in hover.inner_text() and "trace" not in hover.inner_text()
+    assert "%{" not in (hover.text_content() or "") and "trace" not in (hover.text_content() or "")
 
 
 def test_a_comparison_begins_by_itself_where_it_takes_little(context: BrowserContext, tmp_path: Path) -> None:

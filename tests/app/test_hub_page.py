@@ -117,7 +117,7 @@ def test_the_default_path_makes_no_request(page: Page, online: Server, hub: HubS
     asked = len(hub.requests)
     go(page, online)
     answered(page)
-    expect(page.get_by_text("Right", exact=True)).to_be_visible()  # a bundled clip has its truth, too
+    expect(page.locator(".st-key-answer").get_by_text("Right")).to_be_visible()  # a bundled clip has its truth, too
     assert len(hub.requests) == asked
     server = psutil.Process(online.process.pid)
     open_now = [c for p in [server, *server.children(recursive=True)] for c in p.net_connections() if c.raddr]

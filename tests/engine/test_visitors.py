@@ -82,13 +82,15 @@ def test_a_reload_brings_the_visit_back_once(engine: Engine) -> None:
     assert job.wait(20) and job.state == "done"
 
 
-def test_of_two_who_left_a_browser_the_last_comes_back() -> None:
-    visitors = Visitors(lambda visitor: None)
-    for name in ("1-browser", "2-browser"):
-        visitors.arrive(name, "", name)
-    for name in ("2-browser", "1-browser"):
-        visitors.leave(name)
-    assert [visitors.come_back("browser", "") for _ in range(3)] == ["1-browser", "2-browser", None]
+def test_of_those_who_left_a_browser_the_last_comes_back() -> None:
+    connected = {"new", "3"}
+    visitors = Visitors(lambda visitor: None, connected.__contains__)
+    for name in ("1", "2", "3"):
+        visitors.arrive(f"{name}-browser", name, name)
+    for name in ("2", "1"):
+        visitors.leave(f"{name}-browser")
+    connected.discard("3")  # of whom it has not been heard yet that they left
+    assert [visitors.come_back("browser", "new") for _ in range(4)] == ["3", "1", "2", None]
 
 
 def test_uploads_are_private_one_a_visitor_and_gone_in_the_end() -> None:

@@ -291,9 +291,7 @@ def test_cold_bars_are_hatched() -> None:
     cold = replace(WHOLE.rows[0], latency=Latency((Round(9.0, (9.0,), warm=False),)))
     figure, lines = charts.latency(result(cold, row(SDPA, (1.0,), (1.0,))))
     assert [line["caveat"] for line in lines] == ["one cold call", ""]
-    assert (
-        list(figure.data[0].marker.pattern.shape) == ["", "/"] and list(figure.data[0].hovertext)[1] == "one cold call"
-    )
+    assert list(figure.data[0].marker.pattern.shape) == ["", "/"] and "one cold call" in figure.data[0].hovertext[1]
 
 
 def test_the_published_tables_have_the_faults_we_say() -> None:
