@@ -111,7 +111,8 @@ def memory(result: Result) -> Chart:
 def _predicted(figure: "go.Figure", values: list[float | None], names: list[str]) -> None:
     # Dark with a light edge: it is seen on the bars and beside them.
     marker = {"symbol": "diamond-tall", "size": 15, "line": {"width": 1.5, "color": "white"}, "color": "#201a33"}
-    figure.add_scatter(x=values, y=names, mode="markers", marker=marker, name="predicted")
+    hover = "%{y}: %{x:,.4g} predicted by the cost model<extra></extra>"
+    figure.add_scatter(x=values, y=names, mode="markers", marker=marker, name="predicted", hovertemplate=hover)
 
 
 def gains(result: Result, baseline: str = "eager", precision: str | None = None) -> Chart:
@@ -136,8 +137,16 @@ def gains(result: Result, baseline: str = "eager", precision: str | None = None)
                 }
             )
     figure = _figure(2 * len(lines), barmode="group")
-    for name in ("memory saved, %", "speed-up, %"):
-        figure.add_bar(x=[p[name] for p in lines[::-1]], y=[p["cell"] for p in lines[::-1]], orientation="h", name=name)
+    compared = [row for row in result.rows if row.cell.name in {p["cell"] for p in lines}]
+    for name, opacity in (("memory saved, %", 0.55), ("speed-up, %", 1.0)):
+        figure.add_bar(
+            x=[p[name] for p in lines[::-1]],
+            y=[p["cell"] for p in lines[::-1]],
+            orientation="h",
+            name=name,
+            marker={"color": _colours(compared[::-1]), "opacity": opacity},
+            hovertemplate=f"%{{y}}: %{{x:,.0f}} {name.rpartition(', ')[2]} {name.partition(',')[0]}<extra></extra>",
+        )
     figure.update_xaxes(title=f"({' '.join(filter(None, (baseline, precision)))} / cell - 1) × 100, %")
     return figure, lines
 
@@ -174,7 +183,8 @@ def scaling(result: Result, by: str = "batch size", what: str = "median, ms") ->
         attention = name.partition(",")[0]
         style = {"marker": {"symbol": drawn[attention], "size": 9}, "line_color": colour(attention)}
         drawn[attention] += 1
-        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, **style)
+        hover = f"{name}, {by} %{{x:,}}: %{{y:,.4g}} {what.rpartition(', ')[2]}<extra></extra>"
+        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, hovertemplate=hover, **style)
     figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
     figure.update_yaxes(type="log", title=what, tickvals=_steps([p[what] for p in lines]))
     return figure, lines
