@@ -42,7 +42,7 @@ def show_side_by_side(
     Returns:
         What it says, once it has ended; '' before.
     """
-    title, controls = st.columns([9, 3], vertical_alignment="center")
+    title, controls = st.columns([17, 7], vertical_alignment="center")
     with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:
@@ -77,9 +77,9 @@ def show_side_by_side(
         _grow(held)
     else:
         with title:
-            verdict = _show_verdict(held, checkpoint)
+            verdict = _show_verdict(held, checkpoint, of="" if ours else f"Of '{inert(held.clip)}': ")
         _show_bars(held)
-        return verdict
+        return verdict if ours else ""
     return ""
 
 
@@ -90,7 +90,7 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
     usual = default_cells(checkpoint.config, machine)
     if _seconds(tuple(usual), settings, checkpoint) * min(SHORT) > PATIENCE_SECONDS:
         usual = usual[:2]
-    with st.popover("Cells", icon=":material/tune:", help="Choose what is compared"):
+    with st.popover("Choose cells…", icon=":material/tune:"):
         attention = st.pills(
             "Attention",
             [name for name in BACKENDS if any(runs_here(name, p) for p in PRECISIONS)],
@@ -167,7 +167,7 @@ def _grow(held: Compared) -> None:
     _show_bars(held)
 
 
-def _show_verdict(held: Compared, checkpoint: Checkpoint) -> str:
+def _show_verdict(held: Compared, checkpoint: Checkpoint, of: str) -> str:
     running = held.running
     if running.state == "failed":
         st.error(literal(running.error), icon=":material/error:")
@@ -175,7 +175,7 @@ def _show_verdict(held: Compared, checkpoint: Checkpoint) -> str:
     said = "Side by side on this clip: stopped before its first round."
     if running.comparison.rounds:
         said = headline(running.comparison, trained=checkpoint.trained)
-    st.subheader(literal(said), help=running.comparison.method)
+    st.subheader(literal(of + said), help=running.comparison.method)
     return said
 
 
