@@ -156,5 +156,10 @@ def tiles(page: Page) -> Locator:
 def answered(page: Page) -> None:
     """Wait until a run is on the page and, for half a second, nothing on its way: a click takes a moment to be heard."""
     expect(page.get_by_text("Latency:").first).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until for half a second nothing is on its way."""
     page.evaluate("window.busy = performance.now()")
     page.wait_for_function(QUIET)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import ROOT, Server, answered, serving, tiles
+from tests.app.conftest import ROOT, Server, answered, serving, settled, tiles
 from tests.clips import write_clip
 from ui.side_by_side import RECORDED
 from vivit.benchmark.results import list_results
@@ -219,10 +219,12 @@ def test_presenter_mode_is_larger_and_obeys_keys(page: Page, server: Server) -> 
     expect(page.get_by_role("radio", name="eager", exact=True)).to_be_checked()
     chosen = page.get_by_role("radiogroup", name="Bundled clips").get_by_role("radio", checked=True)
     before = chosen.inner_text()
+    settled(page)
     body.press("ArrowRight")
     expect(chosen).not_to_have_text(before)
     body.press("ArrowLeft")
     expect(chosen).to_have_text(before)
+    settled(page)  # with the player of this clip, and not of the one before
     expect(page.locator("video").first).to_have_js_property("paused", False)
     body.press(" ")
     expect(page.locator("video").first).to_have_js_property("paused", True)
