@@ -64,7 +64,6 @@ def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_rea
     answered(page)
 
 
-@pytest.mark.full  # for a minute nothing happens
 def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
     """Streamlit obeys such a message from any browser."""
     everything = BackMsg()
