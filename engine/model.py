@@ -2,7 +2,8 @@
 
 import gc
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -45,7 +46,7 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
     _interrupt()
     checkpoint = open_checkpoint(request.checkpoint, here=True)
     device = default_device()
-    try:
+    with _fitting(request.attention, request.precision):
         begin = perf_counter()
         progress(0.0, "Loading the model")
         model = _load(checkpoint, request.precision, device)
@@ -56,11 +57,6 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device, model.dtype)
         prepared = perf_counter()
         output, found = _run(model, pixel_values, progress)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        _unload()
-        raise _too_large(request.attention, request.precision) from None  # whose frames would keep what has been made
     labels, known = checkpoint.labels, checkpoint.trained
     best = top_predictions(output.logits[0], labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
@@ -83,11 +79,19 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
     ), []
 
 
-def _too_large(attention: str, precision: str) -> UserError:
-    return UserError(
-        f"This checkpoint with '{attention}' in {precision} does not fit into this machine's memory. "
-        "Try sdpa, a half precision, or a smaller checkpoint."
-    )
+@contextmanager
+def _fitting(attention: str, precision: str) -> Iterator[None]:
+    """Turn want of memory into a sentence, and give back all that models take."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        _unload()
+        raise UserError(
+            f"This checkpoint with '{attention}' in {precision} does not fit into this machine's memory. "
+            "Try sdpa, a half precision, or a smaller checkpoint."
+        ) from None  # whose frames would keep what has been made so far
 
 
 def _normalising(checkpoint: Checkpoint, normalisation: str) -> VivitImageProcessor:
@@ -160,22 +164,19 @@ def examine_cell(request: ExamineCell, blobs: list[bytes], progress: Progress) -
     """Load a cell, warm it up and look at it; progress is called after every layer."""
     _interrupt()
     progress(0.0, "Loading the model")
-    try:
+    with _fitting(request.cell.attention, request.cell.precision):
         (contestant,) = _enter([request.cell], request, blobs[0])
         return examine(contestant, progress), []
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        _unload()
-        raise _too_large(request.cell.attention, request.cell.precision) from None
 
 
 def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tuple[TimedRound, list[bytes]]:
     """Time some cells once each; progress is called between them, and after every layer of slow ones."""
     global _last_comparison
-    contestants = _enter(request.cells, request, blobs[0])
-    interrupted, _last_comparison = _last_comparison != request.comparison, request.comparison
-    return time_round(contestants, interrupted=interrupted, slow=request.slow, progress=progress), []
+    attention, precision = {c.attention: 0 for c in request.cells}, {c.precision: 0 for c in request.cells}
+    with _fitting(" and ".join(attention), " and ".join(precision)):
+        contestants = _enter(request.cells, request, blobs[0])
+        interrupted, _last_comparison = _last_comparison != request.comparison, request.comparison
+        return time_round(contestants, interrupted=interrupted, slow=request.slow, progress=progress), []
 
 
 def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: bytes) -> list[Contestant]:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine.tasks import Prediction
-from ui.escape import inert
+from ui.escape import inert, literal
 from ui.visit import visit
 from vivit.names import colour
 
@@ -132,6 +132,23 @@ class Bar:
     activations_mib: float
     words: str
     caveat: str = ""
+
+
+def show_cells(bars: Sequence[Bar], keys: tuple[str, str], of: str, names: Sequence[str] = ()) -> None:
+    """Draw latency and memory of cells side by side.
+
+    Args:
+        keys: of the two charts, unique on the page.
+        of: what all bars are of: clip, checkpoint, machine; Markdown in it is not yet escaped.
+        names: as `latencies`'.
+    """
+    left, right = st.columns(2)
+    with left:
+        st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
+        show(latencies(bars, names), keys[0], "Latency of each in milliseconds")
+    with right:
+        st.markdown(":small[Memory at the peak, weights + activations]")
+        show(memories(bars, names), keys[1], "Memory of each in MiB")
 
 
 def latencies(bars: Sequence[Bar], names: Sequence[str] = ()) -> go.Figure:

@@ -12,7 +12,7 @@ import streamlit as st
 from engine import Job
 from engine.tasks import Classification, Frames
 from ui import charts
-from ui.escape import inert, literal
+from ui.escape import inert
 from ui.server import get_machine
 from ui.visit import Run, Settings, visit
 from vivit.benchmark.results import revision
@@ -110,13 +110,7 @@ def _show_charts(runs: list[Run]) -> None:
                 "; ".join(filter(None, (cold, busy))),
             )
         )
-    left, right = st.columns(2)
-    with left:
-        st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
-        charts.show(charts.latencies(bars), "latencies", "Latency of each run in milliseconds")
-    with right:
-        st.markdown(":small[Memory at the peak, weights + activations]")
-        charts.show(charts.memories(bars), "peaks", "Memory of each run in MiB")
+    charts.show_cells(bars, ("latencies", "peaks"), of)
 
 
 def _number(run: Run) -> int:

@@ -26,6 +26,7 @@ from vivit.names import BACKENDS, PRECISIONS
 
 BUDGET_SECONDS = 5.0  # of a comparison that nobody has asked for
 PATIENCE_SECONDS = 60.0  # four cells that take longer are made two
+CHARTS = ("side-by-side-latency", "side-by-side-memory")
 RECORDED = "h100-documentation-tables"  # a sweep that is kept with the app
 
 Cells = tuple[tuple[str, str], ...]  # (attention, precision) of each
@@ -91,23 +92,17 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
     if _seconds(tuple(usual), settings, checkpoint) * min(SHORT) > PATIENCE_SECONDS:
         usual = usual[:2]
     with st.popover("Choose cells…", icon=":material/tune:"):
-        attention = st.pills(
-            "Attention",
-            [name for name in BACKENDS if any(runs_here(name, p) for p in PRECISIONS)],
-            selection_mode="multi",
-            default=list(dict.fromkeys(a for a, _ in usual)),
-            key=f"cells-attention-{len(usual)}",
-        )
-        precision = st.pills(
-            "Precision",
-            [name for name in PRECISIONS if any(runs_here(a, name) for a in BACKENDS)],
-            selection_mode="multi",
-            default=list(dict.fromkeys(p for _, p in usual)),
-            key=f"cells-precision-{len(usual)}",
-        )
+        attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
+        precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
         st.caption("The others are compared with the first: with the first backend in the first precision.")
     chosen = tuple((a, p) for p in precision for a in attention if runs_here(a, p))
     return chosen or tuple(usual)
+
+
+def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str]], part: int) -> list[str]:
+    """Draw a choice of several. Args: usual: cells whose part, 0 or 1, is chosen at first; with others it is another choice."""
+    chosen = list(dict.fromkeys(cell[part] for cell in usual))
+    return st.pills(label, names, selection_mode="multi", default=chosen, key=f"cells-{label}-{len(usual)}")
 
 
 def _seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, scale: float = 1.0) -> float:
@@ -153,7 +148,8 @@ def _follow(held: Compared) -> None:
     running = held.running
     if running.state != "running":
         st.rerun()
-    left = f", about {running.comparison.seconds_left:.0f} s left" if running.comparison.seconds_left else ""
+    seconds = running.comparison.seconds_left
+    left = f", about {seconds:.0f} s to the next look" if seconds else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(running.comparison.progress, f"Side by side, no verdict yet: {running.note}{left}")
         if st.button("Stop", key="comparison-stop", icon=":material/stop:"):
@@ -204,7 +200,7 @@ def _show_bars(held: Compared) -> None:
         for row in comparison.rows()
     ]
     names = [f"{cell.attention} · {cell.precision}" for cell in comparison.cells]
-    _draw(bars, names, f"clip '{inert(held.clip)}', {inert(checkpoint)}")
+    charts.show_cells(bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", names)
 
 
 def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
@@ -216,16 +212,6 @@ def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
     verdict = row.ratio.verdict
     said = verdict if verdict == NO_DIFFERENCE else f"{row.ratio.value:.2f} times as fast as the first"
     return f"{said} ({interval})"
-
-
-def _draw(bars: Sequence[charts.Bar], names: Sequence[str], of: str) -> None:
-    left, right = st.columns(2)
-    with left:
-        st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
-        charts.show(charts.latencies(bars, names), "side-by-side-latency", "Latency of each cell in milliseconds")
-    with right:
-        st.markdown(":small[Memory at the peak, weights + activations]")
-        charts.show(charts.memories(bars, names), "side-by-side-memory", "Memory of each cell in MiB")
 
 
 def _show_recorded(result: Result) -> None:
@@ -256,4 +242,4 @@ def _show_recorded(result: Result) -> None:
         for r in rows
         if r.latency and r.memory
     ]
-    _draw(bars, [bar.label for bar in bars], f"not here, but {result.label}, {result.rows[0].cell.checkpoint}")
+    charts.show_cells(bars, CHARTS, f"not here, but {result.label}, {result.rows[0].cell.checkpoint}")

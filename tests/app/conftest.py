@@ -88,6 +88,43 @@ def serving(log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> 
     assert not bad, server.log.read_text()
 
 
+@contextmanager
+def serving_script(script: str, folder: Path) -> Iterator[str]:
+    """A Streamlit server with one small page; gives its address. It must log no warning and no traceback.
+
+    Args:
+        script: the page's source.
+        folder: where it and the log go.
+    """
+    (folder / "page.py").write_text(script, encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(folder / "page.py")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--server.headless", "true", "--server.port", str(port)],
+            cwd=ROOT,  # for the theme
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=clean(PYTHONPATH=str(ROOT)),
+        )
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    assert not re.search("WARNING|Traceback", said := (folder / "log").read_text()), said
+
+
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")

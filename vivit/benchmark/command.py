@@ -65,7 +65,7 @@ def bench(options: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(options.model)
     if options.out:
         make_folder(options.out)
-    pixel_values = _pixel_values(options.clip, checkpoint) if options.clip else None
+    pixel_values = read_clip(options.clip, checkpoint) if options.clip else None
 
     cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,))
     sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(), budget_seconds=budget)
@@ -75,8 +75,7 @@ def bench(options: argparse.Namespace) -> int:
         _show(sweep, f"round {planned.number + 1}: {planned.cell.name}")
         return measure_in_child(planned, pixel_values)
 
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on there is something to keep
+    heed_interrupts()
     status = 0
     try:
         run_all(sweep, measure)
@@ -94,6 +93,12 @@ def bench(options: argparse.Namespace) -> int:
     if options.out:
         _write(result, options.out)
     return status
+
+
+def heed_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from here on, since there is something to keep."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_folder(folder: Path) -> None:
@@ -158,7 +163,8 @@ def _budget(text: str) -> float | None:
     return seconds
 
 
-def _pixel_values(clip: str, checkpoint: "Checkpoint") -> "np.ndarray":
+def read_clip(clip: str, checkpoint: "Checkpoint") -> "np.ndarray":
+    """What a model gets of a video file: (T, C, H, W) float32, normalised. Raises VideoError if it cannot be used."""
     from vivit.preparing import prepare_clip
 
     return checkpoint.processor.normalise(prepare_clip(clip, checkpoint.config.num_frames, checkpoint.processor).pixels)

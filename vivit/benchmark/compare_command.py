@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
 from time import monotonic
@@ -44,16 +43,15 @@ def compare(options: argparse.Namespace) -> int:
     os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
     from vivit.benchmark import passes
     from vivit.benchmark.child import try_attention
+    from vivit.benchmark.command import heed_interrupts, read_clip
     from vivit.benchmark.cost import default_cells
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
     from vivit.model import VivitForVideoClassification
-    from vivit.preparing import prepare_clip
 
     checkpoint = open_checkpoint(options.model)
-    clip = prepare_clip(options.clip, checkpoint.config.num_frames, checkpoint.processor)
-    pixel_values = checkpoint.processor.normalise(clip.pixels)
+    pixel_values = read_clip(options.clip, checkpoint)
     cells = chosen or default_cells(checkpoint.config, describe())
     device = default_device()
     for attention, precision in cells:  # before anything is loaded
@@ -66,8 +64,7 @@ def compare(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         seed=seed,
     )
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on there is something to keep
+    heed_interrupts()
     status = 0
     try:
         while step := comparison.next():
@@ -123,7 +120,7 @@ def _show(comparison: SideBySide, step: Examine | Time) -> None:
         cell = comparison.cells[step.place]
         note = f"warming up {cell.attention}, {cell.precision}"
     else:
-        note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s left"
+        note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s to the next look"
     if sys.stderr.isatty():
         print(f"\r{note:80}", end="", file=sys.stderr, flush=True)
     elif isinstance(step, Examine) or not step.number & (step.number - 1):  # round 1, 2, 3, 5, 9, …

@@ -30,8 +30,10 @@ def headline(comparison: SideBySide, *, trained: bool = True) -> str:
         clauses.append(said)
     sentence = f"{_capitalised('; '.join(clauses))}."
     if comparison.busy:
-        share = f"{comparison.others_share:.0%}".replace("%", " %")
-        sentence += f" Measured while other programs held {share} of the processors, which changes the ratios."
+        share = comparison.others_share or 0.0
+        sentence += (
+            f" Measured while other programs held {_percent(share)} of the processors, which changes the ratios."
+        )
     return sentence
 
 
@@ -47,12 +49,11 @@ def _precision(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
     """How the other precisions compare with the first cell's, with the last backend that was measured in both."""
     usual = rows[0].cell.precision
     bases = {row.cell.attention: k for k, row in enumerate(rows) if row.cell.precision == usual}
-    last = {row.cell.precision: k for k, row in enumerate(rows) if row.cell.attention in bases}
+    others = [(row.cell.precision, k) for k, row in enumerate(rows) if row.cell.precision != usual]
+    last = {name: k for name, k in others if rows[k].cell.attention in bases}
     for name, place in list(last.items())[:MOST]:
         attention = rows[place].cell.attention
         base = bases[attention]
-        if name == usual:
-            continue
         ratio = comparison.ratio(place, base)
         assert ratio
         weights = _weights(rows[place].found.weights / rows[base].found.weights)
@@ -109,7 +110,7 @@ def _memory(share: float) -> str:
     """Args: share: peak over the other's peak."""
     if abs(share - 1) < 0.01:
         return "takes the same memory"
-    return f"takes {abs(1 - share):.0%} {'less' if share < 1 else 'more'} memory".replace("%", " %")
+    return f"takes {_percent(abs(1 - share))} {'less' if share < 1 else 'more'} memory"
 
 
 def _weights(share: float) -> str:
@@ -118,7 +119,11 @@ def _weights(share: float) -> str:
         return "halves the weights"
     if abs(share - 1) < 0.01:
         return "keeps the weights as large"
-    return f"makes the weights {abs(1 - share):.0%} {'smaller' if share < 1 else 'larger'}".replace("%", " %")
+    return f"makes the weights {_percent(abs(1 - share))} {'smaller' if share < 1 else 'larger'}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _answers(rows: list[Row]) -> str:
