@@ -1,19 +1,12 @@
 """The strip of pictures in a page of its own, in a real browser."""
 
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import ROOT
-from tests.hub_client import clean
+from tests.app.conftest import serving_script
 
 pytestmark = pytest.mark.browser
 
@@ -73,34 +66,9 @@ SEEN = """node => {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("strip")
-    (folder / "strip.py").write_text(SCRIPT)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(folder / "strip.py")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--server.headless", "true", "--server.port", str(port)],
-            cwd=ROOT,  # for the theme
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=clean(PYTHONPATH=str(ROOT)),
-        )
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            try:
-                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-    assert not re.search("WARNING|Traceback", said := (folder / "log").read_text()), said
+    """A server with a page of nothing but the strip."""
+    with serving_script(SCRIPT, tmp_path_factory.mktemp("strip")) as url:
+        yield url
 
 
 @pytest.fixture
