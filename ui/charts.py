@@ -178,7 +178,9 @@ def latencies(bars: Sequence[Bar], names: Sequence[str] = ()) -> go.Figure:
         ],
         hoverinfo="text",
     )
-    _values(figure, _places(drawn, names), [bar.high for bar in drawn], [f"{_plain(bar.ms)} ms" for bar in drawn])
+    _values(
+        figure, _places(drawn, names), [bar.high for bar in drawn], [f"median {_plain(bar.ms)} ms" for bar in drawn]
+    )
     return figure
 
 
