@@ -1,6 +1,7 @@
 """What every test shares."""
 
 import os
+import signal
 
 import pytest
 
@@ -12,6 +13,9 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it."""
+    """What the tests presume of the process that they run in."""
+    # A shell that starts the tests in the background has them, and all that they start, pass Ctrl-C over.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it.
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
