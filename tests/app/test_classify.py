@@ -9,7 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.app.conftest import Server, answered, tiles
+from tests.app.conftest import Server, answered, settled, tiles
 from tests.clips import write_clip
 from vivit.config import VivitConfig
 
@@ -198,6 +198,7 @@ def test_a_bad_file_costs_one_sentence(page: Page, server: Server) -> None:
         page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
         expect(page.get_by_text(f"Yours: {name}")).to_be_visible()
         expect(page.get_by_text(sentence)).to_be_visible()
+        settled(page)  # with the next place to drop a file alone
     page.get_by_role("button", name="Delete it").click()
     answered(page)
 
