@@ -1,13 +1,15 @@
 """What those need who see little or nothing, or use no mouse: in the app itself, and its parts in a page of their own."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.axe import violations
 from tests.app.conftest import QUIET, Server, answered, serving_script
+from ui.components import status_line
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +29,10 @@ time.sleep(float(st.query_params.get("seconds", 0)))
 if "bare" not in st.query_params:
     skip_link()
     announce(state.get("said", ""))
+    if "haste" in st.query_params and "said" not in state:
+        state.said = "In haste"
+        time.sleep(0.3)
+        st.rerun()
     if not state.get("deaf"):
         heard.append(keys())
 st.text(f"Heard: {' '.join(filter(None, heard))}.")
@@ -67,6 +73,17 @@ CONTRAST = """node => {
     const [less, more] = layers.map(layer => luminance(over(layer, [255, 255, 255, 1]))).sort((a, b) => a - b)
     return (more + 0.05) / (less + 0.05)
 }"""
+# Streamlit makes a URL of a component's script and imports that.
+LATE = """
+const [make, PlainBlob] = [URL.createObjectURL, Blob]
+Blob = class extends PlainBlob {
+    constructor(parts, options) {
+        super(parts, options)
+        this.late = String(parts[0]).includes('st-bidi-status_line')
+    }
+}
+URL.createObjectURL = blob => blob.late ? new URL('/late.js', location).href : make.call(URL, blob)
+"""
 CAPTIONS = "[data-testid=stCaptionContainer] p"
 PRIMARY = "[data-testid=stBaseButton-primary]:enabled p"
 CHOSEN = "[role=radiogroup] button[aria-checked=true] p"
@@ -197,6 +214,38 @@ def test_what_is_announced_is_set_when_it_changes(parts: Page) -> None:
         parts.wait_for_timeout(500)
     heard(parts, runs=5)
     assert parts.evaluate("window.sets") == ["Done", "", "Done"]  # of the node that was there from the first
+
+
+def test_what_has_been_overtaken_is_not_said(parts: Page) -> None:
+    said = parts.evaluate(
+        """async script => {
+            const line = document.createElement('div')
+            line.innerHTML = '<div role="status"></div>'
+            const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
+            const { default: draw } = await import(url)
+            return [[2, 'Done'], [1, ''], [2, 'Done'], [3, 'Next']].map(([stamp, text]) => {
+                draw({ data: { stamp, text }, parentElement: line })
+                return line.textContent
+            })
+        }""",
+        status_line.JS,
+    )
+    assert said == ["Done", "Done", "Done", "Next"]
+
+
+def test_the_last_text_stands_even_if_the_script_comes_late(context: BrowserContext, url: str) -> None:
+    def late(route: Route) -> None:
+        time.sleep(1)  # both texts are there by then, and the browser begins with either
+        route.fulfill(body=status_line.JS, content_type="text/javascript")
+
+    for _ in range(5):
+        page = context.new_page()
+        page.add_init_script(LATE)
+        page.route("**/late.js", late)
+        page.goto(f"{url}?haste")
+        expect(page.get_by_text("Runs: 2.")).to_be_visible()
+        expect(status(page)).not_to_be_empty(timeout=5000)
+        page.close()
 
 
 def test_keys_are_heard_once(parts: Page) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from ui.components.stamp import OVERTAKEN, stamped
 from ui.visit import set_widget, widget
 
 HTML = """
@@ -60,10 +61,13 @@ img { width: 100%; height: 100%; object-fit: cover; }
 
 # Streamlit calls it for the mount and for every change of data or theme, but calls only the last cleanup, and for a
 # call that was overtaken its own, late: so each has a controller of its own, and begins by ending the one before.
-JS = """
+JS = (
+    OVERTAKEN
+    + """
 const strips = new WeakMap()
 
 export default function ({ data, parentElement, setTriggerValue }) {
+  if (overtaken(parentElement, data)) return
   const [filter, group, none, template] = ['input', '[role=radiogroup]', '[role=status]', 'template'].map(
     (selector) => parentElement.querySelector(selector))
   if (!strips.has(group)) strips.set(group, { clicks: data.answered, pending: null })
@@ -155,6 +159,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => listeners.abort()
 }
 """
+)
 
 _STRIP = st.components.v2.component("clip_strip", html=HTML, css=CSS, js=JS)
 
@@ -206,12 +211,15 @@ def clip_strip(tiles: Sequence[Tile], chosen: str, *, key: str, label: str) -> s
     clicked = heard.name if any(tile.name == heard.name for tile in tiles) else None
     _STRIP(
         key=key,
-        data={
-            "tiles": [asdict(tile) for tile in tiles],
-            "chosen": chosen if clicked is None else clicked,
-            "answered": heard.count,
-            "label": label,
-        },
+        data=stamped(
+            key,
+            {
+                "tiles": [asdict(tile) for tile in tiles],
+                "chosen": chosen if clicked is None else clicked,
+                "answered": heard.count,
+                "label": label,
+            },
+        ),
         on_picked_change=partial(_hear, key),
     )
     heard.name = None  # not before: a run that is cut short leaves the click to the next

@@ -2,8 +2,13 @@
 
 import streamlit as st
 
-_SCRIPT = """
-export default function ({ data }) {
+from ui.components.stamp import OVERTAKEN, stamped
+
+_SCRIPT = (
+    OVERTAKEN
+    + """
+export default function ({ data, parentElement }) {
+    if (overtaken(parentElement, data)) return
     const held = (window.vivitHeld ??= new Set())
     for (const video of document.querySelectorAll("video")) {
         if (data.quiet && !video.paused) {
@@ -17,10 +22,11 @@ export default function ({ data }) {
     }
 }
 """
+)
 
 _hush = st.components.v2.component("vivit_hush", html="<span></span>", js=_SCRIPT)
 
 
 def hush(quiet: bool) -> None:
     """Pause every video that plays, or let those that were so paused go on."""
-    _hush(key="hush", data={"quiet": quiet}, height=1)
+    _hush(key="hush", data=stamped("hush", {"quiet": quiet}), height=1)

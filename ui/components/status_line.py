@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from ui.components.stamp import OVERTAKEN, stamped
+
 _CSS = """
 .st-key-status-line { position: absolute; }
 .st-key-status-line [role="status"] {
@@ -9,16 +11,20 @@ _CSS = """
 }
 """
 
-_JS = """
+JS = (
+    OVERTAKEN
+    + """
 export default function ({ data, parentElement }) {
+  if (overtaken(parentElement, data)) return
   const line = parentElement.querySelector('[role=status]')
   if (line.textContent !== data.text) line.textContent = data.text  // set again, it would be said again
 }
 """
+)
 
 # Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
 _LINE = st.components.v2.component(
-    "status_line", html='<div role="status"></div>', css=_CSS, js=_JS, isolate_styles=False
+    "status_line", html='<div role="status"></div>', css=_CSS, js=JS, isolate_styles=False
 )
 
 
@@ -30,4 +36,4 @@ def announce(text: str) -> None:
     Args:
         text: said when it is another than before; nothing is for ''.
     """
-    _LINE(key="status-line", data={"text": text})
+    _LINE(key="status-line", data=stamped("status-line", {"text": text}))
