@@ -61,9 +61,7 @@ img { width: 100%; height: 100%; object-fit: cover; }
 
 # Streamlit calls it for the mount and for every change of data or theme, but calls only the last cleanup, and for a
 # call that was overtaken its own, late: so each has a controller of its own, and begins by ending the one before.
-JS = (
-    OVERTAKEN
-    + """
+JS = """
 const strips = new WeakMap()
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -159,9 +157,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => listeners.abort()
 }
 """
-)
 
-_STRIP = st.components.v2.component("clip_strip", html=HTML, css=CSS, js=JS)
+_STRIP = st.components.v2.component("clip_strip", html=HTML, css=CSS, js=OVERTAKEN + JS)
 
 
 @dataclass(frozen=True)

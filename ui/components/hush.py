@@ -4,9 +4,7 @@ import streamlit as st
 
 from ui.components.stamp import OVERTAKEN, stamped
 
-_SCRIPT = (
-    OVERTAKEN
-    + """
+_SCRIPT = """
 export default function ({ data, parentElement }) {
     if (overtaken(parentElement, data)) return
     const held = (window.vivitHeld ??= new Set())
@@ -22,9 +20,8 @@ export default function ({ data, parentElement }) {
     }
 }
 """
-)
 
-_hush = st.components.v2.component("vivit_hush", html="<span></span>", js=_SCRIPT)
+_hush = st.components.v2.component("vivit_hush", html="<span></span>", js=OVERTAKEN + _SCRIPT)
 
 
 def hush(quiet: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ui.visit import set_widget, widget
 
-# Goes in front of a component's script, which begins with: if (overtaken(parentElement, data)) return
+# Goes in front of a component's script, whose function begins with: if (overtaken(parentElement, data)) return
 OVERTAKEN = """
 const drawn = new WeakMap()
 function overtaken(parentElement, { stamp }) {
@@ -21,14 +21,14 @@ function overtaken(parentElement, { stamp }) {
 
 
 def stamped(key: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Data for a component, with the time of its last change.
+    """Data for a component, with 'stamp', the time of its last change in seconds since 1970.
 
     Args:
         key: the component's; '<key>-stamped' is its own, too.
-        data: as long as it is the same, so is the stamp, and the browser need not be sent it again.
+        data: JSON; as long as it is the same, so is the stamp, and the browser need not be sent it again.
     """
     former, stamp = widget(f"{key}-stamped", (None, 0.0))
     if data != former:
-        stamp = time.time()
+        stamp = max(time.time(), stamp + 0.001)  # whatever the clock does: what is older would never be drawn again
         set_widget(f"{key}-stamped", (data, stamp))
     return {**data, "stamp": stamp}

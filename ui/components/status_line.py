@@ -11,20 +11,17 @@ _CSS = """
 }
 """
 
-JS = (
-    OVERTAKEN
-    + """
+JS = """
 export default function ({ data, parentElement }) {
   if (overtaken(parentElement, data)) return
   const line = parentElement.querySelector('[role=status]')
   if (line.textContent !== data.text) line.textContent = data.text  // set again, it would be said again
 }
 """
-)
 
 # Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
 _LINE = st.components.v2.component(
-    "status_line", html='<div role="status"></div>', css=_CSS, js=JS, isolate_styles=False
+    "status_line", html='<div role="status"></div>', css=_CSS, js=OVERTAKEN + JS, isolate_styles=False
 )
 
 
