@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
 from tests.app.conftest import ROOT, Server, answered, serving, settled, tiles
 from tests.clips import write_clip
@@ -95,6 +96,34 @@ def test_a_switch_keeps_the_old_answer_and_the_progress_is_where_the_click_was(p
     clicked = box(page.get_by_role("radio", name="eager", exact=True))
     assert seen["progress"] and all(abs(bar["y"] - clicked["y"]) < 150 for bar in seen["progress"])
     expect(page.get_by_text("the former answer")).to_have_count(0)
+
+
+def test_the_answer_does_not_fade_where_a_run_is_slow(page: Page, server: Server) -> None:
+    """Streamlit lets fade what a run has not come to yet; here a run that has begun says nothing more."""
+    passed: list[Any] = []
+    still = False
+
+    def forward(socket: WebSocketRoute) -> None:
+        def hear(message: str | bytes) -> None:
+            if still:
+                passed.append(message)
+            if len(passed) <= 2:  # that it has begun
+                socket.send(message)
+
+        socket.connect_to_server().on_message(hear)
+
+    page.route_web_socket("**/_stcore/stream", forward)
+    page.goto(server.url)
+    answered(page)
+    settled(page)
+    still = True
+    page.get_by_role("radio", name="eager", exact=True).click()
+    stale = page.locator(".st-key-answer [data-stale=true], .st-key-costs [data-stale=true]")
+    expect(stale.first).to_be_attached()
+    page.wait_for_timeout(2000)  # it would take so long
+    opacities = "nodes => nodes.map(node => Number(getComputedStyle(node).opacity))"
+    assert min(page.locator("[data-stale=true]").evaluate_all(opacities)) < 0.5, "others fade"
+    assert stale.evaluate_all(opacities) == [1] * stale.count()
 
 
 def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(page: Page, server: Server) -> None:
