@@ -6,6 +6,11 @@ from ui import charts
 from ui.escape import capitalised, inert, literal
 from ui.visit import Run
 
+# Streamlit lets fade to a third what a slow run has not come to yet. An answer stays as it is until it is known to be a former
+# one, which is no answer to what is asked now.
+STAYS = "<style>:is(.st-key-answer, .st-key-costs) [data-stale=true] { opacity: 1 !important }</style>"
+FORMER = "<style>.st-key-answer, .st-key-costs { opacity: 0.8 }</style>"
+
 
 def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
     """Draw the top-k as bars.
@@ -15,12 +20,11 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
         former: whether the visitor has asked for another one since, which is not there yet.
     """
     predictions = run.result.predictions
+    st.html(STAYS + FORMER * (former and predictions is not None))
     of = literal(f"of '{run.clip}', {run.settings.attention}, {run.settings.precision}")
     if predictions is None:
         st.info("Random weights predict nothing, so no answer is shown: only frames, time and memory are real.")
         return
-    if former:  # fades, as it is no answer to what is asked now
-        st.html("<style>.st-key-answer, .st-key-costs { opacity: 0.8 }</style>")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(literal(inert(capitalised(predictions[0].label))), width="content")
         if former:

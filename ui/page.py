@@ -8,13 +8,11 @@ from ui.components.skip_link import skip_link
 from ui.visit import visit
 
 # Streamlit has no element for a place in its header, for one without height, or for another size of text. Its primary buttons
-# are white on the colour that the text of a chosen segment has, and in the dark no colour is fit for both. What a run has not
-# come to yet it lets fade to a third, where the run takes long: an answer stays until it is known to be a former one.
+# are white on the colour that the text of a chosen segment has, and in the dark no colour is fit for both.
 PLACES = """<style>
 [data-testid=stLayoutWrapper]:has(> .st-key-frame), .st-key-hush { position: absolute }
 .st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
 [data-testid=stBaseButton-primary]:enabled { color: light-dark(#fff, #14111f) }
-:is(.st-key-answer, .st-key-costs) [data-stale=true] { opacity: 1 !important }
 </style>"""
 PRESENTED = """<style>
 html { font-size: 150% }
