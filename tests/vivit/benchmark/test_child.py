@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
 from vivit.benchmark.sweep import PlannedRound
 
 RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.001)
+ROOT = Path(__file__).parents[3]
 FLASH = "_scaled_dot_product_flash_attention_for_cpu"
 
 
@@ -182,6 +185,33 @@ def test_what_is_unavailable_is_a_row_with_both_reasons(checkpoint: str, attenti
 def test_what_does_not_fit_is_a_row(checkpoint: str) -> None:
     found = measured(planned(checkpoint, batch_size=2**36))  # 8 PB of pixels, refused by the allocator at once
     assert found.status == "out-of-memory" and "does not fit" in found.reason
+
+
+def test_an_interrupt_while_a_process_starts_is_a_quiet_one() -> None:
+    """At the moment when the fork server has been asked for a process and that process not been told what it is to be."""
+    script = """
+import os, signal
+from multiprocessing import forkserver
+from tests.vivit.benchmark import children
+from vivit.benchmark.child import in_child
+
+in_child(children.state)
+ask = forkserver.connect_to_new_process
+
+def asked_and_interrupted(fds):
+    answer = ask(fds)
+    os.kill(os.getpid(), signal.SIGINT)
+    return answer
+
+forkserver.connect_to_new_process = asked_and_interrupted
+for _ in range(5):
+    try:
+        in_child(children.state)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.stdout.split() == ["interrupted"] * 5 and done.stderr == "" and done.returncode == 0
 
 
 def test_a_killed_cell_is_a_row(checkpoint: str) -> None:
