@@ -1,179 +1,189 @@
-"""The documentation's tables on a GPU, beside transformers in the same run.
+"""The documentation's tables and every kernel on a GPU, beside transformers in the same run.
 
-    python -m benchmarks.speed_gpu OUT [--model NAME|DIR] [--seconds 200]
+    python -m benchmarks.speed_gpu OUT [--part 1 2 training] [--model NAME|DIR] [--seconds 550]
 
-Writes two sweeps, ours and transformers' (same cells, so that the page and `results.compare` set them side by side), and
-prints a table of medians. Exit status 1 if one of our cells was slower. What does not fit into the time is left out and
-says so. Needs neither av nor plotly nor streamlit.
+Makes two sweeps, ours and transformers', with the same names for the same cells, so that the page and `results.compare` set
+them side by side. A process of ours and one of theirs run in turn, so that drift hurts both alike. Other parts that OUT
+holds already are kept, if they are of a machine like this one. Prints how many times as fast ours is. Exit status 1 if a
+cell of ours is slower.
 """
 
 import argparse
 import sys
-import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from time import monotonic
 
-import torch
+import transformers
 
-from vivit.benchmark import measure
-from vivit.benchmark.child import ChildEnded, in_child, measure_in_child
-from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, StoppingRule
+from benchmarks.transformers_cells import measure_theirs
+from vivit.benchmark import child
+from vivit.benchmark.measurement import Cell, Measurement
+from vivit.benchmark.presets import TRAINING_RULE, grid
 from vivit.benchmark.probes import describe
 from vivit.benchmark.report import as_text
-from vivit.benchmark.results import Result, save, snapshot
-from vivit.benchmark.sweep import Sweep, grid
+from vivit.benchmark.results import Result, compare, load, save, snapshot, sweep_file
+from vivit.benchmark.side_by_side import SLOWER
+from vivit.benchmark.sweep import FULL_RULE, PlannedRound, Sweep
 from vivit.checkpoint import RANDOM, open_checkpoint
-from vivit.device import default_device
 from vivit.machine import Machine
-from vivit.records import from_json
 
-# Two rounds of ours make the documentation's 20 batches and 100 steps.
-INFERENCE = StoppingRule(spread=0, min_samples=10, max_samples=10, seconds=60, warm_up_seconds=0)
-TRAINING = StoppingRule(spread=0, min_samples=50, max_samples=50, seconds=60, warm_up_seconds=0)
-SIZES = (1, 2, 4, 8)
-
-
-def transformers_cells(cells: list[Cell], rule: StoppingRule) -> dict[str, Any]:
-    """Cells of one attention, precision and mode with transformers' model, in this process."""
-    import transformers
-
-    device, first = default_device(), cells[0]
-    torch.manual_seed(0)
-    if first.checkpoint == RANDOM:
-        config = transformers.VivitConfig(num_labels=400)
-        config._attn_implementation = first.attention
-        with torch.device(device):
-            model = transformers.VivitForVideoClassification(config)
-    else:
-        model = transformers.VivitForVideoClassification.from_pretrained(
-            first.checkpoint, attn_implementation=first.attention
-        )
-    model = model.to(device, getattr(torch, first.precision)).train(first.mode == "training")
-    return {"rows": [asdict(transformers_cell(model, cell, rule)) for cell in cells]}
+SIZES = (1, 2, 4, 8, 16, 32)
+KERNELS = ("sdpa-math", "sdpa-flash", "sdpa-efficient", "sdpa-cudnn")
+KERNEL_SIZES = (1, 2, 4, 8)  # as the time on a lent GPU allows
+TRAINING = "training"
+PARTS = (*map(str, SIZES), TRAINING)
+RULES = {"inference": replace(FULL_RULE, seconds=1.0), TRAINING: TRAINING_RULE}  # as the time on a lent GPU allows
+THEIRS = ("eager", "sdpa")  # which transformers has, and only in the two precisions that the documentation timed
+PRECISIONS = ("float32", "float16")
 
 
-def transformers_cell(model: Any, cell: Cell, rule: StoppingRule) -> Measurement:
-    """One cell, timed and recorded just as ours are."""
-    device, config = default_device(), model.config
-    size = config.image_size if isinstance(config.image_size, list | tuple) else [config.image_size] * 2
-    pixels = torch.randn(1, config.num_frames, 3, *size, device=device, dtype=model.dtype)
-    pixels = pixels.expand(cell.batch_size, -1, -1, -1, -1).contiguous()
-    labels = torch.randint(config.num_labels, (cell.batch_size,), device=device)
-    optimiser = torch.optim.AdamW(model.parameters()) if cell.mode == "training" else None
-
-    def call() -> None:
-        if optimiser is None:
-            model(pixel_values=pixels)
-        else:
-            model(pixel_values=pixels, labels=labels).loss.backward()
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-
-    def time_call() -> float:
-        return measure.timed(call, device)[1]
-
-    with torch.inference_mode(optimiser is None):
-        timing = measure.repeat(time_call, rule)
-        _, recorded = measure.record(time_call, device)
-    cuda = device.type == "cuda"
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    allocated = torch.cuda.max_memory_allocated(device) if cuda else None
-    reserved = torch.cuda.max_memory_reserved(device) if cuda else None
-    memory = Memory(weights, allocated - weights if allocated else recorded.peak_bytes, allocated, reserved, 0)
-    kernels = {"kernel": recorded.kernel, "device_kernels": recorded.device_kernels}
-    return Measurement(cell, "ok", latency=Latency((timing,)), memory=memory, **kernels)
+class TimeIsUp(Exception):
+    """Of the whole run. No OSError, which `in_child` takes for the end of its process."""
 
 
-def ours(cells: list[Cell], machine: Machine, rule: StoppingRule, rounds: int, ends: float) -> Result:
-    """A sweep of ours, ended at `ends` (`time.monotonic`)."""
-    configs = {c.checkpoint: open_checkpoint(c.checkpoint).config for c in cells}
-    sweep = Sweep(cells, configs, machine, budget_seconds=None, rounds=rounds, rule=rule)
-    while planned := sweep.next():
-        if time.monotonic() > ends:
-            break
-        sweep.record(*measure_in_child(planned))
-    sweep.cancel("Left out: the time of the run was up.")
-    return snapshot(sweep)
+def cells_of(model: str) -> list[Cell]:
+    """All cells of ours, in reading order."""
+    cells = grid(model, THEIRS, PRECISIONS, SIZES)
+    cells += grid(model, KERNELS, ("float16",), KERNEL_SIZES) + grid(model, ("sdpa",), ("bfloat16",), KERNEL_SIZES)
+    cells += grid(model, ("sdpa-math", "sdpa-efficient"), ("float32",), (1, 8))
+    return cells + grid(model, THEIRS, modes=(TRAINING,))
 
 
-def theirs(cells: list[Cell], rule: StoppingRule, ends: float) -> list[Measurement]:
-    """The same cells with transformers: a process for each attention, precision and mode."""
-    rows: list[Measurement] = []
-    for key in dict.fromkeys((c.attention, c.precision, c.mode) for c in cells):
-        if time.monotonic() > ends:
-            break
-        chosen = [c for c in cells if (c.attention, c.precision, c.mode) == key]
-        try:
-            rows += from_json(list[Measurement], in_child(transformers_cells, chosen, rule, seconds=90)["rows"])
-        except ChildEnded as ended:
-            print(f"transformers, {key}: {ended}", flush=True)
-    return rows
+def part_of(cell: Cell) -> str:
+    """Cells of one part are compared with each other, so they are measured together."""
+    return TRAINING if cell.mode == TRAINING else str(cell.batch_size)
+
+
+def measure_both(ours: Sweep, theirs: Sweep, ends: float, changed: Callable[[int], object]) -> None:
+    """A process of ours, then one of theirs, in turn, and no round before both have ended the last.
+
+    Args:
+        ends: by `monotonic`; what has not run by then becomes rows that say so.
+        changed: called with the number of a round before it begins.
+    """
+
+    def tick() -> None:
+        if monotonic() > ends:
+            raise TimeIsUp
+
+    sweeps, measures = (ours, theirs), (measure_ours, measure_theirs)
+    waiting = [sweep.next() for sweep in sweeps]
+    last, number = 1, -1
+    try:
+        while left := [(p.number, (i - last) % 2 == 0, i, p) for i, p in enumerate(waiting) if p]:
+            _, _, last, planned = min(left, key=lambda entry: entry[:3])
+            if planned.number > number:
+                changed(number := planned.number)
+            sweeps[last].record(*measures[last](planned, tick))
+            waiting[last] = sweeps[last].next()
+    except TimeIsUp:
+        for sweep in sweeps:
+            sweep.cancel("Left out: the time of the run was up.")
+
+
+def measure_ours(planned: PlannedRound, tick: Callable[[], object]) -> tuple[Measurement, float]:
+    return child.measure_in_child(planned, tick=tick)
+
+
+def short(number: float, digits: int = 4) -> float:
+    return float(f"{number:.{digits}g}")
+
+
+def small(row: Measurement) -> Measurement:
+    """With no more digits than a measurement has."""
+    logits = tuple(short(x, 7) for x in row.logits) if row.logits else None
+    if not row.latency:
+        return replace(row, logits=logits)
+    rounds = tuple(
+        replace(r, first_ms=short(r.first_ms), samples_ms=tuple(map(short, r.samples_ms))) for r in row.latency.rounds
+    )
+    return replace(row, logits=logits, latency=replace(row.latency, rounds=rounds))
+
+
+def join(earlier: Result | None, later: Result, order: list[Cell]) -> Result:
+    """Both parts of one sweep, as short as they can be."""
+    rows = {r.cell: small(r) for r in later.rows}
+    references = {c: tuple(short(x, 7) for x in logits) for c, logits in later.references.items()}
+    if earlier:
+        if alike(earlier.machine) != alike(later.machine):
+            raise SystemExit(f"OUT holds {earlier.id}, {earlier.label}: another machine. Choose another folder.")
+        rows = {r.cell: r for r in earlier.rows} | rows
+        references = earlier.references | references
+    return replace(later, rows=tuple(sorted(rows.values(), key=lambda r: order.index(r.cell))), references=references)
+
+
+def alike(machine: Machine) -> tuple[object, ...]:
+    return machine.device_name, machine.memory_bytes, machine.cores, machine.platform, machine.versions
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="batch sizes of inference, or training")
     parser.add_argument("--model", default=RANDOM)
-    parser.add_argument("--seconds", type=float, default=200.0)
+    parser.add_argument("--seconds", type=float, default=550.0, help="it ends by then, imports not counted")
+    parser.add_argument("--id", default="documentation-tables", help="of the files")
+    parser.add_argument("--revision", help="of the code, where what runs is a copy of it")
     options = parser.parse_args()
-    begin, failed = time.monotonic(), False
-    ends = begin + options.seconds
+    begin = monotonic()
+    child.PRELOAD.append(measure_theirs.__module__)
 
     def note(text: str) -> None:
-        print(f"[{time.monotonic() - begin:5.1f} s] {text}", flush=True)
+        print(f"[{monotonic() - begin:5.1f} s] {text}", flush=True)
 
     machine = describe()
     rates = {name: f"{rate / 1e12:.1f}" for name, rate in machine.flops_per_second.items()}
     note(f"{machine.device_name}: {rates} TFLOP/s, {machine.bytes_per_second / 1e12:.2f} TB/s")
-    whole: Result | None = None
-    beside: list[Measurement] = []
+    order = cells_of(options.model)
+    config = {options.model: open_checkpoint(options.model).config}
+    names = {
+        options.id: "The documentation's tables, ours",
+        f"{options.id}-transformers": f"The documentation's tables, transformers {transformers.__version__}",
+    }
+    results = {}
+    for id in names:
+        if (file := sweep_file(options.out, id)).exists():
+            kept = load(file)  # without what is measured anew: rounds of two runs are not to be taken for the same
+            results[id] = replace(kept, rows=tuple(r for r in kept.rows if part_of(r.cell) not in options.part))
 
-    def keep(part: Result | None, rows: list[Measurement]) -> None:
-        """Written after every part, so that a run which is cut off has brought something."""
-        nonlocal whole
-        if part:
-            whole = part if whole is None else replace(whole, rows=whole.rows + part.rows)
-            whole = replace(whole, title="The documentation's tables, ours")
-            save(whole, options.out)
-        beside.extend(rows)
-        if beside and whole:
-            import transformers
+    def keep(sweeps: dict[str, Sweep]) -> None:
+        for id, sweep in sweeps.items():
+            found = join(results.get(id), snapshot(sweep, names[id], id=id), order)
+            results[id] = replace(found, revision=options.revision or found.revision)
+            save(results[id], options.out)
 
-            title = f"The documentation's tables, transformers {transformers.__version__}"
-            estimates = {r.cell: r.estimate for r in whole.rows}
-            rows = [replace(r, estimate=estimates.get(r.cell)) for r in beside]
-            save(
-                replace(whole, title=title, rows=tuple(rows), references={}, id=f"{whole.id}-transformers"), options.out
-            )
-        note("kept")
+    for mode, rule in RULES.items():
+        chosen = [c for c in order if c.mode == mode and part_of(c) in options.part]
+        shared = [c for c in chosen if c.attention in THEIRS and c.precision in PRECISIONS]
+        ours, theirs = (Sweep(c, config, machine, budget_seconds=None, rule=rule) for c in (chosen, shared))
+        both = dict(zip(names, (ours, theirs), strict=True))
 
-    inference = grid(options.model, ("eager", "sdpa"), ("float32", "float16"), SIZES)
-    training = grid(options.model, ("eager", "sdpa"), modes=("training",))
-    forced = grid(options.model, ("sdpa-flash", "sdpa-cudnn", "sdpa-efficient", "sdpa-math"), ("float16",), (1, 8))
-    forced += grid(options.model, ("sdpa",), ("bfloat16",), (1, 8))
-    keep(ours(inference, machine, INFERENCE, 2, ends - 60), [])
-    keep(None, theirs(inference, INFERENCE, ends - 25))
-    keep(ours(training, machine, TRAINING, 2, ends - 20), [])
-    keep(None, theirs(training, replace(TRAINING, min_samples=30, max_samples=30), ends - 10))
-    keep(ours(forced, machine, INFERENCE, 1, ends), [])
+        def changed(number: int, mode: str = mode, both: dict[str, Sweep] = both) -> None:
+            note(f"{mode}, round {number}: {sum(s.rounds_done for s in both.values())} processes have run")
+            keep(both)
 
-    assert whole
-    print(as_text(whole))
-    other = {r.cell: r for r in beside}
-    print("\nmedian ms a call, peak MB allocated: ours, transformers', ours / transformers'")
-    for row in whole.rows:
-        if row.latency and row.memory and (their := other.get(row.cell)) and their.latency and their.memory:
-            ratio = row.latency.median / their.latency.median
-            failed |= ratio > 1
-            print(
-                f"{row.cell.name:45} {row.latency.median:9.3f} {their.latency.median:9.3f} {ratio:6.3f}   "
-                f"{row.memory.peak / 1e6:8.0f} {their.memory.peak / 1e6:8.0f} {row.memory.peak / their.memory.peak:6.3f}"
-                + "   SLOWER"
-                * (ratio > 1)
-            )
+        measure_both(ours, theirs, begin + options.seconds, changed)
+        keep(both)
+
+    mine, others = (results[id] for id in names)
+    print(
+        f"\n{as_text(mine)}\n\n{as_text(others)}\n\nmedian ms a call, peak MB: ours, theirs; times as fast, memory's share"
+    )
+    slower = False
+    for pair in compare(mine, others):
+        line = f"{pair.ours.cell.name:36}"
+        if pair.ours.latency and pair.theirs.latency:
+            line += f"{pair.ours.latency.median:9.3f} {pair.theirs.latency.median:9.3f}"
+        if pair.ours.memory and pair.theirs.memory:
+            line += f" {pair.ours.memory.peak / 1e6:8.0f} {pair.theirs.memory.peak / 1e6:8.0f}"
+        if ratio := pair.ratio:
+            line += f"  {ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] {ratio.verdict}"
+            slower |= ratio.verdict == SLOWER
+        print(line + (f"  {pair.memory_share:.3f}" if pair.memory_share else ""))
     note("done")
-    return int(failed)
+    return int(slower)
 
 
 if __name__ == "__main__":

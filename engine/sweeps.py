@@ -16,7 +16,7 @@ from engine.engine import Engine
 from engine.tasks import MeasureRound
 from engine.undisturbed import Stopped, undisturbed
 from vivit.benchmark.measurement import Measurement
-from vivit.benchmark.results import Result, list_results, save, snapshot
+from vivit.benchmark.results import Result, list_results, save, snapshot, sweep_file
 from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
 
 Pixels = tuple[tuple[int, int, int, int], bytes]  # shape and bytes of a clip's frames, (T, H, W, 3) uint8
@@ -55,6 +55,11 @@ class RunningSweep:
     saved: bool = False
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it was cancelled before a cell had a figure; then nothing of it is kept."""
+        return self.state == "cancelled" and not any(row.latency for row in [*self.sweep.rows.values()])
 
     @property
     def result(self) -> Result:
@@ -148,8 +153,20 @@ class Sweeps:
         with self._lock:
             ours = dict(self._running)
         kept = [r for r in list_results(self._folder, *self._recorded) if r.id not in ours]
-        ended = [s.result for s in ours.values() if s.state != "running"]
+        ended = [s.result for s in ours.values() if s.state != "running" and not s.empty]
         return sorted([*ended, *kept], key=lambda r: r.created, reverse=True)
+
+    def deletable(self, id: str) -> bool:
+        """Whether a sweep is this server's own and has ended."""
+        running = self.get(id)
+        return running.state != "running" if running else sweep_file(self._folder, id).is_file()
+
+    def delete(self, id: str) -> None:
+        """Forget a sweep of this server's that has ended, for everybody; one that is recorded with the app stays."""
+        if self.deletable(id):
+            with self._lock:
+                self._running.pop(id, None)
+            sweep_file(self._folder, id).unlink(missing_ok=True)
 
     def cancel(self, id: str) -> None:
         """End a sweep within 2 seconds. What has been measured is kept; the rest become rows that say so."""
@@ -174,6 +191,8 @@ class Sweeps:
         finally:
             running.note = ""
             running.state = state
+            if running.empty:
+                sweep_file(self._folder, running.id).unlink(missing_ok=True)
             running._ended.set()
 
     def _measure(

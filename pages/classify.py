@@ -53,6 +53,7 @@ if not settings.checkpoint:
     answer.info("The answer will stand here once the checkpoint is on this machine.", icon=":material/hourglass_empty:")
     show_machine()
     st.stop()
+visit().settings = settings
 former = visit().runs[-1] if visit().runs else None
 path, truth = clip.path, clip.truth
 

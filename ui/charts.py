@@ -1,9 +1,7 @@
 """The charts that pages share. Colours come from the theme, so both light and dark fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from math import isnan
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,9 +10,10 @@ import streamlit as st
 from engine.tasks import Prediction
 from ui.escape import inert, literal
 from ui.visit import visit
-from vivit.names import colour
+from vivit.benchmark.charts import Bar, Places, latencies, memories, write_values
 
 PRESENTED = 20  # pixels of a chart's text, 12 otherwise
+HIGHER = 1.4  # by how much a chart is higher then: as its text it would not fit the screen
 
 
 def _figure(height: int, **layout: Any) -> go.Figure:
@@ -35,8 +34,9 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     theme = f"theme.{st.context.theme.type or 'light'}"
     text, background = st.get_option(f"{theme}.textColor"), st.get_option(f"{theme}.backgroundColor")
     if visit().present:  # for those in the last row
-        scale, margin = PRESENTED / 12, figure.layout.margin
-        figure.update_layout(font_size=PRESENTED, height=figure.layout.height * scale, margin_b=margin.b * scale)
+        margin = figure.layout.margin
+        figure.update_layout(font_size=PRESENTED, legend_font_size=PRESENTED, height=figure.layout.height * HIGHER)
+        figure.update_layout(margin_t=margin.t * scale(), margin_b=margin.b * scale())
         figure.update_xaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
         figure.update_yaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
     figure.update_layout(
@@ -45,8 +45,9 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     axis = {"tickfont_color": text, "title_font_color": text}  # Streamlit's own grey is hard to read
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
-    figure.update_traces(insidetextfont_color=background, error_x_color=text, selector={"type": "bar"})
-    figure.update_traces(textfont_color=text, selector={"name": "values"})
+    figure.update_traces(error_x_color=text)
+    figure.update_traces(insidetextfont_color=background, selector={"type": "bar"})
+    figure.update_traces(textfont_color=text, selector={"mode": "text"})
     figure.update_traces(marker={"color": text, "line_color": background}, selector={"name": "predicted"})
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
@@ -64,7 +65,7 @@ def predictions(rows: Sequence[Prediction]) -> go.Figure:
         customdata=labels,
         hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
-    _values(figure, places, scores, [f"{score:.1%}" for score in scores])
+    write_values(figure, places, scores, [f"{score:.1%}" for score in scores], scale())
     figure.update_layout(margin={"t": 4, "b": 4, "r": 0}, bargap=0.25)
     figure.update_xaxes(range=[0, 1.16 if not visit().present else 1.35], visible=False, fixedrange=True)
     figure.update_yaxes(tickvals=places, ticktext=labels, automargin=True, fixedrange=True)
@@ -109,150 +110,23 @@ def waterfall(timings_ms: dict[str, float]) -> go.Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class Bar:
-    """What a chart shows of one cell.
-
-    Args:
-        label: in a few words, unique in its chart.
-        attention, precision: of which it has its colour.
-        ms, low, high: the median, and the 5th and 95th percentile.
-        weights_mib, activations_mib: of the memory.
-        words: what a bar tells when it is pointed at: how many rounds or passes, on what clip, with which checkpoint.
-        caveat: why the figure says less than it seems, '' if it does not; such bars are hatched.
-    """
-
-    label: str
-    attention: str
-    precision: str
-    ms: float
-    low: float
-    high: float
-    weights_mib: float
-    activations_mib: float
-    words: str
-    caveat: str = ""
-
-
-def show_cells(bars: Sequence[Bar], keys: tuple[str, str], of: str, names: Sequence[str] = ()) -> None:
+def show_cells(bars: Sequence[Bar], keys: tuple[str, str], of: str, places: Places | None = None) -> None:
     """Draw latency and memory of cells side by side.
 
     Args:
         keys: of the two charts, unique on the page.
         of: what all bars are of: clip, checkpoint, machine; Markdown in it is not yet escaped.
-        names: as `latencies`'.
+        places: as `vivit.benchmark.charts.latencies`'.
     """
-    left, right = st.columns(2)
+    left, right = st.columns(2, vertical_alignment="bottom")  # one of the headings may take two lines
     with left:
         st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
-        show(latencies(bars, names), keys[0], "Latency of each in milliseconds")
+        show(latencies(bars, places, scale()), keys[0], "Latency of each in milliseconds")
     with right:
         st.markdown(":small[Memory at the peak, weights + activations]")
-        show(memories(bars, names), keys[1], "Memory of each in MiB")
+        show(memories(bars, places, scale()), keys[1], "Memory of each in MiB")
 
 
-def latencies(bars: Sequence[Bar], names: Sequence[str] = ()) -> go.Figure:
-    """Median of each cell, a line from the 5th to the 95th percentile, and the value beyond its end.
-
-    Args:
-        names: labels that have a place, whether they have a bar yet or not; the bars' if empty.
-    """
-    names = names or [bar.label for bar in bars]
-    figure = _cells(names)
-    drawn = [bar for bar in bars if not isnan(bar.ms)]
-    spread = {
-        "type": "data",
-        "array": [bar.high - bar.ms for bar in drawn],
-        "arrayminus": [bar.ms - bar.low for bar in drawn],
-    }
-    figure.add_bar(
-        x=[bar.ms for bar in drawn],
-        y=_places(drawn, names),
-        orientation="h",
-        error_x=spread | {"thickness": 1.5, "width": 4},
-        marker={"color": _colours(drawn), "pattern": {"shape": ["/" if bar.caveat else "" for bar in drawn]}},
-        hovertext=[
-            f"{bar.label}: {bar.ms:,.4g} ms, 90 % between {bar.low:,.4g} and {bar.high:,.4g} ms;<br>{bar.words}"
-            + f"<br><b>{escape(bar.caveat)}</b>" * bool(bar.caveat)
-            for bar in drawn
-        ],
-        hoverinfo="text",
-    )
-    _values(
-        figure, _places(drawn, names), [bar.high for bar in drawn], [f"median {_plain(bar.ms)} ms" for bar in drawn]
-    )
-    return figure
-
-
-def memories(bars: Sequence[Bar], names: Sequence[str] = ()) -> go.Figure:
-    """Weights, paler, and activations of each cell, stacked, and their sum beyond the end. Args: as `latencies`'."""
-    names = names or [bar.label for bar in bars]
-    figure = _cells(names)
-    figure.update_layout(barmode="stack")
-    for part, values in (
-        ("weights", [bar.weights_mib for bar in bars]),
-        ("activations", [bar.activations_mib for bar in bars]),
-    ):
-        figure.add_bar(
-            x=values,
-            y=_places(bars, names),
-            orientation="h",
-            marker={"color": _colours(bars), "opacity": 1.0 if part == "activations" else 0.55},
-            hovertext=[
-                f"{bar.label}: {value:,.4g} MiB of {part};<br>{bar.words}"
-                for bar, value in zip(bars, values, strict=True)
-            ],
-            hoverinfo="text",
-        )
-    peaks = [bar.weights_mib + bar.activations_mib for bar in bars]
-    texts = [
-        f"{_plain(bar.weights_mib)} + {_plain(bar.activations_mib)} = {_plain(peak)} MiB"
-        for bar, peak in zip(bars, peaks, strict=True)
-    ]
-    _values(figure, _places(bars, names), peaks, texts)
-    return figure
-
-
-def _cells(names: Sequence[str]) -> go.Figure:
-    figure = _figure(16 + 30 * len(names))
-    figure.update_layout(margin={"t": 4, "b": 4, "r": 0}, bargap=0.25)
-    figure.update_xaxes(visible=False, fixedrange=True)
-    # As numbers: what has no bar yet keeps its place.
-    figure.update_yaxes(
-        automargin=True,
-        fixedrange=True,
-        tickvals=list(range(len(names))),
-        ticktext=list(names),
-        range=[len(names) - 0.5, -0.5],
-    )
-    return figure
-
-
-def _values(figure: go.Figure, places: Sequence[int], ends: Sequence[float], texts: Sequence[str]) -> None:
-    """Write each bar's value beyond its end, and leave room for it."""
-    longest = max(map(len, texts), default=0)
-    figure.add_scatter(
-        x=list(ends),
-        y=list(places),
-        mode="text",
-        text=[f"  {text}" for text in texts],
-        textposition="middle right",
-        hoverinfo="skip",
-        name="values",
-        cliponaxis=False,
-    )
-    letters = longest * (PRESENTED / 12 if visit().present else 1)
-    figure.update_xaxes(range=[0, max(ends, default=1.0) * (1.1 + 0.025 * letters)])
-
-
-def _places(bars: Sequence[Bar], names: Sequence[str]) -> list[int]:
-    return [names.index(bar.label) for bar in bars]
-
-
-def _colours(bars: Sequence[Bar]) -> list[str]:
-    return [colour(bar.attention, bar.precision) for bar in bars]
-
-
-def _plain(value: float) -> str:
-    """Two or three digits, as people read them."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+def scale() -> float:
+    """How much larger a chart's text is in presenter mode."""
+    return PRESENTED / 12 if visit().present else 1.0

@@ -1,209 +1,230 @@
-"""A sweep's rows and charts, as it runs and once it is kept."""
+"""A sweep that has ended: the verdict, the bars, and the evidence in tabs."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
-from ui.charts import show
-from ui.escape import capitalised, literal
-from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.measurement import Cell, Measurement
-from vivit.benchmark.results import Result, compare, to_dict
+from ui.charts import show, show_cells
+from ui.escape import inert, literal
+from ui.server import get_server
+from ui.two_sweeps import show_two_sweeps
+from ui.visit import widget
+from ui.why import show_why
+from vivit.benchmark import charts, documentation, report, scaling
+from vivit.benchmark.families import Family, cell_name, families, family_name, gains
+from vivit.benchmark.measurement import CAVEATS
+from vivit.benchmark.results import Result, to_dict
+from vivit.benchmark.side_by_side import MARGIN
+from vivit.benchmark.verdict import remarks, statement
+from vivit.benchmark.wording import percent
+from vivit.hub import split_name
 
-WIDE = (
-    "attention",
-    "precision",
-    "batch size",
-    "status",
-    "median, ms",
-    "IQR, ms",
-    "n",
-    "predicted, ms",
-    "clips/s",
-    "peak, MiB",
-)
-OWN = "each cell's own"
-KINDS = ("not measured", "cold", "of one process only", "noisy", "with a remark")
-CAVEATS = {
-    "cold": "The figure is the first call of a process, without a warm-up, so it holds what happens only once. "
-    "Measure it with more time, or 'full'.",
-    "of one process only": "All its calls ran in one process, so nothing tells whether the machine changed meanwhile. "
-    "Measure it with more time, or 'full'.",
+USUAL = "the usual one"
+NOT_MEASURED = {  # the status of a cell without a figure → what became of it
+    "cancelled": "not measured",
+    "failed": "failed",
+    "out-of-memory": "did not fit into memory",
+    "unavailable": "cannot run there",
 }
+AGREEMENT = ("cell", "marks", "same top 1", "shared top 5", "largest logit difference", "KL, nats")
 
 
-def show_rows(result: Result, cells: Sequence[Cell]) -> None:
-    """What a sweep that still runs has of its cells, all of which have their place from the start: nothing moves."""
-    lines, names = report.table(result), [cell.name for cell in cells][::-1]
-    columns = {name: [line[name] for line in lines] for name in WIDE}
-    height = 38 + 35 * min(len(cells), 6)
-    st.dataframe(columns, hide_index=True, height=height, alt="Cells measured so far")
-    for place, (title, (figure, _)) in zip(
-        st.columns(2), (("Latency", charts.latency(result)), ("Memory", charts.memory(result))), strict=True
-    ):
-        figure.update_layout(height=130 + 22 * len(names))
-        figure.update_yaxes(categoryorder="array", categoryarray=names, range=[-0.5, len(names) - 0.5])
-        with place:
-            show(figure, f"live-{title}", f"{title} of the cells measured so far")
+def name(result: Result) -> str:
+    """What tells a sweep from the others: when, where, of which model, and what was asked."""
+    models = dict.fromkeys(split_name(row.cell.checkpoint)[0] for row in result.rows)
+    when = result.created[:19].replace("T", " ")
+    return " · ".join((when, result.machine.device_name, ", ".join(models) or "no model", result.title))
 
 
-def show_result(result: Result, others: list[Result]) -> None:
-    """Everything there is to see of a sweep, with a table under every chart."""
-    machine = result.machine
-    st.caption(
-        f"{capitalised(literal(result.label))}; {machine.platform}; {machine.versions_text}; {machine.threads} threads; "
-        f"revision {result.revision}; clip: {literal(result.clip) or 'random numbers'}."
+def show_verdict(result: Result) -> None:
+    """The sentence, and the bars of one mode and batch size."""
+    found = families(result)
+    of = _pick_family(result, list(found)) if len(found) > 1 else next(iter(found), None)
+    st.subheader(literal(statement(result, of)), help=f"{report.explain_ratios()} {report.MARKS}")
+    if said := remarks(result, of):
+        st.markdown(f":material/warning: {literal(' '.join(said))}")
+    if of is not None:
+        bars = charts.bars_of(found[of])
+        clip = f"clip '{inert(result.clip)}'" if result.clip else "random numbers"
+        words = f"{family_name(of)}, {clip}, {inert(split_name(of[0])[0])}"
+        show_cells(bars, ("bench-latency", "bench-memory"), words, charts.by_precision(bars))
+    _show_missing(result)
+
+
+def _pick_family(result: Result, found: list[Family]) -> Family:
+    several = len({of[0] for of in found}) > 1
+    names = {family_name(of) + f", {split_name(of[0])[0]}" * several: of for of in found}
+    first = next(iter(names))
+    chosen = st.segmented_control(
+        "Batch size and mode",
+        list(names),
+        default=first,
+        required=True,
+        key=f"family-{result.id}",
+        label_visibility="collapsed",
     )
-    _show_notes(result)
-    names = list(dict.fromkeys(r.cell.attention for r in result.rows if r.latency))
-    if not names:
-        st.info("Nothing was measured in this sweep.", icon=":material/hourglass_empty:")
+    return names[chosen or first]
+
+
+def _show_missing(result: Result) -> None:
+    """The cells without a figure: each reason once."""
+    missing = [row for row in result.rows if not row.latency]
+    if not missing:
         return
-    with st.container(horizontal=True):
-        # A choice of each sweep's own: kept from one to the next, the browser would show another than is used.
-        usual = names.index("eager") if "eager" in names else 0
-        baseline = st.selectbox("Baseline", names, usual, key=f"baseline-{result.id}", width=200)
-        precisions = list(dict.fromkeys(r.cell.precision for r in result.rows if r.latency))
-        of = st.selectbox("in precision", [OWN, *precisions], key=f"precision-{result.id}", width=200)
-    precision = None if of == OWN else of
-    drawn = charts.all_charts(result, baseline, precision)
-    for number, (title, figure, lines) in enumerate(drawn):
-        st.header(title)
-        show(figure, f"bench-{number}", title)
-        with st.expander("As a table"):
-            st.dataframe(lines, hide_index=True, alt=f"{title}, as a table")
-        if number == 0:
-            _show_agreement(result)
+    reasons: dict[str, list[str]] = {}
+    for row in missing:
+        reasons.setdefault(row.reason or row.status, []).append(row.cell.name)
+    counts = Counter(row.status for row in missing)
+    told = [(counts[status], what) for status, what in NOT_MEASURED.items() if counts[status]]
+    count, what = told[0]
+    were = f"{'was' if count == 1 else 'were'} " * (what == "not measured")
+    first = f"{count} of {len(result.rows)} cells {were}{what}"
+    label = ", ".join([first, *(f"{count} {what}" for count, what in told[1:])])
+    with st.expander(label, icon=":material/info:"):
+        for reason, cells in reasons.items():
+            st.markdown(f"- {literal(reason)}")
+            st.caption(literal("; ".join(cells)))
+
+
+def show_evidence(result: Result, others: list[Result]) -> None:
+    """Everything else there is to see of a sweep; only the tab that is open is drawn."""
+    tabs: dict[str, Callable[[], None]] = {
+        "Ratios": lambda: _show_ratios(result),
+        "Scaling": lambda: _show_scaling(result),
+        "Agreement": lambda: _show_agreement(result),
+        "Why": lambda: show_why(result),
+        "Everything measured": lambda: _show_everything(result),
+        "The documentation's tables": lambda: _show_documentation(result),
+        "Two sweeps": lambda: show_two_sweeps(result, others, name),
+    }
+    drawn = st.tabs(list(tabs), key="evidence", on_change="rerun")
+    for tab, draw in zip(drawn, tabs.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+
+
+def _show_ratios(result: Result) -> None:
+    sound = dict.fromkeys(cell_name(row.cell) for rows in families(result).values() for row in rows if row.sound)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        as_documented = bool(widget("documented"))
+        asked = st.selectbox(
+            "Compared with", [USUAL, *sound], key=f"base-{result.id}", width=280, disabled=as_documented
+        )
+        documented = st.toggle("The documentation's percentages", key="documented")
+    found = documentation.gains(result) if documented else gains(result, None if asked == USUAL else asked)
+    if not found:
+        st.info("There are no two cells to compare: a ratio needs six processes of each, warmed up.")
+        return
+    show(charts.ratios(found, documented=documented), "bench-ratios", "How many times as fast each cell is")
+    if documented:
+        st.caption(
+            "Speed-up and memory saved as the model's documentation defines them, (eager / cell - 1) × 100, with eager in the "
+            "same precision: 100 % is twice as fast, or half of the memory. The documentation divides means of one process's "
+            "calls, and CUDA's largest allocation; here they are medians of six processes, and weights + activations, so that "
+            "the two differ. Its own method is in its tables' tab."
+        )
     st.caption(
-        "Speed-up and memory saved are the documentation's (baseline / cell - 1) × 100; × faster is baseline / cell, "
-        f"% less memory is (1 - cell / baseline) × 100. {_explain_bars(result)} The line through its end goes from the "
-        "5th to the 95th percentile. Memory comes from a call that is not timed. The diamond is what the cost model "
-        "predicted."
+        f"{report.explain_ratios()} The grey band is these {percent(MARGIN - 1)}; what is paler reaches into it."
     )
-    st.header("Everything that was measured")
-    st.dataframe(report.table(result, baseline, precision), hide_index=True, alt="Every cell with every figure")
-    _show_documentation(result)
-    _show_comparison(result, others)
-    with st.container(horizontal=True):
+
+
+def _show_scaling(result: Result) -> None:
+    shown = [by for by in scaling.SIZES if scaling.grows(result, by)]
+    if not shown:
+        st.info("This sweep has one size only. 'batch-size scaling' and 'number of tokens' measure several.")
+        return
+    drawn = [
+        (f"{title} by {by}, {of}", figure)
+        for by in shown
+        for title, what in (("Latency in ms", "ms"), ("Memory in MiB", "MiB"))
+        for of, figure in scaling.scaling(result, by, what).items()
+    ]
+    across = min(3, max(2, len(drawn) // (2 * len(shown))))
+    for k in range(0, len(drawn), across):
+        for place, (title, figure) in zip(st.columns(across), drawn[k : k + across], strict=False):
+            with place:
+                st.markdown(f"**{literal(title)}**")
+                show(figure, f"bench-{title}", title)
+    st.caption(
+        "Both axes are logarithmic, and the same in all charts of a kind. Hollow points say less than they seem, as the words "
+        "at the top of their chart and at the pointer say; memory is not timed and has none. Cells of one size are left out."
+    )
+
+
+def _show_table(lines: Sequence[dict[str, Any]], alt: str, *, decimals: int | None = None) -> None:
+    """A table without 'None'. Args: decimals: of every number that is no count; three digits in all if None."""
+    numbers = dict.fromkeys(name for line in lines for name, value in line.items() if isinstance(value, float))
+    written = "%.10g" if decimals is None else f"%.{decimals}f"
+    shown = [
+        {name: report.rounded(value) if name in numbers and decimals is None else value for name, value in line.items()}
+        for line in lines
+    ]
+    formats = dict.fromkeys(numbers, written) | {"shared top 5": "percent"}
+    columns = {name: st.column_config.NumberColumn(format=text) for name, text in formats.items()}
+    st.dataframe(shown, hide_index=True, column_config=columns, placeholder="", alt=alt)
+
+
+def _show_agreement(result: Result) -> None:
+    """How near each cell's answer to the clip is to that of eager float32."""
+    lines = [{name: line[name] for name in AGREEMENT} for line in report.table(result) if line["KL, nats"] is not None]
+    if not lines:
+        st.info("There are no answers to compare: a training step gives none.")
+        return
+    _show_table(lines, "Agreement of each cell with eager float32")
+    st.caption("Each cell's answer beside that of eager attention in float32 on the same clip.")
+
+
+def _show_everything(result: Result) -> None:
+    st.caption(literal(report.about(result)))
+    _show_table(report.table(result), "Every cell with every figure")
+    if both := scaling.tradeoff(result):
+        st.markdown("**Latency and memory**")
+        show(both, "bench-tradeoff", "Latency and memory of every cell")
+    st.caption(f"{report.MARKS} {' '.join(CAVEATS.values())}")
+
+
+def _show_documentation(result: Result) -> None:
+    """The tables of the model's documentation, where this sweep has their cells, beside the published ones."""
+    shown = list(documentation.tables(result))
+    checkpoints = ", ".join(dict.fromkeys(r.cell.checkpoint for r in result.rows))
+    for mode, ours, published in shown:
+        st.subheader(f"The documentation's {mode} table, on this sweep's machine")
+        st.markdown(f"Measured on {literal(result.machine.device_name)} with {literal(checkpoints)}:")
+        _show_table(ours, f"The {mode} table, measured here", decimals=2)
+        st.markdown("As published, on an A100 40GB with PyTorch 2.3 and ViViT-B/16x2:")
+        _show_table(published, f"The {mode} table, as published", decimals=2)
+    if not shown:
+        st.info("This sweep has not the cells of these tables. The presets 'documentation's …' measure them.")
+    for fault in documentation.FAULTS:
+        st.caption(f":material/report: {fault}")
+
+
+def show_take_along(result: Result) -> None:
+    """Download or delete a sweep."""
+    with st.popover("Take along", icon=":material/download:"):
         for label, data, suffix, mime in (
             ("CSV", lambda: report.as_csv(result), "csv", "text/csv"),
-            ("JSON with raw samples", lambda: _json(result), "json", "application/json"),
+            ("JSON with raw samples", lambda: json.dumps(to_dict(result), indent=1), "json", "application/json"),
             ("HTML report", lambda: report.as_html(result), "html", "text/html"),
         ):
             st.download_button(
                 label, data, f"{result.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
             )
-
-
-def _show_agreement(result: Result) -> None:
-    """How near each cell's answer to the clip is to that of eager float32."""
-    found = [(row.cell.name, result.agreement(row)) for row in result.rows]
-    lines = [
-        {
-            "cell": name,
-            "same top 1": agreement.top1,
-            "shared top 5": agreement.top5,
-            "largest logit difference": agreement.max_logit_difference,
-            "KL divergence, nats": agreement.kl,
-        }
-        for name, agreement in found
-        if agreement
-    ]
-    if lines:
-        st.header("Do the answers agree?")
-        formats = {"shared top 5": "percent"} | dict.fromkeys(list(lines[0])[3:], "scientific")
-        columns = {name: st.column_config.NumberColumn(format=text) for name, text in formats.items()}
-        st.dataframe(lines, hide_index=True, column_config=columns, alt="Agreement of each cell with eager float32")
-        st.caption("Each cell's answer beside that of eager attention in float32 on the same clip.")
-
-
-def _explain_bars(result: Result) -> str:
-    """What a bar of the latency chart is, which is not the same in a sweep that had little time."""
-    caveats = [row.latency.caveat for row in result.rows if row.latency]
-    if not any(caveats):
-        return (
-            "A bar is the median of n calls after a warm-up, in at least two processes per cell and in shuffled order."
-        )
-    return (
-        "A bar is the median of n calls, in shuffled order; after a warm-up and in at least two processes for "
-        f"{caveats.count('')} of {len(caveats)} cells. The notes at the top name the others; their bars are hatched."
-    )
-
-
-def _show_notes(result: Result) -> None:
-    """Cells without a figure and why; then those whose figure says less than it seems. Those of one kind together."""
-    notes = [(note, row.cell.name) for row in result.rows for note in _notes(row)]
-    kinds = {kind: sum(note[0] == kind for note, _ in notes) for kind in KINDS}
-    counts = [f"{n} {kind}" for kind, n in kinds.items() if n]
-    if not counts:
-        return
-    with st.expander(f"Of {len(result.rows)} cells: {', '.join(counts)}", icon=":material/info:"):
-        for note in sorted(dict.fromkeys(note for note, _ in notes), key=lambda note: KINDS.index(note[0])):
-            _, heading, sentence = note
-            st.markdown(f"- **{heading}**: {literal(sentence)}")
-            st.caption("; ".join(name for other, name in notes if other == note))
-
-
-def _notes(row: Measurement) -> list[tuple[str, str, str]]:
-    """(one of `KINDS`, heading, sentence) of everything there is to say about a row."""
-    if row.status != "ok":
-        return [("not measured", row.status, row.reason)]
-    notes, latency = [], row.latency
-    if latency and latency.caveat:
-        kind = "of one process only" if latency.warm else "cold"
-        notes.append((kind, latency.caveat, CAVEATS[kind]))
-    if latency and latency.noise:
-        notes.append(("noisy", "noisy", latency.noise))
-    if row.reason:
-        notes.append(("with a remark", "remark", row.reason))
-    return notes
-
-
-def _json(result: Result) -> str:
-    return json.dumps(to_dict(result), indent=1)
-
-
-def _show_documentation(result: Result) -> None:
-    """The tables of the model's documentation, where this sweep has their cells, beside the published ones."""
-    for mode, ours, published in (
-        ("inference", documentation.inference_table(result), documentation.PUBLISHED_INFERENCE),
-        ("training", documentation.training_table(result), documentation.PUBLISHED_TRAINING),
-    ):
-        if ours:
-            st.header(f"The documentation's {mode} table, on this sweep's machine")
-            checkpoints = ", ".join(dict.fromkeys(r.cell.checkpoint for r in result.rows))
-            st.markdown(f"Measured on {result.machine.device_name} with {literal(checkpoints)}:")
-            st.dataframe(ours, hide_index=True, alt=f"The {mode} table, measured here")
-            st.markdown("As published, on an A100 40GB with PyTorch 2.3 and ViViT-B/16x2:")
-            st.dataframe(published, hide_index=True, alt=f"The {mode} table, as published")
-            for fault in documentation.FAULTS:
-                if mode in fault.partition(" table")[0]:
-                    st.caption(f":material/report: {fault}")
-
-
-def _show_comparison(result: Result, others: list[Result]) -> None:
-    """Another sweep's figures for the cells that both measured."""
-    known = {r.id: r for r in others if r.id != result.id}
-    chosen = st.selectbox(
-        "Compare with another sweep",
-        list(known),
-        index=None,
-        key=f"other-{result.id}",
-        placeholder="None",
-        format_func=lambda id: f"{known[id].title}, {known[id].label} ({id})",
-    )
-    if chosen:
-        rows = [
-            {
-                "cell": pair["cell"].name,
-                "this, ms": pair["latency_ms"][0],
-                "the other, ms": pair["latency_ms"][1],
-                "× faster than the other": pair["times_faster"],
-            }
-            for pair in compare(result, known[chosen])
-        ]
-        if rows:
-            st.dataframe(rows, hide_index=True, alt="Cells measured in both sweeps")
-        else:
-            st.caption("The two sweeps have no cell in common.")
+    sweeps = get_server().sweeps
+    if sweeps.deletable(result.id):
+        # By the sweep: else what is open over one sweep stays open over the next.
+        with st.popover("Delete", icon=":material/delete:", key=f"delete-{result.id}"):
+            made = f"{result.created[:16].replace('T', ' ')} UTC on {result.machine.device_name}"
+            st.markdown(f"Delete '{literal(result.title or 'a sweep')}', made {literal(made)}?")
+            st.markdown("It will be gone for everybody who uses this server.")
+            st.button(
+                "Delete this sweep",
+                key=f"delete-now-{result.id}",
+                type="primary",
+                on_click=sweeps.delete,
+                args=(result.id,),
+            )

@@ -15,6 +15,7 @@ from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds, runs_here
 from ui.visit import Compared, Run, Settings, visit, visitor
+from vivit.benchmark.charts import Bar
 from vivit.benchmark.cost import default_cells
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
@@ -185,7 +186,7 @@ def _show_bars(held: Compared) -> None:
         f"median of {comparison.rounds} rounds, clip '{inert(held.clip)}', checkpoint {inert(checkpoint)}, batch size 1"
     )
     bars = [
-        charts.Bar(
+        Bar(
             f"{row.cell.attention} · {row.cell.precision}",
             row.cell.attention,
             row.cell.precision,
@@ -196,11 +197,12 @@ def _show_bars(held: Compared) -> None:
             row.found.activations / MIB,
             f"{words}; {_ratio_in_words(row, comparison)}",
             "; ".join(caveats),
+            "1 round" * (comparison.rounds == 1) or "busy machine" * comparison.busy,
         )
         for row in comparison.rows()
     ]
     names = [f"{cell.attention} · {cell.precision}" for cell in comparison.cells]
-    charts.show_cells(bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", names)
+    charts.show_cells(bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", [(name, name) for name in names])
 
 
 def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
@@ -227,7 +229,7 @@ def _show_recorded(result: Result) -> None:
     ]
     words = f"{result.label}, {result.rows[0].cell.checkpoint}, batch size 1"
     bars = [
-        charts.Bar(
+        Bar(
             f"{r.cell.attention} · {r.cell.precision}",
             r.cell.attention,
             r.cell.precision,
@@ -237,7 +239,8 @@ def _show_recorded(result: Result) -> None:
             r.memory.weights / MIB,
             r.memory.activations / MIB,
             words,
-            r.latency.caveat,
+            "; ".join(r.caveats.values()),
+            ", ".join(r.caveats),
         )
         for r in rows
         if r.latency and r.memory

@@ -1,76 +1,170 @@
-"""Choosing what to measure: a preset, or any combination."""
+"""Choosing what to measure: a preset, or any combination. It begins with what Classify had chosen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
+from ui.clips import bundled_clips, own_clip
+from ui.escape import inert, literal
+from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
-from vivit.benchmark.sweep import PRESETS, grid
+from vivit.benchmark.presets import PRESETS, grid
+from vivit.benchmark.sweep import runs_here
 from vivit.checkpoint import RANDOM
 from vivit.hub import cached_checkpoints, embedded_checkpoints, split_name
+from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
 
 CUSTOM = "my own selection"
 BUDGETS = {"45 s": 45.0, "2 min": 120.0, "10 min": 600.0, "full": None}
+SIZES = (1, 2, 4, 8, 16, 32)
+UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who see every sweep
+CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY = "bench-checkpoint", "clip-to-measure", "b-attention", "b-precision"
+KEPT = (
+    *("preset", CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY, "b-sizes", "b-mode", "b-compiled"),
+    *(f"budget-{name}" for name in (*PRESETS, CUSTOM)),
+)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What to measure. Args: title: in a few words; cells; rule: None for the usual one; budget_seconds: None for 'full'."""
+    """What to measure.
+
+    Args:
+        title: in a few words.
+        checkpoint: as `vivit.checkpoint.open_checkpoint` takes it on this machine.
+        cells: those that run here.
+        rule: None for the usual one.
+        budget_seconds: None for 'full'.
+        clip: its name, '' for random numbers; path: the file.
+    """
 
     title: str
     checkpoint: str
-    cells: list[Cell]
+    cells: tuple[Cell, ...]
     rule: StoppingRule | None
     budget_seconds: float | None
+    clip: str
+    path: str
 
 
-def pick_cells() -> Selection:
-    """Draw the choice of checkpoint, cells and time budget."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        checkpoint = st.selectbox(
-            "Checkpoint",
-            [
-                *embedded_checkpoints(),
-                *(f"{name}@{commit}" for name, commit in cached_checkpoints().items()),
-                RANDOM,
-            ],
-            key="bench-checkpoint",
-            format_func=lambda name: split_name(name)[0],
-            width=320,
-            help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
-        )
-        name = st.selectbox("What to measure", [*PRESETS, CUSTOM], key="preset", bind="query-params", width=320)
-        budget = st.segmented_control(
-            "Time budget",
-            list(BUDGETS),
-            default="45 s" if name in PRESETS and PRESETS[name].budget_seconds < 60 else "2 min",
-            required=True,
-            key=f"budget-{name}",
-            help="Cells that do not fit into it become rows that say so; 'full' runs all of it.",
-        )
-    if checkpoint == RANDOM:
-        st.caption(
-            "ViViT-B/16x2 with random weights, for timing only: no predictions, only the agreement between cells."
-        )
-    if name in PRESETS:
-        st.caption(PRESETS[name].title)
-        cells, rule = PRESETS[name].cells(checkpoint), PRESETS[name].rule
-    else:
-        cells, rule = _pick_grid(checkpoint), None
-    return Selection(name, checkpoint, cells, rule, BUDGETS[budget])
+def clips_here() -> dict[str, ChosenClip]:
+    """The clips that can be measured, by the name that everybody may see."""
+    own = own_clip()
+    return ({UPLOADED: own} if own else {}) | bundled_clips()
+
+
+def checkpoints_here() -> list[str]:
+    """The checkpoints that can be measured: those on this machine."""
+    names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
+    chosen = visit().settings
+    if chosen and chosen.checkpoint and chosen.checkpoint not in (*names, RANDOM):
+        names.append(chosen.checkpoint)  # a folder
+    return [*names, RANDOM]
+
+
+def pick_cells(machine: Machine) -> Selection:
+    """Draw the choice, one line that opens."""
+    clips = clips_here()
+    _begin_with(clips)
+    names = [*PRESETS, CUSTOM]
+    preset = widget("preset") or st.query_params.get("preset")
+    preset = preset if preset in names else names[0]
+    asked = widget(CHECKPOINT) or checkpoints_here()[0]
+    label = f"{preset} · {split_name(asked)[0]} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
+    # With another label it is another to Streamlit, and would shut.
+    form = st.expander(
+        literal(inert(label, 120)), visit().form_open, icon=":material/tune:", key="form", on_change="rerun"
+    )
+    visit().form_open = bool(form.open)
+    with form:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name = st.selectbox("What to measure", names, key="preset", bind="query-params", width=300)
+            checkpoint = st.selectbox(
+                "Checkpoint",
+                checkpoints_here(),
+                key=CHECKPOINT,
+                format_func=lambda name: inert(split_name(name)[0]),
+                width=280,
+                help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
+            )
+            clip = st.selectbox("Clip", list(clips), key=CLIP, width=220) if clips else None
+            usual = "45 s" if name in PRESETS and PRESETS[name].budget_seconds < 60 else "2 min"
+            if widget(f"budget-{name}") is None:
+                set_widget(f"budget-{name}", usual)
+            budget = st.segmented_control(
+                "Time budget",
+                list(BUDGETS),
+                required=True,
+                key=f"budget-{name}",
+                help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
+            )
+        if checkpoint == RANDOM:
+            st.caption("Random weights, for timing only: no predictions, only the agreement between cells.")
+        if name in PRESETS:
+            st.caption(PRESETS[name].title)
+            cells, rule = PRESETS[name].cells(checkpoint), PRESETS[name].rule
+        else:
+            cells, rule = _pick_grid(checkpoint), None
+        runs, reasons = runs_here(_chosen_first(cells), machine)
+        if reasons:
+            st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
+            for reason, which in reasons.items():
+                backends = dict.fromkeys(cell.partition(" in ")[0] for cell in which)
+                st.caption(f"{', '.join(backends)}: {literal(reason)}")
+    visit().form |= {key: widget(key) for key in KEPT if widget(key) is not None}
+    path = clips[clip].path if clip else ""
+    return Selection(name, checkpoint, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
+
+
+def shut() -> None:
+    """Make the form one line again. To be called before it is drawn."""
+    visit().form_open = False
+    set_widget("form", False)
+
+
+def _begin_with(clips: dict[str, ChosenClip]) -> None:
+    """Give the widgets what they had when the page was left, or what Classify has chosen since then."""
+    begun: dict[str, Any] = {}
+    settings = visit().settings
+    clip = UPLOADED if UPLOADED in clips else visit().clip
+    chosen = (settings.checkpoint, settings.attention, settings.precision, clip) if settings else ()
+    if settings and chosen != visit().form_from:
+        visit().form_from = chosen
+        begun = {
+            CHECKPOINT: settings.checkpoint,
+            CLIP: clip,
+            BACKENDS_KEY: list(dict.fromkeys(("eager", "sdpa", settings.attention))),
+            PRECISIONS_KEY: list(dict.fromkeys(("float32", settings.precision))),
+        }
+    known = {CHECKPOINT: checkpoints_here(), CLIP: list(clips), "preset": [*PRESETS, CUSTOM]}
+    for key, value in (visit().form | begun).items():
+        asked = key == "preset" and "preset" in st.query_params
+        if (widget(key) is None or key in begun) and not asked and value in known.get(key, [value]):
+            set_widget(key, value)
+
+
+def _chosen_first(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with the backend that Classify had chosen before the others, since what comes late may not be begun."""
+    settings = visit().settings
+    wanted = (settings.attention, settings.precision) if settings else ()
+    return sorted(cells, key=lambda cell: (cell.attention, cell.precision) != wanted)
 
 
 def _pick_grid(checkpoint: str) -> list[Cell]:
     with st.container(border=True):
-        attention = st.pills(
-            "Attention", list(BACKENDS), selection_mode="multi", default=["eager", "sdpa"], key="b-attention"
-        )
-        precision = st.pills(
-            "Precision", list(PRECISIONS), selection_mode="multi", default=["float32"], key="b-precision"
-        )
+        attention = _pills("Attention", list(BACKENDS), ["eager", "sdpa"], BACKENDS_KEY)
+        precision = _pills("Precision", list(PRECISIONS), ["float32"], PRECISIONS_KEY)
         with st.container(horizontal=True):
-            sizes = st.pills("Batch size", [1, 2, 4, 8], selection_mode="multi", default=[1], key="b-sizes")
+            sizes = _pills("Batch size", list(SIZES), [1], "b-sizes")
             mode = st.segmented_control("Mode", list(MODES), default="inference", required=True, key="b-mode")
-            compiled = st.pills("Compiled", ["no", "yes"], selection_mode="multi", default=["no"], key="b-compiled")
+            compiled = _pills("Compiled", ["no", "yes"], ["no"], "b-compiled")
     return grid(checkpoint, attention, precision, sizes, [mode], [choice == "yes" for choice in compiled])
+
+
+def _pills(label: str, options: list[Any], usual: list[Any], key: str) -> list[Any]:
+    if widget(key) is None:
+        set_widget(key, usual)
+    return st.pills(label, options, selection_mode="multi", key=key)

@@ -5,10 +5,15 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.sweeps import RunningSweep
-from ui.escape import literal
-from ui.results import show_rows
+from ui.charts import show_cells
+from ui.escape import inert, literal
 from ui.server import get_server
 from ui.visit import visit, visitor
+from vivit.benchmark.charts import Bar, bars_of, by_precision, short_name
+from vivit.benchmark.families import cell_name, families, family, family_name
+from vivit.benchmark.measurement import Cell
+from vivit.benchmark.wording import duration
+from vivit.hub import split_name
 
 
 def find_running() -> RunningSweep | None:
@@ -35,23 +40,47 @@ def find_running() -> RunningSweep | None:
     return None
 
 
-@st.fragment(run_every=1.0)  # seldom, since what draws takes time from what is measured
+# Seldom, since what draws takes time from what is measured.
+@st.fragment(run_every=3.0)
 def follow(id: str) -> None:
-    """Draw a sweep's progress and its rows so far until it ends; its own visitor can cancel it."""
+    """Draw a sweep's progress until it ends; its own visitor can cancel it."""
     sweeps, me = get_server().sweeps, visitor()
     running = sweeps.get(id)
     if running is None or running.state != "running":
         _show_ended(id)
-    done, total = len(running.sweep.rows), len(running.sweep.cells)
-    left = running.sweep.seconds_left
+    sweep = running.sweep
+    done, begun = sum(row.latency is not None for row in [*sweep.rows.values()]), len(sweep.begins)
     with st.container(horizontal=True, vertical_alignment="center"):
-        # On the left, since the table's tool bar comes up over what is above its right corner.
         if running.visitor == me and st.button("Cancel", icon=":material/cancel:", key="cancel-sweep"):
             sweeps.cancel(id)
             running.wait(3.0)
             _show_ended(id)
-        st.progress(running.sweep.progress, f"{done} of {total} cells, about {left:.0f} s left: {running.note}")
-    show_rows(running.result, running.sweep.cells)
+        left = duration(sweep.seconds_left)
+        st.progress(sweep.progress, f"{done} of {begun} cells have figures, about {left} left: {running.note}")
+
+
+@st.fragment(run_every=6.0)
+def follow_cells(id: str) -> None:
+    """Draw the cells that have figures so far, and a place for each that is to have some."""
+    running = get_server().sweeps.get(id)
+    if running is None or running.state != "running":
+        return
+    result, found = running.result, families(running.result)
+    waiting = [cell for cell in running.sweep.begins if cell not in running.sweep.rows]
+    current = running.sweep.current or next(iter(waiting), None)
+    of = family(current) if current else next(reversed(found), None)
+    if of is None:
+        return
+    bars = bars_of(found.get(of, []))
+    empty = [_place(cell) for cell in waiting if family(cell) == of]
+    words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {split_name(of[0])[0]}"
+    show_cells(bars, ("live-latency", "live-memory"), words, by_precision([*bars, *empty]))
+
+
+def _place(cell: Cell) -> Bar:
+    """Of a cell that has no figure yet: its name and where it belongs."""
+    name = cell_name(cell)
+    return Bar(name, cell.attention, cell.precision, 0.0, 0.0, 0.0, 0.0, 0.0, "", text=short_name(cell))
 
 
 def _show_ended(id: str) -> NoReturn:

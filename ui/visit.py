@@ -172,6 +172,9 @@ class Visit:
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         sweep_error: what to say of a sweep that has ended.
+        settings: what Classify had chosen last.
+        form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
+            form_open: whether they are in sight.
         present: whether presenter mode is on.
     """
 
@@ -189,6 +192,10 @@ class Visit:
     watched: str = ""
     shown: str = ""
     sweep_error: str = ""
+    settings: Settings | None = None
+    form: dict[str, Any] = field(default_factory=dict)
+    form_from: tuple[str, ...] = ()
+    form_open: bool = False
     present: bool = False
 
 

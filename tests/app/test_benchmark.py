@@ -1,4 +1,4 @@
-"""The Benchmark page in a real browser: a small sweep runs, is cancelled, found again, downloaded; a recorded one is opened."""
+"""The Benchmark page in a real browser: a sweep from the button to its verdict, its tabs, two of them, deleted, found again."""
 
 import csv
 import json
@@ -6,64 +6,111 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server
+from tests.app.conftest import Server, answered, settled
 from tests.clips import write_clip
 
 pytestmark = pytest.mark.browser
 
-ROWS = re.compile(r"\d+ of \d+ cells, about")
+BUTTON = re.compile(r"^Measure \d+ (of \d+ )?cells?, about \d+ (s|minutes)$")
+AGAIN = re.compile(r"^Measure this again, about \d+ (s|minutes)$")
+ROWS = re.compile(r"\d+ of \d+ cells have figures, about")
+VERDICT = re.compile(r"^On .*, .* (times as|as fast as|no difference in speed can be told)")
+
+
+def form(page: Page) -> Locator:
+    return page.locator(".st-key-form")
+
+
+def open_form(page: Page) -> None:
+    if not page.get_by_label("What to measure").is_visible():
+        form(page).locator("summary").click()
+    expect(page.get_by_label("What to measure")).to_be_visible()
 
 
 def open_page(page: Page, server: Server, preset: str = "my own selection") -> None:
     page.goto(f"{server.url}/benchmark?preset={preset}")
-    expect(page.get_by_role("button", name=re.compile(r"^Measure \d+ cells$"))).to_be_visible()
+    expect(page.get_by_role("button", name=BUTTON)).to_be_visible()
+    settled(page)
 
 
 def measure(page: Page) -> None:
-    page.get_by_role("button", name=re.compile(r"^Measure \d+ cells$")).click()
+    page.get_by_role("button", name=BUTTON).click()
     expect(page.get_by_text(ROWS)).to_be_visible()
 
 
 def ended(page: Page) -> None:
-    expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=AGAIN)).to_be_visible(timeout=120_000)
     expect(page.get_by_text(ROWS)).to_have_count(0)
+    settled(page)
+
+
+def open_tab(page: Page, name: str) -> None:
+    tab = page.get_by_role("tab", name=name, exact=True)
+    tab.click()
+    expect(tab).to_have_attribute("aria-selected", "true")
+    settled(page)
+
+
+def show(page: Page, name: str) -> None:
+    """Choose a sweep that is kept."""
+    page.get_by_label("Sweep", exact=True).click()
+    page.get_by_role("option", name=re.compile(name)).first.click()
+    settled(page)
 
 
 def saved(page: Page, label: str) -> str:
     """What a download button gives."""
+    if not page.get_by_role("button", name=label, exact=True).is_visible():
+        page.get_by_role("button", name="Take along").click()
     with page.expect_download() as download:
         page.get_by_role("button", name=label, exact=True).click()
     return Path(download.value.path()).read_text(encoding="utf-8")
 
 
-def test_a_small_sweep_fills_rows_and_charts_and_can_be_taken_along(page: Page, server: Server) -> None:
+def verdict(page: Page) -> Locator:
+    return page.get_by_role("heading", name=VERDICT)
+
+
+def on_the_first_screen(page: Page, part: Locator) -> None:
+    box, size = part.bounding_box(), page.viewport_size
+    assert box and size and box["y"] >= 0 and box["y"] + box["height"] <= size["height"], (box, size)
+
+
+def test_a_small_sweep_ends_in_a_verdict_and_can_be_taken_along(page: Page, server: Server) -> None:
     open_page(page, server)
-    expect(page.get_by_text(re.compile(r"about \d+ s for this selection"))).to_be_visible()
+    open_form(page)
     page.get_by_label("Clip", exact=True).click()
     page.get_by_role("option", name="clapping", exact=True).click()
     page.get_by_role("button", name="sdpa-math", exact=True).click()
-    expect(page.get_by_role("button", name="Measure 3 cells")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("^Measure 3 cells"))).to_be_visible()
     page.get_by_role("button", name="sdpa", exact=True).click()
-    expect(page.get_by_role("button", name="Measure 2 cells")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("^Measure 2 cells"))).to_be_visible()
+    settled(page)
     measure(page)
-    rows = page.get_by_label("Cells measured so far").locator("table[role=grid]")
-    expect(rows).to_have_attribute("aria-rowcount", "2")  # the head, and the first cell to be ready
+    expect(
+        page.get_by_role("figure", name="Latency of each in milliseconds")
+    ).to_be_visible()  # of what there is so far
     ended(page)
     # What was chosen is chosen still, and the next click measures it.
-    expect(page.get_by_label("Clip", exact=True)).to_have_value("clapping")
-    expect(page.get_by_role("button", name="sdpa-math", exact=True)).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_role("button", name="sdpa", exact=True)).to_have_attribute("aria-pressed", "false")
-    for title in ("Latency", "Memory", "Speed-up and memory saved against eager", "Latency and memory"):
-        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
-        expect(page.get_by_role("figure", name=title, exact=True)).to_be_visible()
+    expect(form(page).locator("summary")).to_contain_text("my own selection · vivit-mannequin · clip 'clapping'")
+    expect(page.get_by_role("button", name=re.compile("^Measure 2 cells"))).to_be_enabled()
+    expect(verdict(page)).to_contain_text("eager in float32")
+    for part in (verdict(page), *page.get_by_role("figure").all()[:2]):
+        on_the_first_screen(page, part)
+    expect(page.locator(".st-key-status-line").get_by_role("status")).to_contain_text("eager in float32")
     lines = list(csv.DictReader(saved(page, "CSV").splitlines()))
     assert {(line["attention"], line["status"]) for line in lines} == {("eager", "ok"), ("sdpa-math", "ok")}
     assert all(float(line["median, ms"]) > 0 and float(line["peak, MiB"]) > 0 for line in lines)
     assert all(line["same top 1"] == "True" for line in lines), "both classified the clip"
-    rounds = [row["latency"]["rounds"] for row in json.loads(saved(page, "JSON with raw samples"))["rows"]]
-    assert [len(r) for r in rounds] == [2, 2]
+    (math,) = (line for line in lines if line["attention"] == "sdpa-math")
+    assert float(math["from"]) <= float(math["times as fast"]) <= float(math["to"])
+    assert math["compared with"] == "eager in float32" and math["marks"] in ("", "noisy")
+    kept = json.loads(saved(page, "JSON with raw samples"))
+    rounds = [row["latency"]["rounds"] for row in kept["rows"]]
+    assert [[r["number"] for r in row] for row in rounds] == [[*range(6)], [*range(6)]]
+    assert all(r["warm"] and r["others_share"] is not None for row in rounds for r in row)
     report = saved(page, "HTML report")
     assert "<script" in report and not re.search(r"<(script|link|img)[^>]* (src|href)=", report), (
         "it needs no other file"
@@ -73,15 +120,17 @@ def test_a_small_sweep_fills_rows_and_charts_and_can_be_taken_along(page: Page, 
 def test_a_cancelled_sweep_keeps_what_is_done(page: Page, server: Server) -> None:
     open_page(page, server, "this clip, all backends")
     measure(page)
-    expect(page.get_by_text(re.compile(r"^[6-9] of \d+ cells"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ cells have"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     ended(page)
-    expect(page.get_by_text(re.compile(r"Of 24 cells: \d+ not measured"))).to_be_visible()
-    expect(page.get_by_text("Recorded on NVIDIA")).to_have_count(0)
+    expect(
+        page.get_by_role("heading", name=re.compile("^(No ratio can be told|Nothing can be compared)"))
+    ).to_be_visible()
     lines = list(csv.DictReader(saved(page, "CSV").splitlines()))
     statuses = [line["status"] for line in lines]
-    assert len(lines) == 24 and "cancelled" in statuses and {"ok", "unavailable"} & set(statuses)
+    assert {"cancelled", "ok"} <= set(statuses) and "unavailable" not in statuses
     assert all(line["reason"] for line in lines if line["status"] != "ok"), "every row that is not ok says why"
+    assert not any(line["times as fast"] for line in lines), "too few rounds to tell a ratio"
 
 
 def test_a_sweep_outlives_a_reload_and_another_visitor_may_only_watch(
@@ -89,7 +138,7 @@ def test_a_sweep_outlives_a_reload_and_another_visitor_may_only_watch(
 ) -> None:
     open_page(page, server, "this clip, all backends")
     measure(page)
-    page.reload()  # the only page of this browser: of two that go at once a reload could find the other's visit
+    page.reload()
     expect(page.get_by_text(ROWS)).to_be_visible()
     other = context.new_page()
     open_page(other, server)
@@ -101,29 +150,122 @@ def test_a_sweep_outlives_a_reload_and_another_visitor_may_only_watch(
     ended(page)
 
 
-def test_a_recorded_sweep_is_opened_on_any_machine(page: Page, server: Server) -> None:
+def test_an_own_selection_outlives_a_reload(page: Page, server: Server) -> None:
     open_page(page, server)
-    page.get_by_label("Sweep", exact=True).click()
-    page.get_by_role("option", name=re.compile("The documentation's tables, ours")).click()
-    expect(page.get_by_text("Recorded on NVIDIA H100").first).to_be_visible()
+    open_form(page)
+    page.get_by_role("button", name="sdpa-math", exact=True).click()
+    expect(page.get_by_role("button", name=re.compile("^Measure 3 cells"))).to_be_visible()
+    page.get_by_label("Clip", exact=True).click()
+    page.get_by_role("option", name="clapping", exact=True).click()
+    expect(form(page).locator("summary")).to_contain_text("clip 'clapping'")
+    page.get_by_role("radio", name="10 min").click()
+    expect(page.get_by_role("radio", name="10 min")).to_be_checked()
+    settled(page)
+    page.reload()
+    expect(page.get_by_role("button", name=re.compile("^Measure 3 cells"))).to_be_visible()
+    expect(form(page).locator("summary")).to_contain_text("my own selection · vivit-mannequin · clip 'clapping'")
+    open_form(page)
+    expect(page.get_by_role("radio", name="10 min")).to_be_checked()
+
+
+def test_a_link_names_a_sweep_and_one_that_is_gone_is_told(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/benchmark?sweep=gone")
+    expect(page.get_by_text("The link asks for what is not to be had here: the sweep 'gone'")).to_be_visible()
+    page.goto(f"{server.url}/benchmark?sweep=h100-documentation-tables")
+    expect(page.get_by_label("Sweep", exact=True)).to_have_value(re.compile("NVIDIA H100.*tables, ours"))
+    expect(page.get_by_text("The link asks")).to_have_count(0)
+    show(page, "NVIDIA H100.*tables, transformers")
+    expect(page).to_have_url(re.compile("sweep=h100-documentation-tables-transformers"))
+
+
+def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, server: Server) -> None:
+    open_page(page, server)
+    show(page, "NVIDIA H100.*tables, ours")
+    expect(
+        page.get_by_role("heading", name=re.compile("^On NVIDIA H100 80GB HBM3, .* times as fast as eager"))
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+    page.get_by_role("radio", name="batch size 4", exact=True).click()
+    expect(
+        page.get_by_role("heading", name=re.compile(r"^On NVIDIA H100 80GB HBM3 \(batch size 4\), "))
+    ).to_be_visible()
+    expect(page.get_by_role("figure", name="How many times as fast each cell is")).to_be_visible()
+    page.get_by_text("The documentation's percentages").click()
+    expect(page.get_by_text("100 % is twice as fast")).to_be_visible()
+    open_tab(page, "Scaling")
+    for title in ("Latency in ms by batch size, float32", "Memory in MiB by batch size, float16"):
+        expect(page.get_by_role("figure", name=title)).to_be_visible()
+    open_tab(page, "Agreement")
+    expect(page.get_by_role("region", name="Agreement of each cell with eager float32")).to_be_visible()
+    open_tab(page, "Why")
+    for question in (
+        "Which kernel ran?",
+        "Where do eager's time and memory go",
+        "Why are float16 and bfloat16 fast here?",
+    ):
+        expect(page.get_by_text(question).first).to_be_visible()
+    open_tab(page, "Everything measured")
+    expect(page.get_by_role("region", name="Every cell with every figure")).to_be_visible()
+    expect(page.get_by_role("figure", name="Latency and memory of every cell")).to_be_visible()
+    open_tab(page, "The documentation's tables")
     for mode in ("inference", "training"):
-        expect(page.get_by_role("heading", name=f"The documentation's {mode} table", exact=False)).to_be_visible()
+        expect(page.get_by_role("heading", name=f"The documentation's {mode} table")).to_be_visible()
     expect(page.get_by_text("has its two memory columns swapped").first).to_be_visible()
-    other = page.get_by_label("Compare with another sweep")
-    for chart in page.get_by_role("figure").all():
-        chart.scroll_into_view_if_needed()
-        expect(chart.locator("svg").first).to_be_visible()
-    option = page.get_by_role("option", name=re.compile("transformers"))
-    for _ in range(50):  # an open list shuts when a chart above it is drawn and moves it
-        if not option.is_visible():
-            other.press("ArrowDown")
-            page.wait_for_timeout(200)
-    option.click()
-    expect(page.get_by_label("Cells measured in both sweeps").first).to_be_visible()
+    open_tab(page, "Two sweeps")
+    page.get_by_label("Beside").click()
+    page.get_by_role("option", name=re.compile("transformers")).click()
+    for title in ("Latency of both sweeps", "Peak memory of both sweeps"):
+        expect(page.get_by_role("figure", name=title)).to_be_visible()
+    expect(page.get_by_text("They were not measured in turn")).to_be_visible()
+
+
+def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> None:
+    open_page(page, server)
+    open_form(page)
+    page.get_by_role("button", name="sdpa", exact=True).click()
+    expect(page.get_by_role("button", name=re.compile("^Measure 1 cell,"))).to_be_visible()
+    settled(page)
+    measure(page)
+    ended(page)
+    expect(page.get_by_role("heading", name="One cell alone")).to_be_visible()
+    names = page.get_by_label("Sweep", exact=True)
+    first = names.input_value()
+    page.get_by_role("button", name=AGAIN).click()
+    expect(page.get_by_text(ROWS)).to_be_visible()
+    ended(page)
+    expect(names).not_to_have_value(first)
+    second = names.input_value()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete this sweep").click()
+    expect(names).not_to_have_value(second)
+    settled(page)
+    names.click()
+    expect(page.get_by_role("option", name=first)).to_be_visible()
+    expect(page.get_by_role("option", name=second)).to_have_count(0)
+
+
+def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?clip=clapping&attention=sdpa-math&precision=float16-weights")
+    answered(page)
+    page.get_by_role("link", name="Benchmark").click()
+    expect(form(page).locator("summary")).to_contain_text("vivit-mannequin · clip 'clapping'")
+    open_form(page)
+    page.get_by_label("What to measure").click()
+    page.get_by_role("option", name="my own selection").click()
+    for name in ("sdpa-math", "float16-weights"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_what_does_not_run_here_is_named_once_and_not_measured(page: Page, server: Server) -> None:
+    open_page(page, server, "this clip, all backends")
+    open_form(page)
+    expect(page.get_by_text("8 of 24 cells do not run here and are left out.")).to_be_visible()
+    expect(page.get_by_text("'sdpa-cudnn' runs on CUDA GPUs only")).to_have_count(1)
 
 
 def test_an_empty_selection_teaches(page: Page, server: Server) -> None:
     open_page(page, server)
+    open_form(page)
     for name in ("eager", "sdpa"):
         page.get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_text("Choose at least one attention backend")).to_be_visible()
@@ -134,9 +276,10 @@ def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_pat
     page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "secret name.mp4", 40, size=(320, 240)))
     expect(page.get_by_text("Yours: secret name.mp4")).to_be_visible()
     page.get_by_role("link", name="Benchmark").click()
-    expect(page.get_by_label("Clip", exact=True)).to_have_value("an uploaded clip")
+    expect(form(page).locator("summary")).to_contain_text("clip 'an uploaded clip'")
+    settled(page)
     measure(page)
-    expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ cells"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ cells have"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     ended(page)
     kept = json.loads(saved(page, "JSON with raw samples"))

@@ -257,7 +257,7 @@ def test_presenter_mode_is_larger_and_obeys_keys(page: Page, server: Server) -> 
     body.press(" ")
     expect(page.locator("video").first).to_have_js_property("paused", True)
     page.get_by_role("link", name="Benchmark").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Which attention backend")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Benchmark")
     expect(page.get_by_role("button", name="Leave (Esc)")).to_be_visible()
     page.wait_for_url(re.compile("present=1"))
     page.evaluate("document.activeElement.blur()")

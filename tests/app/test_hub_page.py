@@ -13,7 +13,7 @@ import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.conftest import Server, answered, serving, tiles
-from tests.app.test_benchmark import ended, measure, open_page, saved
+from tests.app.test_benchmark import ended, measure, open_form, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
 from ui.clip_sources import KINETICS, OTHER
@@ -262,6 +262,7 @@ def test_without_a_hub_what_is_here_still_works(
         here = f"On this machine, whatever the network does: vivit-mannequin, {KINETICS_CHECKPOINT}."
         expect(page.get_by_text(here)).to_be_visible()
         open_page(page, away)
+        open_form(page)
         choose(page, "Checkpoint", KINETICS_CHECKPOINT)
         measure(page)
         ended(page)

@@ -18,7 +18,7 @@ export default function ({ parentElement }) {
   parentElement.querySelector('a').onclick = (event) => {
     event.preventDefault()
     const controls = document.querySelectorAll(
-      '.st-key-controls :is(a[href], button, input, select, textarea, [tabindex]):not([tabindex="-1"])')
+      '.st-key-controls :is(a[href], button, input, select, summary, textarea, [tabindex]):not([tabindex="-1"])')
     for (const control of controls) {
       control.focus()
       if (document.activeElement === control) return

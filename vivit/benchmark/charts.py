@@ -1,251 +1,463 @@
-"""The charts of a result, as plotly figures; plotly is imported only when one is drawn.
+"""Charts of cells, as plotly figures, for the pages and for the report; plotly is imported only when one is drawn.
 
-Each function returns a figure and the numbers in it, one dict a point, for the table below.
+What a figure wants is marked the same way in all: a bar is hatched, a point is hollow, and the words stand beside it.
 """
 
 import math
-from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark.measurement import MIB, Measurement
-from vivit.benchmark.results import Result, baseline_row, speedup
-from vivit.names import colour
+from vivit.benchmark.families import Gain, cell_name, family, family_name
+from vivit.benchmark.measurement import MIB, Cell, Measurement
+from vivit.benchmark.results import Pair
+from vivit.benchmark.side_by_side import MARGIN, NO_DIFFERENCE, SLOWER, Ratio
+from vivit.benchmark.wording import memory, plain, times
+from vivit.names import BACKENDS, PRECISIONS, colour
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-Lines = list[dict[str, Any]]
-Chart = tuple["go.Figure", Lines]
+PIXELS, LEAST_PIXELS = 26, 18  # of a bar and the gap below it
+THICK = 12  # of one of two bars that belong together
+LINE = 17  # of a line of text
+AXIS = 48  # of an axis with its title
+UNKNOWN = "not known"
+LONGEST = 72  # letters that a phone's width holds
 
 
-def _figure(rows: int, **layout: Any) -> "go.Figure":
-    import plotly.graph_objects as go
+@dataclass(frozen=True)
+class Bar:
+    """What a chart shows of one cell.
 
-    margin = {"l": 0, "r": 10, "t": 30, "b": 0}
-    figure = go.Figure()
-    figure.update_layout(
-        height=130 + 26 * rows, margin=margin, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    )
-    figure.update_layout(**layout)
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
-    return figure
+    Args:
+        label: in a few words, unique in its chart.
+        attention, precision: of which it has its colour.
+        ms, low, high: the median, and the 5th and 95th percentile.
+        weights_mib, activations_mib: of the memory; NaN where that was not found.
+        words: what a bar tells when it is pointed at: how many rounds or passes, on what clip, with which checkpoint.
+        caveat: why the figure says less than it seems, '' if it does not; such bars are hatched.
+        mark: the same in a word or two.
+        text: its label where a heading tells the rest; `label` if ''.
+        predicted_ms, predicted_mib: what the cost model had said.
+    """
+
+    label: str
+    attention: str
+    precision: str
+    ms: float
+    low: float
+    high: float
+    weights_mib: float
+    activations_mib: float
+    words: str
+    caveat: str = ""
+    mark: str = ""
+    text: str = ""
+    predicted_ms: float | None = None
+    predicted_mib: float | None = None
+
+    @property
+    def colour(self) -> str:
+        return colour(self.attention, self.precision)
+
+    @property
+    def peak_mib(self) -> float:
+        return self.weights_mib + self.activations_mib
 
 
-def _measured(result: Result) -> list[Measurement]:
-    return [r for r in result.rows if r.latency]
+Places = list[tuple[str, str]]  # from top to bottom: a bar's label, '' for a heading, and the text beside it
 
 
-def latency(result: Result) -> Chart:
-    """Median of each cell, hatched with a caveat, p5 to p95 as a line through its end, and what was predicted as a mark."""
-    rows = _measured(result)[::-1]
-    lines: Lines = [
-        {
-            "cell": r.cell.name,
-            "median, ms": r.latency.median,
-            "p5, ms": r.latency.p5,
-            "p95, ms": r.latency.p95,
-            "predicted, ms": r.estimate.latency_ms if r.estimate else None,
-            "n": len(r.latency.samples_ms),
-            "noise": r.latency.noise,
-            "caveat": r.latency.caveat,
-        }
-        for r in rows
-        if r.latency
+def bars_of(rows: Sequence[Measurement]) -> list[Bar]:
+    """Of measured rows of one family."""
+    return [
+        Bar(
+            cell_name(row.cell),
+            row.cell.attention,
+            row.cell.precision,
+            row.latency.median,
+            row.latency.p5,
+            row.latency.p95,
+            row.memory.weights / MIB if row.memory else math.nan,
+            row.memory.activations / MIB if row.memory else math.nan,
+            f"{len(row.latency.samples_ms):,} calls of {len(row.latency.round_medians)} processes; "
+            + family_name(family(row.cell)),
+            "; ".join(row.caveats.values()),
+            ", ".join(row.caveats),
+            short_name(row.cell),
+            row.estimate.latency_ms if row.estimate else None,
+            row.estimate.peak / MIB if row.estimate else None,
+        )
+        for row in rows
+        if row.latency
     ]
-    figure = _figure(len(rows))
-    names, medians = [p["cell"] for p in lines], [p["median, ms"] for p in lines]
+
+
+def by_precision(bars: Sequence[Bar]) -> Places:
+    """Bars under a heading for each precision, both in the usual order."""
+    places: Places = []
+    for bar in sorted(bars, key=lambda bar: _usual(bar.precision, bar.attention)):
+        heading = ("", f"<b>{escape(bar.precision)}</b>")
+        places += [heading] * (heading not in places)
+        places.append((bar.label, escape(bar.text or bar.label)))
+    return places
+
+
+def latencies(bars: Sequence[Bar], places: Places | None = None, scale: float = 1.0) -> "go.Figure":
+    """Median of each cell, a line from the 5th to the 95th percentile, and the value beyond its end.
+
+    Args:
+        places: what has a place, whether it has a bar yet or not; the bars' labels if None.
+        scale: of the text, beside the usual size.
+    """
+    places = places or [(bar.label, escape(bar.label)) for bar in bars]
+    figure = _cells(places)
+    drawn = [bar for bar in bars if not math.isnan(bar.ms)]
+    at = _at(drawn, places)
     spread = {
-        "array": [p["p95, ms"] - p["median, ms"] for p in lines],
-        "arrayminus": [p["median, ms"] - p["p5, ms"] for p in lines],
+        "type": "data",
+        "array": [bar.high - bar.ms for bar in drawn],
+        "arrayminus": [bar.ms - bar.low for bar in drawn],
     }
     figure.add_bar(
-        x=medians,
-        y=names,
+        x=[bar.ms for bar in drawn],
+        y=at,
         orientation="h",
-        error_x={"type": "data", **spread},
-        name="median, p5 to p95; hatched with a caveat",
-        marker={"color": _colours(rows), "pattern": {"shape": ["/" if p["caveat"] else "" for p in lines]}},
+        error_x=spread | {"thickness": 1.5, "width": 4},
+        marker={"color": [bar.colour for bar in drawn], "pattern": {"shape": _hatches(drawn)}},
         hovertext=[
-            f"{p['cell']}: median {p['median, ms']:,.4g} ms of {p['n']}, 90 % between {p['p5, ms']:,.4g} and "
-            f"{p['p95, ms']:,.4g} ms" + "".join(f"<br><b>{text}</b>" for text in (p["caveat"], p["noise"]) if text)
-            for p in lines
+            f"{escape(bar.label)}: {three_digits(bar.ms)} ms, "
+            f"90 % between {three_digits(bar.low)} and {three_digits(bar.high)} ms;<br>{escape(bar.words)}"
+            + f"<br><b>{escape(bar.caveat)}</b>"
+            * bool(bar.caveat)
+            for bar in drawn
         ],
         hoverinfo="text",
     )
-    _predicted(figure, [p["predicted, ms"] for p in lines], names)
-    figure.update_xaxes(title="ms a call", rangemode="tozero")
-    return figure, lines[::-1]
+    _predicted(figure, at, [bar.predicted_ms for bar in drawn], "ms")
+    ends = [max(bar.high, bar.predicted_ms or 0.0) for bar in drawn]
+    write_values(figure, at, ends, [f"median {plain(bar.ms)} ms{_mark(bar)}" for bar in drawn], scale)
+    return figure
 
 
-def memory(result: Result) -> Chart:
-    """Weights and what is held beyond them at the peak, stacked, and what was predicted as a mark."""
-    rows = [r for r in result.rows if r.memory][::-1]
-    lines: Lines = [
-        {
-            "cell": r.cell.name,
-            "weights, MiB": r.memory.weights / MIB,
-            "activations, MiB": r.memory.activations / MIB,
-            "peak, MiB": r.memory.peak / MIB,
-            "predicted, MiB": r.estimate.peak / MIB if r.estimate else None,
-        }
-        for r in rows
-        if r.memory
-    ]
-    figure = _figure(len(rows), barmode="stack")
-    names = [p["cell"] for p in lines]
-    for part in ("weights", "activations"):
+def memories(bars: Sequence[Bar], places: Places | None = None, scale: float = 1.0) -> "go.Figure":
+    """Weights, paler, and activations of each cell, stacked, and their sum beyond the end. Args: as `latencies`'."""
+    places = places or [(bar.label, escape(bar.label)) for bar in bars]
+    figure = _cells(places)
+    figure.update_layout(barmode="stack")
+    unknown = [bar for bar in bars if math.isnan(bar.peak_mib)]
+    bars = [bar for bar in bars if not math.isnan(bar.peak_mib)]
+    at = _at(bars, places)
+    for part, values in (
+        ("weights", [bar.weights_mib for bar in bars]),
+        ("activations", [bar.activations_mib for bar in bars]),
+    ):
         figure.add_bar(
-            x=[p[f"{part}, MiB"] for p in lines],
-            y=names,
+            x=values,
+            y=at,
             orientation="h",
-            name=part,
-            marker={"color": _colours(rows), "opacity": 1.0 if part == "activations" else 0.55},
-            hovertemplate=f"%{{y}}: %{{x:,.4g}} MiB of {part}<extra></extra>",
+            marker={"color": [bar.colour for bar in bars], "opacity": 1.0 if part == "activations" else 0.55},
+            hovertext=[
+                f"{escape(bar.label)}: {three_digits(value)} MiB of {part};<br>{escape(bar.words)}"
+                for bar, value in zip(bars, values, strict=True)
+            ],
+            hoverinfo="text",
         )
-    _predicted(figure, [p["predicted, MiB"] for p in lines], names)
-    figure.update_xaxes(title="MiB at the peak", rangemode="tozero")
-    return figure, lines[::-1]
+    _predicted(figure, at, [bar.predicted_mib for bar in bars], "MiB")
+    texts = [f"{plain(bar.weights_mib)} + {plain(bar.activations_mib)} = {plain(bar.peak_mib)} MiB" for bar in bars]
+    ends = [max(bar.peak_mib, bar.predicted_mib or 0.0) for bar in bars]
+    at, ends, texts = at + _at(unknown, places), ends + [0.0] * len(unknown), texts + [UNKNOWN] * len(unknown)
+    write_values(figure, at, ends, texts, scale)
+    return figure
 
 
-def _predicted(figure: "go.Figure", values: list[float | None], names: list[str]) -> None:
-    # Dark with a light edge: it is seen on the bars and beside them.
-    marker = {"symbol": "diamond-tall", "size": 15, "line": {"width": 1.5, "color": "white"}, "color": "#201a33"}
-    hover = "%{y}: %{x:,.4g} predicted by the cost model<extra></extra>"
-    figure.add_scatter(x=values, y=names, mode="markers", marker=marker, name="predicted", hovertemplate=hover)
-
-
-def gains(result: Result, baseline: str = "eager", precision: str | None = None) -> Chart:
-    """Speed-up and memory saved against a baseline, as the documentation defines them.
+def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
+    """How many times as fast each cell is as the one that it is compared with, its interval as a line.
 
     Args:
-        result: a sweep.
-        baseline, precision: what each cell is compared with, see `results.baseline_row`.
+        found: a place each; those without a ratio say so.
+        documented: write (baseline / cell - 1) × 100 of both, as the model's documentation does.
     """
-    lines: Lines = []
-    for row in result.rows:
-        base = baseline_row(result, row.cell, baseline, precision)
-        gain = speedup(row, base) if base and base is not row else None
-        if gain:
-            lines.append(
-                {
-                    "cell": row.cell.name,
-                    "speed-up, %": gain["speedup_percent"],
-                    "memory saved, %": gain["memory_saved_percent"],
-                    "× faster": gain["times_faster"],
-                    "% less memory": gain["less_memory_percent"],
-                }
-            )
-    figure = _figure(2 * len(lines), barmode="group")
-    compared = [row for row in result.rows if row.cell.name in {p["cell"] for p in lines}]
-    for name, opacity in (("memory saved, %", 0.55), ("speed-up, %", 1.0)):
-        figure.add_bar(
-            x=[p[name] for p in lines[::-1]],
-            y=[p["cell"] for p in lines[::-1]],
-            orientation="h",
-            name=name,
-            marker={"color": _colours(compared[::-1]), "opacity": opacity},
-            hovertemplate=f"%{{y}}: %{{x:,.0f}} {name.rpartition(', ')[2]} {name.partition(',')[0]}<extra></extra>",
-        )
-    figure.update_xaxes(title=f"({' '.join(filter(None, (baseline, precision)))} / cell - 1) × 100, %")
-    return figure, lines
-
-
-def _colours(rows: list[Measurement]) -> list[str]:
-    return [colour(r.cell.attention, r.cell.precision) for r in rows]
-
-
-def scaling(result: Result, by: str = "batch size", what: str = "median, ms") -> Chart:
-    """Growth on log axes, a line for each attention, precision and mode.
-
-    Args:
-        result: a sweep.
-        by: 'batch size', or 'tokens' at the smallest batch size there is.
-        what: 'median, ms' or 'peak, MiB'.
-    """
-    rows = [r for r in _measured(result) if r.memory and r.estimate]
-    smallest = min((r.cell.batch_size for r in rows), default=1)
-    lines: Lines = []
-    for r in rows:
-        if (by == "tokens" and r.cell.batch_size != smallest) or (by != "tokens" and r.cell.num_frames):
-            continue
-        assert r.latency and r.memory and r.estimate
-        words = [r.cell.attention, r.cell.precision, "compiled" * r.cell.compiled]
-        words.append(r.cell.mode if r.cell.mode != "inference" else "")
-        x = r.estimate.num_tokens if by == "tokens" else r.cell.batch_size
-        y = r.latency.median if what == "median, ms" else r.memory.peak / MIB
-        lines.append({"line": ", ".join(filter(None, words)), by: x, what: y})
-    figure = _figure(10)
-    drawn: Counter[str] = Counter()  # backend → its lines so far, which have its colour, so symbols tell them apart
-    for name in dict.fromkeys(p["line"] for p in lines):
-        points = sorted((p[by], p[what]) for p in lines if p["line"] == name)
-        x_values, y_values = [p[0] for p in points], [p[1] for p in points]
-        attention = name.partition(",")[0]
-        style = {"marker": {"symbol": drawn[attention], "size": 9}, "line_color": colour(attention)}
-        drawn[attention] += 1
-        hover = f"{name}, {by} %{{x:,}}: %{{y:,.4g}} {what.rpartition(', ')[2]}<extra></extra>"
-        figure.add_scatter(x=x_values, y=y_values, mode="lines+markers", name=name, hovertemplate=hover, **style)
-    figure.update_xaxes(type="log", title=by, tickvals=sorted({p[by] for p in lines}))
-    figure.update_yaxes(type="log", title=what, tickvals=_steps([p[what] for p in lines]))
-    return figure, lines
-
-
-def tradeoff(result: Result) -> Chart:
-    """Memory over latency, a point a cell, colour by attention and shape by precision: the best lie at the lower left."""
-    rows = [r for r in _measured(result) if r.memory]
-    lines: Lines = [
-        {"cell": r.cell.name, "ms a clip": r.latency.median / r.cell.batch_size, "peak, MiB": r.memory.peak / MIB}
-        for r in rows
-        if r.latency and r.memory
-    ]
-    precisions = list(dict.fromkeys(r.cell.precision for r in rows))
-    figure = _figure(12)
-    for attention in dict.fromkeys(r.cell.attention for r in rows):
-        chosen = [(p, r.cell) for p, r in zip(lines, rows, strict=True) if r.cell.attention == attention]
+    ends = [end for gain in found if gain.ratio for end in (gain.ratio.low, gain.ratio.high)]
+    low, high = min([0.5, *ends]) / 1.1, max([2.0, *ends]) * 1.1
+    texts = [_gain_in_words(gain, documented) for gain in found]
+    figure, at = _listed([gain.row.cell for gain in found], texts, low, PIXELS)
+    shown = {"type": "log", "range": [math.log10(low), math.log10(high)], "tickvals": steps([low, high])}
+    figure.update_xaxes(shown | {"visible": True, "side": "top", "title": "times as fast", "showgrid": True})
+    figure.update_layout(height=figure.layout.height + AXIS, margin_t=AXIS)
+    figure.add_vrect(1 / MARGIN, MARGIN, line_width=0, fillcolor="grey", opacity=0.3, layer="below")
+    for gain, place in zip(found, at, strict=True):  # how far each is from 1
+        if gain.ratio:
+            thin = {"width": 1, "color": "grey"}
+            figure.add_shape(x0=1, x1=gain.ratio.value, y0=place, y1=place, line=thin, layer="below")
+    for name, opacity in (("told", 1.0), (NO_DIFFERENCE, 0.5)):
+        known = [
+            (gain, gain.ratio, place)
+            for gain, place in zip(found, at, strict=True)
+            if gain.ratio and (gain.ratio.verdict == NO_DIFFERENCE) == (name == NO_DIFFERENCE)
+        ]
+        colours = [colour(gain.row.cell.attention, gain.row.cell.precision) for gain, *_ in known]
         figure.add_scatter(
-            x=[p["ms a clip"] for p, _ in chosen],
-            y=[p["peak, MiB"] for p, _ in chosen],
-            text=[cell.name for _, cell in chosen],
+            x=[ratio.value for _, ratio, _ in known],
+            y=[place for *_, place in known],
             mode="markers",
-            name=attention,
-            marker={
-                "size": 11,
-                "color": colour(attention),
-                "symbol": [precisions.index(cell.precision) for _, cell in chosen],
+            error_x={
+                "type": "data",
+                "array": [ratio.high - ratio.value for _, ratio, _ in known],
+                "arrayminus": [ratio.value - ratio.low for _, ratio, _ in known],
+                "thickness": 3,
+                "width": 7,
             },
-            hovertemplate="%{text}: %{x:.4g} ms a clip, %{y:,.0f} MiB<extra></extra>",
+            marker={
+                "size": 14,
+                "color": colours,
+                "symbol": [symbol(0, gain.row, gain.base) for gain, *_ in known],
+                "line": {"width": 3, "color": colours},
+            },
+            opacity=opacity,
+            hovertext=[
+                f"{escape(cell_name(gain.row.cell))} beside {escape(cell_name(gain.base.cell))}: {_speed(ratio)}"
+                + caveats_of(gain.row, gain.base)
+                for gain, ratio, _ in known
+            ],
+            hoverinfo="text",
+            name=name,
         )
-    for number, precision in enumerate(precisions):  # no points, only what the shapes mean
-        marker = {"size": 11, "symbol": number, "color": "grey"}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=precision, marker=marker)
-    for update, name in ((figure.update_xaxes, "ms a clip"), (figure.update_yaxes, "peak, MiB")):
-        update(type="log", title=name, tickvals=_steps([p[name] for p in lines]))
-    return figure, lines
+    return figure
 
 
-def _steps(values: list[float]) -> list[float]:
+def _gain_in_words(gain: Gain, documented: bool) -> str:
+    name, ratio, share, marks = short_name(gain.row.cell), gain.ratio, gain.memory_share, _marks(gain.row, gain.base)
+    if ratio is None:
+        return _line(f"{name}: no ratio, not warm in enough of the same rounds", marks=marks)
+    if documented:
+        saved = f"memory saved {(1 / share - 1) * 100:+.0f} %" if share else ""
+        value, low, high = (f"{(end - 1) * 100:+.0f}" for end in (ratio.value, ratio.low, ratio.high))
+        untold = f", {NO_DIFFERENCE}" * (ratio.verdict == NO_DIFFERENCE)
+        return _line(f"{name}: speed-up {value} % ({low} to {high}){untold}", saved, marks)
+    return _line(f"{name}: {_speed(ratio)}", memory(share).removeprefix("takes ") if share else "", marks)
+
+
+def _speed(ratio: Ratio) -> str:
+    """As `wording.speed`, without the other's name: '2.3 times as fast (2.2 to 2.4)'."""
+    if ratio.verdict == SLOWER:
+        value, interval = times(ratio.inverse)
+        return f"takes {value} times as long ({interval})"
+    value, interval = times(ratio)
+    said = NO_DIFFERENCE if ratio.verdict == NO_DIFFERENCE else f"{value} times as fast"
+    return f"{'as fast' if ratio.same else said} ({interval})"
+
+
+def pairs(found: Sequence[Pair], what: str) -> "go.Figure":
+    """Cells of two sweeps, the first's bar above the second's, which is paler; and how they compare.
+
+    Args:
+        found: cells that both measured.
+        what: 'ms' or 'MiB'.
+    """
+    figure, at = _listed([pair.ours.cell for pair in found], [_pair_in_words(p, what) for p in found], 0.0, 2 * THICK)
+    ends = []
+    for number, rows in enumerate(([p.ours for p in found], [p.theirs for p in found])):
+        values = [value_of(row, what) for row in rows]
+        ends += values
+        figure.add_bar(
+            x=values,
+            y=[place + (number - 0.5) * THICK for place in at],
+            width=THICK - 1,
+            orientation="h",
+            marker={
+                "color": [colour(row.cell.attention, row.cell.precision) for row in rows],
+                "opacity": 0.5 if number else 1.0,
+                "pattern": {"shape": ["/" if row.caveats and what == "ms" else "" for row in rows]},
+            },
+            hovertext=[
+                f"{escape(row.cell.name)}: {three_digits(value)} {what}{caveats_of(row)}"
+                for row, value in zip(rows, values, strict=True)
+            ],
+            hoverinfo="text",
+            name=("first", "second")[number],
+        )
+    figure.update_layout(barmode="overlay")
+    figure.update_xaxes(range=[0, max((end for end in ends if not math.isnan(end)), default=1.0)])
+    return figure
+
+
+def _pair_in_words(pair: Pair, what: str) -> str:
+    ours, theirs = (
+        plain(v) if not math.isnan(v := value_of(row, what)) else UNKNOWN for row in (pair.ours, pair.theirs)
+    )
+    values = f"{ours} and {theirs} {what}"
+    name, share, ratio = short_name(pair.ours.cell), pair.memory_share, pair.ratio
+    if what == "MiB":
+        return _line(f"{name}: {values}", memory(share).removeprefix("takes ") if share else "")
+    speed = _speed(ratio) if ratio else "no ratio, too few processes"
+    return _line(f"{name}: {values}", speed, _marks(pair.ours, pair.theirs))
+
+
+def value_of(row: Measurement, what: str) -> float:
+    """A row's median in 'ms', or its peak in 'MiB'; NaN where that was not measured."""
+    if what == "ms":
+        return row.latency.median if row.latency else math.nan
+    return row.memory.peak / MIB if row.memory else math.nan
+
+
+def three_digits(value: float) -> str:
+    """A number in three digits, or more where they stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def new_figure(height: float, **layout: Any) -> "go.Figure":
+    """An empty one. Args: height: in pixels, at the usual size of text."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 0, "r": 10, "t": 10, "b": 0},
+        bargap=0.25,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    )
+    figure.update_layout({"showlegend": False, **layout})
+    figure.update_xaxes(automargin=True, fixedrange=True)
+    figure.update_yaxes(automargin=True, fixedrange=True)
+    return figure
+
+
+def _cells(places: Places) -> "go.Figure":
+    pixels = min(PIXELS, max(LEAST_PIXELS, 400 / max(1, len(places))))  # many stay on the first screen
+    figure = new_figure(16 + pixels * len(places), margin={"l": 0, "t": 4, "b": 4, "r": 0})
+    figure.update_xaxes(visible=False)
+    # As numbers: what has no bar yet keeps its place.
+    texts = [text for _, text in places]
+    figure.update_yaxes(tickvals=list(range(len(places))), ticktext=texts, range=[len(places) - 0.5, -0.5])
+    return figure
+
+
+def _listed(cells: Sequence[Cell], texts: Sequence[str], left: float, pixels: int) -> "tuple[go.Figure, list[float]]":
+    """A list that fits a phone: a line of text for each cell, and below it a place as wide as the whole, under headings.
+
+    Args:
+        texts: one a cell, as HTML.
+        left: where the texts begin on the x axis.
+        pixels: the places' height.
+    Returns:
+        The figure, and the middle of each cell's place on its y axis.
+    """
+    several = len({cell.checkpoint for cell in cells}) > 1
+    found = list(dict.fromkeys(map(family, cells)))
+    usual = [(found.index(family(cell)), *_usual(cell.precision, cell.attention)) for cell in cells]
+    headings: dict[str, float] = {}
+    at_text, at = [0.0] * len(cells), [0.0] * len(cells)
+    top = LINE / 2
+    for k in sorted(range(len(cells)), key=usual.__getitem__):
+        heading = f"{family_name(family(cells[k]))}, {cells[k].precision}" + f", {cells[k].checkpoint}" * several
+        if heading not in headings:
+            headings[heading] = top + PIXELS / 2
+            top += PIXELS
+        height = LINE * (1 + texts[k].count("<br>"))
+        at_text[k], at[k] = top + height / 2, top + height + pixels / 2
+        top += height + pixels + LINE / 2
+    figure = new_figure(top + 4, margin={"l": 0, "t": 0, "b": 4, "r": 0})
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, range=[top, 0])  # in pixels
+    text: dict[str, Any] = {"mode": "text", "textposition": "middle right", "hoverinfo": "skip", "cliponaxis": False}
+    figure.add_scatter(x=[left] * len(cells), y=at_text, text=list(texts), name="values", **text)
+    bold = [f"<b>{escape(heading)}</b>" for heading in headings]
+    figure.add_scatter(x=[left] * len(bold), y=list(headings.values()), text=bold, name="headings", **text)
+    return figure, at
+
+
+def _usual(precision: str, attention: str) -> tuple[int, int]:
+    """Sorts precisions, and backends within one, in the usual order; what another version measured comes last."""
+    known, backends = list(PRECISIONS), list(BACKENDS)
+    return (
+        known.index(precision) if precision in known else len(known),
+        backends.index(attention) if attention in backends else len(backends),
+    )
+
+
+def short_name(cell: Cell) -> str:
+    """A cell's name where a heading tells the rest."""
+    return cell.attention + ", compiled" * cell.compiled
+
+
+def _line(first: str, second: str = "", marks: str = "") -> str:
+    """Text of one cell, in two lines where one is too long. Args: marks: in brackets, or ''."""
+    parts = [part for part in (first, second) if part]
+    parts[-1] += marks
+    return (", " if sum(map(len, parts)) <= LONGEST else ",<br>").join(map(escape, parts))
+
+
+def _at(bars: Sequence[Bar], places: Places) -> list[int]:
+    labels = [label for label, _ in places]
+    return [labels.index(bar.label) for bar in bars]
+
+
+def write_values(
+    figure: "go.Figure", at: Sequence[int], ends: Sequence[float], texts: Sequence[str], scale: float = 1.0
+) -> None:
+    """Write each bar's value beyond its end, and leave room for it. Args: at: places; scale: as `latencies`'."""
+    longest = max(map(len, texts), default=0)
+    figure.add_scatter(
+        x=list(ends),
+        y=list(at),
+        mode="text",
+        text=[f"\u00a0\u00a0\u00a0{escape(text)}" for text in texts],
+        textposition="middle right",
+        hoverinfo="skip",
+        name="values",
+        cliponaxis=False,
+    )
+    figure.update_xaxes(range=[0, max(ends, default=1.0) * (1.1 + 0.025 * longest * scale)])
+
+
+def _predicted(figure: "go.Figure", at: Sequence[int], values: Sequence[float | None], unit: str) -> None:
+    known = [(value, place) for value, place in zip(values, at, strict=True) if value is not None]
+    if not known:
+        return
+    # Dark with a light edge: it is seen on the bars and beside them.
+    marker = {"symbol": "diamond-tall", "size": 12, "line": {"width": 1.5, "color": "white"}, "color": "#201a33"}
+    figure.add_scatter(
+        x=[value for value, _ in known],
+        y=[place for _, place in known],
+        mode="markers",
+        marker=marker,
+        name="predicted",
+        hovertext=[f"{three_digits(value)} {unit} predicted by the cost model" for value, _ in known],
+        hoverinfo="text",
+    )
+
+
+def _hatches(bars: Sequence[Bar]) -> list[str]:
+    return ["/" if bar.caveat else "" for bar in bars]
+
+
+def _mark(bar: Bar) -> str:
+    return f" ({bar.mark})" if bar.mark else ""
+
+
+def symbol(number: int, *rows: Measurement) -> int:
+    """Plotly's symbol of that number, hollow where a figure says less than it seems."""
+    return number + 100 * any(row.caveats for row in rows)
+
+
+def _marks(*rows: Measurement) -> str:
+    """What figures want, in brackets."""
+    kinds = dict.fromkeys(kind for row in rows for kind in row.caveats)
+    return f" ({', '.join(kinds)})" if kinds else ""
+
+
+def caveats_of(*rows: Measurement) -> str:
+    """What figures want, in sentences, for what is pointed at."""
+    return "".join(f"<br><b>{escape(text)}</b>" for row in rows for text in row.caveats.values())
+
+
+def steps(values: Sequence[float]) -> list[float]:
     """1, 2, 5, 10, 20, … around some values, for a log axis: plotly writes the first digit alone between powers of ten."""
     if not values:
         return []
     low, high = min(values) / 2, max(values) * 2
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
     return [v for v in (digit * 10.0**k for k in powers for digit in (1, 2, 5)) if low <= v <= high]
-
-
-def all_charts(
-    result: Result, baseline: str = "eager", precision: str | None = None
-) -> list[tuple[str, "go.Figure", Lines]]:
-    """(title, figure, numbers) of every chart that this result has something to show in. Args: as `gains`'."""
-    cells = [r.cell for r in _measured(result)]
-    tokens = {r.estimate.num_tokens for r in _measured(result) if r.estimate}
-    charts = [("Latency", latency(result)), ("Memory", memory(result))]
-    against = " ".join(filter(None, (baseline, precision)))
-    charts.append((f"Speed-up and memory saved against {against}", gains(result, baseline, precision)))
-    for by, shown in (("batch size", len({c.batch_size for c in cells}) > 1), ("tokens", len(tokens) > 1)):
-        if shown:
-            charts += [
-                (f"{name} by {by}", scaling(result, by, what))
-                for name, what in (("Latency", "median, ms"), ("Memory", "peak, MiB"))
-            ]
-    charts.append(("Latency and memory", tradeoff(result)))
-    return [(title, figure, lines) for title, (figure, lines) in charts if lines]

@@ -29,12 +29,13 @@ from torch import Tensor
 from vivit.attention import AttentionUnavailable, get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
-from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
+from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, Memory, Round
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.errors import UserError, out_of_memory
+from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
 from vivit.precision import DTYPES
 from vivit.records import from_json
@@ -286,16 +287,18 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
 
     model.train(training)
     with torch.inference_mode(not training):
-        recorded = None
+        recorded, others = None, OtherWork()
         if planned.record_first:  # too slow to be run twice
             held = _held_bytes(pixels, optimiser)
             ms, recorded = measure.record(time_call, device)
             timing = Round(ms, (ms,), warm=False)
         elif cell.compiled:
             compile_ms = time_call()
+            others = OtherWork()  # the compiler is none
             timing = replace(measure.repeat(time_call, planned.rule), first_ms=compile_ms)
         else:
             timing = measure.repeat(time_call, planned.rule)
+        timing = replace(timing, number=planned.number, others_share=others.share())
         if planned.record and recorded is None:
             held = _held_bytes(pixels, optimiser)
             _, recorded = measure.record(time_call, device)
@@ -303,7 +306,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     return Measurement(
         cell,
         "ok",
-        reason="" if training or logits else "Its logits are not finite: this precision overflows here.",
+        reason="" if training or logits else NOT_FINITE,
         kernel=recorded.kernel if recorded else "",
         device_kernels=recorded.device_kernels if recorded else (),
         latency=Latency((timing,)),

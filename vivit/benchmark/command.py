@@ -9,7 +9,9 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from vivit.benchmark.measurement import MODES, Measurement
-from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, grid, run_all
+from vivit.benchmark.presets import grid
+from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, run_all
+from vivit.benchmark.wording import duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +71,9 @@ def bench(options: argparse.Namespace) -> int:
 
     cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,))
     sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(), budget_seconds=budget)
-    print(f"{len(sweep.cells)} cells, about {sweep.seconds_left:.0f} s", file=sys.stderr)
+    count, begins = len(sweep.cells), len(sweep.begins)
+    of = f"{begins} of " * (begins < count)
+    print(f"{of}{count} cells, about {duration(sweep.seconds_left)}", file=sys.stderr)
 
     def measure(planned: PlannedRound) -> tuple[Measurement, float]:
         _show(sweep, f"round {planned.number + 1}: {planned.cell.name}")

@@ -5,12 +5,13 @@ Source: the ViViT page of the transformers documentation, 'Using Scaled Dot Prod
 of them; memory is CUDA's largest allocation in MB of 1e6 bytes; 'speedup' and 'memory saved' are (eager / sdpa - 1) * 100.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
+from vivit.benchmark.families import Gain
 from vivit.benchmark.measurement import Latency, Measurement
-from vivit.benchmark.results import Result
+from vivit.benchmark.results import Result, find_ratio_of, memory_share
 
 _INFERENCE = (
     "num_batches",
@@ -59,6 +60,17 @@ HALF = {"float32": False, "float16": True}  # the table has no word for other pr
 LEAST_BATCHES = 20
 
 
+MARKS = "marks"  # a column of ours, not of the documentation's
+
+
+def tables(result: Result) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """The mode, our table and the published one, of each of the two that this result has cells of."""
+    if ours := inference_table(result):
+        yield "inference", ours, PUBLISHED_INFERENCE
+    if ours := training_table(result):
+        yield "training", ours, PUBLISHED_TRAINING
+
+
 def inference_table(result: Result) -> list[dict[str, Any]]:
     """Our eager beside our sdpa, by the documentation's method and in its columns; a line a precision and batch size.
 
@@ -67,7 +79,7 @@ def inference_table(result: Result) -> list[dict[str, Any]]:
     return [
         dict(
             zip(
-                _INFERENCE,
+                (*_INFERENCE, MARKS),
                 (n, cell.batch_size, on_cuda, HALF[cell.precision], *figures),
                 strict=True,
             )
@@ -79,8 +91,19 @@ def inference_table(result: Result) -> list[dict[str, Any]]:
 def training_table(result: Result) -> list[dict[str, Any]]:
     """As `inference_table`, for training, in float32 and with any number of steps: its columns tell no precision."""
     return [
-        dict(zip(_TRAINING, (n, cell.batch_size, on_cuda, *figures), strict=True))
+        dict(zip((*_TRAINING, MARKS), (n, cell.batch_size, on_cuda, *figures), strict=True))
         for cell, n, on_cuda, figures in _pairs(result, "training", ("float32",), 1)
+    ]
+
+
+def gains(result: Result) -> list[Gain]:
+    """Every sound row beside the one that differs from it in being eager alone, as the documentation compares."""
+    sound = {row.cell: row for row in result.rows if row.sound}
+    pairs = [(row, sound.get(replace(cell, attention="eager"))) for cell, row in sound.items()]
+    return [
+        Gain(row, eager, find_ratio_of(row, eager), memory_share(row, eager))
+        for row, eager in pairs
+        if eager and eager is not row
     ]
 
 
@@ -95,12 +118,13 @@ def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -
             continue
         if eager.latency and sdpa.latency and eager.memory and sdpa.memory:
             fewer = min(eager.latency, sdpa.latency, key=lambda latency: len(latency.samples_ms))
-            if len(fewer.samples_ms) < least or not (eager.latency.warm and sdpa.latency.warm):
+            if len(fewer.samples_ms) < least or not (eager.sound and sdpa.sound):
                 continue
             n = _batches(fewer)
             a, b = _megabytes(eager), _megabytes(sdpa)
             speed = _percent(eager.latency.mean, sdpa.latency.mean)
-            found.append((cell, n, result.machine.on_gpu, (speed, a, b, _percent(a, b))))
+            marks = ", ".join(dict.fromkeys([*eager.caveats, *sdpa.caveats])) or None
+            found.append((cell, n, result.machine.on_gpu, (speed, a, b, _percent(a, b), marks)))
     return found
 
 

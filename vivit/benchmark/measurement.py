@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,6 +10,12 @@ MODES = ("inference", "training")
 STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
 NOISY = 0.05  # of the median: a spread or a drift above it is called noisy
 MIB = 2**20
+NOT_FINITE = "Its logits are not finite: this precision overflows here."
+CAVEATS = {  # what a figure can want, in the order that matters → what that means
+    "cold": "The figure is the first call of a process, without a warm-up, so it holds what happens only once.",
+    "one process": "All its calls ran in one process, so nothing tells whether another would have been as fast.",
+    "noisy": "Its calls or its processes differ by more than 5 % of the median.",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class StoppingRule:
     """When the timed calls of one round are enough: once they agree, or there are many, or time is up.
 
     Args:
-        spread: enough if (interquartile range / median) is at most this …
+        spread: enough if (interquartile range / median) is at most this, never below 0, …
         min_samples: … and there are at least so many …
         least_seconds: … and they took so long together.
         max_samples: enough in any case.
@@ -107,11 +114,15 @@ class Round:
         first_ms: its first call, with all that happens only once: kernels loaded, memory reserved, code compiled.
         samples_ms: the timed calls, in order.
         warm: whether they came after a warm-up; if not, the one sample is the first call.
+        number: of the sweep's round that it belongs to: processes of one round ran one after the other.
+        others_share: of the processors, 0 to 1, that other programs had while its calls ran; None if that is not known.
     """
 
     first_ms: float
     samples_ms: tuple[float, ...]
     warm: bool = True
+    number: int = 0
+    others_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ class Latency:
         """Whether any sample came after a warm-up."""
         return any(r.warm for r in self.rounds)
 
-    @property
+    @cached_property
     def samples_ms(self) -> list[float]:
         """Every sample; first calls only if there are no others."""
         return [ms for r in self.rounds if r.warm or not self.warm for ms in r.samples_ms]
@@ -135,7 +146,7 @@ class Latency:
         """The median of the rounds' first calls."""
         return float(np.median([r.first_ms for r in self.rounds]))
 
-    @property
+    @cached_property
     def median(self) -> float:
         return float(np.median(self.samples_ms))
 
@@ -157,27 +168,34 @@ class Latency:
         low, high = np.percentile(self.samples_ms, [25, 75])
         return float(high - low)
 
-    @property
+    @cached_property
     def round_medians(self) -> list[float]:
         """The median of each round: if they differ, the machine drifted."""
         return [float(np.median(r.samples_ms)) for r in self.rounds if r.warm or not self.warm]
 
     @property
-    def caveat(self) -> str:
-        """Why this is not the median of calls after a warm-up in at least two processes; '' if it is."""
+    def caveats(self) -> dict[str, str]:
+        """Every way in which the median says less than it seems, a key of `CAVEATS` → a sentence of this figure."""
+        found = {}
+        calls, processes = len(self.samples_ms), len(self.round_medians)
         if not self.warm:
-            return "one cold call" if len(self.samples_ms) == 1 else f"{len(self.samples_ms)} cold calls"
-        return "one process only" if len(self.round_medians) == 1 else ""
-
-    @property
-    def noise(self) -> str:
-        """Why the figure is not to be trusted to a few per cent; '' if it is, and if one sample can't tell."""
-        found = []
+            found["cold"] = "one cold call" if calls == 1 else f"{calls} cold calls"
+        elif processes == 1:
+            found["one process"] = f"{calls} call{'s' * (calls != 1)} of one process"
+        noise = []
         if self.iqr > NOISY * self.median:
-            found.append(f"half of the samples spread over {self.iqr / self.median:.0%} of the median")
-        if (drift := max(self.round_medians) / min(self.round_medians) - 1) > NOISY:
-            found.append(f"the rounds' medians differ by {drift:.0%}")
-        return "; ".join(found)
+            noise.append(f"half of the calls spread over {self.iqr / self.median:.0%} of the median")
+        if (drift := _middle_half(self.round_medians)) > NOISY:
+            noise.append(f"the medians of half of the processes differ by {drift:.0%}")
+        if noise:
+            found["noisy"] = "; ".join(noise)
+        return found
+
+
+def _middle_half(values: list[float]) -> float:
+    """How far the middle half of some values reaches, as a share of the least of them; of two values all of it."""
+    low, high = np.percentile(values, 25, method="lower"), np.percentile(values, 75, method="higher")
+    return float(high / low - 1)
 
 
 @dataclass(frozen=True)
@@ -257,6 +275,16 @@ class Measurement:
     @property
     def clips_per_second(self) -> float | None:
         return 1e3 * self.cell.batch_size / self.latency.median if self.latency else None
+
+    @property
+    def caveats(self) -> dict[str, str]:
+        """As the latency's; {} where there is none."""
+        return self.latency.caveats if self.latency else {}
+
+    @property
+    def sound(self) -> bool:
+        """Whether it has a figure of warm calls in more than one process."""
+        return self.latency is not None and not self.caveats.keys() & {"cold", "one process"}
 
     @property
     def flops_per_second(self) -> float | None:

@@ -4,13 +4,20 @@ import csv
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark import documentation
+from vivit.benchmark import charts, documentation, scaling
+from vivit.benchmark.families import Family, Gain, cell_name, families, family_name, gains
 from vivit.benchmark.measurement import MIB, Measurement
-from vivit.benchmark.results import Result, baseline_row, speedup, to_dict
+from vivit.benchmark.results import Result, to_dict
+from vivit.benchmark.side_by_side import MARGIN, NARROW, SHORT
+from vivit.benchmark.verdict import verdict
+from vivit.benchmark.wording import percent
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def as_json(result: Result, row: Measurement) -> dict[str, Any]:
@@ -37,22 +44,35 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
     }
 
 
-def table(result: Result, baseline: str = "eager", precision: str | None = None) -> list[dict[str, Any]]:
-    """Every row with everything that is known of it, as plain numbers; None where nothing is.
+def table(result: Result, base: str | None = None) -> list[dict[str, Any]]:
+    """Every row with everything that is known of it, as plain numbers, what matters most first; None where nothing is.
 
     Args:
         result: a sweep.
-        baseline, precision: what each cell is compared with, see `results.baseline_row`.
+        base: what each cell is compared with, see `families.base_of`.
     """
-    return [_line(result, row, baseline_row(result, row.cell, baseline, precision)) for row in result.rows]
+    found = {id(gain.row): gain for gain in gains(result, base)}
+    return [_line(result, row, found.get(id(row))) for row in result.rows]
 
 
-def _line(result: Result, row: Measurement, base: Measurement | None) -> dict[str, Any]:
+def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]:
     cell, latency, memory, estimate = row.cell, row.latency, row.memory, row.estimate
     found, share = result.agreement(row), result.matrix_share(row)
-    gain = speedup(row, base) if base else None
+    ratio, saved = (gain.ratio, gain.memory_share) if gain else (None, None)
     rounds = latency.round_medians if latency else []
     return {
+        "cell": cell.name,
+        "median, ms": latency.median if latency else None,
+        "marks": ", ".join(row.caveats) or None,
+        "times as fast": ratio.value if ratio else None,
+        "from": ratio.low if ratio else None,
+        "to": ratio.high if ratio else None,
+        "verdict": ratio.verdict if ratio else None,
+        "compared with": cell_name(gain.base.cell) if gain else None,
+        "peak, MiB": memory.peak / MIB if memory else None,
+        "% less memory": 100 * (1 - saved) if saved else None,
+        "status": row.status,
+        "reason": row.reason or None,
         "mode": cell.mode,
         "model": cell.checkpoint,
         "attention": cell.attention,
@@ -61,10 +81,7 @@ def _line(result: Result, row: Measurement, base: Measurement | None) -> dict[st
         "frames": cell.num_frames,
         "tokens": estimate.num_tokens if estimate else None,
         "compiled": cell.compiled,
-        "status": row.status,
-        "reason": row.reason,
         "kernel": " / ".join([row.kernel, *row.device_kernels]) if row.kernel else None,
-        "median, ms": latency.median if latency else None,
         "mean, ms": latency.mean if latency else None,
         "p5, ms": latency.p5 if latency else None,
         "p95, ms": latency.p95 if latency else None,
@@ -72,7 +89,6 @@ def _line(result: Result, row: Measurement, base: Measurement | None) -> dict[st
         "n": len(latency.samples_ms) if latency else None,
         "warm": latency.warm if latency else None,
         "rounds, ms": " ".join(f"{ms:.4g}" for ms in rounds) or None,
-        "noise": latency.noise if latency else None,
         "first call, ms": latency.first_ms if latency else None,
         "predicted, ms": estimate.latency_ms if estimate else None,
         "clips/s": row.clips_per_second,
@@ -80,25 +96,30 @@ def _line(result: Result, row: Measurement, base: Measurement | None) -> dict[st
         "of matrix rate, %": 100 * share if share else None,
         "weights, MiB": memory.weights / MIB if memory else None,
         "activations, MiB": memory.activations / MIB if memory else None,
-        "peak, MiB": memory.peak / MIB if memory else None,
         "predicted peak, MiB": estimate.peak / MIB if estimate else None,
         "allocated, MiB": memory.allocated / MIB if memory and memory.allocated else None,
         "reserved, MiB": memory.reserved / MIB if memory and memory.reserved else None,
         "resident, MiB": memory.resident / MIB if memory else None,
-        "speed-up, %": gain["speedup_percent"] if gain else None,
-        "memory saved, %": gain["memory_saved_percent"] if gain else None,
-        "× faster": gain["times_faster"] if gain else None,
-        "% less memory": gain["less_memory_percent"] if gain else None,
         "largest logit difference": found.max_logit_difference if found else None,
         "KL, nats": found.kl if found else None,
         "same top 1": found.top1 if found else None,
         "shared top 5": found.top5 if found else None,
+        "caveats": "; ".join(row.caveats.values()) or None,
     }
 
 
 def as_csv(result: Result) -> str:
-    """The table, one line a cell."""
-    lines = table(result)
+    """The table, one line a cell, and in each what it was measured on, and when."""
+    versions = result.machine.versions
+    share = _others_share(result)
+    origin = {
+        "others' share of the processors, %": None if share is None else 100 * share,
+        "machine": result.machine.device_name,
+        "torch": versions.get("torch"),
+        "driver": versions.get("driver"),
+        "date": result.created,
+    }
+    lines = [line | origin for line in table(result)]
     file = io.StringIO()
     writer = csv.DictWriter(file, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -106,7 +127,7 @@ def as_csv(result: Result) -> str:
     return file.getvalue()
 
 
-SHORT = {
+COLUMNS = {
     "attention": "attention",
     "precision": "precision",
     "batch size": "batch",
@@ -118,7 +139,9 @@ SHORT = {
     "TFLOP/s": "TFLOP/s",
     "weights, MiB": "weights MiB",
     "activations, MiB": "activations MiB",
-    "× faster": "× faster",
+    "times as fast": "× as fast",
+    "from": "from",
+    "to": "to",
     "largest logit difference": "logits differ",
     "same top 1": "top 1",
 }
@@ -126,22 +149,71 @@ SHORT = {
 
 def as_text(result: Result) -> str:
     """The most important columns, for a terminal; below them what there is to know about rows that are not plain."""
-    lines, notes = table(result), []
-    cells = [[*SHORT.values(), "status"]]
+    lines = table(result)
+    notes: dict[str, list[str]] = {}
+    cells = [[*COLUMNS.values(), "status"]]
     for row, line in zip(result.rows, lines, strict=True):
-        noisy = row.latency is not None and bool(row.latency.noise)
-        cold = row.latency is not None and not row.latency.warm
-        status = row.status + ", noisy" * noisy + ", cold" * cold
-        cells.append([short(line[name]) for name in SHORT] + [status])
-        notes += [f"{row.cell.name}: {note}" for note in (row.reason, row.latency.noise if row.latency else "") if note]
+        cells.append([short(line[name]) for name in COLUMNS] + [", ".join((row.status, *row.caveats))])
+        for note in filter(None, (row.reason, *row.caveats.values())):
+            notes.setdefault(note, []).append(row.cell.name)
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     text = [
         "  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True)))
         for line in cells
     ]
-    machine = result.machine
-    about = f"{machine.device_name}, torch {machine.versions['torch']}, {machine.threads} threads"
-    return "\n".join([f"{result.title or 'sweep'}: {about}", *(line.rstrip() for line in text), *notes])
+    told = [f"{'; '.join(cells)}: {note}" for note, cells in notes.items()]
+    said = f"{verdict(result)} {explain_ratios()}"
+    return "\n".join([f"{result.title or 'sweep'}: {origin(result)}", *(line.rstrip() for line in text), *told, said])
+
+
+MARKS = (
+    "Hatched bars and hollow points are figures that say less than they seem: cold, of one process only, or noisy, as the "
+    "words beside them say. The line through a bar's end goes from the 5th to the 95th percentile; the diamond is what the "
+    "cost model predicted. Memory comes from a call that is not timed."
+)
+
+
+def explain_ratios() -> str:
+    """How ratios and their intervals come about, and when a cell is called faster, for whoever reads them."""
+    return (
+        f"A ratio is the median of the first {min(SHORT)} rounds' ratios of process medians, its interval from the least to "
+        "the most of them, which misses the truth in at most 5 % of cases. Two copies of one model differ by up to "
+        f"{percent(MARGIN - 1)}: a cell is called faster or slower only where the whole interval is further from 1 than that. "
+        f"It is called as fast where the interval holds 1 and goes no further from it than {percent(NARROW)}; in all other "
+        "cases no difference can be told."
+    )
+
+
+def origin(result: Result) -> str:
+    """What a sweep was measured on, with what, when, and beside how much else."""
+    machine, share = result.machine, _others_share(result)
+    driver = machine.versions.get("driver", "none")
+    words = [machine.device_name, f"torch {machine.versions.get('torch', 'unknown')}"]
+    words += [f"driver {driver}"] * (driver != "none") + [f"{machine.threads} threads"]
+    words.append(f"{result.created[:16].replace('T', ' ')} UTC")
+    return ", ".join(words + ([] if share is None else [f"other programs held {percent(share)} of the processors"]))
+
+
+def about(result: Result) -> str:
+    """`origin` and all else that a reader may ask of a sweep as a whole."""
+    machine, budget = result.machine, result.budget_seconds
+    return (
+        f"This sweep was recorded on {origin(result)}; {machine.platform}, python {machine.versions.get('python', 'unknown')}; "
+        f"revision {result.revision}; {'without a time budget' if budget is None else f'in a budget of {budget:.0f} s'}; "
+        f"clip: {result.clip or 'random numbers'}."
+    )
+
+
+def _others_share(result: Result) -> float | None:
+    """None on a GPU, too, whose kernels do not wait for processors."""
+    return None if result.machine.on_gpu else result.others_share
+
+
+def rounded(value: float | None) -> float | None:
+    """In three digits, or more where they stand before the point."""
+    if value is None:
+        return None
+    return float(f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}")
 
 
 def short(value: Any) -> str:
@@ -150,13 +222,29 @@ def short(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float) and abs(value) < 1e4
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    return charts.three_digits(value) if isinstance(value, float) else str(value)
+
+
+def charts_of(result: Result) -> "list[tuple[str, go.Figure]]":
+    """(title, figure) of every chart that this result has something to show in."""
+    drawn: list[tuple[str, go.Figure]] = []
+    names = _names(result)
+    for of, rows in families(result).items():
+        bars, name = charts.bars_of(rows), names[of]
+        places = charts.by_precision(bars)
+        drawn += [
+            (f"Latency, {name}", charts.latencies(bars, places)),
+            (f"Memory, {name}", charts.memories(bars, places)),
+        ]
+    if found := gains(result):
+        drawn.append(("How many times as fast", charts.ratios(found)))
+    for by in scaling.SIZES:
+        for title, what in (("Latency", "ms"), ("Memory", "MiB")):
+            growth = scaling.scaling(result, by, what)
+            drawn += [(f"{title} by {by}, {of}: {what}", figure) for of, figure in growth.items()]
+    if both := scaling.tradeoff(result):
+        drawn.append(("Latency and memory", both))
+    return drawn
 
 
 STYLE = (
@@ -170,52 +258,58 @@ def as_html(result: Result) -> str:
     """One file that needs no other: charts, tables, the documentation's tables where they apply, and the raw samples."""
     from importlib.util import find_spec
 
-    machine = result.machine
-    budget = (
-        "without a time budget" if result.budget_seconds is None else f"in a budget of {result.budget_seconds:.0f} s"
-    )
-    parts = [
-        f"<h1>{html.escape(result.title or 'Sweep')}</h1>",
-        f"<p>This sweep was {html.escape(result.label)}; {html.escape(machine.platform)}; "
-        f"{html.escape(machine.versions_text)}; "
-        f"{machine.threads} threads; revision {html.escape(result.revision)}; {budget}; "
-        f"clip: {html.escape(result.clip or 'random numbers')}.</p>",
-    ]
+    title = html.escape(result.title or "Sweep")
+    parts = [f"<h1>{title}</h1><p>{html.escape(about(result))}</p>"]
+    parts += [f"<p><b>{html.escape(said)}</b></p>" for said in _verdicts(result)]
+    parts.append(f"<p>{explain_ratios()}</p>")
     if find_spec("plotly"):
-        from vivit.benchmark import charts
-
         script: bool = True
-        for title, figure, lines in charts.all_charts(result):
+        for name, figure in charts_of(result):
             # Where Streamlit runs it makes its own template the default, which is black outside its pages.
             figure.update_layout(template="plotly_white")
             chart = figure.to_html(full_html=False, include_plotlyjs=script, config={"displaylogo": False})
-            parts += [f"<h2>{html.escape(title)}</h2>", chart, _html_table(lines)]
+            parts += [f"<h2>{html.escape(name)}</h2>", chart]
             script = False
+        parts.append(f"<p>{MARKS}</p>")
     else:
         parts.append("<p>Charts are left out: plotly was not installed where this was written.</p>")
     parts += ["<h2>Everything</h2>", _html_table(table(result))]
-    for title, ours, published in (
-        ("inference", documentation.inference_table(result), documentation.PUBLISHED_INFERENCE),
-        ("training", documentation.training_table(result), documentation.PUBLISHED_TRAINING),
-    ):
-        if ours:
-            parts += [f"<h2>The documentation's {title} table, here</h2>", _html_table(ours)]
-            parts += [f"<h3>As published, on an A100 40GB</h3>{_html_table(published)}"]
-            parts += [f"<p>{html.escape(fault)}</p>" for fault in documentation.FAULTS if title in fault]
+    for mode, ours, published in documentation.tables(result):
+        parts += [f"<h2>The documentation's {mode} table, here</h2>", _html_table(ours, _two_decimals)]
+        parts += [f"<h3>As published, on an A100 40GB</h3>{_html_table(published, _two_decimals)}"]
+        parts += [f"<p>{html.escape(fault)}</p>" for fault in documentation.FAULTS if mode in fault]
     # '<' as an escape: no text in the data can end the element
     raw = json.dumps(to_dict(result), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="result">{raw}</script>')
-    title = html.escape(result.title or "Sweep")
     viewport = "<meta name='viewport' content='width=device-width'>"
     head = f"<meta charset='utf-8'>{viewport}<title>{title}</title><style>{STYLE}</style>"
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 
-def _html_table(lines: Sequence[dict[str, Any]]) -> str:
+def _verdicts(result: Result) -> list[str]:
+    """Of every family, named where there are several."""
+    found = _names(result)
+    if len(found) < 2:
+        return [verdict(result)]
+    return [f"{name}: {verdict(result, of)}" for of, name in found.items()]
+
+
+def _names(result: Result) -> dict[Family, str]:
+    """Every family that was measured → its name in this result."""
+    found = families(result)
+    several = len({checkpoint for checkpoint, *_ in found}) > 1
+    return {of: family_name(of) + f", {of[0]}" * several for of in found}
+
+
+def _two_decimals(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else short(value)
+
+
+def _html_table(lines: Sequence[dict[str, Any]], written: Callable[[Any], str] = short) -> str:
     if not lines:
         return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in lines[0])
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(short(v))}</td>" for v in line.values()) + "</tr>" for line in lines
+        "<tr>" + "".join(f"<td>{html.escape(written(v))}</td>" for v in line.values()) + "</tr>" for line in lines
     )
     return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"

@@ -4,14 +4,17 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vivit.benchmark.measurement import Agreement, Cell, Measurement, agreement
+from vivit.benchmark.side_by_side import BUSY_SHARE, SHORT, Ratio, find_ratio, find_ratio_between
 from vivit.benchmark.sweep import Sweep
 from vivit.errors import UserError
 from vivit.machine import Machine
@@ -51,6 +54,16 @@ class Result:
         """'recorded on …, date'."""
         return f"recorded on {self.machine.device_name}, {self.created[:10]}"
 
+    @property
+    def others_share(self) -> float | None:
+        """As `others_share`, of all rows."""
+        return others_share(self.rows)
+
+    @property
+    def busy(self) -> bool:
+        """Whether others had so much of the processors that figures and ratios may be other ones on a quiet machine."""
+        return not self.machine.on_gpu and (self.others_share or 0.0) > BUSY_SHARE
+
     def agreement(self, row: Measurement) -> Agreement | None:
         """A row's answers beside those of eager float32; None where there are not both."""
         reference = self.references.get(row.cell.reference)
@@ -60,6 +73,13 @@ class Result:
         """A row's arithmetic a second as a share of what matrix products alone reach on the machine."""
         rate = self.machine.flops_per_second.get(row.cell.precision)
         return row.flops_per_second / rate if row.flops_per_second and rate else None
+
+
+def others_share(rows: Sequence[Measurement]) -> float | None:
+    """What other programs had of the processors in half of the rounds, or more, 0 to 1; None if that is not known."""
+    rounds = [r for row in rows if row.latency for r in row.latency.rounds]
+    shares = [r.others_share for r in rounds if r.others_share is not None]
+    return float(np.median(shares)) if shares else None
 
 
 def snapshot(sweep: Sweep, title: str = "", clip: str = "", missing: str = "", **identity: str) -> Result:
@@ -92,9 +112,14 @@ def results_folder() -> Path:
     return Path(os.environ.get("VIVIT_RESULTS") or Path.home() / ".cache" / "vivit" / "results")
 
 
+def sweep_file(folder: str | Path, id: str) -> Path:
+    """The file of a sweep. Args: id: not checked; a stranger's may only be one that `list_results` gave."""
+    return Path(folder) / f"{id}{SUFFIX}"
+
+
 def save(result: Result, folder: str | Path) -> Path:
     """Write a result, in the place of an earlier state of it, and return its file."""
-    file = Path(folder) / f"{result.id}{SUFFIX}"
+    file = sweep_file(folder, result.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(to_dict(result), allow_nan=False)
     whole = file.with_suffix(".part")
@@ -148,50 +173,71 @@ def _load(file: Path, mtime_ns: int, size: int) -> Result:
     return load(file)
 
 
-def speedup(row: Measurement, baseline: Measurement) -> dict[str, float] | None:
-    """A row beside a baseline, by the documentation's definitions and by plainer ones; None if either was not measured.
+def known_latencies(results: Sequence[Result], machine: Machine) -> dict[Cell, float]:
+    """What a machine has measured before, with the same versions and while it was quiet: cell → ms, the newest."""
+
+    def what(of: Machine) -> tuple[object, ...]:
+        return of.device_name, of.threads, of.platform, of.versions
+
+    known: dict[Cell, float] = {}
+    for result in sorted(results, key=lambda r: r.created, reverse=True):
+        if what(result.machine) == what(machine) and not result.busy:
+            for row in result.rows:
+                if row.latency and row.sound and not row.caveats:
+                    known.setdefault(row.cell, row.latency.median)
+    return known
+
+
+def find_ratio_of(row: Measurement, baseline: Measurement) -> Ratio | None:
+    """How many times as fast a row's cell is as another of its sweep, by the rounds that have warm calls of both.
 
     Returns:
-        speedup_percent and memory_saved_percent, (baseline / row - 1) * 100; times_faster, baseline / row;
-        less_memory_percent, (1 - row / baseline) * 100.
+        The median of the rounds' ratios and its interval; None where both are warm in fewer rounds than tell one.
     """
-    if not (row.latency and baseline.latency and row.memory and baseline.memory):
-        return None
-    time, space = baseline.latency.median / row.latency.median, baseline.memory.peak / row.memory.peak
-    return {
-        "speedup_percent": (time - 1) * 100,
-        "memory_saved_percent": (space - 1) * 100,
-        "times_faster": time,
-        "less_memory_percent": (1 - 1 / space) * 100,
-    }
+    ours, theirs = (_by_round(r) for r in (row, baseline))
+    return find_ratio([theirs[n] / ours[n] for n in sorted(ours.keys() & theirs.keys())], SHORT)
 
 
-def baseline_row(
-    result: Result, cell: Cell, attention: str = "eager", precision: str | None = None
-) -> Measurement | None:
-    """What a cell is compared with: the same one with another attention, and with another precision if one is named."""
-    wanted = replace(cell, attention=attention, precision=precision or cell.precision)
-    return next((r for r in result.rows if r.cell == wanted), None)
+def _by_round(row: Measurement) -> dict[int, float]:
+    """The warm rounds' medians by number; none where numbers repeat, which version 0.1.0 did not keep."""
+    warm = [r for r in row.latency.rounds if r.warm] if row.latency else []
+    medians = {r.number: float(np.median(r.samples_ms)) for r in warm}
+    return medians if len(medians) == len(warm) else {}
 
 
-def compare(ours: Result, theirs: Result) -> list[dict[str, Any]]:
-    """Cells measured in both, side by side.
+def _warm_medians(row: Measurement) -> list[float]:
+    return row.latency.round_medians if row.latency and row.latency.warm else []
 
-    Returns:
-        cell; latency_ms and peak_bytes, each (ours, theirs); times_faster: theirs over ours.
+
+def memory_share(row: Measurement, baseline: Measurement) -> float | None:
+    """A row's peak over another's; None if either was not found."""
+    return row.memory.peak / baseline.memory.peak if row.memory and baseline.memory else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A cell that two sweeps measured.
+
+    Args:
+        ours, theirs: its rows.
+        ratio: how many times as fast ours is; None where either has too few processes.
     """
-    other = {r.cell: r for r in theirs.rows}
-    pairs: Iterable[tuple[Measurement, Measurement]] = ((r, other[r.cell]) for r in ours.rows if r.cell in other)
-    return [
-        {
-            "cell": a.cell,
-            "latency_ms": (a.latency.median, b.latency.median),
-            "peak_bytes": (a.memory.peak if a.memory else None, b.memory.peak if b.memory else None),
-            "times_faster": b.latency.median / a.latency.median,
-        }
-        for a, b in pairs
-        if a.latency and b.latency
-    ]
+
+    ours: Measurement
+    theirs: Measurement
+    ratio: Ratio | None
+
+    @property
+    def memory_share(self) -> float | None:
+        """Our peak over theirs."""
+        return memory_share(self.ours, self.theirs)
+
+
+def compare(ours: Result, theirs: Result) -> list[Pair]:
+    """Cells measured in both, in our order. Their processes ran at other times: a change of the machine is in the ratio."""
+    other = {r.cell: r for r in theirs.rows if r.latency}
+    pairs = [(r, other[r.cell]) for r in ours.rows if r.latency and r.cell in other]
+    return [Pair(a, b, find_ratio_between(*map(_warm_medians, (b, a)))) for a, b in pairs]
 
 
 @cache

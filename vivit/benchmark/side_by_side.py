@@ -14,6 +14,7 @@ import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ class Ratio:
         return SLOWER if self.high < 1 / MARGIN else NO_DIFFERENCE
 
     @property
+    def inverse(self) -> "Ratio":
+        """How many times as long it takes."""
+        return Ratio(1 / self.value, 1 / self.high, 1 / self.low)
+
+    @property
     def narrow(self) -> bool:
         """Whether more rounds would tell little more."""
         return self.value / (1 + NARROW) <= self.low and self.high <= self.value * (1 + NARROW)
@@ -75,6 +81,46 @@ def find_ratio(ratios: Sequence[float], looks: Looks) -> Ratio | None:
     low, high = looks[n]
     ordered = sorted(ratios[:n])
     return Ratio(statistics.median(ordered), ordered[low - 1], ordered[high - 1])
+
+
+def find_ratio_between(first: Sequence[float], second: Sequence[float]) -> Ratio | None:
+    """How many times as long the first of two sets of times is as the second, where nothing was measured in turn.
+
+    The ratios of all pairs, sorted: which of them are the ends is told by the Mann-Whitney rank test, whatever the times'
+    distribution (H. B. Mann and D. R. Whitney, 1947). It says that the sets differ, not that the cells do: a machine that has
+    changed between them makes them differ, too.
+
+    Args:
+        first, second: one time a process, 6 of each at least.
+    Returns:
+        The median of the ratios and an interval that misses the truth in at most 5 % of cases; None for fewer times.
+    """
+    if min(len(first), len(second)) < min(SHORT):
+        return None
+    ratios = sorted(a / b for a in first for b in second)
+    low = _mann_whitney(len(first), len(second))
+    return Ratio(statistics.median(ratios), ratios[low], ratios[-1 - low])
+
+
+@cache
+def _mann_whitney(n: int, m: int) -> int:
+    """The largest u for which at most u of the n · m pairs are the wrong way round in at most 2.5 % of cases."""
+    # ways[u]: in how many orders of the first i of n and all m values u pairs are the wrong way round.
+    table = [[[1] for _ in range(m + 1)] for _ in range(n + 1)]
+    for i in range(1, n + 1):
+        for j in range(1, m + 1):
+            ways = [0] * (i * j + 1)
+            for u, count in enumerate(
+                table[i - 1][j]
+            ):  # the largest of all is of the first set: beyond j of the second
+                ways[u + j] += count
+            for u, count in enumerate(table[i][j - 1]):
+                ways[u] += count
+            table[i][j] = ways
+    allowed, total, u = 0.025 * math.comb(n + m, n), table[n][m][0], 0
+    while (total := total + table[n][m][u + 1]) <= allowed:
+        u += 1
+    return u
 
 
 @dataclass(frozen=True)

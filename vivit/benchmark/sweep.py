@@ -5,23 +5,35 @@ while planned := sweep.next():
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import psutil
 
-from vivit.benchmark.cost import estimate
+from vivit.benchmark.cost import estimate, paying_precision
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
+from vivit.benchmark.side_by_side import SHORT
 from vivit.config import VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, PRECISIONS
 
-DEFAULT_RULE = StoppingRule()
+# A process times its calls for so long whatever their spread: the processes' medians are what is compared.
+DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
+LEAST_SECONDS = 0.15  # of timed calls a process, where a budget leaves no more …
+LEAST_CALLS = (
+    3  # … and so many calls, unless they take longer than the rule wants: of one call each, processes seem noisy
+)
+FULL_RULE = StoppingRule(spread=-1, max_samples=200, seconds=2.0, warm_up_seconds=0.3)  # where there is no budget
 BUDGET_SECONDS = 120.0
-ROUNDS = 2
-FULL_SECONDS = 60.0  # of timed calls, a cell and round, where no budget says less
-START_SECONDS = {"cpu": 0.7, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
-LEAST_LIMIT_SECONDS = 15.0  # no process is ended for its share of the budget before that
+ROUNDS = min(SHORT)  # processes a cell: as many as an interval takes
+START_SECONDS = {"cpu": 0.3, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
+LEAST_LIMIT_SECONDS = 15.0  # no process is ended before that
+NEVER = 1e9  # seconds
+KEPT_WORD = (
+    1.15  # times what was told before: nothing else is begun that would end later, though the budget may be larger
+)
+PATIENCE = 1.5  # times the budget: what has been begun is ended even then
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class PlannedRound:
         record: whether it also finds memory and kernel, in a call of their own …
         record_first: … or in the first, which is then the sample: for what is too slow to be called twice.
         limit_seconds: after which it is ended; None: never.
-        number: which round, from 0.
+        number: which round of the sweep, from 0; the processes of one round run one after the other.
     """
 
     cell: Cell
@@ -45,18 +57,35 @@ class PlannedRound:
     number: int = 0
 
 
-class Sweep:
-    """Cells in shuffled order, round after round, so that a machine that drifts hurts all of them alike.
+@dataclass(frozen=True)
+class Block:
+    """Cells that are measured in turn, in rounds of their own.
 
-    `rows` holds one `Measurement` for every cell that has been tried; after `cancel` or the end, for every cell.
+    Args:
+        cells: in the order in which they are begun, as far as there is time.
+        base: of whom the first that was measured and the fastest are measured again in these rounds, to compare with.
+    """
+
+    cells: tuple[Cell, ...]
+    base: tuple[Cell, ...] = ()
+
+
+class Sweep:
+    """Cells in blocks, each block in rounds of one process a cell, in shuffled order: a machine that drifts hurts all alike.
+
+    First come {eager, sdpa} × {float32, the second precision that pays}; no other cell is begun before all rounds of these
+    are there, with all calls that their rule wants, and none whose rounds do not fit into the budget. `rows` holds one
+    `Measurement` for every cell that has been tried; after `cancel` or the end, for every cell.
 
     Args:
         cells: what to measure; repeated ones count once.
         configs: checkpoint → its shape.
         machine: what its cells are measured on.
-        budget_seconds: for everything, counted in seconds that rounds took; None: 'full'.
+        budget_seconds: for everything, counted in seconds that rounds took; None: 'full'. What has been begun is ended in
+            half as much again, and where not even the first cell fits, it gets as many rounds as do.
         rounds: processes a cell.
         rule: when the timed calls of one round are enough; a budget may make them fewer.
+        known: cells → ms of a call, as this machine has measured them before: what they will take is not to be estimated.
         seed: of the order.
     """
 
@@ -69,34 +98,72 @@ class Sweep:
         budget_seconds: float | None = BUDGET_SECONDS,
         rounds: int = ROUNDS,
         rule: StoppingRule | None = None,
+        known: Mapping[Cell, float] | None = None,
         seed: int = 0,
     ) -> None:
         self.cells = tuple(dict.fromkeys(cells))
         self.machine = machine
         self.budget_seconds = budget_seconds
-        self.rule = rule or DEFAULT_RULE
-        if budget_seconds is None:
-            self.rule = replace(self.rule, seconds=max(self.rule.seconds, FULL_SECONDS))
+        self.rounds = rounds
+        self.rule = rule or (FULL_RULE if budget_seconds is None else DEFAULT_RULE)
         self.rows: dict[Cell, Measurement] = {}
         self.references: dict[Cell, tuple[float, ...]] = {}
         self.spent_seconds = 0.0
         self.rounds_done = 0
         self.cancelled = False
         asked = dict.fromkeys(c.reference for c in self.cells if c.mode == "inference")
-        extra = [c for c in asked if c not in self.cells]
         self.estimates: dict[Cell, Estimate] = {
-            c: estimate(c, configs[c.checkpoint], machine) for c in (*self.cells, *extra)
+            c: estimate(c, configs[c.checkpoint], machine) for c in dict.fromkeys((*self.cells, *asked))
         }
-        shuffle = random.Random(seed)
+        self._random = random.Random(seed)
+        self._number = 0
         self._current: Cell | None = None
-        self._todo = [(c, 0) for c in extra]  # only for its answers, which the others are compared with
-        for number in range(rounds):
-            self._todo += [(c, number) for c in shuffle.sample(self.cells, len(self.cells))]
+        self._further = False  # whether what runs is not of a first block
+        self._known = dict(known or {})
+        self._scales = self._find_scales()
+        self._overheads: list[float] = []  # seconds of processes beside their calls
+        self._todo: list[tuple[Cell, int]] = []
+        self._short = False  # whether what runs does not fit into the budget
+        for cell in self.cells:
+            found = machine.find(cell.attention, cell.precision)
+            if found and found.reason:
+                self._keep(Measurement(cell, "unavailable", found.reason, found.details))
+        here = [cell for cell in self.cells if cell not in self.rows]
+        self._blocks = _blocks(here, configs, machine, whole=budget_seconds is None)
+        self._first = self._blocks[0] if self._blocks else Block(())
+        self._told: frozenset[Cell] = frozenset()
+        self._spare_seconds = 0.0  # of the budget, which are not for others than what was told
+        if budget_seconds is not None:
+            told, self._told = self.seconds_left, frozenset(self.begins)
+            self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
+        self._sound_seconds = sum(map(self._least_seconds, self._first.cells[:2])) * rounds
+
+    @property
+    def begins(self) -> list[Cell]:
+        """The cells that are to be begun, by what is known now, in the order of blocks, and those that have been."""
+        planned = [cell for queue, _ in self._phases() for cell in queue] or self._forced()
+        waiting = [c for c in planned if c in self.cells and c not in self.rows]
+        return list(dict.fromkeys([*(c for c, row in [*self.rows.items()] if row.latency), *waiting]))
+
+    @property
+    def current(self) -> Cell | None:
+        """What is being measured."""
+        return self._current
+
+    @property
+    def sound_seconds(self) -> float:
+        """What all rounds of the first two cells take, by the cost model: with less time nothing can be compared."""
+        return self._sound_seconds
+
+    @property
+    def whole_seconds(self) -> float:
+        """What all rounds of all cells take at least, by what is known now."""
+        return self.rounds * sum(self._least_seconds(c) for c in self.cells if self.estimates[c].latency_ms is not None)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do and nothing is being done."""
-        return not self._todo and self._current is None
+        return not self._blocks and not self._todo and self._current is None
 
     @property
     def progress(self) -> float:
@@ -107,37 +174,46 @@ class Sweep:
     @property
     def seconds_left(self) -> float:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
-        current = self._current  # read once: another thread may be recording it
-        cells = [current] if current else []
-        cells += [cell for cell, number in [*self._todo] if self._wanted(cell, number)]
-        need = sum(map(self._expected_seconds, cells))
-        return need if self.budget_seconds is None else min(need, max(0.0, self.budget_seconds - self.spent_seconds))
+        if self._short or self._forced():
+            queue = [*self._queue(), *self._forced() * self.rounds]
+            return min(sum(map(self._most_seconds, queue)), max(0.0, self._left()))
+        return sum(self._seconds(cell, share) for queue, share in self._phases() for cell in queue)
 
     def next(self) -> PlannedRound | None:
         """What to measure now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
-        while self._todo:
-            cell, number = self._todo.pop(0)
-            if not self._wanted(cell, number):
-                continue
-            if (refused := self._refusal(cell)) is None:
-                self._current = cell
-                return self._plan(cell, number)
-            if number == 0:
-                self._keep(refused)
-        return None
+        while True:
+            while self._todo and not self._out_of_time():
+                cell, number = self._todo.pop(0)
+                if cell not in self.rows or self.rows[cell].status == "ok":
+                    self._current = cell
+                    return self._plan(cell, number)
+            for cell in (c for c, _ in self._todo if c in self.cells and c not in self.rows):
+                spent = f"Not begun: the budget of {self.budget_seconds or 0.0:.0f} s was spent before its turn came."
+                self._keep(Measurement(cell, "cancelled", f"{spent} Give it more, or 'full'."))
+            self._todo.clear()
+            if not self._blocks:
+                return None
+            self._begin(self._blocks[0])
+            self._blocks.pop(0)  # not before its cells wait elsewhere: others read meanwhile
 
     def record(self, measurement: Measurement, seconds: float) -> None:
         """Take in what the planned round gave, and how long it took in all."""
         self.spent_seconds += seconds
         self.rounds_done += 1
         self._current = None
+        if latency := measurement.latency:
+            calls = sum(r.first_ms * r.warm + sum(r.samples_ms) for r in latency.rounds) / 1e3
+            once = latency.median / 1e3 if latency.warm else 0.0  # else the first call is all that there is
+            warm_up = self._warm_up_seconds(once) * latency.warm
+            recorded = once if measurement.memory else 0.0
+            self._overheads.append(max(0.0, seconds - calls - warm_up - recorded))
         self._keep(measurement)
+        self._scales = self._find_scales()
 
     def cancel(self, reason: str = "Cancelled before it ran.") -> None:
         """Give up what has not run; what has been measured is kept."""
         self.cancelled = True
-        self._todo.clear()
-        self._current = None
+        self._blocks, self._todo, self._current = [], [], None
         for cell in self.cells:
             if cell not in self.rows:
                 self._keep(Measurement(cell, "cancelled", reason))
@@ -150,65 +226,212 @@ class Sweep:
         if cell in self.cells:
             self.rows[cell] = self.rows[cell].joined(measurement) if cell in self.rows else measurement
 
-    def _wanted(self, cell: Cell, number: int) -> bool:
-        return number == 0 or cell not in self.rows or self.rows[cell].status == "ok"
+    def _begin(self, block: Block) -> None:
+        """Queue the rounds of the cells that fit; the others become rows."""
+        for cell in block.cells:
+            if refused := self._refusal(cell):
+                self._keep(refused)
+        cells, _ = self._fitting(block, self._left())
+        self._short = not cells and not self._number and any(c not in self.rows for c in block.cells)
+        if self._short:
+            cells = [next(c for c in block.cells if c not in self.rows)]
+        later, _ = self._fitting(block, self._left() + self._spare_seconds)  # what the budget alone has room for
+        processes = f"Not begun: {self.rounds} processes of it"
+        longer = f"{processes} would have taken longer than was told before. Measure it in a sweep of its own."
+        no_room = (
+            f"{processes} did not fit into what was left of the budget of {self.budget_seconds or 0.0:.0f} s. "
+            "Give it more, or 'full'."
+        )
+        for cell in block.cells:
+            if cell not in self.rows and cell not in cells:
+                self._keep(Measurement(cell, "cancelled", longer if cell in later else no_room))
+        asked = dict.fromkeys(c.reference for c in cells if c.mode == "inference")
+        self._further = bool(block.base)
+        self._todo = [(c, self._number) for c in asked if c not in (*cells, *self.references)]  # for its answer alone
+        for number in range(self._number, self._number + self.rounds):
+            self._todo += [(c, number) for c in self._random.sample(cells, len(cells))]
+        self._number += self.rounds * bool(cells)
+
+    def _fitting(self, block: Block, seconds: float) -> tuple[list[Cell], float]:
+        """The cells of a block whose rounds fit into so many seconds, its base among them, and what they take at least."""
+        known = [c for c in block.base if c not in self.rows or self.rows[c].status == "ok"]
+        base = list(dict.fromkeys([*known[:1], *sorted(known, key=self._latency_seconds)[:1]]))
+        chosen: list[Cell] = []
+        need = self.rounds * sum(map(self._least_seconds, base))
+        recorded = [self._latency_seconds(cell) for cell in base if cell not in self.rows]
+        need -= sum(recorded)  # which will have been before
+        waiting = [cell for cell in block.cells if cell not in self.rows and not self._refusal(cell)]
+        for cell in waiting:
+            more = self.rounds * self._least_seconds(cell)
+            if need + more <= seconds - (0.0 if cell in self._told else self._spare_seconds):
+                chosen.append(cell)
+                need += more
+        # With nothing to compare it with, unless it is all that there can be.
+        alone = len([*base, *chosen]) == 1 < len(waiting) and block is not self._first
+        return ([*base, *chosen], need) if chosen and not alone else ([], 0.0)
+
+    def _queue(self) -> list[Cell]:
+        """What is being measured and what has been begun, a process each."""
+        current = self._current  # read once: another thread may be recording it
+        return [*([current] if current else []), *(cell for cell, _ in [*self._todo])]
+
+    def _phases(self) -> Iterator[tuple[list[Cell], float]]:
+        """First blocks, then the others: the processes that are to be, and the share of their timed calls there is time for."""
+        left = self._left()
+        for further in (False, True):
+            queue = self._queue() if self._further == further else []
+            need = sum(map(self._least_seconds, queue))
+            for block in [block for block in [*self._blocks] if bool(block.base) == further]:
+                cells, more = self._fitting(block, left - need)
+                queue = queue + cells * self.rounds
+                need += more
+            most = sum(map(self._most_seconds, queue))
+            share = min(1.0, max(0.0, (left - need) / (most - need))) if most > need else 1.0
+            left -= sum(self._seconds(cell, share) for cell in queue)
+            yield queue, share
+
+    def _forced(self) -> list[Cell]:
+        """The first cell, where nothing fits and nothing has been begun: so that there is something."""
+        begun = self._number or any(queue for queue, _ in self._phases())
+        return [c for block in self._blocks[:1] for c in block.cells if c not in self.rows][: 0 if begun else 1]
 
     def _latency_seconds(self, cell: Cell) -> float:
         row = self.rows.get(cell)
         if row and row.latency:
             return row.latency.median / 1e3
-        return (self.estimates[cell].latency_ms or 0.0) / 1e3
+        if cell in self._known:
+            return self._known[cell] / 1e3
+        scale = self._scales.get(cell.precision) or self._scales.get("", 1.0)
+        return scale * (self.estimates[cell].latency_ms or 0.0) / 1e3
 
-    def _expected_seconds(self, cell: Cell) -> float:
-        latency = self._latency_seconds(cell)
-        timed = min(10 * latency, max(self.rule.seconds, latency))
-        return START_SECONDS[self.machine.device] + 2 * latency + self.rule.warm_up_seconds + timed
+    def _find_scales(self) -> dict[str, float]:
+        """By how much the cost model is off here: precision → measured over estimated, '' for all precisions."""
+        measured = self._known | {c: r.latency.median for c, r in self.rows.items() if r.latency and r.latency.warm}
+        found: dict[str, list[float]] = {}
+        for cell, ms in measured.items():
+            if cell in self.estimates and (estimated := self.estimates[cell].latency_ms):
+                for key in (cell.precision, ""):
+                    found.setdefault(key, []).append(ms / estimated)
+        return {key: statistics.median(ratios) for key, ratios in found.items()}
+
+    def _untimed_seconds(self, cell: Cell) -> float:
+        """What a process takes beside its timed calls."""
+        once = self._latency_seconds(cell)
+        start = statistics.median(self._overheads) if self._overheads else START_SECONDS[self.machine.device]
+        recorded = 0.0 if cell in self.rows else once / self.rounds  # one of them records
+        return start + once + self._warm_up_seconds(once) + recorded
+
+    def _warm_up_seconds(self, once: float) -> float:
+        wanted = self.rule.warm_up_seconds
+        return once * ceil(wanted / once - 1e-6) if once else wanted  # calls are whole
+
+    def _seconds(self, cell: Cell, share: float) -> float:
+        """Of a process. Args: share: as `_timed_seconds`'."""
+        return self._untimed_seconds(cell) + self._timed_seconds(cell, share)
+
+    def _least_seconds(self, cell: Cell) -> float:
+        return self._seconds(cell, 0.0)
+
+    def _most_seconds(self, cell: Cell) -> float:
+        return self._seconds(cell, 1.0)
+
+    def _timed_seconds(self, cell: Cell, share: float) -> float:
+        """Of a process's timed calls. Args: share: 0 for the least that will do, 1 for all that the rule wants."""
+        once, rule = self._latency_seconds(cell), self.rule
+        if not once:
+            return 0.0
+        most = min(rule.seconds, 10 * once) if rule.spread > 0 else rule.seconds  # it ends early where calls agree
+        least = most if rule.min_samples == rule.max_samples else min(LEAST_SECONDS, most)
+        least_calls, most_calls = (  # calls are whole
+            max(1, min(rule.max_samples, ceil(seconds / once - 1e-6))) for seconds in (least, most)
+        )
+        least_calls = min(max(least_calls, LEAST_CALLS), most_calls)
+        return once * (least_calls + int(share * (most_calls - least_calls) + 1e-6))
 
     def _refusal(self, cell: Cell) -> Measurement | None:
         needed, free = self.estimates[cell].peak, _free_bytes(self.machine)
-        if needed > free:
-            reason = (
-                f"Not run: it would need about {needed / 2**30:.1f} GiB, and this machine has {free / 2**30:.1f} GiB free. "
-                "Choose a smaller batch, a half precision or a fused attention."
-            )
-            return Measurement(cell, "out-of-memory", reason)
-        if self.budget_seconds is None:
-            return None
-        left, once = self.budget_seconds - self.spent_seconds, self._latency_seconds(cell)
-        if once < left and left > 0:
+        if needed <= free:
             return None
         reason = (
-            f"Not run: one call would take about {once:.0f} s, and {max(0.0, left):.0f} s of the budget of "
-            f"{self.budget_seconds:.0f} s were left. Give it more, or 'full'."
+            f"Not run: it would need about {needed / 2**30:.1f} GiB, and this machine has {free / 2**30:.1f} GiB free. "
+            "Choose a smaller batch, a half precision or a fused attention."
         )
-        return Measurement(cell, "cancelled", reason)
+        return Measurement(cell, "out-of-memory", reason)
 
     def _plan(self, cell: Cell, number: int) -> PlannedRound:
         record = cell not in self.rows
         if cell not in self.cells:  # a reference: one call is enough
-            return PlannedRound(
-                cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=self._left(), number=number
-            )
+            limit = None if self.budget_seconds is None else max(LEAST_LIMIT_SECONDS, self._left())
+            return PlannedRound(cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=limit, number=number)
         if self.budget_seconds is None:
-            return PlannedRound(cell, self.rule, record, number=number)
-        waiting = [self._expected_seconds(c) for c, n in self._todo if self._wanted(c, n)]
-        mine = self._expected_seconds(cell)
-        left = self._left()
-        assert left is not None
-        share = left * mine / (mine + sum(waiting))
-        once = self._latency_seconds(cell)
-        overhead = START_SECONDS[self.machine.device] + (2 + record) * once + self.rule.warm_up_seconds
+            return PlannedRound(cell, replace(self.rule, slow_seconds=NEVER), record, number=number)
+        share = [share for _, share in self._phases()][self._further]
+        once, timed = self._latency_seconds(cell), self._timed_seconds(cell, share)
+        rule = self.rule
+        if rule.min_samples != rule.max_samples:
+            rule = replace(rule, seconds=max(timed - once / 2, once / 2))  # before the call that would be one too many
+        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._untimed_seconds(cell) + timed))
+        if record:  # the cost model may be far off
+            limit = max(limit, PATIENCE * self.budget_seconds - self.spent_seconds)
+        cold = self._short and self._left() < self._untimed_seconds(cell) + timed + once * record
+        in_first = cold and record and not cell.compiled
         return PlannedRound(
             cell,
-            replace(self.rule, seconds=min(self.rule.seconds, max(once / 2, share - overhead))),
+            rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
             record,
-            record_first=record and not cell.compiled and share < 3 * once,
-            limit_seconds=min(left, max(LEAST_LIMIT_SECONDS, 4 * share, 4 * once)),
+            record_first=in_first,
+            limit_seconds=max(1.0, self._left()) if self._short else limit,
             number=number,
         )
 
-    def _left(self) -> float | None:
-        return None if self.budget_seconds is None else max(1.0, self.budget_seconds - self.spent_seconds)
+    def _out_of_time(self) -> bool:
+        budget = float("inf") if self.budget_seconds is None else self.budget_seconds
+        return self.spent_seconds > 0 and self.spent_seconds >= budget * (1.0 if self._short else PATIENCE)
+
+    def _left(self) -> float:
+        return float("inf") if self.budget_seconds is None else self.budget_seconds - self.spent_seconds
+
+
+def sound_sweep(
+    cells: Sequence[Cell],
+    configs: Mapping[str, VivitConfig],
+    machine: Machine,
+    *,
+    budget_seconds: float | None,
+    rule: StoppingRule | None = None,
+    known: Mapping[Cell, float] | None = None,
+) -> Sweep:
+    """A sweep that ends in a comparison: with a larger budget than was asked for, if all rounds of two cells take that.
+
+    Args: as `Sweep`'s.
+    """
+    sweep = Sweep(cells, configs, machine, budget_seconds=budget_seconds, rule=rule, known=known)
+    if budget_seconds is None or budget_seconds >= sweep.sound_seconds:
+        return sweep
+    return Sweep(cells, configs, machine, budget_seconds=ceil(1.1 * sweep.sound_seconds), rule=rule, known=known)
+
+
+def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: Machine, *, whole: bool) -> list[Block]:
+    """Cells of one checkpoint, mode, length and batch size are compared with each other: the first of them, then the others.
+
+    Args:
+        whole: make one block of them, so that all can be compared with all.
+    """
+    families: dict[tuple[str, str, int | None, int], list[Cell]] = {}
+    for cell in cells:
+        families.setdefault((cell.checkpoint, cell.mode, cell.num_frames, cell.batch_size), []).append(cell)
+    first, further = [], []
+    for (checkpoint, *_), family in families.items():
+        second = paying_precision(configs[checkpoint], machine)
+        order = [("eager", "float32"), ("sdpa", "float32"), ("sdpa", second), ("eager", second)]
+        usual = [c for c in family if (c.attention, c.precision) in order and not c.compiled]
+        usual.sort(key=lambda c: order.index((c.attention, c.precision)))
+        if len(usual) < 2 or whole:
+            usual += [c for c in family if c not in usual][: None if whole else len(order) - len(usual)]
+        first.append(Block(tuple(usual)))
+        if others := tuple(c for c in family if c not in usual):
+            further.append(Block(others, tuple(usual)))
+    return [*first, *further]
 
 
 def _free_bytes(machine: Machine) -> float:
@@ -241,83 +464,14 @@ def run_all(sweep: Sweep, measure: Measure, changed: Callable[[], object] = lamb
         changed()
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A ready choice of cells.
-
-    Args:
-        title: what it answers.
-        attention, precision, batch_sizes, mode, num_frames: every combination is a cell.
-        rule: when timed calls are enough.
-        budget_seconds: what it takes unless told otherwise.
-    """
-
-    title: str
-    attention: tuple[str, ...]
-    precision: tuple[str, ...] = ("float32",)
-    batch_sizes: tuple[int, ...] = (1,)
-    mode: str = "inference"
-    num_frames: tuple[int | None, ...] = (None,)
-    rule: StoppingRule = DEFAULT_RULE
-    budget_seconds: float = BUDGET_SECONDS
-
-    def cells(self, checkpoint: str) -> list[Cell]:
-        """Its cells, in reading order."""
-        return grid(
-            checkpoint, self.attention, self.precision, self.batch_sizes, (self.mode,), (False,), self.num_frames
-        )
-
-
-def grid(
-    checkpoint: str,
-    attention: Sequence[str],
-    precision: Sequence[str] = ("float32",),
-    batch_sizes: Sequence[int] = (1,),
-    modes: Sequence[str] = ("inference",),
-    compiled: Sequence[bool] = (False,),
-    num_frames: Sequence[int | None] = (None,),
-) -> list[Cell]:
-    """Every combination, in reading order."""
-    return [
-        Cell(checkpoint, a, p, b, m, c, f)
-        for m in modes
-        for p in precision
-        for c in compiled
-        for f in num_frames
-        for b in batch_sizes
-        for a in attention
-    ]
-
-
-# As the documentation measured: one call to warm up, then so many, whatever their spread.
-INFERENCE_RULE = StoppingRule(spread=0, min_samples=20, max_samples=20, seconds=FULL_SECONDS, warm_up_seconds=0)
-TRAINING_RULE = StoppingRule(spread=0, min_samples=100, max_samples=100, seconds=FULL_SECONDS, warm_up_seconds=0)
-
-PRESETS: dict[str, Preset] = {
-    "this clip, all backends": Preset(
-        "Which backend is fastest on this clip, and do the answers agree?",
-        tuple(BACKENDS),
-        tuple(PRECISIONS),
-        rule=StoppingRule(seconds=1.0),
-        budget_seconds=45.0,
-    ),
-    "batch-size scaling": Preset(
-        "How do time and memory grow with the batch?", ("eager", "sdpa"), batch_sizes=(1, 2, 4, 8)
-    ),
-    "number of tokens": Preset(
-        "How do time and memory grow with the length of the clip?", ("eager", "sdpa"), num_frames=(4, 8, 16, 32)
-    ),
-    "documentation's inference table": Preset(
-        "Eager beside sdpa as the model's documentation measured them: 20 batches, batch sizes 1 to 8.",
-        ("eager", "sdpa"),
-        ("float32", "float16"),
-        (1, 2, 4, 8),
-        rule=INFERENCE_RULE,
-    ),
-    "documentation's training table": Preset(
-        "A training step with eager beside sdpa as the model's documentation measured them: 100 steps, batch size 1.",
-        ("eager", "sdpa"),
-        mode="training",
-        rule=TRAINING_RULE,
-    ),
-}
+def runs_here(cells: Sequence[Cell], machine: Machine) -> tuple[list[Cell], dict[str, list[str]]]:
+    """The cells that run on a machine, and why the others do not: a reason → the backends and precisions that have it."""
+    runs: list[Cell] = []
+    reasons: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        found = machine.find(cell.attention, cell.precision)
+        if found is None or not found.reason:
+            runs.append(cell)
+        else:
+            reasons.setdefault(found.reason, {})[f"{cell.attention} in {cell.precision}"] = None
+    return runs, {reason: list(names) for reason, names in reasons.items()}

@@ -41,12 +41,31 @@ MACHINE = Machine(
 )
 
 
-def row(cell: Cell, *rounds: tuple[float, ...], weights: int = 100, activations: int = 300, **more: Any) -> Measurement:
-    """An 'ok' with these samples, first call 10 times the first of them, memory in MiB."""
+def row(
+    cell: Cell,
+    *rounds: tuple[float, ...],
+    weights: int = 100,
+    activations: int = 300,
+    first: int = 0,
+    warm: bool = True,
+    others: float | None = None,
+    **more: Any,
+) -> Measurement:
+    """An 'ok' with these samples, first call 10 times the first of them, memory in MiB.
+
+    Args:
+        first: the number of the first round; the others follow.
+        warm: if not, the first sample of each round is its only call.
+        others: what other programs had of the processors.
+    """
+    timed = [
+        Round(10 * samples[0] if warm else samples[0], samples if warm else samples[:1], warm, number, others)
+        for number, samples in enumerate(rounds, first)
+    ]
     return Measurement(
         cell,
         "ok",
-        latency=Latency(tuple(Round(10 * samples[0], samples) for samples in rounds)),
+        latency=Latency(tuple(timed)),
         memory=Memory(weights * MIB, activations * MIB, None, None, 1000 * MIB),
         estimate=Estimate(3137, 900 * 10**9 * cell.batch_size, 5.0, weights * MIB, activations * MIB),
         **more,

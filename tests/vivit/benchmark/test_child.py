@@ -156,6 +156,25 @@ def test_a_run_without_recording_has_times_only(checkpoint: str) -> None:
     assert found.latency and found.memory is None and found.kernel == "" and found.logits
 
 
+def test_a_round_has_its_number_and_what_others_had_meanwhile(checkpoint: str) -> None:
+    long_enough = StoppingRule(spread=-1, seconds=0.3, max_samples=10**6, warm_up_seconds=0.001)
+    found = measured(replace(planned(checkpoint), rule=long_enough, number=7))
+    assert found.latency
+    (timed,) = found.latency.rounds
+    assert timed.number == 7 and timed.others_share is not None and 0 <= timed.others_share <= 1
+    assert timed.warm and sum(timed.samples_ms) >= 300, "the spread ends nothing early"
+
+
+def test_a_call_that_no_time_is_too_much_for_is_warm(checkpoint: str) -> None:
+    """As the rounds of a sweep are: the rule's seconds are less than one call takes."""
+    hurried = StoppingRule(spread=-1, seconds=1e-6, warm_up_seconds=1e-6)
+    assert [
+        found.latency and found.latency.warm
+        for rule in (hurried, replace(hurried, slow_seconds=1e9))
+        if (found := measured(replace(planned(checkpoint), rule=rule)))
+    ] == [False, True]
+
+
 def test_another_number_of_frames(checkpoint: str) -> None:
     clip = oracle.clip(VivitForVideoClassification.from_pretrained(checkpoint).config, batch=1)[0].numpy()
     found = measured(planned(checkpoint, num_frames=4), clip)

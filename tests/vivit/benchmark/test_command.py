@@ -1,8 +1,10 @@
 """`python -m vivit bench` as a person or a script meets it."""
 
 import csv
+import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,8 @@ import pytest
 
 from tests import oracle
 from vivit.__main__ import main
-from vivit.benchmark.results import list_results
+from vivit.benchmark.results import find_ratio_of, list_results
+from vivit.benchmark.verdict import verdict
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,26 +31,31 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:
     """In a process of its own: nothing but the objects may come out on stdout."""
     words = ["--model", checkpoint, "--attention", "eager,sdpa,sdpa-cudnn", "--precision", "float32"]
-    words += ["--batch-sizes", "1,2", "--budget", "20", "--json", "--out", str(tmp_path / "out")]
+    words += ["--batch-sizes", "1", "--budget", "20", "--json", "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "vivit", "bench", *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(r["precision"], r["batch_size"], r["attention"]) for r in rows] == [
-        ("float32", b, a) for b in (1, 2) for a in ("eager", "sdpa", "sdpa-cudnn")
+        ("float32", 1, a) for a in ("eager", "sdpa", "sdpa-cudnn")
     ]
     assert {r["attention"]: r["status"] for r in rows} == {"eager": "ok", "sdpa": "ok", "sdpa-cudnn": "unavailable"}
     first, second = rows[:2]
     assert first["model"] == checkpoint and first["mode"] == "inference" and first["kernel"] == "_softmax"
     assert first["agreement"]["max_logit_difference"] == 0.0 and second["agreement"]["max_logit_difference"] < 1e-4
-    assert "round 1: " in done.stderr and "6 cells" in done.stderr and "Traceback" not in done.stderr
+    assert "round 6: " in done.stderr and "round 7: " not in done.stderr
+    assert "round 1: " in done.stderr and "3 cells" in done.stderr and "Traceback" not in done.stderr
     assert "USDT" not in done.stderr  # the profiler's own words
     (kept,) = list_results(tmp_path / "out")
     assert [r.cell.attention for r in kept.rows] == [r["attention"] for r in rows]
+    for row in kept.rows[:2]:
+        assert row.sound and row.latency and [r.number for r in row.latency.rounds] == [*range(6)]
+    assert kept.others_share is not None and find_ratio_of(kept.rows[1], kept.rows[0])
     (table,) = (tmp_path / "out").glob("*.csv")
-    assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 6
+    assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
     (page,) = (tmp_path / "out").glob("*.html")
-    assert "plotly-graph-div" in page.read_text(encoding="utf-8")
+    written = page.read_text(encoding="utf-8")
+    assert "plotly-graph-div" in written and html.escape(verdict(kept)) in written
 
 
 def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> None:
@@ -55,6 +63,7 @@ def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> No
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith(f"training, {checkpoint}: ") and out[1].split()[:2] == ["attention", "precision"]
     assert out[2].split()[:3] == ["sdpa", "float32", "1"] and "ok" in out[2]
+    assert re.match(r"One cell alone: sdpa in float32 takes [\d.]+ ms and [\d.]+ MiB; there is nothing", out[-1])
 
 
 def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 
 import engine.model as worker
 from engine.tasks import Classify
+from tests.busy import busy
 from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig, VivitForVideoClassification
 from vivit.__main__ import main
@@ -284,21 +283,9 @@ def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, pre
 # A busy machine
 
 
-@contextmanager
-def others() -> Iterator[None]:
-    """Two programs that do nothing but compute, or as many as there are processors."""
-    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(max(2, os.cpu_count() or 1))]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
 def test_beside_other_programs_no_verdict_is_the_wrong_way_round() -> None:
     """SDPA is about twice as fast as eager. Where six rounds do not fit, nothing may be said."""
-    with others():
+    with busy():
         out = run(CLIP, "--seconds", 8)
     verdict, _, _, _, sdpa, *_, method = out.splitlines()
     assert sdpa.split()[:2] == ["sdpa", "float32"]
@@ -315,7 +302,7 @@ def test_beside_other_programs_no_verdict_is_the_wrong_way_round() -> None:
 def test_beside_other_programs_no_verdict_of_ten_is_the_wrong_way_round() -> None:
     told = []
     for _ in range(10):
-        with others():
+        with busy():
             found = rows(run(CLIP, "--seconds", 20, "--json"))
         assert (found[0]["others_share"] or 0) > 0.25
         told += [row["ratio"]["verdict"] for row in found if row["attention"] == "sdpa"]

@@ -61,12 +61,12 @@ EAGER_AND_SDPA = ["eager/float32", "sdpa/float32"]
 
 def test_a_clear_win() -> None:
     assert said(EAGER_AND_SDPA, [300.0, 100.0], found=sizes(FULL, (100.0, 300.0))) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes 60 % less memory; all give the same five answers."
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes 60 % less memory; all give the same five answers."
     )
     assert said(EAGER_AND_SDPA, [115.0, 100.0], shaken=0.06, found=sizes(FULL, FULL)) == (
         "SDPA is 1.15 times as fast as eager (1.08 to 1.22) and takes the same memory; all give the same five answers."
     )
-    assert said(EAGER_AND_SDPA, [2000.0, 100.0]).startswith("SDPA is 20 times as fast as eager (20 to 20) and")
+    assert said(EAGER_AND_SDPA, [2000.0, 100.0]).startswith("SDPA is 20.0 times as fast as eager (20.0 to 20.0) and")
 
 
 def test_a_loss() -> None:
@@ -92,12 +92,12 @@ def test_a_precision_beside_the_usual_one() -> None:
     cells = ["eager/float32", "sdpa/float32", "eager/float16", "sdpa/float16"]
     found = sizes(FULL, (100.0, 300.0), HALF, (50.0, 150.0))
     assert said(cells, [300.0, 100.0, 200.0, 50.0], found=found) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes 60 % less memory; "
-        "float16 is 2.0 times as fast as float32 (2.0 to 2.0) and halves the weights; all give the same five answers."
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes 60 % less memory; "
+        "float16 is 2.00 times as fast as float32 (2.00 to 2.00) and halves the weights; all give the same five answers."
     )
     assert said(cells, [300.0, 100.0, 900.0, 250.0], found=found) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes 60 % less memory; "
-        "float16 takes 2.5 times as long as float32 (2.5 to 2.5) and halves the weights; all give the same five answers."
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes 60 % less memory; "
+        "float16 takes 2.50 times as long as float32 (2.50 to 2.50) and halves the weights; all give the same five answers."
     )
 
 
@@ -116,7 +116,7 @@ def test_a_precision_that_is_as_fast_and_one_of_which_that_is_not_known() -> Non
 
 def test_a_pair_that_differs_in_both() -> None:
     assert said(["eager/float32", "sdpa/bfloat16"], [300.0, 100.0], found=sizes(FULL, (50.0, 450.0))) == (
-        "SDPA in bfloat16 is 3.0 times as fast as eager in float32 (3.0 to 3.0) and takes 50 % less memory; "
+        "SDPA in bfloat16 is 3.00 times as fast as eager in float32 (3.00 to 3.00) and takes 50 % less memory; "
         "all give the same five answers."
     )
 
@@ -131,7 +131,7 @@ def test_a_pair_that_differs_in_both() -> None:
 def test_other_answers_are_told_with_whose_they_are(answer: tuple[float, ...], sentence: str) -> None:
     found = sizes(FULL, FULL, logits=[ANSWER, answer])
     assert said(EAGER_AND_SDPA, [300.0, 100.0], found=found) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes the same memory; "
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes the same memory; "
         f"not all give the same five answers: {sentence}"
     )
 
@@ -143,13 +143,13 @@ def test_few_classes_are_counted_as_few_answers() -> None:
 
 def test_answers_that_mean_nothing_are_not_mentioned() -> None:
     assert said(EAGER_AND_SDPA, [300.0, 100.0], trained=False, found=sizes(FULL, FULL)) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes the same memory."
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes the same memory."
     )
 
 
 def test_a_busy_machine_is_told() -> None:
     assert said(EAGER_AND_SDPA, [300.0, 100.0], others=0.8, trained=False) == (
-        "SDPA is 3.0 times as fast as eager (3.0 to 3.0) and takes the same memory. "
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes the same memory. "
         "Measured while other programs held 40 % of the processors, which changes the ratios."
     )
 

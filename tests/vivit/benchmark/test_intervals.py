@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from vivit.benchmark.side_by_side import (
     Ratio,
     SideBySide,
     TimedRound,
+    _mann_whitney,
     find_ratio,
+    find_ratio_between,
 )
 
 PAIRS = 2_000
@@ -199,3 +202,50 @@ def test_the_ends_are_the_sorted_ratios_of_the_last_look() -> None:
 )
 def test_a_verdict_needs_the_whole_interval_beyond_two_per_cent(low: float, high: float, verdict: str) -> None:
     assert Ratio((low + high) / 2, low, high).verdict == verdict
+
+
+# Two sweeps, whose processes ran at other times
+
+
+@pytest.mark.parametrize(("n", "m", "published"), [(6, 6, 5), (6, 8, 8), (8, 8, 13), (10, 10, 23)])
+def test_the_rank_tests_critical_values_are_the_published_ones(n: int, m: int, published: int) -> None:
+    """Of Mann and Whitney's U, two-sided, 5 %."""
+    assert _mann_whitney(n, m) == _mann_whitney(m, n) == published
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 4), (4, 7), (5, 5), (6, 6), (6, 8), (7, 5)])
+def test_the_rank_tests_critical_values_are_those_of_all_orders(n: int, m: int) -> None:
+    counts = [0] * (n * m + 1)
+    for places in combinations(range(n + m), n):  # of the first set among all, sorted
+        counts[sum(places) - n * (n - 1) // 2] += 1
+    assert sum(counts) == math.comb(n + m, n)
+    u = _mann_whitney(n, m)
+    assert sum(counts[: u + 1]) <= 0.025 * sum(counts) < sum(counts[: u + 2])
+
+
+def test_a_ratio_between_sets_is_of_all_pairs() -> None:
+    first, second = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0], [1.0] * 6
+    assert find_ratio_between(first, second) == Ratio(12.5, 10.0, 15.0), "each of the six is there six times"
+    assert find_ratio_between(second, first) == Ratio(pytest.approx(1 / 12.5, rel=0.01), 1 / 15, 1 / 10)
+    primes = [2.0, 3.0, 5.0, 7.0, 11.0, 13.0]
+    ratios = sorted(a / b for a in primes for b in primes)
+    assert find_ratio_between(primes, primes) == Ratio(1.0, ratios[5], ratios[-6])
+    assert find_ratio_between(first[:5], second) is None and find_ratio_between(first, second[:5]) is None
+
+
+@pytest.mark.parametrize("true", [1.0, 1.3])
+@pytest.mark.parametrize(("n", "m"), [(6, 6), (6, 12)])
+def test_intervals_between_sets_hold_the_true_ratio(n: int, m: int, true: float) -> None:
+    random = np.random.default_rng([3, n, m])
+    for jitter in (
+        lambda size: np.exp(0.1 * random.standard_normal(size)),
+        lambda size: 0.8 + random.gamma(0.5, 0.5, size),  # skewed
+        lambda size: np.where(random.random(size) < 0.2, 1.8, 1.0) * np.exp(0.01 * random.standard_normal(size)),
+    ):
+        missed = wrong = 0
+        for _ in range(PAIRS):
+            found = find_ratio_between((true * jitter(n)).tolist(), jitter(m).tolist())
+            assert found
+            missed += not found.low <= true <= found.high
+            wrong += found.verdict == (SLOWER if true > 1 else FASTER)
+        assert missed / PAIRS <= 0.05 and wrong / PAIRS <= 0.025

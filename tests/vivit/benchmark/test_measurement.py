@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import torch
 
 from tests.vivit.benchmark.children import row
 from vivit.benchmark.measure import attention_kernel, device_kernels, repeat
-from vivit.benchmark.measurement import Cell, Latency, Measurement, Round, StoppingRule, agreement
+from vivit.benchmark.measurement import CAVEATS, Cell, Latency, Measurement, Round, StoppingRule, agreement
 from vivit.records import from_json
 
 RULE = StoppingRule(spread=0.02, min_samples=5, max_samples=20, seconds=3.0, warm_up_seconds=0.3)
@@ -78,10 +78,23 @@ def test_statistics_are_those_of_all_rounds() -> None:
 
 def test_noise_is_named() -> None:
     steady, drifted = (100.0, 100.5, 101.0, 100.2), (108.0, 108.5, 108.2)
-    assert Latency((Round(1.0, steady), Round(1.0, steady))).noise == ""
-    assert "the rounds' medians differ by 8%" in Latency((Round(1.0, steady), Round(1.0, drifted))).noise
-    assert "spread over 25%" in Latency((Round(1.0, (80.0, 90.0, 100.0, 115.0, 120.0)),)).noise
-    assert Latency((Round(1.0, (5.0,)),)).noise == ""  # one sample cannot tell
+    assert Latency((Round(1.0, steady), Round(1.0, steady))).caveats == {}
+    told = Latency((Round(1.0, steady), Round(1.0, drifted))).caveats["noisy"]
+    assert told.endswith("the medians of half of the processes differ by 8%")
+    (kind, told), _ = Latency((Round(1.0, (80.0, 90.0, 100.0, 115.0, 120.0)),)).caveats.items()
+    assert (kind, told) == ("one process", "5 calls of one process")
+    told = Latency((Round(1.0, (80.0, 90.0, 100.0, 115.0, 120.0)),)).caveats["noisy"]
+    assert told == "half of the calls spread over 25% of the median"
+    assert Latency((Round(1.0, (5.0,)),) * 2).caveats == {}  # one sample each, and they agree
+
+
+def test_one_odd_process_of_six_is_no_noise_and_three_are() -> None:
+    def kinds(*medians: float) -> list[str]:
+        return list(Latency(tuple(Round(1.0, (ms,) * 5) for ms in medians)).caveats)
+
+    assert kinds(100.0, 100.0, 101.0, 100.0, 101.0, 130.0) == []
+    assert kinds(100.0, 100.0, 100.0, 120.0, 120.0, 120.0) == ["noisy"]
+    assert kinds(100.0, 107.0) == ["noisy"] and kinds(100.0, 104.0) == []
 
 
 def test_cold_samples_count_only_where_there_are_no_others() -> None:
@@ -91,10 +104,25 @@ def test_cold_samples_count_only_where_there_are_no_others() -> None:
     assert Latency((cold, warm)).round_medians == [100.5]
 
 
-def test_fewer_than_two_warm_rounds_are_named() -> None:
+def test_fewer_than_two_warm_rounds_are_named_and_not_sound() -> None:
     cold, warm = Round(500.0, (500.0,), warm=False), Round(450.0, (100.0, 101.0))
-    told = [Latency(r).caveat for r in ((warm, warm), (warm,), (cold, warm), (cold,), (cold, cold))]
-    assert told == ["", "one process only", "one process only", "one cold call", "2 cold calls"]
+    told = {
+        (warm, warm): {},
+        (warm,): {"one process": "2 calls of one process"},
+        (cold, warm): {"one process": "2 calls of one process"},
+        (cold, warm, warm): {},
+        (cold,): {"cold": "one cold call"},
+        (cold, cold): {"cold": "2 cold calls"},
+        (replace(warm, samples_ms=(100.0,)),): {"one process": "1 call of one process"},
+    }
+    for rounds, caveats in told.items():
+        found = Measurement(Cell("m"), "ok", latency=Latency(rounds))
+        assert found.caveats == caveats and found.sound == (not caveats)
+    missing = Measurement(Cell("m"), "failed")
+    assert missing.caveats == {} and not missing.sound
+    noisy = Measurement(Cell("m"), "ok", latency=Latency((warm, replace(warm, samples_ms=(200.0, 201.0)))))
+    assert list(noisy.caveats) == ["noisy"] and noisy.sound
+    assert set(CAVEATS) == {"cold", "one process", "noisy"}
 
 
 def test_rounds_join_and_a_later_failure_takes_nothing_away() -> None:
@@ -119,6 +147,17 @@ def test_rows_survive_json() -> None:
     bare = Measurement(Cell("m", mode="training"), "out-of-memory", "why", "details")
     for measurement in (whole, bare):
         assert from_json(Measurement, json.loads(json.dumps(asdict(measurement), allow_nan=False))) == measurement
+
+
+def test_rounds_survive_json_with_what_others_had() -> None:
+    found = Measurement(Cell("m"), "ok", latency=Latency((Round(9.0, (1.0,), number=7, others_share=0.25),)))
+    again = from_json(Measurement, json.loads(json.dumps(asdict(found))))
+    assert again == found
+    values = asdict(found)
+    for name in ("number", "others_share"):  # sweeps that were kept before have neither
+        del values["latency"]["rounds"][0][name]
+    old = from_json(Measurement, json.loads(json.dumps(values)))
+    assert old.latency and (old.latency.rounds[0].number, old.latency.rounds[0].others_share) == (0, None)
 
 
 @pytest.mark.parametrize("values", [{"mode": "eval"}, {"batch_size": 0}, {"num_frames": 0}])

@@ -11,29 +11,44 @@ import pytest
 
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, MIB, result, row
-from vivit.benchmark import charts, documentation, report
-from vivit.benchmark.measurement import Cell, Estimate, Latency, Measurement, Memory, Round
-from vivit.benchmark.results import Result, compare, list_results, load, revision, save, snapshot
-from vivit.benchmark.sweep import Sweep, grid
+from vivit.benchmark import documentation, report
+from vivit.benchmark.families import gains
+from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
+from vivit.benchmark.presets import grid
+from vivit.benchmark.results import (
+    Result,
+    compare,
+    find_ratio_of,
+    known_latencies,
+    list_results,
+    load,
+    revision,
+    save,
+    snapshot,
+)
+from vivit.benchmark.side_by_side import Ratio
+from vivit.benchmark.sweep import Sweep
+from vivit.benchmark.verdict import verdict
 from vivit.config import VivitConfig
 from vivit.errors import UserError
-from vivit.names import BACKENDS, PRECISIONS
 
 EAGER, SDPA = Cell("m", "eager"), Cell("m", "sdpa")
+SIX = tuple((100.0 + k,) for k in range(6))  # what each of six processes' one call took
+TWICE = tuple((2 * ms,) for (ms,) in SIX)
 WHOLE = result(
-    row(EAGER, (200.0, 210.0), (220.0,), weights=100, activations=900, logits=(1.0, 2.0, 3.0), kernel="_softmax"),
-    row(SDPA, (100.0, 105.0), (110.0,), weights=100, activations=150, logits=(1.0, 2.0, 3.5), kernel="_scaled"),
+    row(EAGER, *TWICE, weights=100, activations=900, logits=(1.0, 2.0, 3.0), kernel="_softmax"),
+    row(SDPA, *SIX, weights=100, activations=150, logits=(1.0, 2.0, 3.5), kernel="_scaled"),
     Measurement(Cell("m", "sdpa-cudnn"), "unavailable", "CUDA only", "No viable backend", estimate=None),
     row(replace(EAGER, batch_size=4), (800.0,), activations=3600),
-    row(replace(SDPA, batch_size=4), (390.0,), activations=600),
+    row(replace(SDPA, batch_size=4), (390.0,), activations=600, warm=False),
 )
 
 
-# As the documentation's preset measures them: 20 calls in each process.
+# As the documentation's preset measures them: 4 calls in each of six processes, or more.
 DOCUMENTED = result(
-    row(EAGER, (200.0, 210.0, 220.0, 210.0) * 5, (210.0,) * 20, activations=900),
-    row(SDPA, (100.0, 105.0, 110.0, 105.0) * 5, (105.0,) * 20, activations=150),
-    row(replace(EAGER, precision="float16"), (20.0,) * 20),
+    row(EAGER, *[(200.0, 210.0, 220.0, 210.0)] * 6, activations=900),
+    row(SDPA, *[(100.0, 105.0, 110.0, 105.0)] * 6, activations=150),
+    row(replace(EAGER, precision="float16"), (20.0,) * 20, (20.0,)),
     row(replace(SDPA, precision="float16"), (10.0,) * 17, (10.0,) * 4),
 )
 
@@ -70,8 +85,8 @@ def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
         list_results(Path(__file__).parents[3] / "docs" / "results"), key=lambda r: len(r.rows), reverse=True
     )
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
-    assert len(documentation.inference_table(ours)) == 8 and len(documentation.training_table(ours)) == 1
-    assert len(compare(ours, theirs)) == 18
+    assert len(documentation.inference_table(ours)) == 6 and len(documentation.training_table(ours)) == 1
+    assert len(compare(ours, theirs)) == 14
 
 
 def test_a_snapshot_has_rows_in_reading_order(tmp_path: Path) -> None:
@@ -116,17 +131,72 @@ def test_a_file_is_parsed_once_for_each_state(tmp_path: Path, monkeypatch: pytes
 
 
 def test_two_results_are_compared_where_both_were_measured() -> None:
-    faster = result(row(SDPA, (50.0,)), row(Cell("m", "sdpa", "float16"), (1.0,)), Measurement(EAGER, "failed"))
-    (only,) = compare(faster, WHOLE)
-    assert only["cell"] == SDPA and only["latency_ms"] == (50.0, 105.0) and only["times_faster"] == 2.1
-    assert only["peak_bytes"] == (400 * MIB, 250 * MIB)
+    faster = result(
+        row(SDPA, *[(50.0,)] * 6, activations=400),
+        row(Cell("m", "sdpa", "float16"), (1.0,)),
+        Measurement(EAGER, "failed"),
+    )
+    (pair,) = compare(faster, WHOLE)
+    assert (pair.ours, pair.theirs) == (faster.rows[0], WHOLE.rows[1])
+    # Of the 36 ratios those beyond the fifth from either end: published tables of the rank test.
+    assert pair.ratio == Ratio(pytest.approx(2.05), pytest.approx(2.0), pytest.approx(2.1))
+    assert pair.memory_share == 2.0
+    few = result(row(SDPA, *[(50.0,)] * 5), row(replace(SDPA, batch_size=4), *[(50.0,)] * 6))
+    assert [pair.ratio for pair in compare(few, WHOLE)] == [None, None], "five processes, and one cold call"
+    bare = replace(faster.rows[0], memory=None)
+    assert [pair.memory_share for pair in compare(result(bare), WHOLE)] == [None]
+
+
+def test_a_ratio_is_of_the_rounds_that_both_were_warm_in() -> None:
+    slow, fast = row(EAGER, *TWICE), row(SDPA, *SIX)
+    assert find_ratio_of(fast, slow) == Ratio(2.0, 2.0, 2.0) and find_ratio_of(slow, fast) == Ratio(0.5, 0.5, 0.5)
+    # One process more, in a round of its own, is compared with nothing; and the rounds' order is the rounds' own.
+    more = row(SDPA, *SIX, (1.0,))
+    assert more.latency and find_ratio_of(more, slow) == Ratio(2.0, 2.0, 2.0)
+    turned = replace(more, latency=Latency(more.latency.rounds[::-1]))
+    assert find_ratio_of(turned, slow) == Ratio(2.0, 2.0, 2.0)
+    assert find_ratio_of(row(SDPA, *SIX, first=1), slow) is None, "five rounds in common"
+    assert find_ratio_of(row(SDPA, *SIX, warm=False), slow) is None
+    assert find_ratio_of(Measurement(SDPA, "failed"), slow) is None
+
+
+def test_what_others_had_is_the_median_of_the_rounds() -> None:
+    assert WHOLE.others_share is None and not WHOLE.busy
+    rows = [row(EAGER, *SIX, others=0.1), row(SDPA, *SIX, others=0.6), row(Cell("m", "sdpa-math"), *SIX, others=0.3)]
+    whole = result(*rows)
+    assert whole.others_share == 0.3 and whole.busy
+    assert not replace(whole, machine=replace(MACHINE, device="cuda")).busy, (
+        "a GPU's kernels do not wait for processors"
+    )
+    assert not result(*rows[:1], row(SDPA, *SIX, others=0.25)).busy
+
+
+def test_what_a_machine_has_measured_before_is_known_if_it_was_quiet_and_sound() -> None:
+    eager, sdpa, cold, single = (Cell("m", name) for name in ("eager", "sdpa", "sdpa-math", "sdpa-flash"))
+    rows = [
+        row(eager, *((200.0,) * 5,) * 6),
+        row(sdpa, *((100.0,) * 5,) * 6),
+        row(cold, (1.0,), (1.0,), warm=False),
+        row(single, (1.0,) * 5),
+    ]
+    first = result(*rows, created="2026-01-01T00:00:00+00:00")
+    later = result(row(sdpa, *((90.0,) * 5,) * 6), created="2026-01-02T00:00:00+00:00")
+    busy = result(row(sdpa, *((300.0,) * 5,) * 6, others=0.5), created="2026-01-03T00:00:00+00:00")
+    assert known_latencies([later, busy, first], MACHINE) == known_latencies([first, later], MACHINE)
+    assert known_latencies([first, later], MACHINE) == {eager: 200.0, sdpa: 90.0}, "the newest"
+    for other in (
+        replace(MACHINE, versions={"torch": "3"}),
+        replace(MACHINE, threads=1),
+        replace(MACHINE, device_name="x"),
+    ):
+        assert known_latencies([first, later], other) == {}
 
 
 def test_agreement_and_share_of_the_matrix_rate() -> None:
     found = WHOLE.agreement(WHOLE.rows[1])
     assert found and found.max_logit_difference == 0.5 and found.top1
     assert WHOLE.agreement(WHOLE.rows[2]) is None
-    assert WHOLE.matrix_share(WHOLE.rows[0]) == pytest.approx(900e9 / 0.21 / 1e11)
+    assert WHOLE.matrix_share(WHOLE.rows[0]) == pytest.approx(900e9 / 0.205 / 1e11)
     assert WHOLE.label == f"recorded on Test Machine <1>, {WHOLE.created[:10]}"
     assert re.fullmatch(r"[0-9a-f]{7,}\+?|unknown", revision())
 
@@ -138,12 +208,12 @@ def test_json_has_the_promised_keys() -> None:
     )
     assert list(measured) == list(missing) == [*keys.split(), "agreement"]
     assert measured["latency_ms"] == {
-        "median": 105.0,
-        "mean": 105.0,
-        "p5": pytest.approx(100.5),
-        "p95": pytest.approx(109.5),
-        "iqr": 5.0,
-        "samples": [100.0, 105.0, 110.0],
+        "median": 102.5,
+        "mean": 102.5,
+        "p5": pytest.approx(100.25),
+        "p95": pytest.approx(104.75),
+        "iqr": 2.5,
+        "samples": [100.0, 101.0, 102.0, 103.0, 104.0, 105.0],
     }
     assert measured["memory_mib"] == {"weights": 100, "activations": 150, "peak": 250}
     assert measured["estimate"] == {"latency_ms": 5.0, "peak_mib": 250}
@@ -151,40 +221,59 @@ def test_json_has_the_promised_keys() -> None:
     assert (missing["status"], missing["reason"], missing["latency_ms"]) == ("unavailable", "CUDA only", None)
 
 
-def test_speed_up_by_both_definitions() -> None:
-    gain = report.speedup(WHOLE.rows[1], WHOLE.rows[0])
-    assert gain == {
-        "speedup_percent": pytest.approx(100.0),
-        "memory_saved_percent": pytest.approx(300.0),
-        "times_faster": 2.0,
-        "less_memory_percent": 75.0,
-    }
-    assert report.speedup(WHOLE.rows[2], WHOLE.rows[0]) is None
-    half = replace(SDPA, precision="float16")
-    assert report.baseline_row(WHOLE, half, "sdpa", "float32") == WHOLE.rows[1]
-    assert report.baseline_row(WHOLE, half) is None
+def test_a_line_has_its_ratio_and_what_it_is_compared_with() -> None:
+    compared = ("compared with", "times as fast", "from", "to", "verdict", "% less memory")
+    lines = [tuple(line[name] for name in compared) for line in report.table(WHOLE)]
+    assert lines[1] == ("eager in float32", 2.0, 2.0, 2.0, "faster", 75.0)
+    assert lines[0] == lines[2] == lines[3] == lines[4] == (None,) * 6, "the base, and what is compared with nothing"
+    turned = [tuple(line[name] for name in compared) for line in report.table(WHOLE, "sdpa in float32")]
+    assert turned[0] == ("sdpa in float32", 0.5, 0.5, 0.5, "slower", -300.0) and turned[1] == (None,) * 6
 
 
-def test_the_table_and_the_chart_have_one_baseline() -> None:
-    half = row(replace(SDPA, precision="float16"), (52.5,))
-    whole = replace(WHOLE, rows=(*WHOLE.rows, row(replace(EAGER, precision="float16"), (60.0,)), half))
-    for precision, expected in ((None, 60 / 52.5), ("float32", 4.0)):
-        (bar,) = (p for p in charts.gains(whole, "eager", precision)[1] if p["cell"] == half.cell.name)
-        assert report.table(whole, "eager", precision)[-1]["× faster"] == bar["× faster"] == expected
+def test_the_table_and_the_chart_have_one_base() -> None:
+    half = row(replace(SDPA, precision="float16"), *[(ms / 2,) for (ms,) in SIX])
+    whole = replace(WHOLE, rows=(*WHOLE.rows, half))
+    for base, expected in ((None, 4.0), ("sdpa in float32", 2.0)):
+        (gain,) = (g for g in gains(whole, base) if g.row is half)
+        assert gain.ratio and gain.ratio.value == expected
+        (line,) = (line for line in report.table(whole, base) if line["precision"] == "float16")
+        assert line["times as fast"] == expected and line["compared with"] == (base or "eager in float32")
+
+
+def test_a_line_has_its_marks_and_caveats() -> None:
+    lines = report.table(WHOLE)
+    assert [line["marks"] for line in lines] == [None, None, None, "one process", "cold"]
+    assert [line["caveats"] for line in lines[3:]] == ["1 call of one process", "one cold call"]
+    noisy = result(row(SDPA, (1.0, 2.0, 3.0)))
+    (line,) = report.table(noisy)
+    assert line["marks"] == "one process, noisy"
+    assert line["caveats"] == "3 calls of one process; half of the calls spread over 50% of the median"
+    assert "one process, noisy" in report.as_csv(noisy) and "one process, noisy" in report.as_html(noisy)
 
 
 def test_csv_has_a_line_a_cell() -> None:
     lines = list(csv.DictReader(io.StringIO(report.as_csv(WHOLE))))
     assert [line["attention"] for line in lines] == ["eager", "sdpa", "sdpa-cudnn", "eager", "sdpa"]
-    assert lines[1]["median, ms"] == "105.0" and lines[1]["× faster"] == "2.0" and lines[1]["n"] == "3"
+    assert lines[1]["median, ms"] == "102.5" and lines[1]["times as fast"] == "2.0" and lines[1]["n"] == "6"
     assert lines[2]["status"] == "unavailable" and lines[2]["median, ms"] == ""
+    assert lines[4]["marks"] == "cold" and lines[4]["times as fast"] == ""
 
 
 def test_text_has_a_line_a_cell_and_the_reasons() -> None:
     lines = report.as_text(WHOLE).splitlines()
-    assert "Test Machine" in lines[0] and len([line for line in lines if re.search(r"(ok|unavailable)", line)]) == 5
+    assert "Test Machine" in lines[0] and len([line for line in lines if re.search(r"  (ok|unavailable)", line)]) == 5
     assert "sdpa-cudnn, float32, batch 1: CUDA only" in lines
-    assert any("noisy" in line for line in report.as_text(result(row(SDPA, (1.0, 2.0, 3.0)))).splitlines())
+    assert lines[5].endswith("  ok, one process") and lines[6].endswith("  ok, cold")
+    assert (
+        "eager, float32, batch 4: 1 call of one process" in lines and "sdpa, float32, batch 4: one cold call" in lines
+    )
+    assert lines[-1] == f"{verdict(WHOLE)} {report.explain_ratios()}"
+
+
+def test_text_has_a_reason_once() -> None:
+    rows = [Measurement(Cell("m", name), "unavailable", "CUDA only") for name in ("sdpa-cudnn", "sdpa-efficient")]
+    lines = report.as_text(result(*rows)).splitlines()
+    assert "sdpa-cudnn, float32, batch 1; sdpa-efficient, float32, batch 1: CUDA only" in lines and len(lines) == 6
 
 
 def test_html_stands_alone_and_holds_the_samples() -> None:
@@ -192,56 +281,14 @@ def test_html_stands_alone_and_holds_the_samples() -> None:
     page = report.as_html(hostile)
     assert not re.search(r"<(script|link|img)[^>]*\s(src|href)=", page)
     assert "<b>x" not in page and "&lt;b&gt;x" in page and page.count("plotly-graph-div") >= 6
+    assert (
+        "Hatched bars and hollow points" in page and "one cold call" in page and "2.00 times as fast as eager" in page
+    )
     raw = re.search(r'<script type="application/json" id="result">(.*?)</script>', page, re.DOTALL)
-    assert raw and json.loads(raw[1])["rows"][1]["latency"]["rounds"][1]["samples_ms"] == [110.0]
+    assert raw and json.loads(raw[1])["rows"][1]["latency"]["rounds"][1]["samples_ms"] == [101.0]
     assert "recorded on Test Machine &lt;1&gt;" in page
     assert documentation.FAULTS[1][:30] not in page  # too few calls for the documentation's table
     assert documentation.FAULTS[1].split(" (")[0] in report.as_html(DOCUMENTED)
-
-
-def test_charts_show_what_there_is() -> None:
-    drawn = {title: (figure, lines) for title, figure, lines in charts.all_charts(WHOLE)}
-    assert list(drawn) == [
-        "Latency",
-        "Memory",
-        "Speed-up and memory saved against eager",
-        "Latency by batch size",
-        "Memory by batch size",
-        "Latency and memory",
-    ]
-    latency, lines = drawn["Latency"]
-    assert list(latency.data[0].x) == [line["median, ms"] for line in lines][::-1] == [390.0, 800.0, 105.0, 210.0]
-    memory, _ = drawn["Memory"]
-    assert [trace.name for trace in memory.data] == ["weights", "activations", "predicted"]
-    growth, _ = drawn["Latency by batch size"]
-    assert growth.layout.xaxis.type == growth.layout.yaxis.type == "log"
-    assert {t.name: list(t.y) for t in growth.data} == {"eager, float32": [210, 800], "sdpa, float32": [105, 390]}
-
-
-def test_no_two_lines_look_alike_and_one_backend_has_one_colour() -> None:
-    """With as many lines as a sweep may have: every backend in every precision, plain and in training."""
-    cells = grid("m", tuple(BACKENDS), tuple(PRECISIONS), (1, 2), ("inference", "training"))
-    figure, _ = charts.scaling(result(*(row(cell, (1.0, 2.0)) for cell in cells)))
-    looks = [(line.line.color, line.marker.symbol) for line in figure.data]
-    assert len(looks) == len(set(looks)) == len(BACKENDS) * len(PRECISIONS) * 2
-    assert {line.name.partition(",")[0]: line.line.color for line in figure.data} == {
-        name: backend.colour for name, backend in BACKENDS.items()
-    }
-
-
-def test_growth_with_tokens() -> None:
-    rows = [
-        replace(row(Cell("m", "eager", num_frames=f), (f * 1.0,)), estimate=Estimate(f * 10, 1, 1.0, 1, 1))
-        for f in (4, 8)
-    ]
-    titles = [title for title, *_ in charts.all_charts(result(*rows))]
-    assert "Latency by tokens" in titles and "Latency by batch size" not in titles
-    figure, lines = charts.scaling(result(*rows), "tokens")
-    assert list(figure.data[0].x) == [40, 80] and lines[1] == {
-        "line": "eager, float32",
-        "tokens": 80,
-        "median, ms": 8.0,
-    }
 
 
 def test_an_empty_result_can_be_reported() -> None:
@@ -251,9 +298,9 @@ def test_an_empty_result_can_be_reported() -> None:
 
 def test_the_documentations_columns_are_filled_by_its_method() -> None:
     (one, half) = documentation.inference_table(DOCUMENTED)
-    assert list(one) == list(documentation.PUBLISHED_INFERENCE[0])
+    assert list(one) == [*documentation.PUBLISHED_INFERENCE[0], "marks"]
     assert one == {
-        "num_batches": "2 × 20",
+        "num_batches": "6 × 4",
         "batch_size": 1,
         "is cuda": False,
         "is half": False,
@@ -261,37 +308,37 @@ def test_the_documentations_columns_are_filled_by_its_method() -> None:
         "Mem eager (MB)": 1000 * MIB / 1e6,
         "Mem BT (MB)": 250 * MIB / 1e6,
         "Mem saved (%)": pytest.approx(300.0),
+        "marks": None,
     }
-    assert (half["num_batches"], half["is half"]) == ("1 × 20", True) and documentation.training_table(WHOLE) == []
+    assert (half["num_batches"], half["is half"]) == ("20 + 1", True) and documentation.training_table(WHOLE) == []
     allocated = [
-        replace(row(Cell("m", a, mode="training"), (ms,)), memory=Memory(1, 1, mb * 10**6, 1, 1))
+        replace(row(Cell("m", a, mode="training"), (ms,), (ms,)), memory=Memory(1, 1, mb * 10**6, 1, 1))
         for a, ms, mb in (("eager", 30.0, 600), ("sdpa", 20.0, 200))
     ]
     (training,) = documentation.training_table(result(*allocated))
-    assert list(training) == list(documentation.PUBLISHED_TRAINING[0])
-    assert list(training.values()) == ["1 × 1", 1, False, pytest.approx(50.0), 600.0, 200.0, pytest.approx(200.0)]
+    assert list(training) == [*documentation.PUBLISHED_TRAINING[0], "marks"]
+    figures = list(training.values())
+    assert figures == ["2 × 1", 1, False, pytest.approx(50.0), 600.0, 200.0, pytest.approx(200.0), None]
 
 
 def test_what_the_documentations_columns_cannot_tell_is_left_out() -> None:
     def pair(*rounds: tuple[float, ...], **cell: str) -> list[Measurement]:
         return [row(Cell("m", a, **cell), *rounds) for a in ("eager", "sdpa")]  # type: ignore[arg-type]
 
-    enough = (1.0,) * 20
+    enough = (1.0,) * 19
     for precision in ("bfloat16", "float16-weights"):
-        assert documentation.inference_table(result(*pair(enough, precision=precision))) == []
-    assert documentation.training_table(result(*pair(enough, precision="float16", mode="training"))) == []
-    assert documentation.inference_table(result(*pair(enough[1:]))) == []
+        assert documentation.inference_table(result(*pair(enough, enough, precision=precision))) == []
+    assert documentation.training_table(result(*pair(enough, enough, precision="float16", mode="training"))) == []
+    assert documentation.inference_table(result(*pair(enough[:10], enough[:9]))) == []
+    assert documentation.inference_table(result(*pair((1.0,) * 99))) == [], (
+        "one process tells no ratio, its columns neither"
+    )
     (line,) = documentation.inference_table(result(*pair(enough[:17], enough[:4])))
     assert line["num_batches"] == "17 + 4"
-    cold = [replace(r, latency=Latency((Round(9.0, (9.0,), warm=False),))) for r in pair(enough, mode="training")]
+    cold = [
+        replace(r, latency=Latency((Round(9.0, (9.0,), warm=False),))) for r in pair(enough, enough, mode="training")
+    ]
     assert documentation.training_table(result(*cold)) == []
-
-
-def test_cold_bars_are_hatched() -> None:
-    cold = replace(WHOLE.rows[0], latency=Latency((Round(9.0, (9.0,), warm=False),)))
-    figure, lines = charts.latency(result(cold, row(SDPA, (1.0,), (1.0,))))
-    assert [line["caveat"] for line in lines] == ["one cold call", ""]
-    assert list(figure.data[0].marker.pattern.shape) == ["", "/"] and "one cold call" in figure.data[0].hovertext[1]
 
 
 def test_the_published_tables_have_the_faults_we_say() -> None:

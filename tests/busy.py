@@ -1,0 +1,36 @@
+"""A machine that is busy with something else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SPIN = "while True: pass"
+AWAY = (
+    "import subprocess, sys; quiet = subprocess.DEVNULL; "
+    "print(subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=quiet, stderr=quiet).pid)"
+)
+
+
+@contextmanager
+def busy(*, outside: bool = False) -> Iterator[None]:
+    """Two programs that do nothing but compute, or as many as there are processors.
+
+    Args:
+        outside: as no descendants of this process.
+    """
+    running: list[int] = []
+    for _ in range(max(2, os.cpu_count() or 1)):
+        if outside:
+            told = subprocess.run([sys.executable, "-c", AWAY, SPIN], capture_output=True, text=True, check=True).stdout
+            running.append(int(told))
+        else:
+            running.append(subprocess.Popen([sys.executable, "-c", SPIN]).pid)
+    try:
+        yield
+    finally:
+        for pid in running:
+            os.kill(pid, 9)
+            if not outside:
+                os.waitpid(pid, 0)

@@ -1,0 +1,32 @@
+"""What the page tells of other programs: this server's own work is none of theirs, also when it has ended."""
+
+import subprocess
+import sys
+
+from tests.busy import busy
+from ui.others import _readings
+from vivit.machine import OtherWork
+
+BURN = "import time\nend = time.process_time() + 1.5\nwhile time.process_time() < end: pass"
+
+
+def test_the_work_of_a_child_that_has_ended_is_ours() -> None:
+    before = OtherWork(_readings)
+    burns = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]]); print(flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", burns, BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout and child.stdout.readline(), "its own child has ended"
+        used = before.share()
+    finally:
+        child.communicate("\n")
+    assert used is not None and used < 0.25, "1.5 s of a processor, all of them this process' descendants'"
+
+
+def test_the_work_of_others_is_told() -> None:
+    with busy(outside=True):
+        before = OtherWork(_readings)
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(2)"], check=True)
+        used = before.share()
+    assert used is not None and used > 0.5

@@ -1,0 +1,78 @@
+"""Rows of a sweep that can be compared, and with what. No torch is used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vivit.benchmark.measurement import Cell, Measurement
+from vivit.benchmark.results import Result, find_ratio_of, memory_share
+from vivit.benchmark.side_by_side import Ratio
+
+Family = tuple[str, str, int | None, int]  # what cells that can be compared have in common
+
+
+def family(cell: Cell) -> Family:
+    """Checkpoint, mode, length and batch size."""
+    return cell.checkpoint, cell.mode, cell.num_frames, cell.batch_size
+
+
+def families(result: Result) -> dict[Family, list[Measurement]]:
+    """The measured rows of a sweep by what they have in common, in reading order."""
+    found: dict[Family, list[Measurement]] = {}
+    for row in result.rows:
+        if row.latency:
+            found.setdefault(family(row.cell), []).append(row)
+    return found
+
+
+def family_name(of: Family) -> str:
+    """In a few words: 'batch size 1', 'batch size 8, training'."""
+    _, mode, frames, batch_size = of
+    words = [f"batch size {batch_size}"] + [f"{frames} frames"] * (frames is not None)
+    return ", ".join(words + [mode] * (mode != "inference"))
+
+
+def cell_name(cell: Cell) -> str:
+    """Among others of its family: 'sdpa in float16'."""
+    return f"{cell.attention} in {cell.precision}{', compiled' * cell.compiled}"
+
+
+def base_of(rows: Sequence[Measurement], wanted: str | None = None) -> Measurement | None:
+    """What the others of a family are compared with.
+
+    Args:
+        rows: measured, of one family.
+        wanted: a `cell_name`; None for eager float32 if its figure is sound, else the first that is.
+    """
+    sound = [row for row in rows if row.sound]
+    if wanted is not None:
+        return next((row for row in sound if cell_name(row.cell) == wanted), None)
+    plain = [row for row in sound if not row.cell.compiled] or sound
+    usual = [row for row in plain if (row.cell.attention, row.cell.precision) == ("eager", "float32")]
+    return next(iter(usual or plain), None)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A cell beside the one that it is compared with.
+
+    Args:
+        row, base: the two.
+        ratio: how many times as fast the row's is; None where too few rounds have warm calls of both.
+        memory_share: its peak over the other's; None if either is not known.
+    """
+
+    row: Measurement
+    base: Measurement
+    ratio: Ratio | None
+    memory_share: float | None
+
+
+def gains(result: Result, wanted: str | None = None) -> list[Gain]:
+    """Every sound row beside its family's base. Args: wanted: as `base_of`'s."""
+    found = []
+    for rows in families(result).values():
+        base = base_of(rows, wanted)
+        if base:
+            others = [row for row in rows if row.sound and row is not base]
+            found += [Gain(row, base, find_ratio_of(row, base), memory_share(row, base)) for row in others]
+    return found

@@ -1,0 +1,150 @@
+"""What a sweep says, in one sentence that is right or says that it cannot tell. No torch is used."""
+
+from collections import Counter
+
+from vivit.benchmark.families import Family, Gain, base_of, cell_name, families, family, family_name, gains
+from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Measurement, agreement
+from vivit.benchmark.results import Result, find_ratio_of, others_share
+from vivit.benchmark.side_by_side import BUSY_SHARE, FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
+from vivit.benchmark.wording import Answer, answers, busy, compare, names, plain, sentence, times
+from vivit.checkpoint import RANDOM
+
+MOST = 2  # cells that are as fast as the best and are named
+
+
+def verdict(result: Result, of: Family | None = None) -> str:
+    """What a sweep says and all that is to be known of it, in sentences. Args: of: of which family; None for the first."""
+    return " ".join([statement(result, of), *remarks(result, of)])
+
+
+def statement(result: Result, of: Family | None = None) -> str:
+    """What a sweep says, in one sentence. Args: as `verdict`'s."""
+    measured = families(result)
+    if measured:
+        return _compared(result, measured[of or next(iter(measured))])
+    reasons = Counter(row.reason for row in result.rows if row.reason)
+    return " ".join(["Nothing was measured in this sweep.", *(reason for reason, _ in reasons.most_common(1))])
+
+
+def remarks(result: Result, of: Family | None = None) -> list[str]:
+    """Why its figures say less than they seem, a sentence each. Args: as `verdict`'s."""
+    measured = families(result)
+    if not measured:
+        return []
+    of = of or next(iter(measured))
+    found = [gain for gain in gains(result) if family(gain.row.cell) == of]
+    compared = any(gain.ratio for gain in found)
+    said = _caveats(measured[of], compared=compared)
+    if compared and (untold := [cell_name(gain.row.cell) for gain in found if not gain.ratio]):
+        against = cell_name(found[0].base.cell)
+        said.append(f"Of too few rounds that {against} was measured in, and compared with nothing: {_first(untold)}.")
+    share = None if result.machine.on_gpu else others_share(measured[of])
+    return [*said, busy(share, compared=compared)] if share is not None and share > BUSY_SHARE else said
+
+
+def _compared(result: Result, rows: list[Measurement]) -> str:
+    base = base_of(rows)
+    if base is None or sum(row.sound for row in rows) < 2:
+        return _alone(result, rows, base)
+    ours = family(base.cell)
+    known = [(gain.ratio, gain) for gain in gains(result) if gain.ratio and family(gain.row.cell) == ours]
+    if not known:
+        if any(len(_rounds(row)) < sum(r.warm for r in row.latency.rounds) for row in rows if row.latency):
+            return "No ratio can be told: version 0.1.0, which made this sweep, did not keep what ran in one round."
+        most = max(len(_rounds(row) & _rounds(base)) for row in rows if row is not base)
+        return f"No ratio can be told: it takes {min(SHORT)} rounds that both cells were measured in, here were {most}."
+    ratio, best = _best(known)
+    where = result.machine.device_name
+    if family_name(ours) != "batch size 1":
+        where += f" ({family_name(ours)})"
+    against = cell_name(base.cell)
+    said = compare(ratio, best.memory_share, cell_name(best.row.cell), against)
+    all_slower = all(r.verdict == SLOWER for r, _ in known) and len(rows) - 1 == len(known) > 1
+    nothing = f"nothing is faster than {against}: " * all_slower
+    clauses = [f"on {where}, {nothing}{said}"]
+    if ratio.verdict == FASTER:
+        clauses += _ties(best, [gain for _, gain in known])
+    if found := _answers(base, rows):
+        clauses.append(found)
+    return sentence(clauses)
+
+
+def _best(known: list[tuple[Ratio, Gain]]) -> tuple[Ratio, Gain]:
+    """The cell that is at least so much faster than the base, or one that is faster than that in the rounds of both."""
+    best = max(known, key=lambda pair: (pair[0].verdict == FASTER, pair[0].verdict != SLOWER, pair[0].low))
+    for pair in sorted(known, key=lambda pair: pair[0].low):
+        beside = find_ratio_of(pair[1].row, best[1].row)
+        if beside and beside.verdict == FASTER and pair[0].verdict == best[0].verdict:
+            best = pair
+    return best
+
+
+def _rounds(row: Measurement) -> set[int]:
+    return {r.number for r in row.latency.rounds if r.warm} if row.latency else set()
+
+
+def _alone(result: Result, rows: list[Measurement], base: Measurement | None) -> str:
+    """What there is to say of fewer than two sound figures."""
+    if base is None or len(rows) > 1:
+        return f"Nothing can be compared: two cells need {min(SHORT)} processes each, warmed up."
+    missing = [row.reason for row in result.rows if not row.latency and family(row.cell) == family(base.cell)]
+    took = f"{cell_name(base.cell)} takes {plain(base.latency.median)} ms" if base.latency else ""
+    held = f" and {plain(base.memory.peak / MIB)} MiB" if base.memory else ""
+    if not missing:
+        return f"One cell alone: {took}{held}; there is nothing to compare it with."
+    reason, _ = Counter(missing).most_common(1)[0]
+    only = f"Only one of {1 + len(missing)} cells was measured, so there is nothing to compare it with: {took}{held}."
+    return f"{only} {reason}".rstrip()
+
+
+def _ties(best: Gain, others: list[Gain]) -> list[str]:
+    """Those that may be as fast as the best, and those of which that cannot be told."""
+    ties, untold = [], []
+    for other in others:
+        if other is best:
+            continue
+        ratio, name = find_ratio_of(best.row, other.row), cell_name(other.row.cell)
+        if ratio and ratio.verdict == NO_DIFFERENCE:
+            ties.append(f"{name} ({times(ratio)[1]})")
+        elif not ratio:
+            untold.append(name)
+    said = [f"between it and {_first(ties)} no difference can be told"] if ties else []
+    return [*said, f"it was not measured in the same rounds as {_first(untold)}"] if untold else said
+
+
+def _first(cells: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    return names(cells if len(cells) <= MOST else [*cells[:MOST], f"{len(cells) - MOST} more"])
+
+
+def _answers(base: Measurement, rows: list[Measurement]) -> str:
+    if base.cell.mode != "inference" or base.cell.checkpoint == RANDOM:
+        return ""
+    if not all(row.logits or row.reason == NOT_FINITE for row in rows):
+        return ""  # not all were kept
+    first = base.logits
+    found = [
+        Answer(cell_name(r.cell), r.logits, agreement(r.logits, first) if r.logits and first else None)
+        for r in rows
+        if r is not base
+    ]
+    return answers([Answer(cell_name(base.cell), first, None), *found])
+
+
+def _caveats(rows: list[Measurement], *, compared: bool) -> list[str]:
+    """A sentence for each kind of figure that says less than it seems. Args: compared: whether there are ratios."""
+    said = []
+    for kind in CAVEATS:
+        cells = [cell_name(row.cell) for row in rows if kind in row.caveats]
+        if cells:
+            which = "all figures" if len(cells) == len(rows) > 1 else _first(cells)
+            how_far = " (the ratios' intervals say how far those are)" * (compared and kind == "noisy")
+            said.append(f"{KINDS[kind]}{how_far}: {which}.")
+    return said
+
+
+KINDS = {
+    "cold": "Cold, the first call of a process, and compared with nothing",
+    "one process": "Of one process only, and compared with nothing",
+    "noisy": "Noisy, so the times are not to be trusted to a few per cent",
+}
