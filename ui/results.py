@@ -11,10 +11,10 @@ from ui.charts import show, show_cells
 from ui.escape import inert, literal
 from ui.server import get_server
 from ui.two_sweeps import show_two_sweeps
-from ui.visit import widget
+from ui.visit import set_widget, widget
 from ui.why import show_why
 from vivit.benchmark import charts, documentation, report, scaling
-from vivit.benchmark.families import Family, cell_name, families, family_name, gains
+from vivit.benchmark.families import Family, base_of, cell_name, families, family_name, family_names, gains
 from vivit.benchmark.measurement import CAVEATS
 from vivit.benchmark.results import Result, to_dict
 from vivit.benchmark.side_by_side import MARGIN
@@ -42,7 +42,7 @@ def name(result: Result) -> str:
 def show_verdict(result: Result) -> None:
     """The sentence, and the bars of one mode and batch size."""
     found = families(result)
-    of = _pick_family(result, list(found)) if len(found) > 1 else next(iter(found), None)
+    of = _pick_family(result) if len(found) > 1 else next(iter(found), None)
     st.subheader(literal(statement(result, of)), help=f"{report.explain_ratios()} {report.MARKS}")
     if said := remarks(result, of):
         st.markdown(f":material/warning: {literal(' '.join(said))}")
@@ -54,9 +54,8 @@ def show_verdict(result: Result) -> None:
     _show_missing(result)
 
 
-def _pick_family(result: Result, found: list[Family]) -> Family:
-    several = len({of[0] for of in found}) > 1
-    names = {family_name(of) + f", {split_name(of[0])[0]}" * several: of for of in found}
+def _pick_family(result: Result) -> Family:
+    names = {name: of for of, name in family_names(result).items()}
     first = next(iter(names))
     chosen = st.segmented_control(
         "Batch size and mode",
@@ -100,6 +99,9 @@ def show_evidence(result: Result, others: list[Result]) -> None:
         "The documentation's tables": lambda: _show_documentation(result),
         "Two sweeps": lambda: show_two_sweeps(result, others, name),
     }
+    for key in ("documented", f"base-{result.id}", f"other-{result.id}"):
+        if widget(key) is not None:  # said again: of what another tab does not draw the browser forgets what was chosen
+            set_widget(key, widget(key))
     drawn = st.tabs(list(tabs), key="evidence", on_change="rerun")
     for tab, draw in zip(drawn, tabs.values(), strict=True):
         if tab.open:
@@ -108,14 +110,20 @@ def show_evidence(result: Result, others: list[Result]) -> None:
 
 
 def _show_ratios(result: Result) -> None:
-    sound = dict.fromkeys(cell_name(row.cell) for rows in families(result).values() for row in rows if row.sound)
+    measured = families(result)
+    sound = dict.fromkeys(cell_name(row.cell) for rows in measured.values() for row in rows if row.sound)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         as_documented = bool(widget("documented"))
         asked = st.selectbox(
             "Compared with", [USUAL, *sound], key=f"base-{result.id}", width=280, disabled=as_documented
         )
         documented = st.toggle("The documentation's percentages", key="documented")
-    found = documentation.gains(result) if documented else gains(result, None if asked == USUAL else asked)
+    wanted = None if asked == USUAL else asked
+    found = documentation.gains(result) if documented else gains(result, wanted)
+    if wanted and not documented:
+        names = family_names(result)
+        if lacking := [names[of] for of, rows in measured.items() if not base_of(rows, wanted)]:
+            st.caption(literal(f"Left out, since {wanted} has no sound figure there: {'; '.join(lacking)}."))
     if not found:
         st.info("There are no two cells to compare: a ratio needs six processes of each, warmed up.")
         return

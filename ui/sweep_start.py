@@ -100,7 +100,8 @@ def _again(result: Result, machine: Machine) -> Selection:
     if len(checkpoints) != 1 or checkpoints[0] not in checkpoints_here():
         raise ValueError("Its checkpoint is not on this machine.")
     clip = clips_here().get(result.clip)
-    if result.clip and (clip is None or result.clip == UPLOADED):  # which may be another one now
+    other = result.clip == UPLOADED and clip is not None and clip.path != visit().measured.get(result.id)
+    if result.clip and (clip is None or other):
         raise ValueError("Its clip is not here. Choose one, and measure the same cells with it.")
     cells, _ = runs_here([row.cell for row in result.rows], machine)
     if not cells:
@@ -134,5 +135,8 @@ def begin(selection: Selection, machine: Machine) -> None:
         pixels = {selection.checkpoint: (frames.result.shape, frames.blobs[0])}
     del visit().wanted["sweep"]
     sweep = plan(selection, machine)
-    get_server().sweeps.start(sweep, title=selection.title, clip=selection.clip, pixels=pixels, visitor=visitor())
+    running = get_server().sweeps.start(
+        sweep, title=selection.title, clip=selection.clip, pixels=pixels, visitor=visitor()
+    )
+    visit().measured[running.id] = selection.path
     st.rerun()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui.charts import show
 from ui.escape import literal
+from ui.visit import set_widget, widget
 from vivit.benchmark import charts, report
 from vivit.benchmark.results import Result, compare
 
@@ -13,11 +14,14 @@ from vivit.benchmark.results import Result, compare
 def show_two_sweeps(result: Result, others: list[Result], name: Callable[[Result], str]) -> None:
     """Another sweep's figures for the cells that both measured. Args: name: tells sweeps apart."""
     known = {r.id: r for r in others if r.id != result.id}
+    key = f"other-{result.id}"
+    if widget(key) not in known:  # deleted meanwhile
+        set_widget(key, None)
     chosen = st.selectbox(
         "Beside",
         list(known),
         index=None,
-        key=f"other-{result.id}",
+        key=key,
         placeholder="Another sweep",
         format_func=lambda id: name(known[id]),
     )

@@ -171,6 +171,7 @@ class Visit:
         links: page → what the address asked for when the visit first opened it.
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
+        measured: a sweep begun here → the file of its clip.
         sweep_error: what to say of a sweep that has ended.
         settings: what Classify had chosen last.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
@@ -191,6 +192,7 @@ class Visit:
     refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
     watched: str = ""
     shown: str = ""
+    measured: dict[str, str] = field(default_factory=dict)
     sweep_error: str = ""
     settings: Settings | None = None
     form: dict[str, Any] = field(default_factory=dict)

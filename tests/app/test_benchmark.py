@@ -10,6 +10,9 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.conftest import Server, answered, settled
 from tests.clips import write_clip
+from tests.vivit.benchmark.children import result, row
+from vivit.benchmark.measurement import Cell
+from vivit.benchmark.results import save
 
 pytestmark = pytest.mark.browser
 
@@ -185,9 +188,9 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
         page.get_by_role("heading", name=re.compile("^On NVIDIA H100 80GB HBM3, .* times as fast as eager"))
     ).to_be_visible()
     expect(page.get_by_role("button", name="Delete")).to_have_count(0)
-    page.get_by_role("radio", name="batch size 4", exact=True).click()
+    page.get_by_role("radio", name="batch size 8", exact=True).click()
     expect(
-        page.get_by_role("heading", name=re.compile(r"^On NVIDIA H100 80GB HBM3 \(batch size 4\), "))
+        page.get_by_role("heading", name=re.compile(r"^On NVIDIA H100 80GB HBM3 \(batch size 8\), "))
     ).to_be_visible()
     expect(page.get_by_role("figure", name="How many times as fast each cell is")).to_be_visible()
     page.get_by_text("The documentation's percentages").click()
@@ -214,9 +217,32 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
     open_tab(page, "Two sweeps")
     page.get_by_label("Beside").click()
     page.get_by_role("option", name=re.compile("transformers")).click()
-    for title in ("Latency of both sweeps", "Peak memory of both sweeps"):
-        expect(page.get_by_role("figure", name=title)).to_be_visible()
+    both = page.get_by_role("figure", name="Latency of both sweeps")
+    expect(both).to_be_visible()
+    expect(page.get_by_role("figure", name="Peak memory of both sweeps")).to_be_visible()
     expect(page.get_by_text("They were not measured in turn")).to_be_visible()
+    open_tab(page, "Ratios")
+    expect(page.get_by_text("100 % is twice as fast")).to_be_visible()  # as it was left
+    open_tab(page, "Two sweeps")
+    expect(both).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])
+def test_sixteen_cells_and_their_verdict_are_on_the_first_screen(
+    page: Page, server: Server, size: tuple[int, int]
+) -> None:
+    backends = ("eager", "sdpa", "sdpa-math", "sdpa-flash")
+    cells = [Cell("m", a, p) for p in ("float32", "float16", "bfloat16", "float16-weights") for a in backends]
+    rows = [row(cell, *[(100.0 + 10 * k,)] * 6) for k, cell in enumerate(cells)]
+    save(result(*rows, id="sixteen"), server.log.parent / "results")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{server.url}/benchmark?sweep=sixteen")
+    charts = page.get_by_role("figure")
+    expect(charts.nth(1)).to_be_visible()
+    settled(page)
+    for part in (verdict(page), charts.nth(0), charts.nth(1)):
+        on_the_first_screen(page, part)
+    (server.log.parent / "results" / "sixteen.sweep.json").unlink()
 
 
 def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> None:
@@ -284,3 +310,8 @@ def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_pat
     ended(page)
     kept = json.loads(saved(page, "JSON with raw samples"))
     assert kept["clip"] == "an uploaded clip", "its name is not for those who open the sweep"
+    page.get_by_role("link", name="Classify").click()
+    page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "another.mp4", 40, size=(320, 240)))
+    expect(page.get_by_text("Yours: another.mp4")).to_be_visible()
+    page.get_by_role("link", name="Benchmark").click()
+    expect(page.get_by_role("button", name="Measure this again", exact=True)).to_be_disabled()  # with another clip

@@ -116,6 +116,16 @@ def test_the_base_can_be_chosen() -> None:
     assert len(said) == 1 and "further from 1" in said[0] and "2 %" in said[0]
 
 
+def test_what_a_chosen_base_leaves_out_is_told() -> None:
+    app = page(result(*PLAIN.rows, *(row(replace(c, batch_size=2), *[(2.0,)] * 6) for c in (EAGER, MATH))))
+    app.selectbox[0].select("sdpa in float32").run()
+    assert not app.exception
+    told = [c.value.replace("\\", "") for c in app.caption if c.value.startswith("Left out")]
+    assert told == ["Left out, since sdpa in float32 has no sound figure there: batch size 2."]
+    app.selectbox[0].select("eager in float32").run()
+    assert not [c for c in app.caption if c.value.startswith("Left out")]
+
+
 def test_the_documentations_percentages_are_with_eager_in_the_same_precision() -> None:
     app = page(
         result(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.results import Result, find_ratio_of, memory_share
 from vivit.benchmark.side_by_side import Ratio
+from vivit.hub import split_name
 
 Family = tuple[str, str, int | None, int]  # what cells that can be compared have in common
 
@@ -29,6 +30,13 @@ def family_name(of: Family) -> str:
     _, mode, frames, batch_size = of
     words = [f"batch size {batch_size}"] + [f"{frames} frames"] * (frames is not None)
     return ", ".join(words + [mode] * (mode != "inference"))
+
+
+def family_names(result: Result) -> dict[Family, str]:
+    """Every family that was measured → its name in this result, the checkpoint in it where there are several."""
+    found = families(result)
+    several = len({checkpoint for checkpoint, *_ in found}) > 1
+    return {of: family_name(of) + f", {split_name(of[0])[0]}" * several for of in found}
 
 
 def cell_name(cell: Cell) -> str:
@@ -71,8 +79,7 @@ def gains(result: Result, wanted: str | None = None) -> list[Gain]:
     """Every sound row beside its family's base. Args: wanted: as `base_of`'s."""
     found = []
     for rows in families(result).values():
-        base = base_of(rows, wanted)
-        if base:
+        if base := base_of(rows, wanted):
             others = [row for row in rows if row.sound and row is not base]
             found += [Gain(row, base, find_ratio_of(row, base), memory_share(row, base)) for row in others]
     return found

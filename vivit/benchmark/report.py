@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark import charts, documentation, scaling
-from vivit.benchmark.families import Family, Gain, cell_name, families, family_name, gains
+from vivit.benchmark.families import Gain, cell_name, families, family_names, gains
 from vivit.benchmark.measurement import MIB, Measurement
 from vivit.benchmark.results import Result, to_dict
 from vivit.benchmark.side_by_side import MARGIN, NARROW, SHORT
@@ -228,7 +228,7 @@ def short(value: Any) -> str:
 def charts_of(result: Result) -> "list[tuple[str, go.Figure]]":
     """(title, figure) of every chart that this result has something to show in."""
     drawn: list[tuple[str, go.Figure]] = []
-    names = _names(result)
+    names = family_names(result)
     for of, rows in families(result).items():
         bars, name = charts.bars_of(rows), names[of]
         places = charts.by_precision(bars)
@@ -288,17 +288,10 @@ def as_html(result: Result) -> str:
 
 def _verdicts(result: Result) -> list[str]:
     """Of every family, named where there are several."""
-    found = _names(result)
+    found = family_names(result)
     if len(found) < 2:
         return [verdict(result)]
     return [f"{name}: {verdict(result, of)}" for of, name in found.items()]
-
-
-def _names(result: Result) -> dict[Family, str]:
-    """Every family that was measured → its name in this result."""
-    found = families(result)
-    several = len({checkpoint for checkpoint, *_ in found}) > 1
-    return {of: family_name(of) + f", {of[0]}" * several for of in found}
 
 
 def _two_decimals(value: Any) -> str:

@@ -85,8 +85,8 @@ def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
         list_results(Path(__file__).parents[3] / "docs" / "results"), key=lambda r: len(r.rows), reverse=True
     )
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
-    assert len(documentation.inference_table(ours)) == 6 and len(documentation.training_table(ours)) == 1
-    assert len(compare(ours, theirs)) == 14
+    assert len(documentation.inference_table(ours)) == 9 and len(documentation.training_table(ours)) == 1
+    assert len(compare(ours, theirs)) == 26
 
 
 def test_a_snapshot_has_rows_in_reading_order(tmp_path: Path) -> None:
