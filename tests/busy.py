@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SPIN = "while True: pass"
+SPIN = "import time\nend = time.monotonic() + 900\nwhile time.monotonic() < end: pass"  # also where nobody ends it
 AWAY = (
     "import subprocess, sys; quiet = subprocess.DEVNULL; "
     "print(subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=quiet, stderr=quiet).pid)"

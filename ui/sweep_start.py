@@ -20,8 +20,8 @@ from vivit.machine import Machine
 
 
 def plan(selection: Selection, machine: Machine) -> Sweep:
-    """The sweep of a selection. Raises ValueError if its checkpoint cannot be measured."""
-    return sound_sweep(
+    """The sweep of a selection. Raises ValueError, a sentence, if nothing of it can be measured."""
+    sweep = sound_sweep(
         selection.cells,
         {selection.checkpoint: open_checkpoint(selection.checkpoint, weights=False, here=True).config},
         machine,
@@ -29,6 +29,9 @@ def plan(selection: Selection, machine: Machine) -> Sweep:
         rule=selection.rule,
         known=known_latencies(get_server().sweeps.kept(), machine),
     )
+    if sweep.refused:
+        raise ValueError(sweep.refused)
+    return sweep
 
 
 def offer(selection: Selection, machine: Machine, notes: DeltaGenerator, *, running: bool) -> None:
@@ -39,7 +42,7 @@ def offer(selection: Selection, machine: Machine, notes: DeltaGenerator, *, runn
     try:
         sweep = plan(selection, machine)
     except ValueError as error:
-        notes.error(literal(f"This checkpoint cannot be measured: {error}"), icon=":material/error:")
+        notes.error(literal(f"This cannot be measured. {error}"), icon=":material/error:")
         return
     begins, count = len(sweep.begins), len(sweep.cells)
     cells = f"{begins} of {count} cells" if begins < count else f"{count} cell{'s' * (count != 1)}"
@@ -134,7 +137,11 @@ def begin(selection: Selection, machine: Machine) -> None:
             st.stop()
         pixels = {selection.checkpoint: (frames.result.shape, frames.blobs[0])}
     del visit().wanted["sweep"]
-    sweep = plan(selection, machine)
+    try:
+        sweep = plan(selection, machine)
+    except ValueError as error:  # memory that has gone meanwhile
+        visit().sweep_error = f"This cannot be measured. {error}"
+        st.rerun()
     running = get_server().sweeps.start(
         sweep, title=selection.title, clip=selection.clip, pixels=pixels, visitor=visitor()
     )

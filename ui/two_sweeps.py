@@ -42,6 +42,7 @@ def show_two_sweeps(result: Result, others: list[Result], name: Callable[[Result
             st.markdown(f"**{title}, {what}**")
             show(charts.pairs(found, what), f"pairs-{what}", f"{title} of both sweeps")
     st.caption(
-        "How the first compares with the second. They were not measured in turn: the interval, by the Mann-Whitney rank "
-        "test, says that their figures differ, not why; another load of the machine would show in it, too."
+        "How the first compares with the second, as two sweeps of different times: the interval, by the Mann-Whitney rank test "
+        "on the medians of their processes, says that their figures differ, not why; another load of the machine would show "
+        "in it, too."
     )

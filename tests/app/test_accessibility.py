@@ -111,6 +111,12 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
     page.emulate_media(color_scheme=scheme)
     open_page(page, server, path)
     found = violations(page)
+    for tab in page.get_by_role("tab").all()[1:]:
+        tab.click()
+        expect(tab).to_have_attribute("aria-selected", "true")
+        page.evaluate("window.busy = performance.now()")
+        page.wait_for_function(QUIET)
+        found += violations(page)
     for kind in kinds:
         ratios = page.locator(kind).evaluate_all(f"nodes => nodes.map({CONTRAST})")
         assert ratios, f"no {kind}"

@@ -42,8 +42,12 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sweeps(engine: Engine, tmp_path: Path) -> Sweeps:
-    return Sweeps(engine, tmp_path / "kept", [tmp_path / "recorded"])
+def sweeps(engine: Engine, tmp_path: Path) -> Iterator[Sweeps]:
+    built = Sweeps(engine, tmp_path / "kept", [tmp_path / "recorded"])
+    yield built
+    while running := built.running():  # of a test that failed: the next one's would wait behind it
+        built.cancel(running.id)
+        assert running.wait(10.0)
 
 
 def build(checkpoint: str, *attention: str, sizes: tuple[int, ...] = (1,), **options: Any) -> Sweep:
@@ -170,9 +174,12 @@ def test_a_killed_cell_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: En
     sweep = build(checkpoint, "eager", "sdpa-math", rounds=1)
     sweep.rule = ENDLESS
     running = started(sweeps, sweep)
+    killed: set[int] = set()
     for count in (1, 2):
-        until(lambda: measuring(engine))
-        measuring(engine)[0].kill()
+        until(lambda: [process for process in measuring(engine) if process.pid not in killed])
+        (process,) = [process for process in measuring(engine) if process.pid not in killed]
+        process.kill()
+        killed.add(process.pid)  # it is a child for a moment longer
         until(lambda count=count: len(sweep.rows) == count)
     assert running.wait(10) and running.state == "done"
     assert {r.status for r in running.result.rows} == {"failed"} and "killed" in running.result.rows[0].reason

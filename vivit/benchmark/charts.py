@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vivit.benchmark.families import Gain, cell_name, family, family_name
 from vivit.benchmark.measurement import MIB, Cell, Measurement
 from vivit.benchmark.results import Pair
-from vivit.benchmark.side_by_side import MARGIN, NO_DIFFERENCE, SLOWER, Ratio
+from vivit.benchmark.side_by_side import FASTER, MARGIN, NO_DIFFERENCE, SLOWER, Ratio
 from vivit.benchmark.wording import memory, plain, times
 from vivit.names import BACKENDS, PRECISIONS, colour
 
@@ -246,8 +246,7 @@ def _speed(ratio: Ratio) -> str:
         value, interval = times(ratio.inverse)
         return f"takes {value} times as long ({interval})"
     value, interval = times(ratio)
-    said = NO_DIFFERENCE if ratio.verdict == NO_DIFFERENCE else f"{value} times as fast"
-    return f"{'as fast' if ratio.same else said} ({interval})"
+    return f"{f'{value} times as fast' if ratio.verdict == FASTER else ratio.said} ({interval})"
 
 
 def pairs(found: Sequence[Pair], what: str) -> "go.Figure":

@@ -33,6 +33,7 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
         "batch_size": row.cell.batch_size,
         "status": row.status,
         "reason": row.reason,
+        "marks": list(row.caveats),
         "kernel": row.kernel,
         "latency_ms": {s: getattr(latency, s) for s in statistics} | {"samples": latency.samples_ms}
         if latency
@@ -67,7 +68,7 @@ def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]
         "times as fast": ratio.value if ratio else None,
         "from": ratio.low if ratio else None,
         "to": ratio.high if ratio else None,
-        "verdict": ratio.verdict if ratio else None,
+        "verdict": ratio.said if ratio else None,
         "compared with": cell_name(gain.base.cell) if gain else None,
         "peak, MiB": memory.peak / MIB if memory else None,
         "% less memory": 100 * (1 - saved) if saved else None,
@@ -162,8 +163,8 @@ def as_text(result: Result) -> str:
         for line in cells
     ]
     told = [f"{'; '.join(cells)}: {note}" for note, cells in notes.items()]
-    said = f"{verdict(result)} {explain_ratios()}"
-    return "\n".join([f"{result.title or 'sweep'}: {origin(result)}", *(line.rstrip() for line in text), *told, said])
+    said = [explain_ratios(), *_verdicts(result)]
+    return "\n".join([f"{result.title or 'sweep'}: {origin(result)}", *(line.rstrip() for line in text), *told, *said])
 
 
 MARKS = (

@@ -32,6 +32,7 @@ SLOT_SECONDS = 0.05
 SECONDS = 20.0
 
 FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference can be told"
+AS_FAST = "as fast"  # which is said in the place of the last where the interval is narrow
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Ratio:
     def narrow(self) -> bool:
         """Whether more rounds would tell little more."""
         return self.value / (1 + NARROW) <= self.low and self.high <= self.value * (1 + NARROW)
+
+    @property
+    def said(self) -> str:
+        """The verdict, or 'as fast' where the two are the same."""
+        return AS_FAST if self.same else self.verdict
 
     @property
     def same(self) -> bool:

@@ -136,7 +136,8 @@ class Sweep:
         if budget_seconds is not None:
             told, self._told = self.seconds_left, frozenset(self.begins)
             self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
-        self._sound_seconds = sum(map(self._least_seconds, self._first.cells[:2])) * rounds
+        fitting = [cell for cell in self._first.cells if not self._refusal(cell)]
+        self._sound_seconds = sum(map(self._least_seconds, fitting[:2])) * rounds
 
     @property
     def begins(self) -> list[Cell]:
@@ -144,6 +145,13 @@ class Sweep:
         planned = [cell for queue, _ in self._phases() for cell in queue] or self._forced()
         waiting = [c for c in planned if c in self.cells and c not in self.rows]
         return list(dict.fromkeys([*(c for c, row in [*self.rows.items()] if row.latency), *waiting]))
+
+    @property
+    def refused(self) -> str:
+        """Why nothing of it can be measured now; '' where something can or has been."""
+        if self.begins:
+            return ""
+        return next((refused.reason for cell in self.cells if (refused := self._refusal(cell))), "")
 
     @property
     def current(self) -> Cell | None:
@@ -293,7 +301,8 @@ class Sweep:
     def _forced(self) -> list[Cell]:
         """The first cell, where nothing fits and nothing has been begun: so that there is something."""
         begun = self._number or any(queue for queue, _ in self._phases())
-        return [c for block in self._blocks[:1] for c in block.cells if c not in self.rows][: 0 if begun else 1]
+        waiting = [c for block in self._blocks[:1] for c in block.cells if c not in self.rows and not self._refusal(c)]
+        return waiting[: 0 if begun else 1]
 
     def _latency_seconds(self, cell: Cell) -> float:
         row = self.rows.get(cell)

@@ -12,7 +12,7 @@ import pytest
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, MIB, result, row
 from vivit.benchmark import documentation, report
-from vivit.benchmark.families import gains
+from vivit.benchmark.families import families, gains
 from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
 from vivit.benchmark.presets import grid
 from vivit.benchmark.results import (
@@ -85,6 +85,7 @@ def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
         list_results(Path(__file__).parents[3] / "docs" / "results"), key=lambda r: len(r.rows), reverse=True
     )
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
+    assert all(row.sound for found in (ours, theirs) for row in found.rows), "nothing cold or of one process"
     assert len(documentation.inference_table(ours)) == 9 and len(documentation.training_table(ours)) == 1
     assert len(compare(ours, theirs)) == 26
 
@@ -204,7 +205,8 @@ def test_agreement_and_share_of_the_matrix_rate() -> None:
 def test_json_has_the_promised_keys() -> None:
     measured, missing = (json.loads(json.dumps(report.as_json(WHOLE, WHOLE.rows[k]), allow_nan=False)) for k in (1, 2))
     keys = (
-        "mode model attention precision batch_size status reason kernel latency_ms clips_per_second memory_mib estimate"
+        "mode model attention precision batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
+        "estimate"
     )
     assert list(measured) == list(missing) == [*keys.split(), "agreement"]
     assert measured["latency_ms"] == {
@@ -218,6 +220,8 @@ def test_json_has_the_promised_keys() -> None:
     assert measured["memory_mib"] == {"weights": 100, "activations": 150, "peak": 250}
     assert measured["estimate"] == {"latency_ms": 5.0, "peak_mib": 250}
     assert set(measured["agreement"]) == {"max_logit_difference", "kl", "top1", "top5"}
+    cold = report.as_json(WHOLE, WHOLE.rows[4])
+    assert measured["marks"] == [] and cold["marks"] == ["cold"]
     assert (missing["status"], missing["reason"], missing["latency_ms"]) == ("unavailable", "CUDA only", None)
 
 
@@ -267,13 +271,18 @@ def test_text_has_a_line_a_cell_and_the_reasons() -> None:
     assert (
         "eager, float32, batch 4: 1 call of one process" in lines and "sdpa, float32, batch 4: one cold call" in lines
     )
-    assert lines[-1] == f"{verdict(WHOLE)} {report.explain_ratios()}"
+    first, second = families(WHOLE)
+    assert lines[-3:] == [
+        report.explain_ratios(),
+        f"batch size 1: {verdict(WHOLE, first)}",
+        f"batch size 4: {verdict(WHOLE, second)}",
+    ]
 
 
 def test_text_has_a_reason_once() -> None:
     rows = [Measurement(Cell("m", name), "unavailable", "CUDA only") for name in ("sdpa-cudnn", "sdpa-efficient")]
     lines = report.as_text(result(*rows)).splitlines()
-    assert "sdpa-cudnn, float32, batch 1; sdpa-efficient, float32, batch 1: CUDA only" in lines and len(lines) == 6
+    assert "sdpa-cudnn, float32, batch 1; sdpa-efficient, float32, batch 1: CUDA only" in lines and len(lines) == 7
 
 
 def test_html_stands_alone_and_holds_the_samples() -> None:

@@ -480,11 +480,13 @@ def test_what_is_too_slow_for_a_second_call_is_recorded_in_its_first() -> None:
         assert sound.rows[cells[0]].latency and "cold" not in sound.rows[cells[0]].caveats
 
 
+@pytest.mark.usefixtures("roomy")
 def test_a_compiled_cell_is_never_recorded_in_its_first_call() -> None:
     sweep = Sweep(grid("big", ("eager",), compiled=(True,)), CONFIGS, MACHINE, budget_seconds=20.0)
     assert not any(run.record_first for run in ran(sweep, machine_of(sweep)))
 
 
+@pytest.mark.usefixtures("roomy")
 def test_a_budget_shortens_the_timed_calls() -> None:
     cells = grid("big", ("eager", "sdpa"))
 
@@ -506,6 +508,7 @@ def test_a_budget_shortens_the_timed_calls() -> None:
     assert found[-1] in (5, 6)
 
 
+@pytest.mark.usefixtures("roomy")
 def test_first_cells_have_all_their_calls_before_others_are_begun() -> None:
     """Of one call a process, whose time is a little longer now and then, every figure would seem noisy."""
     sweep = Sweep(PRESETS["this clip, all backends"].cells("big"), CONFIGS, at(1e13), budget_seconds=90.0)
@@ -522,6 +525,7 @@ def test_first_cells_have_all_their_calls_before_others_are_begun() -> None:
     assert all(count >= module.LEAST_CALLS for calls in further for _, count in calls)
 
 
+@pytest.mark.usefixtures("roomy")
 def test_what_the_machine_has_shown_corrects_what_the_cost_model_says() -> None:
     """Rates that were found beside other work are wrong for as long as the server lives."""
     cells = [*grid("big", ("eager", "sdpa")), *grid("big", ("eager", "sdpa"), batch_sizes=(2,))]
@@ -572,6 +576,16 @@ def test_what_does_not_fit_into_memory_is_not_told_to_be_begun(monkeypatch: pyte
     assert sweep.spent_seconds == pytest.approx(told, rel=0.1)
 
 
+def test_where_nothing_fits_into_memory_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_free_bytes", lambda machine: 4 * 2**30)
+    large = grid("big", ("eager",), batch_sizes=(32,))
+    sweep = sound_sweep(large, CONFIGS, at(1e13), budget_seconds=120.0)
+    assert sweep.begins == [] and sweep.seconds_left == 0 and sweep.budget_seconds == 120.0
+    assert sweep.refused.startswith("Not run: it would need about 31.4 GiB")
+    some = sound_sweep([*large, *grid("big", ("sdpa",))], CONFIGS, at(1e13), budget_seconds=120.0)
+    assert some.begins == grid("big", ("sdpa",)) and not some.refused and some.budget_seconds == 120.0
+
+
 @pytest.mark.usefixtures("roomy")
 def test_what_is_told_is_what_it_takes_though_the_machine_is_faster() -> None:
     """A presenter has said how long; what else there would be time for says why it was not begun."""
@@ -586,6 +600,7 @@ def test_what_is_told_is_what_it_takes_though_the_machine_is_faster() -> None:
     assert reasons == {"would have", "did not fi"}, "told before, or the budget"
 
 
+@pytest.mark.usefixtures("roomy")
 def test_a_process_may_take_much_longer_than_expected_but_not_for_ever() -> None:
     sweep = Sweep(grid("big", ("eager", "sdpa")), CONFIGS, at(1e12), budget_seconds=600.0)
     execute, limits = machine_of(sweep), {True: [], False: []}
