@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,13 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sweeps(engine: Engine, tmp_path: Path) -> Sweeps:
-    return Sweeps(engine, tmp_path / "kept", [tmp_path / "recorded"])
+def sweeps(engine: Engine, tmp_path: Path) -> Iterator[Sweeps]:
+    built = Sweeps(engine, tmp_path / "kept", [tmp_path / "recorded"])
+    yield built
+    while running := built.running():  # of a test that failed: the next one's would wait behind it
+        built.cancel(running.id)
+        assert running.wait(10.0)
+    until(lambda: not measuring(engine))  # one that is killed is there for a moment longer
 
 
 def build(checkpoint: str, *attention: str, sizes: tuple[int, ...] = (1,), **options: Any) -> Sweep:
@@ -67,8 +73,12 @@ def until(condition: Any, seconds: float = 60.0) -> None:
 
 def measuring(engine: Engine) -> list[psutil.Process]:
     """Processes that measure a cell now: grandchildren of workers, whose own children are fork servers."""
-    servers = [s for w in psutil.Process().children() for s in w.children() if "forkserver" in " ".join(s.cmdline())]
-    return [child for server in servers for child in server.children()]
+    found = []
+    for server in (child for worker in psutil.Process().children() for child in worker.children()):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "forkserver" in " ".join(server.cmdline()):
+                found += server.children()
+    return found
 
 
 def clip(checkpoint: str) -> dict[str, Pixels]:
@@ -149,10 +159,13 @@ def test_a_killed_cell_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: En
     sweep = build(checkpoint, "eager", "sdpa-math", rounds=1)
     sweep.rule = ENDLESS
     running = started(sweeps, sweep)
-    for count in (1, 2):
-        until(lambda: measuring(engine))
-        measuring(engine)[0].kill()
-        until(lambda count=count: len(sweep.rows) == count)
+
+    def kill() -> None:
+        for process in measuring(engine):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    until(lambda: kill() or len(sweep.rows) == 2)
     assert running.wait(10) and running.state == "done"
     assert {r.status for r in running.result.rows} == {"failed"} and "killed" in running.result.rows[0].reason
 
