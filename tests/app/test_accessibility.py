@@ -127,7 +127,8 @@ def test_a_page_is_not_at_rest_until_its_scripts_have_come_and_they_grey_no_titl
     expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
     greys = page.locator(".st-key-frame [data-testid=stSkeleton]")
     expect(greys).to_have_count(3)
-    assert not any(grey.is_visible() for grey in greys.all())
+    for grey in greys.all():
+        expect(grey).to_be_hidden()
     page.evaluate("window.busy = 0")
     assert page.locator(PRIMARY).count() == 0 and not page.evaluate(QUIET)
     for route in held:
