@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import QUIET, Server, answered, serving_script
+from tests.app.conftest import QUIET, Server, answered, serving_script, settled
 from ui.components import status_line
 from ui.components.stamp import OVERTAKEN
 
@@ -96,8 +96,7 @@ def open_page(page: Page, server: Server, path: str) -> None:
     if path == "/":
         return answered(page)
     expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
-    page.evaluate("window.busy = performance.now()")
-    page.wait_for_function(QUIET)
+    settled(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -122,6 +121,26 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
         assert ratios, f"no {kind}"
         found += [f"a contrast of {ratio:.2f}: {kind}" for ratio in ratios if ratio < 4.5]
     assert not found, "\n\n".join(found)
+
+
+def test_a_page_is_not_at_rest_until_its_scripts_have_come_and_they_grey_no_title_meanwhile(
+    context: BrowserContext, server: Server
+) -> None:
+    page = context.new_page()
+    held: list[Route] = []
+    page.route(re.compile(r"/(BidiComponent|Button)\.[^/]*\.js$"), lambda route: held.append(route))
+    page.goto(server.url + "/benchmark")
+    expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
+    greys = page.locator(".st-key-frame [data-testid=stSkeleton]")
+    expect(greys).to_have_count(3)
+    for grey in greys.all():
+        expect(grey).to_be_hidden()
+    page.evaluate("window.busy = 0")
+    assert page.locator(PRIMARY).count() == 0 and not page.evaluate(QUIET)
+    for route in held:
+        route.continue_()
+    page.wait_for_function(QUIET)
+    assert page.locator(PRIMARY).count() == 1
 
 
 def test_axe_sees_what_is_wrong(context: BrowserContext) -> None:
