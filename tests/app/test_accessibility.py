@@ -1,6 +1,7 @@
 """What those need who see little or nothing, or use no mouse: in the app itself, and its parts in a page of their own."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 
@@ -122,8 +123,11 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
 def test_what_draws_a_page_may_come_late_and_greys_no_title_meanwhile(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     held: list[Route] = []
-    scripts = re.compile(r"/(BidiComponent|Button)\.[^/]*\.js$")
-    page.route(scripts, lambda route: held.append(route))
+    come = threading.Event()
+    page.route(
+        re.compile(r"/(BidiComponent|Button)\.[^/]*\.js$"),
+        lambda route: route.continue_() if come.is_set() else held.append(route),
+    )
     page.goto(server.url + "/benchmark")
     expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
     settled(page)
@@ -132,7 +136,7 @@ def test_what_draws_a_page_may_come_late_and_greys_no_title_meanwhile(context: B
     for grey in greys.all():
         expect(grey).to_be_hidden()
     assert page.locator(PRIMARY).count() == 0
-    page.unroute(scripts)  # whatever is asked for from now on is not held
+    come.set()
     for route in held:
         route.continue_()
     expect(page.locator(PRIMARY)).to_have_count(1)
