@@ -86,6 +86,14 @@ Blob = class extends PlainBlob {
 }
 URL.createObjectURL = blob => blob.late ? new URL('/late.js', location).href : make.call(URL, blob)
 """
+# The listener for keys is the one on the document that can be aborted.
+LISTENS = """
+const listen = document.addEventListener
+document.addEventListener = function (kind, hear, options) {
+    window.listens ||= kind === 'keydown' && Boolean(options?.signal)
+    return listen.call(this, kind, hear, options)
+}
+"""
 CAPTIONS = "[data-testid=stCaptionContainer] p"
 PRIMARY = "[data-testid=stBaseButton-primary]:enabled p"
 CHOSEN = "[role=radiogroup] button[aria-checked=true] p"
@@ -188,11 +196,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def parts(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
+    page.add_init_script(LISTENS)
+    open_parts(page, url)
+    return page
+
+
+def open_parts(page: Page, url: str) -> None:
+    """Open the small page, and wait until the scripts of all its parts have run."""
     page.goto(url)
     expect(page.get_by_text("Runs: 1.")).to_be_visible()
     expect(status(page)).to_be_attached()
-    page.wait_for_timeout(500)  # for the scripts of all the parts
-    return page
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    page.wait_for_function("window.listens")
 
 
 def status(page: Page) -> Locator:
@@ -233,11 +248,12 @@ def test_what_is_announced_is_set_when_it_changes(parts: Page) -> None:
         window.sets = []
         new MutationObserver(all => window.sets.push(node.textContent)).observe(node, { childList: true })
     }""")
-    for name in ("Say 'Done'", "Run again", "Say ''", "Say 'Done'"):
+    for runs, (name, said) in enumerate(
+        (("Say 'Done'", "Done"), ("Run again", "Done"), ("Say ''", ""), ("Say 'Done'", "Done")), 2
+    ):
         parts.get_by_role("button", name=name).click()
-        expect(parts.get_by_text("Runs:")).to_be_visible()
-        parts.wait_for_timeout(500)
-    heard(parts, runs=5)
+        expect(status(parts)).to_have_text(said)
+        heard(parts, runs=runs)
     assert parts.evaluate("window.sets") == ["Done", "", "Done"]  # of the node that was there from the first
 
 
@@ -298,9 +314,7 @@ def test_keys_are_heard_once(parts: Page) -> None:
 
 
 def test_a_key_is_heard_even_if_its_run_is_cut_short(parts: Page, url: str) -> None:
-    parts.goto(f"{url}?seconds=1")
-    expect(parts.get_by_text("Runs: 1.")).to_be_visible()
-    parts.wait_for_timeout(500)
+    open_parts(parts, f"{url}?seconds=1")
     parts.keyboard.press("1")
     parts.wait_for_timeout(300)
     parts.get_by_role("button", name="Run again").click()
