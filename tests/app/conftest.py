@@ -25,8 +25,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
     const working = [...document.querySelectorAll('button')].some(button => button.innerText.endsWith('Cancel'))
-    const drawn = !document.querySelector('[data-testid=stSkeleton]')  // there until the script that draws a part has come
-    if (!idle || working || !drawn) window.busy = performance.now()
+    if (!idle || working) window.busy = performance.now()
     return performance.now() - window.busy > 500
 }"""
 

@@ -1,6 +1,7 @@
 """What those need who see little or nothing, or use no mouse: in the app itself, and its parts in a page of their own."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import QUIET, Server, answered, serving_script, settled
+from tests.app.conftest import Server, answered, serving_script, settled
 from ui.components import status_line
 from ui.components.stamp import OVERTAKEN
 
@@ -85,18 +86,28 @@ Blob = class extends PlainBlob {
 }
 URL.createObjectURL = blob => blob.late ? new URL('/late.js', location).href : make.call(URL, blob)
 """
+# The listener for keys is the one on the document that can be aborted.
+LISTENS = """
+const listen = document.addEventListener
+document.addEventListener = function (kind, hear, options) {
+    window.listens ||= kind === 'keydown' && Boolean(options?.signal)
+    return listen.call(this, kind, hear, options)
+}
+"""
 CAPTIONS = "[data-testid=stCaptionContainer] p"
 PRIMARY = "[data-testid=stBaseButton-primary]:enabled p"
 CHOSEN = "[role=radiogroup] button[aria-checked=true] p"
 
 
 def open_page(page: Page, server: Server, path: str) -> None:
-    """Open a page of the app, and wait until it is at rest."""
+    """Open a page of the app, and wait until it is at rest and the scripts that draw its parts have come."""
     page.goto(server.url + path)
     if path == "/":
-        return answered(page)
-    expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
-    settled(page)
+        answered(page)
+    else:
+        expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
+        settled(page)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -123,24 +134,26 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
     assert not found, "\n\n".join(found)
 
 
-def test_a_page_is_not_at_rest_until_its_scripts_have_come_and_they_grey_no_title_meanwhile(
-    context: BrowserContext, server: Server
-) -> None:
+def test_what_draws_a_page_may_come_late_and_greys_no_title_meanwhile(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     held: list[Route] = []
-    page.route(re.compile(r"/(BidiComponent|Button)\.[^/]*\.js$"), lambda route: held.append(route))
+    come = threading.Event()
+    page.route(
+        re.compile(r"/(BidiComponent|Button)\.[^/]*\.js$"),
+        lambda route: route.continue_() if come.is_set() else held.append(route),
+    )
     page.goto(server.url + "/benchmark")
     expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
+    settled(page)
     greys = page.locator(".st-key-frame [data-testid=stSkeleton]")
     expect(greys).to_have_count(3)
     for grey in greys.all():
         expect(grey).to_be_hidden()
-    page.evaluate("window.busy = 0")
-    assert page.locator(PRIMARY).count() == 0 and not page.evaluate(QUIET)
+    assert page.locator(PRIMARY).count() == 0
+    come.set()
     for route in held:
         route.continue_()
-    page.wait_for_function(QUIET)
-    assert page.locator(PRIMARY).count() == 1
+    expect(page.locator(PRIMARY)).to_have_count(1)
 
 
 def test_axe_sees_what_is_wrong(context: BrowserContext) -> None:
@@ -189,11 +202,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def parts(context: BrowserContext, url: str) -> Page:
     page = context.new_page()
+    page.add_init_script(LISTENS)
+    open_parts(page, url)
+    return page
+
+
+def open_parts(page: Page, url: str) -> None:
+    """Open the small page, and wait until the scripts of all its parts have run."""
     page.goto(url)
     expect(page.get_by_text("Runs: 1.")).to_be_visible()
     expect(status(page)).to_be_attached()
-    page.wait_for_timeout(500)  # for the scripts of all the parts
-    return page
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    page.wait_for_function("window.listens")
 
 
 def status(page: Page) -> Locator:
@@ -234,11 +254,12 @@ def test_what_is_announced_is_set_when_it_changes(parts: Page) -> None:
         window.sets = []
         new MutationObserver(all => window.sets.push(node.textContent)).observe(node, { childList: true })
     }""")
-    for name in ("Say 'Done'", "Run again", "Say ''", "Say 'Done'"):
+    for runs, (name, said) in enumerate(
+        (("Say 'Done'", "Done"), ("Run again", "Done"), ("Say ''", ""), ("Say 'Done'", "Done")), 2
+    ):
         parts.get_by_role("button", name=name).click()
-        expect(parts.get_by_text("Runs:")).to_be_visible()
-        parts.wait_for_timeout(500)
-    heard(parts, runs=5)
+        expect(status(parts)).to_have_text(said)
+        heard(parts, runs=runs)
     assert parts.evaluate("window.sets") == ["Done", "", "Done"]  # of the node that was there from the first
 
 
@@ -299,9 +320,7 @@ def test_keys_are_heard_once(parts: Page) -> None:
 
 
 def test_a_key_is_heard_even_if_its_run_is_cut_short(parts: Page, url: str) -> None:
-    parts.goto(f"{url}?seconds=1")
-    expect(parts.get_by_text("Runs: 1.")).to_be_visible()
-    parts.wait_for_timeout(500)
+    open_parts(parts, f"{url}?seconds=1")
     parts.keyboard.press("1")
     parts.wait_for_timeout(300)
     parts.get_by_role("button", name="Run again").click()
