@@ -21,18 +21,14 @@ from vivit.machine import Machine
 # A process times its calls for so long whatever their spread: the processes' medians are what is compared.
 DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
 LEAST_SECONDS = 0.15  # of timed calls a process, where a budget leaves no more …
-LEAST_CALLS = (
-    3  # … and so many calls, unless they take longer than the rule wants: of one call each, processes seem noisy
-)
+LEAST_CALLS = 3  # … and so many, unless they take longer than the rule wants: of one call each, processes seem noisy
 FULL_RULE = StoppingRule(spread=-1, max_samples=200, seconds=2.0, warm_up_seconds=0.3)  # where there is no budget
 BUDGET_SECONDS = 120.0
 ROUNDS = min(SHORT)  # processes a cell: as many as an interval takes
 START_SECONDS = {"cpu": 0.3, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
 LEAST_LIMIT_SECONDS = 15.0  # no process is ended before that
 NEVER = 1e9  # seconds
-KEPT_WORD = (
-    1.15  # times what was told before: nothing else is begun that would end later, though the budget may be larger
-)
+KEPT_WORD = 1.15  # times what was told: nothing else is begun that would end later, though the budget may be larger
 PATIENCE = 1.5  # times the budget: what has been begun is ended even then
 
 
