@@ -124,8 +124,8 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
     for tab in page.get_by_role("tab").all()[1:]:
         tab.click()
         expect(tab).to_have_attribute("aria-selected", "true")
-        page.evaluate("window.busy = performance.now()")
-        page.wait_for_function(QUIET)
+        settled(page)
+        expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
         found += violations(page)
     for kind in kinds:
         ratios = page.locator(kind).evaluate_all(f"nodes => nodes.map({CONTRAST})")
