@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, answered, settled
+from tests.app.conftest import Server, answered, serving_script, settled
 from tests.clips import write_clip
 from tests.vivit.benchmark.children import result, row
 from vivit.benchmark.measurement import Cell
@@ -244,6 +244,42 @@ def test_sixteen_cells_and_their_verdict_are_on_the_first_screen(
             on_the_first_screen(page, part)
     finally:
         file.unlink()
+
+
+CHARTS = """
+import streamlit as st
+
+from ui.charts import show_cells
+from vivit.benchmark.charts import Bar, by_precision
+
+st.set_page_config(layout="wide")
+BARS = [
+    Bar(f"{attention} in {precision}", attention, precision, ms, ms / 2, 1.3 * ms, 900.0, 4000.0, "", mark, mark, attention)
+    for precision in ("float32", "float16")
+    for attention, ms, mark in (("eager", 1260.0, "cold, one process"), ("sdpa", 260.0, "noisy"), ("sdpa-math", 1260.0, ""))
+]
+show_cells(BARS, ("a", "b"), "batch size 1", by_precision(BARS))
+show_cells(BARS, ("c", "d"), "batch size 1")
+"""
+
+
+@pytest.mark.parametrize("width", [420, 1440])
+def test_no_value_is_cut_off(context: BrowserContext, tmp_path: Path, width: int) -> None:
+    page = context.new_page()
+    page.set_viewport_size({"width": width, "height": 900})
+    with serving_script(CHARTS, tmp_path) as address:
+        page.goto(address)
+        expect(page.locator(".js-plotly-plot")).to_have_count(4)
+        settled(page)
+        cut_off = page.locator(".js-plotly-plot").evaluate_all(
+            """charts => charts.flatMap(chart => {
+                const edge = chart.getBoundingClientRect().right
+                return [...chart.querySelectorAll('text')].filter(text => text.getBoundingClientRect().right > edge + 0.5)
+            }).map(text => text.textContent)"""
+        )
+        assert page.locator(".js-plotly-plot text").count() > 40
+        page.close()
+    assert not cut_off
 
 
 def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> None:

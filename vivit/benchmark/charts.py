@@ -23,6 +23,8 @@ PIXELS, LEAST_PIXELS = 26, 18  # of a bar and the gap below it
 THICK = 12  # of one of two bars that belong together
 LINE = 17  # of a line of text
 AXIS = 48  # of an axis with its title
+LETTER, GAP = 5.6, 14  # how wide one is, and what stands before the first
+NARROWEST, MOST_TEXT = 260, 0.8  # of a chart without its labels, on a phone; the share of it that text may take
 UNKNOWN = "not known"
 LONGEST = 72  # letters that a phone's width holds
 
@@ -398,7 +400,7 @@ def write_values(
     figure: "go.Figure", at: Sequence[int], ends: Sequence[float], texts: Sequence[str], scale: float = 1.0
 ) -> None:
     """Write each bar's value beyond its end, and leave room for it. Args: at: places; scale: as `latencies`'."""
-    longest = max(map(len, texts), default=0)
+    widest = GAP + LETTER * scale * max(map(len, texts), default=0)
     figure.add_scatter(
         x=list(ends),
         y=list(at),
@@ -409,7 +411,7 @@ def write_values(
         name="values",
         cliponaxis=False,
     )
-    figure.update_xaxes(range=[0, max(ends, default=1.0) * (1.1 + 0.025 * longest * scale)])
+    figure.update_xaxes(range=[0, max(ends, default=1.0) / (1 - min(MOST_TEXT, widest / NARROWEST))])
 
 
 def _predicted(figure: "go.Figure", at: Sequence[int], values: Sequence[float | None], unit: str) -> None:
