@@ -65,7 +65,7 @@ def predictions(rows: Sequence[Prediction]) -> go.Figure:
         customdata=labels,
         hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
-    write_values(figure, places, scores, [f"{score:.1%}" for score in scores], scale())
+    write_values(figure, places, scores, [f"{score:.1%}" for score in scores])
     figure.update_layout(margin={"t": 4, "b": 4, "r": 0}, bargap=0.25)
     figure.update_xaxes(range=[0, 1.16 if not visit().present else 1.35], visible=False, fixedrange=True)
     figure.update_yaxes(tickvals=places, ticktext=labels, automargin=True, fixedrange=True)
@@ -121,10 +121,10 @@ def show_cells(bars: Sequence[Bar], keys: tuple[str, str], of: str, places: Plac
     left, right = st.columns(2, vertical_alignment="bottom")  # one of the headings may take two lines
     with left:
         st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
-        show(latencies(bars, places, scale()), keys[0], "Latency of each in milliseconds")
+        show(latencies(bars, places), keys[0], "Latency of each in milliseconds")
     with right:
         st.markdown(":small[Memory at the peak, weights + activations]")
-        show(memories(bars, places, scale()), keys[1], "Memory of each in MiB")
+        show(memories(bars, places), keys[1], "Memory of each in MiB")
 
 
 def scale() -> float:

@@ -250,9 +250,11 @@ CHARTS = """
 import streamlit as st
 
 from ui.charts import show_cells
+from ui.visit import visit
 from vivit.benchmark.charts import Bar, by_precision
 
 st.set_page_config(layout="wide")
+visit().present = "present" in st.query_params
 BARS = [
     Bar(f"{attention} in {precision}", attention, precision, ms, ms / 2, 1.3 * ms, 900.0, 4000.0, "", mark, mark, attention)
     for precision in ("float32", "float16")
@@ -263,12 +265,12 @@ show_cells(BARS, ("c", "d"), "batch size 1")
 """
 
 
-@pytest.mark.parametrize("width", [420, 1440])
-def test_no_value_is_cut_off(context: BrowserContext, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "mode"), [(420, ""), (1440, ""), (1440, "?present"), (1920, "?present")])
+def test_no_value_is_cut_off_and_bars_have_room(context: BrowserContext, tmp_path: Path, width: int, mode: str) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 900})
     with serving_script(CHARTS, tmp_path) as address:
-        page.goto(address)
+        page.goto(address + mode)
         expect(page.locator(".js-plotly-plot")).to_have_count(4)
         settled(page)
         cut_off = page.locator(".js-plotly-plot").evaluate_all(
@@ -278,8 +280,15 @@ def test_no_value_is_cut_off(context: BrowserContext, tmp_path: Path, width: int
             }).map(text => text.textContent)"""
         )
         assert page.locator(".js-plotly-plot text").count() > 40
+        shares = page.locator(".js-plotly-plot").evaluate_all(
+            """charts => charts.map(chart => {
+                const widths = [...chart.querySelectorAll('.bars .point')].map(bar => bar.getBoundingClientRect().width)
+                return Math.max(...widths) / chart.querySelector('.bglayer, .plot').closest('svg').clientWidth
+            })"""
+        )
         page.close()
     assert not cut_off
+    assert min(shares) > 0.1 and min(shares[1::2]) > 0.25, "of the chart's width: latencies with long marks, memories"
 
 
 def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> None:

@@ -23,8 +23,8 @@ PIXELS, LEAST_PIXELS = 26, 18  # of a bar and the gap below it
 THICK = 12  # of one of two bars that belong together
 LINE = 17  # of a line of text
 AXIS = 48  # of an axis with its title
-LETTER, GAP = 5.6, 14  # how wide one is, and what stands before the first
-NARROWEST, MOST_TEXT = 260, 0.8  # of a chart without its labels, on a phone; the share of it that text may take
+LETTER, GAP = 5.6, 14  # how wide one is in text of the usual size, and what stands before the first
+NARROWEST, MOST_TEXT = 260, 0.8  # a chart without its labels on a phone; the share of it that text may take
 UNKNOWN = "not known"
 LONGEST = 72  # letters that a phone's width holds
 
@@ -107,12 +107,11 @@ def by_precision(bars: Sequence[Bar]) -> Places:
     return places
 
 
-def latencies(bars: Sequence[Bar], places: Places | None = None, scale: float = 1.0) -> "go.Figure":
+def latencies(bars: Sequence[Bar], places: Places | None = None) -> "go.Figure":
     """Median of each cell, a line from the 5th to the 95th percentile, and the value beyond its end.
 
     Args:
         places: what has a place, whether it has a bar yet or not; the bars' labels if None.
-        scale: of the text, beside the usual size.
     """
     places = places or [(bar.label, escape(bar.label)) for bar in bars]
     figure = _cells(places)
@@ -140,11 +139,11 @@ def latencies(bars: Sequence[Bar], places: Places | None = None, scale: float = 
     )
     _predicted(figure, at, [bar.predicted_ms for bar in drawn], "ms")
     ends = [max(bar.high, bar.predicted_ms or 0.0) for bar in drawn]
-    write_values(figure, at, ends, [f"median {plain(bar.ms)} ms{_mark(bar)}" for bar in drawn], scale)
+    write_values(figure, at, ends, [f"median {plain(bar.ms)} ms{_mark(bar)}" for bar in drawn])
     return figure
 
 
-def memories(bars: Sequence[Bar], places: Places | None = None, scale: float = 1.0) -> "go.Figure":
+def memories(bars: Sequence[Bar], places: Places | None = None) -> "go.Figure":
     """Weights, paler, and activations of each cell, stacked, and their sum beyond the end. Args: as `latencies`'."""
     places = places or [(bar.label, escape(bar.label)) for bar in bars]
     figure = _cells(places)
@@ -171,7 +170,7 @@ def memories(bars: Sequence[Bar], places: Places | None = None, scale: float = 1
     texts = [f"{plain(bar.weights_mib)} + {plain(bar.activations_mib)} = {plain(bar.peak_mib)} MiB" for bar in bars]
     ends = [max(bar.peak_mib, bar.predicted_mib or 0.0) for bar in bars]
     at, ends, texts = at + _at(unknown, places), ends + [0.0] * len(unknown), texts + [UNKNOWN] * len(unknown)
-    write_values(figure, at, ends, texts, scale)
+    write_values(figure, at, ends, texts)
     return figure
 
 
@@ -396,11 +395,17 @@ def _at(bars: Sequence[Bar], places: Places) -> list[int]:
     return [labels.index(bar.label) for bar in bars]
 
 
-def write_values(
-    figure: "go.Figure", at: Sequence[int], ends: Sequence[float], texts: Sequence[str], scale: float = 1.0
-) -> None:
-    """Write each bar's value beyond its end, and leave room for it. Args: at: places; scale: as `latencies`'."""
-    widest = GAP + LETTER * scale * max(map(len, texts), default=0)
+def write_values(figure: "go.Figure", at: Sequence[int], ends: Sequence[float], texts: Sequence[str]) -> None:
+    """Write each bar's value beyond its end, and leave room for it where a chart is as narrow as on a phone.
+
+    Larger text takes the same share of a chart that is wider by as much, as in presenter mode.
+
+    Args:
+        at: places.
+        ends: of the bars, in the x axis' unit.
+        texts: what to write.
+    """
+    widest = GAP + LETTER * max(map(len, texts), default=0)
     figure.add_scatter(
         x=list(ends),
         y=list(at),
