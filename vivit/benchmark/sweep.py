@@ -5,7 +5,6 @@ while planned := sweep.next():
 """
 
 import random
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -14,18 +13,16 @@ import psutil
 
 from vivit.benchmark.cost import estimate, paying_precision
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
+from vivit.benchmark.pace import Pace
 from vivit.benchmark.side_by_side import SHORT
 from vivit.config import VivitConfig
 from vivit.machine import Machine
 
 # A process times its calls for so long whatever their spread: the processes' medians are what is compared.
 DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
-LEAST_SECONDS = 0.15  # of timed calls a process, where a budget leaves no more …
-LEAST_CALLS = 3  # … and so many, unless they take longer than the rule wants: of one call each, processes seem noisy
 FULL_RULE = StoppingRule(spread=-1, max_samples=200, seconds=2.0, warm_up_seconds=0.3)  # where there is no budget
 BUDGET_SECONDS = 120.0
 ROUNDS = min(SHORT)  # processes a cell: as many as an interval takes
-START_SECONDS = {"cpu": 0.3, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
 LEAST_LIMIT_SECONDS = 15.0  # no process is ended before that
 NEVER = 1e9  # seconds
 KEPT_WORD = 1.15  # times what was told: nothing else is begun that would end later, though the budget may be larger
@@ -115,9 +112,7 @@ class Sweep:
         self._number = 0
         self._current: Cell | None = None
         self._further = False  # whether what runs is not of a first block
-        self._known = dict(known or {})
-        self._scales = self._find_scales()
-        self._overheads: list[float] = []  # seconds of processes beside their calls
+        self._pace = Pace(self.estimates, self.rows, machine, self.rule, rounds, known or {})
         self._todo: list[tuple[Cell, int]] = []
         self._short = False  # whether what runs does not fit into the budget
         for cell in self.cells:
@@ -133,7 +128,7 @@ class Sweep:
             told, self._told = self.seconds_left, frozenset(self.begins)
             self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
         fitting = [cell for cell in self._first.cells if not self._refusal(cell)]
-        self._sound_seconds = sum(map(self._least_seconds, fitting[:2])) * rounds
+        self._sound_seconds = sum(map(self._pace.least, fitting[:2])) * rounds
 
     @property
     def begins(self) -> list[Cell]:
@@ -162,7 +157,7 @@ class Sweep:
     @property
     def whole_seconds(self) -> float:
         """What all rounds of all cells take at least, by what is known now."""
-        return self.rounds * sum(self._least_seconds(c) for c in self.cells if self.estimates[c].latency_ms is not None)
+        return self.rounds * sum(self._pace.least(c) for c in self.cells if self.estimates[c].latency_ms is not None)
 
     @property
     def finished(self) -> bool:
@@ -180,8 +175,8 @@ class Sweep:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
         if self._short or self._forced():
             queue = [*self._queue(), *self._forced() * self.rounds]
-            return min(sum(map(self._most_seconds, queue)), max(0.0, self._left()))
-        return sum(self._seconds(cell, share) for queue, share in self._phases() for cell in queue)
+            return min(sum(map(self._pace.most, queue)), max(0.0, self._left()))
+        return sum(self._pace.whole(cell, share) for queue, share in self._phases() for cell in queue)
 
     def next(self) -> PlannedRound | None:
         """What to measure now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
@@ -205,14 +200,8 @@ class Sweep:
         self.spent_seconds += seconds
         self.rounds_done += 1
         self._current = None
-        if latency := measurement.latency:
-            calls = sum(r.first_ms * r.warm + sum(r.samples_ms) for r in latency.rounds) / 1e3
-            once = latency.median / 1e3 if latency.warm else 0.0  # else the first call is all that there is
-            warm_up = self._warm_up_seconds(once) * latency.warm
-            recorded = once if measurement.memory else 0.0
-            self._overheads.append(max(0.0, seconds - calls - warm_up - recorded))
         self._keep(measurement)
-        self._scales = self._find_scales()
+        self._pace.learn(measurement, seconds)
 
     def cancel(self, reason: str = "Cancelled before it ran.") -> None:
         """Give up what has not run; what has been measured is kept."""
@@ -259,14 +248,14 @@ class Sweep:
     def _fitting(self, block: Block, seconds: float) -> tuple[list[Cell], float]:
         """The cells of a block whose rounds fit into so many seconds, its base among them, and what they take at least."""
         known = [c for c in block.base if c not in self.rows or self.rows[c].status == "ok"]
-        base = list(dict.fromkeys([*known[:1], *sorted(known, key=self._latency_seconds)[:1]]))
+        base = list(dict.fromkeys([*known[:1], *sorted(known, key=self._pace.latency)[:1]]))
         chosen: list[Cell] = []
-        need = self.rounds * sum(map(self._least_seconds, base))
-        recorded = [self._latency_seconds(cell) for cell in base if cell not in self.rows]
+        need = self.rounds * sum(map(self._pace.least, base))
+        recorded = [self._pace.latency(cell) for cell in base if cell not in self.rows]
         need -= sum(recorded)  # which will have been before
         waiting = [cell for cell in block.cells if cell not in self.rows and not self._refusal(cell)]
         for cell in waiting:
-            more = self.rounds * self._least_seconds(cell)
+            more = self.rounds * self._pace.least(cell)
             if need + more <= seconds - (0.0 if cell in self._told else self._spare_seconds):
                 chosen.append(cell)
                 need += more
@@ -284,14 +273,14 @@ class Sweep:
         left = self._left()
         for further in (False, True):
             queue = self._queue() if self._further == further else []
-            need = sum(map(self._least_seconds, queue))
+            need = sum(map(self._pace.least, queue))
             for block in [block for block in [*self._blocks] if bool(block.base) == further]:
                 cells, more = self._fitting(block, left - need)
                 queue = queue + cells * self.rounds
                 need += more
-            most = sum(map(self._most_seconds, queue))
+            most = sum(map(self._pace.most, queue))
             share = min(1.0, max(0.0, (left - need) / (most - need))) if most > need else 1.0
-            left -= sum(self._seconds(cell, share) for cell in queue)
+            left -= sum(self._pace.whole(cell, share) for cell in queue)
             yield queue, share
 
     def _forced(self) -> list[Cell]:
@@ -299,59 +288,6 @@ class Sweep:
         begun = self._number or any(queue for queue, _ in self._phases())
         waiting = [c for block in self._blocks[:1] for c in block.cells if c not in self.rows and not self._refusal(c)]
         return waiting[: 0 if begun else 1]
-
-    def _latency_seconds(self, cell: Cell) -> float:
-        row = self.rows.get(cell)
-        if row and row.latency:
-            return row.latency.median / 1e3
-        if cell in self._known:
-            return self._known[cell] / 1e3
-        scale = self._scales.get(cell.precision) or self._scales.get("", 1.0)
-        return scale * (self.estimates[cell].latency_ms or 0.0) / 1e3
-
-    def _find_scales(self) -> dict[str, float]:
-        """By how much the cost model is off here: precision → measured over estimated, '' for all precisions."""
-        measured = self._known | {c: r.latency.median for c, r in self.rows.items() if r.latency and r.latency.warm}
-        found: dict[str, list[float]] = {}
-        for cell, ms in measured.items():
-            if cell in self.estimates and (estimated := self.estimates[cell].latency_ms):
-                for key in (cell.precision, ""):
-                    found.setdefault(key, []).append(ms / estimated)
-        return {key: statistics.median(ratios) for key, ratios in found.items()}
-
-    def _untimed_seconds(self, cell: Cell) -> float:
-        """What a process takes beside its timed calls."""
-        once = self._latency_seconds(cell)
-        start = statistics.median(self._overheads) if self._overheads else START_SECONDS[self.machine.device]
-        recorded = 0.0 if cell in self.rows else once / self.rounds  # one of them records
-        return start + once + self._warm_up_seconds(once) + recorded
-
-    def _warm_up_seconds(self, once: float) -> float:
-        wanted = self.rule.warm_up_seconds
-        return once * ceil(wanted / once - 1e-6) if once else wanted  # calls are whole
-
-    def _seconds(self, cell: Cell, share: float) -> float:
-        """Of a process. Args: share: as `_timed_seconds`'."""
-        return self._untimed_seconds(cell) + self._timed_seconds(cell, share)
-
-    def _least_seconds(self, cell: Cell) -> float:
-        return self._seconds(cell, 0.0)
-
-    def _most_seconds(self, cell: Cell) -> float:
-        return self._seconds(cell, 1.0)
-
-    def _timed_seconds(self, cell: Cell, share: float) -> float:
-        """Of a process's timed calls. Args: share: 0 for the least that will do, 1 for all that the rule wants."""
-        once, rule = self._latency_seconds(cell), self.rule
-        if not once:
-            return 0.0
-        most = min(rule.seconds, 10 * once) if rule.spread > 0 else rule.seconds  # it ends early where calls agree
-        least = most if rule.min_samples == rule.max_samples else min(LEAST_SECONDS, most)
-        least_calls, most_calls = (  # calls are whole
-            max(1, min(rule.max_samples, ceil(seconds / once - 1e-6))) for seconds in (least, most)
-        )
-        least_calls = min(max(least_calls, LEAST_CALLS), most_calls)
-        return once * (least_calls + int(share * (most_calls - least_calls) + 1e-6))
 
     def _refusal(self, cell: Cell) -> Measurement | None:
         needed, free = self.estimates[cell].peak, _free_bytes(self.machine)
@@ -371,14 +307,14 @@ class Sweep:
         if self.budget_seconds is None:
             return PlannedRound(cell, replace(self.rule, slow_seconds=NEVER), record, number=number)
         share = [share for _, share in self._phases()][self._further]
-        once, timed = self._latency_seconds(cell), self._timed_seconds(cell, share)
+        once, timed = self._pace.latency(cell), self._pace.timed(cell, share)
         rule = self.rule
         if rule.min_samples != rule.max_samples:
             rule = replace(rule, seconds=max(timed - once / 2, once / 2))  # before the call that would be one too many
-        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._untimed_seconds(cell) + timed))
+        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._pace.untimed(cell) + timed))
         if record:  # the cost model may be far off
             limit = max(limit, PATIENCE * self.budget_seconds - self.spent_seconds)
-        cold = self._short and self._left() < self._untimed_seconds(cell) + timed + once * record
+        cold = self._short and self._left() < self._pace.untimed(cell) + timed + once * record
         in_first = cold and record and not cell.compiled
         return PlannedRound(
             cell,

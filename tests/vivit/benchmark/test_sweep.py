@@ -14,9 +14,10 @@ from vivit.benchmark import sweep as module
 from vivit.benchmark.families import family
 from vivit.benchmark.measure import repeat
 from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
+from vivit.benchmark.pace import LEAST_CALLS, LEAST_SECONDS, START_SECONDS
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.results import find_ratio_of, snapshot
-from vivit.benchmark.sweep import PATIENCE, ROUNDS, START_SECONDS, PlannedRound, Sweep, run_all, runs_here, sound_sweep
+from vivit.benchmark.sweep import PATIENCE, ROUNDS, PlannedRound, Sweep, run_all, runs_here, sound_sweep
 from vivit.benchmark.verdict import statement
 from vivit.config import VivitConfig
 from vivit.machine import Machine
@@ -277,7 +278,7 @@ def least_calls(sweep: Sweep, cell: Cell) -> int:
     once, rule = (sweep.estimates[cell].latency_ms or 0.0) / 1e3, sweep.rule
     fixed = rule.min_samples == rule.max_samples
     most = math.ceil(rule.seconds / once)
-    least = most if fixed else max(math.ceil(module.LEAST_SECONDS / once), min(module.LEAST_CALLS, most))
+    least = most if fixed else max(math.ceil(LEAST_SECONDS / once), min(LEAST_CALLS, most))
     timed = min(rule.max_samples, least)
     return 1 + math.ceil(rule.warm_up_seconds / once) + timed
 
@@ -522,7 +523,7 @@ def test_first_cells_have_all_their_calls_before_others_are_begun() -> None:
     assert len({cell for cell, _ in first}) == 4 and further, "and others are begun"
     for cell, count in first:
         assert count >= 0.5 / ((sweep.estimates[cell].latency_ms or 0.0) / 1e3) - 1
-    assert all(count >= module.LEAST_CALLS for calls in further for _, count in calls)
+    assert all(count >= LEAST_CALLS for calls in further for _, count in calls)
 
 
 @pytest.mark.usefixtures("roomy")
@@ -535,7 +536,7 @@ def test_what_the_machine_has_shown_corrects_what_the_cost_model_says() -> None:
     sweep = Sweep(cells, CONFIGS, slow, budget_seconds=600.0)
     while run := sweep.next():
         if run.cell.batch_size == 2 and run.cell not in sweep.rows:
-            told = sweep._latency_seconds(run.cell)
+            told = sweep._pace.latency(run.cell)
             assert 1e3 * told == pytest.approx(truth.estimates[run.cell].latency_ms, rel=0.01)
         sweep.record(*execute(run))
     known = {cell: found.latency.median for cell, found in sweep.rows.items() if found.latency}
