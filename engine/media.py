@@ -1,11 +1,8 @@
 """The media worker's tasks: open, sample, decode, resize and crop. No torch."""
 
-import math
 import time
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
 from vivit.preparing import prepare_clip
 from vivit.progress import Progress
-from vivit.video import VideoError, VideoInfo, VideoLimits, decode, probe
+from vivit.video import VideoError, VideoInfo, VideoLimits, examined
 from vivit.video.preview import encode_mp4
 
 # One call ends with a sentence of its own before the worker's 30 s end its process.
@@ -51,6 +48,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         height=info.height,
         codec=info.codec,
         container=_container(info, Path(request.path)),
+        plain=info.plain,
         warnings=sampled.warnings,
         crop_box=checkpoint.processor.crop_box(info.height, info.width),
         timings_ms=ReadTimings(**clip.timings_ms),
@@ -74,28 +72,41 @@ def _container(info: VideoInfo, path: Path) -> str:
 
 def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
     """Make a clip that every browser plays; progress is called as frames arrive."""
-    begin = time.monotonic()
     with _called_this_clip(request.path):
-        info = probe(request.path, limits=LIMITS)
-        last = bisect_right(info.frame_seconds, info.frame_seconds[0] + PREVIEW_SECONDS)
-        step = math.ceil(info.fps / PREVIEW_FPS) or 1
-        frames = decode(
-            info,
-            range(0, last, step),
-            limits=_rest(begin),
+        made = examined(
+            request.path,
+            _previewed,
+            lambda info, frames: encode_mp4(
+                ((frame.seconds, frame.image) for frame in frames),
+                end_seconds=min(info.end_seconds, info.frame_seconds[0] + PREVIEW_SECONDS),
+                height=360,
+            ),
+            limits=LIMITS,
             progress=lambda fraction: progress(fraction, "making a preview"),
         )
-        return Nothing(), [encode_mp4((frame.image for frame in frames), fps=info.fps / step or 1.0, height=360)]
+    return Nothing(), [made.result]
+
+
+def _previewed(info: VideoInfo) -> list[int]:
+    """The frames of a preview: all of the first seconds, but for those that come faster than screens show them."""
+    first = info.frame_seconds[0]
+    chosen: list[int] = []
+    due = first
+    for index, seconds in enumerate(info.frame_seconds):
+        if seconds - first >= PREVIEW_SECONDS and chosen:
+            break
+        if seconds >= due:
+            chosen.append(index)
+            due = seconds + 0.75 / PREVIEW_FPS  # file formats round, so frames of just that rate come sooner at times
+    return chosen
 
 
 def thumbnail(request: MakeThumbnail, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
     """Take the first frame of a clip; progress is not called."""
-    begin = time.monotonic()
     with _called_this_clip(request.path):
-        info = probe(request.path, limits=LIMITS)
-        first = next(iter(decode(info, [0], limits=_rest(begin))))
+        first = examined(request.path, lambda info: [0], lambda info, frames: next(frames).image, limits=LIMITS).result
     file = BytesIO()
-    ImageOps.fit(Image.fromarray(first.image), THUMBNAIL).save(file, "JPEG", quality=80)
+    ImageOps.fit(Image.fromarray(first), THUMBNAIL).save(file, "JPEG", quality=80)
     return Nothing(), [file.getvalue()]
 
 
@@ -104,11 +115,6 @@ def hold(request: Hold, blobs: list[bytes], progress: Progress) -> tuple[Nothing
     while True:
         progress(0.0, "waiting while a benchmark is timed")
         time.sleep(HOLD_SECONDS)
-
-
-def _rest(begin: float) -> VideoLimits:
-    """What a call may still cost that began at `begin`, by `time.monotonic`."""
-    return replace(LIMITS, max_seconds=max(1.0, begin + LIMITS.max_seconds - time.monotonic()))
 
 
 @contextmanager

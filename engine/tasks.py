@@ -36,10 +36,11 @@ class Frames:
 
     Args:
         shape: of the pixels, (T, H, W, 3).
-        indices, seconds: (T,) which frames of the clip they are, and their presentation times.
+        indices, seconds: (T,) which frames of the clip they are, and their presentation times from its first frame on.
         num_frames, duration_seconds, fps: of the clip.
         width, height: of its pictures in pixels, upright and with square pixels.
         codec, container: as FFmpeg and browsers call them.
+        plain: whether a player that shows pictures as they are stored shows what the model gets.
         warnings: sentences for the visitor.
         crop_box: what of a picture the model gets: left, top, right, bottom in its pixels.
         timings_ms: what reading it took.
@@ -57,6 +58,7 @@ class Frames:
     height: int
     codec: str
     container: str
+    plain: bool
     warnings: tuple[str, ...]
     crop_box: tuple[float, float, float, float]
     timings_ms: ReadTimings

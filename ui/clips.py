@@ -16,10 +16,10 @@ from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.visit import ChosenClip, visit, visitor, widget
 from vivit.hub import ASSETS
+from vivit.names import VIDEO_SUFFIXES
 
 logger = logging.getLogger("ui")
 
-TYPES = ["mp4", "mov", "mkv", "webm", "avi", "gif"]
 # What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
 UPRIGHT_HEIGHT = 225  # pixels
@@ -91,7 +91,9 @@ def upload_clip() -> None:
     """Draw the place to drop a file of one's own."""
     uploaded = own_clip()
     key = f"upload-{visit().upload_generation}"
-    st.file_uploader("Your own clip", TYPES, key=key, on_change=_keep_upload, args=[key], label_visibility="collapsed")
+    st.file_uploader(
+        "Your own clip", VIDEO_SUFFIXES, key=key, on_change=_keep_upload, args=[key], label_visibility="collapsed"
+    )
     if note := visit().upload_note:
         st.warning(note, icon=":material/delete:")
     if uploaded is not None:
@@ -129,7 +131,8 @@ def drop_upload() -> None:
 def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     """Draw a player: the clip itself, a preview where browsers cannot play it, or a word that the frames stand in."""
     found, alt = frames.result, f"The chosen clip: {clip.name}"
-    playable = found.codec in PLAYS.get(found.container, ())
+    known = found.codec in PLAYS.get(found.container, ())
+    playable = known and found.plain
     if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
         width, height = found.width, found.height
         st.video(
@@ -149,5 +152,10 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
         st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True)
-        reason = "The clip is large" if playable else f"This player takes no {found.codec} in {found.container}"
+        if playable:
+            reason = "The clip is large"
+        elif known:
+            reason = "This player would show the clip as it is stored, not as the model gets it"
+        else:
+            reason = f"This player takes no {found.codec} in {found.container}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")

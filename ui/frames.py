@@ -23,10 +23,11 @@ def show_frames(job: Job[Frames], config: VivitConfig) -> None:
         st.warning(warning, icon=":material/warning:")
     left, top, right, bottom = clip.crop_box
     count, height, width, _ = clip.shape
-    repeated = f", the last repeated to make {count}" if count > clip.num_frames else ""
+    different = len(set(clip.indices))
+    repeated = f", some repeated to make {count}" if different < count else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"{min(count, clip.num_frames)} of {clip.num_frames} frames over {clip.duration_seconds:.2f} s{repeated}, "
+            f"{different} of {clip.num_frames} frames over {clip.duration_seconds:.2f} s{repeated}, "
             f"each {width} × {height} pixels, "
             f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip.width} × {clip.height} "
             f"({clip.codec} in {clip.container}). These pictures are what the model gets, as JPEG here.",

@@ -1,7 +1,7 @@
 """The choices that library, app and command line offer, each written once, with what to say of it. Imports nothing of ours.
 
 What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.DTYPES`,
-`vivit.video.SAMPLING`, `vivit.processing.NORMALISATIONS`.
+`vivit.video.SAMPLING`, `vivit.processing.NORMALISATIONS`, `vivit.video.container.FORMATS`.
 """
 
 from dataclasses import dataclass
@@ -87,3 +87,10 @@ NORMALISATION: dict[str, str] = {
     "transformers": "as transformers, [-3, 1]",
     "original": "as the original, [-1, 1]",
 }
+
+# What files that are read end with: those of phones, cameras and recorders first, then streams without a container.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp", ".m4v", ".3gp", ".3g2", ".mpg", ".mpeg", ".vob"),
+    *(".ts", ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".ogg", ".mxf", ".dv", ".apng", ".png", ".y4m", ".ivf"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".obu", ".m2v"),
+)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from vivit.hub.cache import ask, cache_folder, cached_commit, fetch_all, find_file
 from vivit.hub.faults import HubError
+from vivit.names import VIDEO_SUFFIXES
 from vivit.progress import Progress
 
 KINETICS_MINI = "nateraw/kinetics-mini"
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".gif")
+CLIPS = tuple(suffix for suffix in VIDEO_SUFFIXES if suffix != ".png")  # in datasets those are stills beside the clips
 MAX_CLIPS = 20_000  # of one dataset; as many as anyone browses
 PAGE = 1_000  # entries the Hub lists in one answer
 
@@ -129,7 +130,7 @@ def download_clip(
 
 
 def _is_clip(path: str) -> bool:
-    return path.lower().endswith(VIDEO_SUFFIXES)
+    return path.lower().endswith(CLIPS)
 
 
 def _clip(file: str, size: int, snapshot: Path) -> Clip:

@@ -3,5 +3,5 @@
 from vivit.video.container import VideoError, VideoLimits
 from vivit.video.decoding import Frame, FramesMissingError
 from vivit.video.probing import VideoInfo
-from vivit.video.reading import SampledFrames, decode, probe, read_frames
+from vivit.video.reading import SampledFrames, decode, examined, probe, read_frames
 from vivit.video.sampling import SAMPLING, choose_indices

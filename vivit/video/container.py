@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,12 +18,22 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vivit.errors import UserError
+from vivit.video.signature import is_encrypted, name_kind
 
 TellFraction = Callable[[float], None]  # how much is done, 0 to 1; what it raises cancels
 
 # Without this list a script (HLS, SDP, ffconcat) that is named like a video makes FFmpeg open the files it mentions.
-# The sound formats are here so that the user hears 'no moving picture' and not 'not a video'.
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf,mp3,wav,flac,aac"
+# None of these formats can. The sound formats are here so that the user hears 'no moving picture' and not 'not a video'.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,flv,ogg,asf,mxf,dv,ivf,yuv4mpegpipe,"
+    "h264,hevc,av1,obu,mpegvideo,m4v,mjpeg,mp3,wav,flac,aac"
+)
+READABLE = "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, OGV, GIF, WebP, animated PNG or a raw H.264 stream"
+
+ENCRYPTED = "is encrypted (copy-protected); use an unprotected copy."
+
+# FFmpeg's own decoders of these drop the second picture that holds the alpha channel.
+KEEPS_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 PROGRESS_SECONDS = 0.05  # between two calls of `progress`
 
@@ -57,6 +67,20 @@ class VideoLimits:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
+
+
+@dataclass(frozen=True)
+class OpenVideo:
+    """A file that is open, the stream of it that is read, and the stream's decoder."""
+
+    container: InputContainer
+    stream: VideoStream
+    codec: VideoCodecContext
+
+    def seek(self, seconds: float) -> None:
+        """Go to a key frame at a time of the stream or before it, as far as the format can."""
+        self.container.seek(round(seconds / (self.stream.time_base or 1)), stream=self.stream)
+        self.codec.flush_buffers()  # a decoder of our own is unknown to the container
 
 
 class Watch:
@@ -98,7 +122,8 @@ def _too_slow(name: str, max_seconds: float) -> VideoError:
     )
 
 
-def _check_file(path: str) -> None:
+def check_file(path: str) -> None:
+    """Raise VideoError for what is no ordinary file with something in it."""
     name = os.path.basename(path)
     try:
         status = os.stat(path)
@@ -117,9 +142,9 @@ def _check_file(path: str) -> None:
 @contextmanager
 def open_video(
     path: str, limits: VideoLimits, watch: Watch, *, threads: int, stream_index: int | None = None
-) -> Iterator[tuple[InputContainer, VideoStream]]:
+) -> Iterator[OpenVideo]:
     """Open a file, and nothing but it, and choose its best video stream."""
-    _check_file(path)
+    check_file(path)
     watch.check()
     name = watch.name
     # `max_pixels` here bounds what FFmpeg decodes to guess the stream's properties; the decoder needs its own, below.
@@ -134,10 +159,9 @@ def open_video(
     except PermissionError as error:
         raise VideoError(f"{name!r} may not be read; check its permissions.", str(error)) from error
     except MEDIA_ERRORS as error:
-        raise VideoError(
-            f"{name!r} is not a video that can be read here, or not all of it; give a whole MP4, MOV, MKV, WebM or AVI file.",
-            str(error),
-        ) from error
+        kind = name_kind(path)
+        what = f"{name!r} is {kind}" if kind else f"{name!r} is not a video that can be read here, or not all of it"
+        raise VideoError(f"{what}; give a whole {READABLE}.", str(error)) from error
     with container:
         if stream_index is None:
             stream = _choose_stream(container, name)
@@ -145,13 +169,28 @@ def open_video(
             (stream,) = same
         else:
             raise VideoError(f"{name!r} has changed since it was examined; open it again.")
-        codec = stream.codec_context
-        if codec.width and codec.height:  # else unknown until a picture is decoded
-            check_size(name, codec.width, codec.height, limits)
+        codec = _decoder_of(stream)
+        if stream.codec_context.width and stream.codec_context.height:  # else unknown until a picture is decoded
+            check_size(name, stream.codec_context.width, stream.codec_context.height, limits)
         codec.options = {"max_pixels": str(limits.max_pixels)}
         codec.thread_type = "AUTO" if threads > 1 else "SLICE"
         codec.thread_count = threads
-        yield container, stream
+        yield OpenVideo(container, stream, codec)
+
+
+def promises_alpha(stream: VideoStream) -> bool:
+    """Whether the file says of a stream that its pictures are partly transparent."""
+    return stream.metadata.get("alpha_mode") == "1"
+
+
+def _decoder_of(stream: VideoStream) -> VideoCodecContext:
+    name = KEEPS_ALPHA.get(stream.codec_context.codec.canonical_name)
+    if name and promises_alpha(stream):
+        with suppress(
+            av.error.FFmpegError, ValueError
+        ):  # an FFmpeg without libvpx; then alpha is missing, and that is told
+            return av.CodecContext.create(name, "r")  # type: ignore[return-value]
+    return stream.codec_context
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
@@ -165,6 +204,8 @@ def _choose_stream(container: InputContainer, name: str) -> VideoStream:
     if not streams:
         raise VideoError(f"{name!r} holds no moving picture; choose a video file.")
     if not readable:
+        if is_encrypted(container.name):
+            raise VideoError(f"{name!r} {ENCRYPTED}")
         raise VideoError(f"{name!r} is coded in a way for which there is no decoder here; convert it to H.264 in MP4.")
     best = container.streams.best("video")
     return next((s for s in readable if best is not None and s.index == best.index), readable[0])
@@ -184,11 +225,15 @@ def check_size(name: str, width: int, height: int, limits: VideoLimits) -> None:
         )
 
 
-def read_packets(
-    container: InputContainer, stream: VideoStream, errors: list[str], step: Callable[[av.Packet], None]
-) -> Iterator[av.Packet]:
+def check_count(name: str, count: int, limits: VideoLimits) -> None:
+    """Raise VideoError for more pictures than the limits admit."""
+    if count > limits.max_frames:
+        raise VideoError(f"{name!r} has more than {limits.max_frames} frames; cut out a shorter piece.")
+
+
+def read_packets(video: OpenVideo, errors: list[str], step: Callable[[av.Packet], None]) -> Iterator[av.Packet]:
     """The stream's packets in file order up to the first error, which is added to `errors`."""
-    packets = container.demux(stream)
+    packets = video.container.demux(video.stream)
     while True:
         try:
             packet = next(packets, None)

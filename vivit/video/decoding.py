@@ -14,12 +14,11 @@ from operator import itemgetter
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
+from vivit.video import webp
 from vivit.video.container import (
     MEDIA_ERRORS,
+    OpenVideo,
     VideoError,
     VideoLimits,
     Watch,
@@ -28,7 +27,8 @@ from vivit.video.container import (
     read_packets,
     read_pictures,
 )
-from vivit.video.picture import to_rgb
+from vivit.video.interlaced import with_neighbours
+from vivit.video.picture import ToRgb
 from vivit.video.probing import VideoInfo
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -53,14 +53,16 @@ class Frame:
     Args:
         index: its place among the displayed pictures, from 0.
         seconds: its presentation time.
-        image: (H, W, 3) uint8 RGB, upright, square pixels.
+        image: (H, W, 3) uint8 RGB, as a viewer sees it: upright, square pixels, whole, in BT.709, on white.
         damaged: the decoder says that parts of it are guessed.
+        deinterlaced: it was made of two fields.
     """
 
     index: int
     seconds: float
     image: np.ndarray
     damaged: bool = False
+    deinterlaced: bool = False
 
 
 def decode_frames(
@@ -77,11 +79,32 @@ def decode_frames(
     def poll() -> None:
         watch.tick(done / len(indices))
 
-    for frame in _decode_lanes(info, _split_into_runs(info, list(repeats)), transform, limits, watch, poll):
+    if info.container == webp.NAME:
+        frames = _decode_webp(info, list(repeats), transform, limits, watch)
+    else:
+        frames = _decode_lanes(info, _split_into_runs(info, list(repeats)), transform, limits, watch, poll)
+    for frame in frames:
         for _ in range(repeats[frame.index]):
             done += 1
             poll()
             yield frame
+
+
+def _decode_webp(
+    info: VideoInfo, targets: list[int], transform: Transform | None, limits: VideoLimits, watch: Watch
+) -> Iterator[Frame]:
+    expected = iter(targets)
+    for index, image in webp.decode(info.path, targets, limits, watch) if targets else ():
+        yield Frame(next(expected), info.frame_seconds[index], transform(image) if transform else image)
+    if (missing := next(expected, None)) is not None:
+        raise _missing(missing, watch)
+
+
+def _missing(index: int, watch: Watch, errors: Sequence[str] = ()) -> FramesMissingError:
+    return FramesMissingError(
+        f"Frame {index} of {watch.name!r} cannot be decoded; it is damaged or has changed, so get another copy.",
+        *errors[:1],
+    )
 
 
 def _split_into_runs(info: VideoInfo, targets: list[int]) -> list[list[int]]:
@@ -155,55 +178,53 @@ def _decode_runs(
     threads: int,
 ) -> Iterator[Frame]:
     """Decode one run of frame indices after the other with one decoder."""
-    with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as (container, stream):
-        reformatter = VideoReformatter()
+    with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as video:
+        to_rgb = ToRgb(video.stream, watch.name, limits)
         for run in runs:
             errors: list[str] = []
             if info.keyframe_seconds:
-                numbered = _pictures_by_time(info, run, container, stream, errors, step)
+                numbered = _pictures_by_time(info, run, video, errors, step)
             else:
-                numbered = enumerate(
-                    read_pictures(stream.codec_context, read_packets(container, stream, errors, step), errors)
-                )
+                numbered = enumerate(read_pictures(video.codec, read_packets(video, errors, step), errors))
             remaining = iter(run)
             index = next(remaining, None)
-            for number, picture in numbered:
+            beside = with_neighbours(numbered) if info.interlaced else ((n, p, None, None) for n, p in numbered)
+            for number, picture, before, after in beside:
                 if number == index:
                     # A picture that seeking left without what it refers to is flagged so.
                     if picture.is_corrupt and info.keyframe_seconds:
                         break
-                    image = to_rgb(picture, stream, reformatter, watch.name, limits)
+                    image = to_rgb(picture, before, after)
                     if transform:
                         image = transform(image)
-                    yield Frame(index, info.frame_seconds[index], image, picture.is_corrupt)
+                    seconds, woven = info.frame_seconds[index], picture.interlaced_frame
+                    yield Frame(index, seconds, image, picture.is_corrupt, woven)
                     index = next(remaining, None)
                     if index is None:
                         break
             if index is not None:
                 watch.check()
-                raise FramesMissingError(
-                    f"Frame {index} of {watch.name!r} cannot be decoded; it is damaged or has changed, so get another copy.",
-                    *errors[:1],
-                )
+                raise _missing(index, watch, errors)
 
 
 def _pictures_by_time(
     info: VideoInfo,
     run: Sequence[int],
-    container: InputContainer,
-    stream: VideoStream,
+    video: OpenVideo,
     errors: list[str],
     step: Callable[[av.Packet], None],
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode from the last key frame before a run of indices until all of them are out, numbered by their times."""
+    if info.interlaced:  # with those beside each
+        run = sorted({i + side for i in run for side in (-1, 0, 1) if 0 <= i + side < info.num_frames})
     indices = {info.frame_seconds[i]: i for i in run}
-    codec = stream.codec_context
-    clock = clock_of(stream)
+    codec = video.codec
+    clock = clock_of(video.stream)
     skips = codec.codec.canonical_name in SKIPS_UNREFERENCED
 
     def wanted_packets() -> Iterator[av.Packet]:
         unseen = set(indices)
-        for packet in _packets_from_key(info, run[0], container, stream, errors, step):
+        for packet in _packets_from_key(info, run[0], video, errors, step):
             seconds = clock(packet.pts)
             if skips:
                 codec.skip_frame = "DEFAULT" if seconds in unseen else "NONREF"
@@ -221,8 +242,7 @@ def _pictures_by_time(
 def _packets_from_key(
     info: VideoInfo,
     target: int,
-    container: InputContainer,
-    stream: VideoStream,
+    video: OpenVideo,
     errors: list[str],
     step: Callable[[av.Packet], None],
 ) -> Iterator[av.Packet]:
@@ -234,10 +254,10 @@ def _packets_from_key(
     # target. So look further back, at last from before the start of the clip.
     for key in (*(keys[before - back] for back in (1, 2, 4, 8) if back <= before), keys[0] - 10):
         with suppress(*MEDIA_ERRORS):
-            container.seek(round(key / (stream.time_base or 1)), stream=stream)
-        packets = read_packets(container, stream, errors, step)
+            video.seek(key)
+        packets = read_packets(video, errors, step)
         first = next((packet for packet in packets if packet.is_keyframe), None)
-        found = first and clock_of(stream)(first.pts)
+        found = first and clock_of(video.stream)(first.pts)
         if found in keys[:before]:
             yield from chain((first,), packets)
             return

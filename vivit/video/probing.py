@@ -1,30 +1,49 @@
 """A video file → every picture that it shows and when, from its packets or, where those do not tell, by decoding."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
+from statistics import median
 
 import av
-from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vivit.video import webp
 from vivit.video.container import (
+    ENCRYPTED,
+    OpenVideo,
     VideoError,
     VideoLimits,
     Watch,
+    check_count,
+    check_file,
     clock_of,
     open_video,
+    promises_alpha,
     read_packets,
     read_pictures,
     video_streams,
 )
-from vivit.video.picture import UPRIGHT, orientation_of, to_rgb
+from vivit.video.picture import UPRIGHT, ToRgb, describe_orientation, has_alpha, orientation_of
+from vivit.video.signature import is_encrypted
+from vivit.video.tone_mapping import colours_of
 
 # Codecs whose every packet is one displayed picture. Not VP8 (hidden pictures travel alone) and not MPEG-4 Part 2
 # (two pictures may share a packet): those are counted by decoding.
 ONE_PICTURE_A_PACKET = {"h264", "hevc", "vp9", "av1", "mjpeg", "mpeg2video", "png", "ffv1", "prores", "gif"}
+
+# Streams without a container: what time stamps FFmpeg gives for them it has made up.
+BARE = {"h264", "hevc", "av1", "obu", "mpegvideo", "m4v", "mjpeg"}
+USUAL_RATE = 25.0  # frames a second, where nothing tells
+# Broadcasts cut together go on with other time stamps; FFmpeg's own tools take a step of more for such a cut.
+JUMPS = {"mpegts", "mpeg"}
+JUMP_SECONDS = 10.0
+# What browsers' players show as it is stored.
+PLAIN_FORMATS = {"yuv420p", "yuvj420p", "nv12"}
+
+DEINTERLACED = "The clip is interlaced; its pictures were deinterlaced."
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,9 @@ class VideoInfo:
         rotation: degrees clockwise by which stored pictures were turned: 0, 90, 180 or 270.
         mirrored: whether they were mirrored left to right before that.
         frame_seconds: presentation time of every displayed picture as the file gives it, ascending, in seconds.
+        end_seconds: when the last picture has been shown; its own time where the file does not say how long that takes.
+        plain: whether a player that shows pictures as they are stored shows the same as is read here.
+        interlaced: whether pictures are two fields woven into one, which are read with their neighbours.
         keyframe_seconds: presentation times at which decoding can start, ascending; empty if the packets could not be
             trusted, and then pictures are found by counting from the start.
         warnings: sentences for the user.
@@ -56,12 +78,20 @@ class VideoInfo:
     rotation: int
     mirrored: bool
     frame_seconds: tuple[float, ...]
+    end_seconds: float
+    plain: bool
+    interlaced: bool
     keyframe_seconds: tuple[float, ...]
     warnings: tuple[str, ...]
 
     @property
     def num_frames(self) -> int:
         return len(self.frame_seconds)
+
+    @property
+    def edge_seconds(self) -> tuple[float, ...]:
+        """The times of the frames and of the clip's end, as `choose_indices` takes them."""
+        return (*self.frame_seconds, self.end_seconds)
 
     @property
     def fps(self) -> float:
@@ -71,26 +101,52 @@ class VideoInfo:
 
     @property
     def duration_seconds(self) -> float:
-        """From the first frame to one mean frame interval after the last; 0 if there is only one frame."""
-        return self.num_frames / self.fps if self.fps else 0.0
+        """From the first frame to when the last one has been shown."""
+        return self.end_seconds - self.frame_seconds[0]
 
 
 def list_frames(path: str, limits: VideoLimits, watch: Watch, *, promised: int | None = None) -> VideoInfo:
     """List the pictures from packets, or, where those do not tell or `promised` too much, by decoding."""
+    check_file(path)
+    if webp.is_webp(path):
+        return _list_webp(path, limits, watch)
     info = _list_packets(path, limits, watch) if promised is None else None
     return info or _list_pictures(path, limits, watch, promised or 0)
 
 
+def _list_webp(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo:
+    listing = webp.list_pictures(path, limits, watch)
+    rotation, mirrored = describe_orientation(listing.orientation)
+    size = (listing.width, listing.height) if rotation % 180 == 0 else (listing.height, listing.width)
+    return VideoInfo(
+        path,
+        webp.NAME,
+        webp.NAME,
+        0,
+        1,
+        *size,
+        rotation,
+        mirrored,
+        listing.seconds,
+        listing.end_seconds,
+        False,
+        False,
+        (),
+        listing.warnings,
+    )
+
+
 def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | None:
     """List a stream's pictures from its packets; None if they cannot be trusted."""
-    with open_video(path, limits, watch, threads=1) as (container, stream):
-        if stream.codec_context.codec.canonical_name not in ONE_PICTURE_A_PACKET:
+    with open_video(path, limits, watch, threads=1) as video:
+        container, stream, codec = video.container, video.stream, video.codec
+        if codec.codec.canonical_name not in ONE_PICTURE_A_PACKET or container.format.name in BARE:
             return None
         size = os.path.getsize(path)
         promised = _promised_packets(stream)
         errors: list[str] = []
         clock = clock_of(stream)
-        packets = read_packets(container, stream, errors, lambda packet: watch.tick((packet.pos or 0) / size))
+        packets = read_packets(video, errors, lambda packet: watch.tick((packet.pos or 0) / size))
         lead: list[av.Packet] = []  # packets that it took to get the first picture
 
         def leading() -> Iterator[av.Packet]:
@@ -98,9 +154,9 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | N
                 lead.append(packet)
                 yield packet
 
-        first = next(read_pictures(stream.codec_context, leading(), errors), None)
+        first = next(read_pictures(codec, leading(), errors), None)
         if lead and lead[0].has_sidedata("encryption_info"):
-            raise VideoError(f"{watch.name!r} is encrypted (copy-protected); use an unprotected copy.", *errors[:1])
+            raise VideoError(f"{watch.name!r} {ENCRYPTED}", *errors[:1])
         if first is None:
             return None
 
@@ -108,6 +164,7 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | N
         keys: list[float] = []
         num_packets = 0
         last_dts = None
+        last_shown = (-math.inf, 0.0)  # when, and for how long
         for packet in chain(lead, packets):
             num_packets += 1
             seconds = clock(packet.pts)
@@ -123,48 +180,60 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | N
                 keys.append(seconds)
             if not packet.is_discard:
                 times.append(seconds)
-            _check_count(watch.name, num_packets, limits)
+                last_shown = max(last_shown, (seconds, clock(packet.duration) or 0.0))
+            check_count(watch.name, num_packets, limits)
+        in_order = all(a < b for a, b in pairwise(times))
         times.sort()
         keys.sort()
         unique = all(a < b for a, b in pairwise(times))
-        if errors or not keys or not times or not unique or clock(first.pts) != times[0]:
+        if errors or not keys or not times or not unique or clock(first.pts) != times[0] or _jumps(video, times):
             return None
         warnings = []
         if promised > num_packets:
             warnings.append(f"The file promises {promised} frames; {num_packets} are there.")
-        return _describe(path, container, stream, first, limits, times, keys, warnings)
+        # Where pictures are stored in another order, a packet's length is that from one decoding time to the next.
+        hold = last_shown[1] if in_order else 0.0
+        return _describe(path, video, [first], limits, times, hold, keys, warnings)
 
 
 def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) -> VideoInfo:
     """List a stream's pictures by decoding them all."""
     threads = min(os.cpu_count() or 1, 8)
-    with open_video(path, limits, watch, threads=threads) as (container, stream):
+    with open_video(path, limits, watch, threads=threads) as video:
+        container, stream, codec = video.container, video.stream, video.codec
         size = os.path.getsize(path)
         header_promises = _promised_packets(stream)
         errors: list[str] = []
         clock = clock_of(stream)
         times: list[float | None] = []
-        first: av.VideoFrame | None = None
+        examined: list[av.VideoFrame] = []  # the first picture, and the first that is interlaced
+        hold = 0.0
         num_discarded = 0
+        in_order = True
+        latest = -math.inf
         reordered_avi = False
         encrypted = False
 
         def step(packet: av.Packet) -> None:
-            nonlocal num_discarded, reordered_avi, encrypted
+            nonlocal num_discarded, in_order, latest, reordered_avi, encrypted
+            in_order &= packet.pts is None or packet.pts > latest
+            latest = latest if packet.pts is None else packet.pts
             watch.tick((packet.pos or 0) / size)
             num_discarded += packet.is_discard
             reordered_avi |= container.format.name == "avi" and packet.pts != packet.dts
             encrypted |= packet.has_sidedata("encryption_info")
 
-        for picture in read_pictures(stream.codec_context, read_packets(container, stream, errors, step), errors):
-            first = first or picture
+        for picture in read_pictures(codec, read_packets(video, errors, step), errors):
+            if not examined or (picture.interlaced_frame and not examined[-1].interlaced_frame):
+                examined.append(picture)
             times.append(clock(picture.pts))
-            _check_count(watch.name, len(times), limits)
+            hold = clock(picture.duration) or 0.0 if in_order else 0.0
+            check_count(watch.name, len(times), limits)
         watch.check()  # one packet can take a long search through the file, which ends with the time
         promised = max(promised, header_promises - num_discarded)
-        if first is None:
-            if encrypted:
-                raise VideoError(f"{watch.name!r} is encrypted (copy-protected); use an unprotected copy.", *errors[:1])
+        if not examined:
+            if encrypted or is_encrypted(path):
+                raise VideoError(f"{watch.name!r} {ENCRYPTED}", *errors[:1])
             promise = f", though its header promises {promised}" if promised > 0 else ""
             raise VideoError(
                 f"No picture of {watch.name!r} can be decoded{promise}; it is damaged, incomplete or has pictures of more "
@@ -177,13 +246,33 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
         elif errors:
             warnings.append(f"The file is damaged; the first {len(times)} frames could be decoded.")
         seconds = [s for s in times if s is not None]
-        ascending = all(a < b for a, b in pairwise(seconds))
-        if reordered_avi or len(seconds) < len(times) or not ascending:
-            rate = stream.average_rate or stream.guessed_rate or 25
-            seconds = [i / float(rate) for i in range(len(times))]
-            if not reordered_avi:
-                warnings.append(f"The file's frame times are unusable; {float(rate):g} frames per second are assumed.")
-        return _describe(path, container, stream, first, limits, seconds, [], warnings)
+        ascending = all(a < b for a, b in pairwise(seconds)) and not _jumps(video, seconds)
+        bare = container.format.name in BARE
+        if reordered_avi or bare or len(seconds) < len(times) or not ascending:
+            rate = _assumed_rate(stream, len(times), reordered_avi, [] if bare else seconds)
+            seconds, hold = [i / rate for i in range(len(times))], 1 / rate
+            if bare:
+                warnings.append(f"The file stores no times, so {rate:g} frames per second are assumed.")
+            elif not reordered_avi:
+                warnings.append(f"The file's frame times are unusable; {rate:g} frames per second are assumed.")
+        return _describe(path, video, examined, limits, seconds, hold, [], warnings)
+
+
+def _jumps(video: OpenVideo, seconds: list[float]) -> bool:
+    """Whether times leap as where two recordings were joined."""
+    return video.container.format.name in JUMPS and any(b - a > JUMP_SECONDS for a, b in pairwise(seconds))
+
+
+def _assumed_rate(stream: VideoStream, num_frames: int, reordered_avi: bool, seconds: list[float]) -> float:
+    """Frames a second of a stream whose times cannot be used, or whose format stores none."""
+    if reordered_avi and stream.duration and stream.time_base:
+        return num_frames / float(
+            stream.duration * stream.time_base
+        )  # chunks may be empty, and `average_rate` counts them
+    steps = [b - a for a, b in pairwise(seconds) if b > a]
+    if len(steps) * 2 > num_frames:
+        return round(1 / median(steps), 3)
+    return float(stream.guessed_rate or stream.average_rate or USUAL_RATE)
 
 
 def _promised_packets(stream: VideoStream) -> int:
@@ -194,42 +283,52 @@ def _promised_packets(stream: VideoStream) -> int:
     return min(stream.frames, len(stream.index_entries))
 
 
-def _check_count(name: str, count: int, limits: VideoLimits) -> None:
-    if count > limits.max_frames:
-        raise VideoError(f"{name!r} has more than {limits.max_frames} frames; cut out a shorter piece.")
-
-
 def _describe(
     path: str,
-    container: InputContainer,
-    stream: VideoStream,
-    first: av.VideoFrame,
+    video: OpenVideo,
+    examined: list[av.VideoFrame],
     limits: VideoLimits,
     times: list[float],
+    hold: float,
     keys: list[float],
     warnings: list[str],
 ) -> VideoInfo:
-    height, width, _ = to_rgb(first, stream, VideoReformatter(), os.path.basename(path), limits).shape
+    """Put together what was found, with a sentence on everything that is done to the pictures."""
+    first, stream = examined[0], video.stream
+    height, width, _ = ToRgb(stream, os.path.basename(path), limits)(first).shape
     orientation = orientation_of(first)
     if orientation is None:
         warnings.append("The file's rotation is unusable, so its pictures are shown as they are stored.")
-    a, b, c, d = orientation or UPRIGHT
-    mirrored = a * d - b * c < 0
-    quarter_turns = [(1, 0), (0, 1), (-1, 0), (0, -1)].index((-a, -b) if mirrored else (a, b))
-    num_streams = len(video_streams(container))
+    rotation, mirrored = describe_orientation(orientation or UPRIGHT)
+    num_streams = len(video_streams(video.container))
     if num_streams > 1:
         warnings.append(f"The file has {num_streams} video streams; stream {stream.index} ({width}x{height}) is used.")
+    colours = colours_of(first)
+    if colours:
+        warnings.append(f"The clip is in {colours}; it was tone-mapped to BT.709, the colours of ordinary video.")
+    interlaced = any(picture.interlaced_frame for picture in examined)
+    if interlaced:
+        warnings.append(DEINTERLACED)
+    if promises_alpha(stream) and not has_alpha(first.format):
+        warnings.append(
+            "The clip is partly transparent, which the decoder here drops: the ground may not be as in a player."
+        )
+    if hold <= 0 and len(times) > 1:  # the file does not say
+        hold = (times[-1] - times[0]) / (len(times) - 1)
     return VideoInfo(
         path=path,
-        container=container.format.name,
-        codec=stream.codec_context.codec.canonical_name,
+        container=video.container.format.name,
+        codec=video.codec.codec.canonical_name,
         stream_index=stream.index,
         num_streams=num_streams,
         width=width,
         height=height,
-        rotation=90 * quarter_turns,
+        rotation=rotation,
         mirrored=mirrored,
         frame_seconds=tuple(times),
+        end_seconds=times[-1] + hold,
+        plain=first.format.name in PLAIN_FORMATS and not colours and not interlaced,
+        interlaced=interlaced,
         keyframe_seconds=tuple(keys),
         warnings=tuple(warnings),
     )

@@ -4,21 +4,24 @@
 three. Counts and times come from the packets or from decoding, never from the header, which may be absent or wrong. Files
 are taken to be hostile: only the given file is opened, and pictures, frames and time are bounded.
 
-Letters: T chosen frames, H and W the height and width of one picture, upright and with square pixels.
+Letters: T chosen frames, H and W the height and width of one picture as a viewer sees it.
 """
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from vivit.video.container import TellFraction, VideoLimits, Watch
 from vivit.video.decoding import Frame, FramesMissingError, Transform, decode_frames
-from vivit.video.probing import VideoInfo, list_frames
-from vivit.video.sampling import choose_indices
+from vivit.video.probing import DEINTERLACED, VideoInfo, list_frames
+from vivit.video.sampling import choose_indices, comes_evenly
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class SampledFrames:
     Args:
         frames: (T, H, W, 3) uint8 RGB, or whatever size the transform gave.
         indices: (T,) true frame indices, ascending; the last repeats if the clip is too short.
-        seconds: (T,) presentation times.
+        seconds: (T,) presentation times from the clip's first frame on.
         info: what the file holds.
         warnings: sentences for the user, `info.warnings` included.
         timings_ms: "probe" and "decode" (the transform included), wall time in ms.
@@ -123,17 +126,83 @@ def read_frames(
         ValueError: see `choose_indices`.
     """
     limits = limits or VideoLimits()
-    watch = Watch(path, limits, progress)
     choose_indices(num_frames, total=max(1, start + 1), sampling=sampling, stride=stride, start=start)
+
+    def choose(info: VideoInfo) -> list[int]:
+        return choose_indices(
+            num_frames,
+            total=info.num_frames,
+            sampling=sampling,
+            stride=stride,
+            start=start,
+            edges=info.edge_seconds,
+        )
+
+    read = examined(
+        path, choose, lambda info, pictures: _collect(pictures, num_frames, transform), transform, limits, progress
+    )
+    info, indices, (frames, warnings) = read.info, read.indices, read.result
+    if len(set(indices)) < num_frames and (sampling != "uniform" or comes_evenly(info.edge_seconds)):
+        warnings.append(
+            f"The clip has too few frames for this choice ({info.num_frames}), so the last one is repeated."
+        )
+    elif sampling == "uniform" and not comes_evenly(info.edge_seconds):
+        warnings.append(
+            "The clip's frames come unevenly, so they were chosen evenly in time: the one on screen at each."
+        )
+    seconds = tuple(info.frame_seconds[i] - info.frame_seconds[0] for i in indices)
+    return SampledFrames(
+        frames, tuple(indices), seconds, info, tuple(dict.fromkeys((*info.warnings, *warnings))), read.timings_ms
+    )
+
+
+@dataclass(frozen=True)
+class Examined(Generic[Result]):
+    """What was made of a clip's frames.
+
+    Args:
+        info: what the file holds.
+        indices: which frames were chosen.
+        result: what was made of them.
+        timings_ms: "probe" and "decode", wall time in ms.
+    """
+
+    info: VideoInfo
+    indices: Sequence[int]
+    result: Result
+    timings_ms: dict[str, float]
+
+
+def examined(
+    path: str | os.PathLike[str],
+    choose: Callable[[VideoInfo], Sequence[int]],
+    use: Callable[[VideoInfo, Iterator[Frame]], Result],
+    transform: Transform | None = None,
+    limits: VideoLimits | None = None,
+    progress: TellFraction | None = None,
+) -> Examined[Result]:
+    """Probe a file, choose frames and use them; where the packets promised too much, once more with what decoding finds.
+
+    Args:
+        path: the file.
+        choose: from what the file holds to ascending indices.
+        use: what to make of the frames, which come one after the other; called anew if a promised one is not there.
+        transform, progress: as `read_frames` takes them.
+        limits: what all of it may cost together.
+    Raises:
+        VideoError: if the file cannot be read, in one sentence.
+    """
+    limits = limits or VideoLimits()
+    watch = Watch(path, limits, progress)
     watch.span = (0.0, 0.4)
     begin = time.perf_counter()
     info = list_frames(os.fspath(path), limits, watch)
     probed = time.perf_counter()
     for attempt in ("packets", "decoding"):
-        indices = choose_indices(num_frames, total=info.num_frames, sampling=sampling, stride=stride, start=start)
+        indices = choose(info)
         try:
             watch.span = (0.4, 1.0)
-            frames, warnings = _collect(decode_frames(info, indices, transform, limits, watch), num_frames, transform)
+            result = use(info, decode_frames(info, list(indices), transform, limits, watch))
             break
         except FramesMissingError:
             if attempt == "decoding" or not info.keyframe_seconds:
@@ -141,18 +210,13 @@ def read_frames(
             watch.span = (0.4, 0.4)
             info = list_frames(info.path, limits, watch, promised=info.num_frames)
     timings_ms = {"probe": (probed - begin) * 1e3, "decode": (time.perf_counter() - probed) * 1e3}
-    if info.num_frames < num_frames or len(set(indices)) < num_frames:
-        warnings.append(
-            f"The clip has too few frames for this choice ({info.num_frames}), so the last one is repeated."
-        )
-    seconds = tuple(info.frame_seconds[i] for i in indices)
-    return SampledFrames(frames, tuple(indices), seconds, info, (*info.warnings, *warnings), timings_ms)
+    return Examined(info, indices, result, timings_ms)
 
 
 def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | None) -> tuple[np.ndarray, list[str]]:
     frames: np.ndarray = np.empty(0, np.uint8)  # (T, H, W, 3) once the first picture is here
     damaged: list[int] = []
-    resized = False
+    resized = deinterlaced = False
     for row, picture in enumerate(pictures):
         image = picture.image
         if row == 0:
@@ -162,9 +226,10 @@ def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | 
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             resized = True
         frames[row] = image
+        deinterlaced |= picture.deinterlaced
         if picture.damaged and picture.index not in damaged:
             damaged.append(picture.index)
-    warnings = []
+    warnings = [DEINTERLACED] if deinterlaced else []
     if resized:
         warnings.append("The picture size changes within the clip; frames were resized to the first one's size.")
     if damaged:

@@ -1,6 +1,6 @@
 """Which frames of a clip the model gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,15 +31,40 @@ def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
 
 
 SAMPLING: dict[str, SamplingRule] = {
-    "uniform": _uniform,  # the whole clip, first and last frame included
+    "uniform": _uniform,  # the whole clip, first and last frame included; evenly in time, see `choose_indices`
     "consecutive": _consecutive,  # from `start`, every `stride`-th
     "transformers": _transformers,  # as its pipeline: from the first frame, evenly over `num_frames * stride` of them
     "center": _center,  # a window in the middle, every `stride`-th
 }
 
 
+def comes_evenly(edges: Sequence[float]) -> bool:
+    """Whether frames come at a constant rate: none more than half a frame from where it would put it.
+
+    Args:
+        edges: (total + 1,) times at which the frames are shown, ascending, and the time at which the last one has been.
+    """
+    if edges[-1] <= edges[0]:
+        return True
+    grid = np.linspace(edges[0], edges[-1], len(edges))
+    return bool(np.abs(np.asarray(edges) - grid).max() <= (grid[1] - grid[0]) / 2)
+
+
+def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:
+    """Which frame is on screen at each of `num_frames` times that are spread evenly over the clip, both ends included."""
+    times = np.linspace(edges[0], edges[-1], num_frames) if num_frames > 1 else [(edges[0] + edges[-1]) / 2]
+    # A frame that is due at the very time counts, whichever way either was rounded.
+    return (np.searchsorted(edges[:-1], np.asarray(times) + 1e-6, side="right") - 1).tolist()
+
+
 def choose_indices(
-    num_frames: int, *, total: int, sampling: str = "uniform", stride: int = 1, start: int = 0
+    num_frames: int,
+    *,
+    total: int,
+    sampling: str = "uniform",
+    stride: int = 1,
+    start: int = 0,
+    edges: Sequence[float] | None = None,
 ) -> list[int]:
     """Choose which frames of a clip the model gets.
 
@@ -49,6 +74,8 @@ def choose_indices(
         sampling: a name in `SAMPLING`.
         stride: distance between chosen frames, > 0; "uniform" ignores it.
         start: first frame, in [0, total); only "consecutive" uses it.
+        edges: times of the frames and of the clip's end, as `comes_evenly` takes them. Where they come unevenly, "uniform"
+            takes the frame on screen at each of `num_frames` evenly spread times.
     Returns:
         `num_frames` indices, ascending, each in [0, total).
     Raises:
@@ -63,5 +90,7 @@ def choose_indices(
         raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, not {sampling!r}")
     if sampling == "consecutive" and start >= total:
         raise VideoError(f"The clip has {total} frames, so it cannot start at frame {start}; choose an earlier start.")
+    if sampling == "uniform" and edges is not None and not comes_evenly(edges):
+        return on_screen(edges, num_frames)
     indices = SAMPLING[sampling](num_frames, total, stride, start)
     return indices + indices[-1:] * (num_frames - len(indices))

@@ -50,11 +50,28 @@ def test_empty_file(tmp_path: Path) -> None:
     assert _sentence(tmp_path / "empty.mp4") == "'empty.mp4' is empty; copy or upload it again."
 
 
-@pytest.mark.parametrize("content", [b"x", b"hello, world\n" * 1000, bytes(5000), b"\x89PNG\r\n\x1a\n" + bytes(50)])
-def test_not_a_video(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"x", "is plain text"),
+        (b"hello, world\n" * 1000, "is plain text"),
+        (("Größe: 3 µm\n" * 20_000).encode(), "is plain text"),
+        (bytes(5000), "is not a video that can be read here, or not all of it"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "is a still picture (PNG)"),
+        (b"%PDF-1.7\n" + bytes(50), "is a PDF document"),
+        (b"PK\x03\x04" + bytes(50), "is a ZIP archive or an Office document"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><p>404", "is a web page"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "is a still picture (HEIC)"),
+        (b"#EXTM3U\n#EXTINF:1,\na.ts\n", "is a playlist (M3U), which only names other files"),
+        (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(9), "is a damaged or incomplete WebP file"),
+    ],
+)
+def test_a_refusal_says_what_the_file_is_and_what_would_be_read(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "text.mp4"
     path.write_bytes(content)
-    assert _sentence(path).startswith("'text.mp4' is not a video that can be read here")
+    sentence = _sentence(path)
+    assert sentence.startswith(f"'text.mp4' {what}; give a whole MP4, MOV")
+    assert sentence.endswith("or a raw H.264 stream.")
 
 
 def test_sound_only(tmp_path: Path) -> None:
@@ -73,6 +90,13 @@ SCRIPTS = {
 }
 
 
+SCRIPT_KINDS = {
+    "concat": "is a list of files (ffconcat)",
+    "hls": "is a playlist (M3U), which only names other files",
+    "sdp": "is plain text",
+}
+
+
 @pytest.mark.parametrize("kind", SCRIPTS)
 @pytest.mark.parametrize("suffix", ["mp4", "m3u8", "ffconcat", "sdp"])
 def test_a_script_that_poses_as_a_video_opens_nothing(tmp_path: Path, kind: str, suffix: str) -> None:
@@ -80,7 +104,7 @@ def test_a_script_that_poses_as_a_video_opens_nothing(tmp_path: Path, kind: str,
     write_clip(tmp_path / "secret.ts", 3)
     path = tmp_path / f"script.{suffix}"
     path.write_text(SCRIPTS[kind])
-    assert _sentence(path).startswith(f"{path.name!r} is not a video that can be read here")
+    assert _sentence(path).startswith(f"{path.name!r} {SCRIPT_KINDS[kind]}; give a whole")
 
 
 def test_the_concat_script_would_work_without_our_list(tmp_path: Path) -> None:
