@@ -32,6 +32,17 @@ def draw_number(number: int, width: int = 128, height: int = 96) -> np.ndarray:
     return np.repeat((16 + 219 * cells)[..., None], 3, axis=2)
 
 
+def cut_out(picture: np.ndarray) -> np.ndarray:
+    """The black cells of a numbered picture on nothing at all: it can be read on white, and nowhere else.
+
+    Args:
+        picture: (height, width, 3) uint8, from `draw_number`.
+    Returns:
+        (height, width, 4) uint8, black throughout; what was white is transparent.
+    """
+    return np.dstack([np.zeros_like(picture), np.where(picture[..., 0] < 128, 255, 0).astype(np.uint8)])
+
+
 def read_number(picture: np.ndarray) -> int:
     """Read what `draw_number` wrote, at whatever size the picture has now.
 
@@ -73,6 +84,7 @@ def write_clip(
     sample_aspect_ratio: Fraction | None = None,
     display_matrix: Sequence[int] | None = None,
     pictures: Iterable[np.ndarray] | None = None,
+    colours: Mapping[str, int] | None = None,
 ) -> Path:
     """Write a clip of numbered pictures, or of given ones.
 
@@ -85,7 +97,8 @@ def write_clip(
         container, container_options: FFmpeg's names.
         sample_aspect_ratio: width of one pixel by its height.
         display_matrix: nine integers as in the MP4 track header.
-        pictures: (height, width, 3) uint8 each, in place of the numbered ones.
+        pictures: (height, width, 3) uint8 each, or 4 with alpha, in place of the numbered ones.
+        colours: FFmpeg's numbers of what the pictures are in: color_primaries, color_trc, colorspace, color_range.
     Returns:
         `path`.
     """
@@ -94,9 +107,11 @@ def write_clip(
     pictures = list(pictures)
     with av.open(str(path), "w", format=container, options=dict(container_options or {})) as output:
         stream = output.add_stream(codec, rate=rate, options=dict(codec_options or {}))
-        stream.height, stream.width, _ = pictures[0].shape
+        stream.height, stream.width, channels = pictures[0].shape
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1
+        for name, value in (colours or {}).items():
+            setattr(stream.codec_context, name, value)
         if pts_ms is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         if sample_aspect_ratio is not None:
@@ -104,7 +119,7 @@ def write_clip(
         if display_matrix is not None:
             stream.set_display_matrix(display_matrix)
         for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture, format={3: "rgb24", 4: "rgba"}[channels])
             frame.time_base = Fraction(1, rate) if pts_ms is None else Fraction(1, 1000)
             frame.pts = number if pts_ms is None else pts_ms[number]
             output.mux(stream.encode(frame))

@@ -22,7 +22,7 @@ def _unnamed(cls: type[Type], value: int) -> Type:
     # FFmpeg has kinds of side data that PyAV has no name for (EXIF, view ids); without one it refuses the whole picture.
     member: Type = object.__new__(cls)
     member._name_ = f"UNNAMED_{value}"
-    member._value_ = value
+    member._value_ = value  # type: ignore[assignment]
     return member
 
 

@@ -1,0 +1,103 @@
+"""Transparent pictures lie on white, whatever stores them: black figures on nothing can be read there and nowhere else."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.clips import cut_out, draw_number, read_number, write_clip
+from vivit.video import container, probe, read_frames
+
+FIGURES = [cut_out(draw_number(number)) for number in range(12)]
+VPX = {"auto-alt-ref": "0", "deadline": "realtime", "cpu-used": "8", "g": "5"}
+
+
+def _by_ffmpeg(codec: str, pix_fmt: str, **options: str) -> Callable[[Path], Path]:
+    return lambda path: write_clip(path, codec=codec, pix_fmt=pix_fmt, codec_options=options, pictures=FIGURES)
+
+
+def _by_pillow(path: Path) -> Path:
+    first, *others = [Image.fromarray(figure) for figure in FIGURES]
+    options = {"lossless": True} if path.suffix == ".webp" else {"disposal": 2}
+    first.save(path, save_all=True, append_images=others, duration=100, **options)
+    return path
+
+
+CLIPS: dict[str, Callable[[Path], Path]] = {
+    "vp8.webm": _by_ffmpeg("libvpx", "yuva420p", **VPX),
+    "vp9.webm": _by_ffmpeg("libvpx-vp9", "yuva420p", **VPX),
+    "vp9.mkv": _by_ffmpeg("libvpx-vp9", "yuva420p", **VPX),
+    "png.mov": _by_ffmpeg("png", "rgba"),
+    "png_grey.mov": _by_ffmpeg("png", "ya8"),
+    "png_16_bit.mov": _by_ffmpeg("png", "rgba64be"),
+    "qtrle.mov": _by_ffmpeg("qtrle", "argb"),
+    "prores_4444.mov": _by_ffmpeg("prores_ks", "yuva444p10le", profile="4444"),
+    "ffv1.mkv": _by_ffmpeg("ffv1", "bgra"),
+    "animated.apng": _by_ffmpeg("apng", "rgba"),
+    "animated.gif": _by_pillow,
+    "animated.webp": _by_pillow,
+}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("alpha")
+
+    def written(name: str) -> Path:
+        return folder / name if (folder / name).exists() else CLIPS[name](folder / name)
+
+    return written
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_pictures_lie_on_white(clip: Callable[[str], Path], name: str) -> None:
+    sampled = read_frames(clip(name), 12)
+    assert [read_number(frame) for frame in sampled.frames] == list(range(12))
+    assert not sampled.info.plain, "a player shows them on a ground of its own"
+    assert sampled.warnings == ()
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_one_picture_out_of_order_is_the_same(clip: Callable[[str], Path], name: str) -> None:
+    window = read_frames(clip(name), 3, sampling="consecutive", start=7, stride=2)
+    np.testing.assert_array_equal(window.frames, read_frames(clip(name), 12).frames[[7, 9, 11]])
+
+
+def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
+    colour = np.zeros((16, 16, 4), np.uint8)
+    colour[...] = (200, 100, 0, 51)  # a fifth
+    path = write_clip(tmp_path / "half.mov", codec="png", pix_fmt="rgba", pictures=[colour] * 2)
+    np.testing.assert_array_equal(read_frames(path, 2).frames[0, 0, 0], [244, 224, 204])
+
+
+def test_an_opaque_clip_keeps_its_bytes(tmp_path: Path) -> None:
+    pictures = [np.random.default_rng(i).integers(0, 256, (16, 16, 4), np.uint8) | (0, 0, 0, 255) for i in range(3)]
+    pictures = [picture.astype(np.uint8) for picture in pictures]
+    path = write_clip(tmp_path / "opaque.mov", codec="png", pix_fmt="rgba", pictures=pictures)
+    np.testing.assert_array_equal(read_frames(path, 3).frames, [picture[..., :3] for picture in pictures])
+
+
+def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "palette.mov"), "w") as output:
+        stream = output.add_stream("png", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "pal8"
+        for number in range(3):
+            black = Image.fromarray((draw_number(number)[..., 0] > 128).astype(np.uint8), "P")
+            black.putpalette([0, 0, 0, 9, 9, 9])
+            file = tmp_path / "one.png"
+            black.save(file, transparency=1)
+            packet = av.Packet(file.read_bytes())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 10)
+            packet.is_keyframe = True
+            output.mux(packet)
+    assert [read_number(frame) for frame in read_frames(tmp_path / "palette.mov", 3).frames] == [0, 1, 2]
+
+
+def test_a_decoder_that_drops_alpha_is_told_of(clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "KEEPS_ALPHA", {"vp9": "a decoder that is not here"})
+    (warning,) = probe(clip("vp9.webm")).warnings
+    assert warning.startswith("The clip is partly transparent, which the decoder here drops")
