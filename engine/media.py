@@ -19,6 +19,7 @@ from vivit.video.preview import encode_mp4
 # One call ends with a sentence of its own before the worker's 30 s end its process.
 LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
 PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
+ROUNDING_SECONDS = 0.002  # by which file formats make frames come too soon
 HOLD_SECONDS = 0.05  # between two looks for a cancel
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
@@ -95,9 +96,9 @@ def _previewed(info: VideoInfo) -> list[int]:
     for index, seconds in enumerate(info.frame_seconds):
         if seconds - first >= PREVIEW_SECONDS and chosen:
             break
-        if seconds >= due:
+        if seconds >= due - ROUNDING_SECONDS:
             chosen.append(index)
-            due = seconds + 0.75 / PREVIEW_FPS  # file formats round, so frames of just that rate come sooner at times
+            due = max(due, seconds - 1 / PREVIEW_FPS) + 1 / PREVIEW_FPS
     return chosen
 
 

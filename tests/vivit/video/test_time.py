@@ -118,7 +118,7 @@ def test_avi_with_b_frames_has_its_true_rate(tmp_path: Path, rate: int) -> None:
     assert info.duration_seconds == pytest.approx(60 / rate, rel=0.03)
 
 
-def _stamped(path: Path, times_seconds: Sequence[float], wrap: bool = False) -> Path:
+def stamped(path: Path, times_seconds: Sequence[float], wrap: bool = False) -> Path:
     """An MPEG-TS whose time stamps are those, over 2^33 ticks of 1/90000 s or not."""
     write_clip(path, len(times_seconds), codec_options={"bf": "0", "g": "10"}, rate=25)
     data, number = bytearray(path.read_bytes()), 0
@@ -158,7 +158,7 @@ STAMPS = {
 
 @pytest.mark.parametrize("kind", STAMPS)
 def test_clocks_of_broadcasts_that_leap(tmp_path: Path, kind: str) -> None:
-    path = _stamped(tmp_path / "leap.ts", STAMPS[kind])
+    path = stamped(tmp_path / "leap.ts", STAMPS[kind])
     sampled = read_frames(path, 12)
     assert sampled.info.num_frames == 60
     assert sampled.indices == tuple(choose_indices(12, total=60))
