@@ -117,22 +117,23 @@ def list_frames(path: str, limits: VideoLimits, watch: Watch, *, promised: int |
 def _list_webp(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo:
     listing = webp.list_pictures(path, limits, watch)
     rotation, mirrored = describe_orientation(listing.orientation)
-    size = (listing.width, listing.height) if rotation % 180 == 0 else (listing.height, listing.width)
+    width, height = (listing.width, listing.height)[:: -1 if rotation % 180 else 1]
     return VideoInfo(
-        path,
-        webp.NAME,
-        webp.NAME,
-        0,
-        1,
-        *size,
-        rotation,
-        mirrored,
-        listing.seconds,
-        listing.end_seconds,
-        False,
-        False,
-        (),
-        listing.warnings,
+        path=path,
+        container=webp.NAME,
+        codec=webp.NAME,
+        stream_index=0,
+        num_streams=1,
+        width=width,
+        height=height,
+        rotation=rotation,
+        mirrored=mirrored,
+        frame_seconds=listing.seconds,
+        end_seconds=listing.end_seconds,
+        plain=False,
+        interlaced=False,
+        keyframe_seconds=(),
+        warnings=listing.warnings,
     )
 
 

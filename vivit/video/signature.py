@@ -1,8 +1,10 @@
 """The first bytes of a file → what it is, for the sentence that refuses it."""
 
+import re
 from pathlib import Path
 
 HEAD_BYTES = 65_536
+MATROSKA = b"\x1aE\xdf\xa3"
 TS_PACKET = 188  # bytes of one packet of an MPEG transport stream
 
 # (where, which bytes) → what people call such a file.
@@ -68,20 +70,21 @@ def name_kind(path: str) -> str:
 
 
 def is_encrypted(path: str) -> bool:
-    """Whether the head of a file that cannot be decoded says that its streams are encrypted.
+    """Whether a Matroska, MP4 or MPEG-TS file says of its streams that they are encrypted.
 
-    Source: Matroska's ContentEncryption (RFC 9559, 5.1.4.1.31.8), the protection boxes of ISO/IEC 14496-12, 8.12, and the
-    transport_scrambling_control of ISO/IEC 13818-1, 2.4.3.2.
+    Source: ContentEncodings, ContentEncoding and ContentEncryption of RFC 9559; the sample entries 'encv' of ISO/IEC 23001-7
+    and 'drmi' of FairPlay; transport_scrambling_control of ISO/IEC 13818-1, 2.4.3.2.
     """
     head = _head(path)
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return b"\x50\x35" in head[head.find(b"\x6d\x80") :] if b"\x6d\x80" in head else False
+    if head.startswith(MATROSKA):
+        return bool(re.search(rb"\x6d\x80.{0,16}?\x62\x40.{0,48}?\x50\x35", head, re.DOTALL))
     if head[4:8] in (b"ftyp", b"moov", b"free", b"wide", b"mdat"):
-        return any(entry in _whole_index(path) for entry in (b"drmi", b"encv"))
-    if head[:1] == b"G" and head[TS_PACKET : TS_PACKET + 1] == b"G":
-        starts = range(0, len(head) - TS_PACKET, TS_PACKET)
-        return any(head[start] == 0x47 and head[start + 3] & 0xC0 for start in starts)
-    return False
+        return any(entry in _both_ends(path) for entry in (b"drmi", b"encv"))
+    starts = range(0, len(head) - TS_PACKET, TS_PACKET)
+    packets = [head[start + 3] for start in starts if head[start] == 0x47]
+    return (
+        bool(packets) and len(packets) == len(starts) and sum(flags & 0xC0 > 0 for flags in packets) * 2 > len(packets)
+    )
 
 
 def _head(path: str) -> bytes:
@@ -92,8 +95,8 @@ def _head(path: str) -> bytes:
         return b""
 
 
-def _whole_index(path: str) -> bytes:
-    """The first and last bytes of an MP4: its index is at either end."""
+def _both_ends(path: str) -> bytes:
+    """The first and the last million bytes of an MP4: its index is at either end."""
     with Path(path).open("rb") as file:
         first = file.read(16 * HEAD_BYTES)
         file.seek(max(0, Path(path).stat().st_size - 16 * HEAD_BYTES))

@@ -4,7 +4,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -114,7 +113,7 @@ def decode(path: str, indices: list[int], limits: VideoLimits, watch: Watch) -> 
     """Yield (index, (H, W, 3) uint8 RGB) for ascending indices; fewer if the file has become shorter."""
     wanted = set(indices)
     with open_webp(path, limits, watch) as (picture, orientation):
-        for index, frame in enumerate(islice(_frames(picture, indices[-1] + 1, []), indices[-1] + 1)):
+        for index, frame in enumerate(_frames(picture, indices[-1] + 1, [])):
             watch.check()
             if index in wanted:
                 yield index, turned(on_ground(np.asarray(frame.convert("RGBA"))), orientation)

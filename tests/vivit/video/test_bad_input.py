@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import read_number, write_clip
+from tests.hostile.matroska import ENCRYPTED, matroska, matroska_track
 from vivit import video
 from vivit.video import VideoError, VideoLimits, decoding, probe, read_frames
 
@@ -123,6 +124,28 @@ def test_encrypted(tmp_path: Path) -> None:
     }
     path = write_clip(tmp_path / "locked.mp4", 24, codec_options=GROUPS_OF_12, container_options=options)
     assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."
+
+
+def test_encrypted_webm(tmp_path: Path) -> None:
+    """Before each frame stand a byte that says it is encrypted and eight that it was encrypted with."""
+    frames = [b"\x01" + bytes(8) + np.random.default_rng(number).bytes(4000) for number in range(12)]
+    path = tmp_path / "locked.webm"
+    path.write_bytes(matroska(frames, tracks=matroska_track(codec="V_VP8", extra=ENCRYPTED), kind="webm"))
+    assert _sentence(path) == "'locked.webm' is encrypted (copy-protected); use an unprotected copy."
+    path.write_bytes(matroska(frames, tracks=matroska_track(codec="V_VP8"), kind="webm"))
+    assert "encrypted" not in _sentence(path), "that they cannot be decoded alone says nothing"
+
+
+def test_scrambled_broadcast(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "locked.ts", 30, codec_options=GROUPS_OF_12)
+    data = bytearray(path.read_bytes())
+    for start in range(0, len(data), 188):
+        if int.from_bytes(data[start + 1 : start + 3], "big") & 0x1FFF == 0x100:  # the video's packets
+            data[start + 3] |= 0x80
+            at = start + 4 + (1 + data[start + 4] if data[start + 3] & 0x20 else 0)
+            data[at : start + 188] = np.random.default_rng(start).bytes(start + 188 - at)
+    path.write_bytes(data)
+    assert _sentence(path) == "'locked.ts' is encrypted (copy-protected); use an unprotected copy."
 
 
 def test_cut_off_before_its_index(tmp_path: Path) -> None:
