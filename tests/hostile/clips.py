@@ -5,12 +5,14 @@ import struct
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import av
+from PIL import Image
 
-from tests.clips import write_clip
+from tests.clips import draw_number, write_clip
 from tests.hostile.avi import avi
 from tests.hostile.gif import gif, gif_frame
 from tests.hostile.matroska import matroska
@@ -41,12 +43,27 @@ GOOD: dict[str, dict[str, Any]] = {
     "flv1.flv": {"codec": "flv1"},
     "vp8.ogg": {"codec": "libvpx", "codec_options": {"deadline": "realtime", "cpu-used": "8"}},
     "wmv2.asf": {"codec": "wmv2"},
+    "raw.h264": {"codec_options": GROUPS_OF_6},
+    "raw.m2v": {"codec": "mpeg2video", "container": "mpeg2video"},
+    "raw.mjpeg": {"codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    "vp8.ivf": {"codec": "libvpx", "codec_options": {"deadline": "realtime", "cpu-used": "8"}},
+    "frames.y4m": {"codec": "wrapped_avframe", "container": "yuv4mpegpipe"},
+    "animated.apng": {"codec": "apng", "pix_fmt": "rgb24"},
+    "alpha.webm": {"codec": "libvpx-vp9", "pix_fmt": "yuva420p", "codec_options": {"auto-alt-ref": "0"}},
+    "alpha.mov": {"codec": "qtrle", "pix_fmt": "argb"},
+    "hdr.mkv": {"codec": "ffv1", "pix_fmt": "yuv420p10le", "colours": {"color_trc": 16, "color_primaries": 9}},
+    "fields.ts": {"codec": "mpeg2video", "codec_options": {"flags": "+ildct+ilme"}},
 }
 
 
 @cache
 def written(name: str, num_frames: int = 24, size: tuple[int, int] = (WIDTH, HEIGHT), **changes: Any) -> bytes:
-    """The bytes of one of the `GOOD` clips."""
+    """The bytes of one of the `GOOD` clips, or of an animated WebP, which Pillow writes."""
+    if name.endswith(".webp"):
+        first, *others = [Image.fromarray(draw_number(number, *size)) for number in range(num_frames)]
+        file = BytesIO()
+        first.save(file, "WEBP", save_all=True, append_images=others, duration=40)
+        return file.getvalue()
     with tempfile.TemporaryDirectory() as folder:
         return write_clip(Path(folder) / name, num_frames, size=size, **GOOD[name] | changes).read_bytes()
 

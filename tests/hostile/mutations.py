@@ -13,6 +13,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "mkv": ("h264.mkv", "mjpeg.mkv"),
     "webm": ("vp9.webm", "vp8.webm"),
     "gif": ("colours.gif",),
+    "webp": ("animated.webp",),
+    "bare": ("raw.h264", "raw.m2v", "raw.mjpeg", "vp8.ivf", "frames.y4m", "animated.apng"),
+    "treated": ("alpha.webm", "alpha.mov", "hdr.mkv", "fields.ts"),
 }
 # What a reader looks for in them, and finds lengths and other numbers beside.
 BOXES = (
@@ -28,6 +31,9 @@ SIGNS: dict[str, tuple[bytes, ...]] = {
     "mkv": tuple(map(bytes.fromhex, ELEMENTS.split())),
     "webm": tuple(map(bytes.fromhex, ELEMENTS.split())),
     "gif": (b"GIF89a", b"\x21\xf9\x04", b"\x21\xff\x0b", b"\x00\x2c", b"\x00\x21", b"\xff"),
+    "webp": (b"RIFF", b"WEBP", b"VP8X", b"ANIM", b"ANMF", b"VP8 "),
+    "bare": (b"\0\0\1", b"\xff\xd8", b"\xff\xc0", b"DKIF", b"YUV4MPEG2", b"FRAME", b"IHDR", b"acTL", b"fcTL", b"fdAT"),
+    "treated": (*map(bytes.fromhex, ELEMENTS.split()), *BOXES.split(), b"\x47", b"\0\0\1"),
 }
 EXTREMES = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0xFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 HEAD = 1500  # bytes; most of what steers a reader lies in the first or last so many

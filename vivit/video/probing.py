@@ -37,6 +37,7 @@ ONE_PICTURE_A_PACKET = {"h264", "hevc", "vp9", "av1", "mjpeg", "mpeg2video", "pn
 # Streams without a container: what time stamps FFmpeg gives for them it has made up.
 BARE = {"h264", "hevc", "av1", "obu", "mpegvideo", "m4v", "mjpeg"}
 USUAL_RATE = 25.0  # frames a second, where nothing tells
+RATES = (0.01, 10_000.0)  # frames a second that a file is believed
 # Broadcasts cut together go on with other time stamps; FFmpeg's own tools take a step of more for such a cut.
 JUMPS = {"mpegts", "mpeg"}
 JUMP_SECONDS = 10.0
@@ -266,14 +267,15 @@ def _jumps(video: OpenVideo, seconds: list[float]) -> bool:
 
 def _assumed_rate(stream: VideoStream, num_frames: int, reordered_avi: bool, seconds: list[float]) -> float:
     """Frames a second of a stream whose times cannot be used, or whose format stores none."""
+    found: list[float] = []
     if reordered_avi and stream.duration and stream.time_base:
-        return num_frames / float(
-            stream.duration * stream.time_base
-        )  # chunks may be empty, and `average_rate` counts them
+        # Chunks may be empty, and `average_rate` counts those too.
+        found.append(num_frames / float(stream.duration * stream.time_base))
     steps = [b - a for a, b in pairwise(seconds) if b > a]
     if len(steps) * 2 > num_frames:
-        return round(1 / median(steps), 3)
-    return float(stream.guessed_rate or stream.average_rate or USUAL_RATE)
+        found.append(float(f"{1 / median(steps):.6g}"))
+    found += [float(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    return next((rate for rate in found if RATES[0] <= rate <= RATES[1]), USUAL_RATE)
 
 
 def _promised_packets(stream: VideoStream) -> int:
