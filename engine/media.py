@@ -49,7 +49,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         height=info.height,
         codec=info.codec,
         container=_container(info, Path(request.path)),
-        plain=info.plain,
+        plain=info.plain and not sampled.deinterlaced,
         warnings=sampled.warnings,
         crop_box=checkpoint.processor.crop_box(info.height, info.width),
         timings_ms=ReadTimings(**clip.timings_ms),

@@ -75,7 +75,7 @@ def write_clip(
     *,
     codec: str = "libx264",
     size: tuple[int, int] = (128, 96),
-    rate: int = 30,
+    rate: int | Fraction = 30,
     pix_fmt: str = "yuv420p",
     pts_ms: Sequence[int] | None = None,
     container: str | None = None,
@@ -120,7 +120,7 @@ def write_clip(
             stream.set_display_matrix(display_matrix)
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format={3: "rgb24", 4: "rgba"}[channels])
-            frame.time_base = Fraction(1, rate) if pts_ms is None else Fraction(1, 1000)
+            frame.time_base = 1 / Fraction(rate) if pts_ms is None else Fraction(1, 1000)
             frame.pts = number if pts_ms is None else pts_ms[number]
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))

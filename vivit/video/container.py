@@ -159,6 +159,8 @@ def open_video(
     except PermissionError as error:
         raise VideoError(f"{name!r} may not be read; check its permissions.", str(error)) from error
     except MEDIA_ERRORS as error:
+        if is_encrypted(path):
+            raise VideoError(f"{name!r} {ENCRYPTED}", str(error)) from error
         kind = name_kind(path)
         what = f"{name!r} is {kind}" if kind else f"{name!r} is not a video that can be read here, or not all of it"
         raise VideoError(f"{what}; give a whole {READABLE}.", str(error)) from error

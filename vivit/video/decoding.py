@@ -28,7 +28,7 @@ from vivit.video.container import (
     read_pictures,
 )
 from vivit.video.interlaced import with_neighbours
-from vivit.video.picture import ToRgb
+from vivit.video.picture import UPRIGHT, ToRgb, orientation_from
 from vivit.video.probing import VideoInfo
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -179,7 +179,9 @@ def _decode_runs(
 ) -> Iterator[Frame]:
     """Decode one run of frame indices after the other with one decoder."""
     with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as video:
-        to_rgb = ToRgb(video.stream, watch.name, limits)
+        # An animated PNG says how its pictures are turned with the first one alone.
+        usual = orientation_from(info.rotation, info.mirrored) if info.codec == "apng" else UPRIGHT
+        to_rgb = ToRgb(video.stream, watch.name, limits, usual)
         for run in runs:
             errors: list[str] = []
             if info.keyframe_seconds:

@@ -29,9 +29,12 @@ def _unnamed(cls: type[Type], value: int) -> Type:
 Type._missing_ = classmethod(_unnamed)  # type: ignore[assignment, method-assign]
 
 
-def orientation_of(picture: av.VideoFrame) -> Orientation | None:
+def orientation_of(picture: av.VideoFrame, usual: Orientation | None = UPRIGHT) -> Orientation | None:
     """How to show a stored picture: pixel (x, y) goes to (a x + c y, b x + d y), up to a shift.
 
+    Args:
+        picture: as it was decoded.
+        usual: the answer where it does not say.
     Returns:
         (a, b, c, d), each -1, 0 or 1; None if the file's matrix does not turn by a multiple of 90 degrees.
     Source:
@@ -40,7 +43,7 @@ def orientation_of(picture: av.VideoFrame) -> Orientation | None:
     # `picture.side_data` would tie the picture into a reference cycle, and so keep its memory until a garbage collection.
     side_data = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if side_data is None:
-        return UPRIGHT
+        return usual
     matrix = np.frombuffer(bytes(side_data), np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
     large = np.abs(matrix) > 0.01 * np.abs(matrix).max()
     a, b, c, d = (np.sign(matrix) * large).ravel().tolist()
@@ -63,6 +66,12 @@ def describe_orientation(orientation: Orientation) -> tuple[int, bool]:
     return 90 * quarter_turns, mirrored
 
 
+def orientation_from(rotation: int, mirrored: bool) -> Orientation:
+    """What `describe_orientation` was told."""
+    a, b, c, d = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][rotation // 90]
+    return (-a, -b, c, d) if mirrored else (a, b, c, d)
+
+
 def has_alpha(format: VideoFormat) -> bool:
     """Whether pictures of a format can be transparent; a palette can hold transparent colours."""
     return format.has_palette or any(component.is_alpha for component in format.components)
@@ -81,9 +90,18 @@ def on_ground(image: np.ndarray) -> np.ndarray:
 class ToRgb:
     """Turns the pictures of one stream into RGB, one after the other."""
 
-    def __init__(self, stream: VideoStream, name: str, limits: VideoLimits) -> None:
-        """Args: stream: theirs; name: the file's, for errors; limits: what a picture may cost."""
-        self._stream, self._name, self._limits = stream, name, limits
+    def __init__(
+        self, stream: VideoStream, name: str, limits: VideoLimits, usual: Orientation | None = UPRIGHT
+    ) -> None:
+        """Make one.
+
+        Args:
+            stream: theirs.
+            name: the file's, for errors.
+            limits: what a picture may cost.
+            usual: how a picture that does not say so itself is turned.
+        """
+        self._stream, self._name, self._limits, self._usual = stream, name, limits, usual
         self._reformatter = VideoReformatter()
         self._mapper: ToneMapper | None = None
         self._mapped: tuple[object, ...] = ()  # what the mapper is for
@@ -101,7 +119,7 @@ class ToRgb:
         """
         width = self.width(picture)
         try:
-            orientation = orientation_of(picture) or UPRIGHT
+            orientation = orientation_of(picture, self._usual) or UPRIGHT
             if picture.interlaced_frame:
                 picture = deinterlaced(picture, before, after)
             image = self._to_rgb(picture, width)
@@ -120,15 +138,18 @@ class ToRgb:
     def _to_rgb(self, picture: av.VideoFrame, width: int) -> np.ndarray:
         alpha, colours = has_alpha(picture.format), colours_of(picture)
         transfer, primaries = picture.color_trc, picture.color_primaries
-        format = ("rgba64le" if alpha else "rgb48le") if colours else ("rgba" if alpha else "rgb24")
+        # Planar formats, since FFmpeg writes the packed ones of 16 bits or with alpha wrongly at some widths.
+        format = ("gbrap16le" if alpha else "gbrp16le") if colours else ("gbrap" if alpha else "rgb24")
         # The same bytes as `picture.to_ndarray(format="rgb24")`, which sets up a new converter with threads every time.
         picture = self._reformatter.reformat(picture, width=width, format=format, threads=1)
         if not colours:
             image = picture.to_ndarray()
             return on_ground(image) if alpha else image
-        kind = (picture.width, picture.height, format, transfer, primaries)
+        # `haldclut` in turn mixes up the channels of planar pictures.
+        packed = self._reformatter.reformat(picture, format="rgba64le" if alpha else "rgb48le", threads=1)
+        kind = (packed.width, packed.height, packed.format.name, transfer, primaries)
         if self._mapper is None or self._mapped != kind:
-            self._mapper, self._mapped = ToneMapper(picture, transfer, primaries), kind
-        levels = self._mapper.map(picture).to_ndarray().astype(np.uint16, copy=False)
+            self._mapper, self._mapped = ToneMapper(packed, transfer, primaries), kind
+        levels = self._mapper.map(packed).to_ndarray().astype(np.uint16, copy=False)
         image = ((levels - (levels >> 8) + 128) >> 8).astype(np.uint8)  # 65535 → 255, rounded, without leaving 16 bits
         return on_ground(image) if alpha else image

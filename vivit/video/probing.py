@@ -213,6 +213,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
         num_discarded = 0
         in_order = True
         latest = -math.inf
+        places: list[int] = []  # of the packets in an AVI file, which numbers them and stores no other times
         reordered_avi = False
         encrypted = False
 
@@ -222,7 +223,9 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
             latest = latest if packet.pts is None else packet.pts
             watch.tick((packet.pos or 0) / size)
             num_discarded += packet.is_discard
-            reordered_avi |= container.format.name == "avi" and packet.pts != packet.dts
+            if container.format.name == "avi" and packet.size and packet.dts is not None:
+                places.append(packet.dts)
+                reordered_avi |= packet.pts != packet.dts
             encrypted |= packet.has_sidedata("encryption_info")
 
         for picture in read_pictures(codec, read_packets(video, errors, step), errors):
@@ -248,15 +251,17 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
         elif errors:
             warnings.append(f"The file is damaged; the first {len(times)} frames could be decoded.")
         seconds = [s for s in times if s is not None]
+        if reordered_avi and len(places) == len(times):
+            seconds, hold = [clock(place) or 0.0 for place in sorted(places)], 0.0
+        elif len(set(seconds)) == len(seconds) and sum(a > b for a, b in pairwise(seconds)) * 10 > len(seconds):
+            seconds.sort()  # some formats give a picture the time of the packet that it came out with
         ascending = all(a < b for a, b in pairwise(seconds)) and not _jumps(video, seconds)
         bare = container.format.name in BARE
-        if reordered_avi or bare or len(seconds) < len(times) or not ascending:
-            rate = _assumed_rate(stream, len(times), reordered_avi, [] if bare else seconds)
+        if bare or len(seconds) < len(times) or not ascending:
+            rate = _assumed_rate(stream, len(times), [] if bare else seconds)
             seconds, hold = [i / rate for i in range(len(times))], 1 / rate
-            if bare:
-                warnings.append(f"The file stores no times, so {rate:g} frames per second are assumed.")
-            elif not reordered_avi:
-                warnings.append(f"The file's frame times are unusable; {rate:g} frames per second are assumed.")
+            how = "The file stores no times, so" if bare else "The file's frame times are unusable;"
+            warnings.append(f"{how} {rate:g} frames per second are assumed.")
         return _describe(path, video, examined, limits, seconds, hold, [], warnings)
 
 
@@ -265,12 +270,9 @@ def _jumps(video: OpenVideo, seconds: list[float]) -> bool:
     return video.container.format.name in JUMPS and any(b - a > JUMP_SECONDS for a, b in pairwise(seconds))
 
 
-def _assumed_rate(stream: VideoStream, num_frames: int, reordered_avi: bool, seconds: list[float]) -> float:
+def _assumed_rate(stream: VideoStream, num_frames: int, seconds: list[float]) -> float:
     """Frames a second of a stream whose times cannot be used, or whose format stores none."""
     found: list[float] = []
-    if reordered_avi and stream.duration and stream.time_base:
-        # Chunks may be empty, and `average_rate` counts those too.
-        found.append(num_frames / float(stream.duration * stream.time_base))
     steps = [b - a for a, b in pairwise(seconds) if b > a]
     if len(steps) * 2 > num_frames:
         found.append(float(f"{1 / median(steps):.6g}"))

@@ -34,6 +34,7 @@ class SampledFrames:
         seconds: (T,) presentation times from the clip's first frame on.
         info: what the file holds.
         warnings: sentences for the user, `info.warnings` included.
+        deinterlaced: whether one of them was made of two fields.
         timings_ms: "probe" and "decode" (the transform included), wall time in ms.
     """
 
@@ -42,6 +43,7 @@ class SampledFrames:
     seconds: tuple[float, ...]
     info: VideoInfo
     warnings: tuple[str, ...]
+    deinterlaced: bool
     timings_ms: dict[str, float]
 
 
@@ -152,7 +154,13 @@ def read_frames(
         )
     seconds = tuple(info.frame_seconds[i] - info.frame_seconds[0] for i in indices)
     return SampledFrames(
-        frames, tuple(indices), seconds, info, tuple(dict.fromkeys((*info.warnings, *warnings))), read.timings_ms
+        frames=frames,
+        indices=tuple(indices),
+        seconds=seconds,
+        info=info,
+        warnings=tuple(dict.fromkeys((*info.warnings, *warnings))),
+        deinterlaced=DEINTERLACED in warnings,
+        timings_ms=read.timings_ms,
     )
 
 

@@ -38,16 +38,24 @@ SAMPLING: dict[str, SamplingRule] = {
 }
 
 
+HELD = 0.05  # of a clip: a last picture that is shown for so much longer than others is held
+
+
 def comes_evenly(edges: Sequence[float]) -> bool:
-    """Whether frames come at a constant rate: none more than half a frame from where it would put it.
+    """Whether frames come at a constant rate: none more than half a frame from where the best such grid has it.
+
+    So times may be rounded and a frame may be missing. A picture that is held at the end is one that comes unevenly.
 
     Args:
         edges: (total + 1,) times at which the frames are shown, ascending, and the time at which the last one has been.
     """
-    if edges[-1] <= edges[0]:
+    seconds, end = np.asarray(edges[:-1]), edges[-1]
+    if len(seconds) < 2:
         return True
-    grid = np.linspace(edges[0], edges[-1], len(edges))
-    return bool(np.abs(np.asarray(edges) - grid).max() <= (grid[1] - grid[0]) / 2)
+    interval = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    off = seconds - interval * np.arange(len(seconds))
+    held = end - seconds[-1] - interval
+    return bool(np.ptp(off) <= interval * 1.001 and held <= max(interval / 2, HELD * (end - seconds[0])))
 
 
 def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:

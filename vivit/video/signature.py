@@ -44,11 +44,19 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"SQLite format 3", "a database"),
     (0, b"MThd", "a MIDI file"),
+    (8, b"AIFF", "a sound file (AIFF)"),
+    (8, b"AIFC", "a sound file (AIFF)"),
+    (0, b"caff", "a sound file (CAF)"),
+    (0, b"\x0b\x77", "a sound file (AC-3)"),
+    (4, b"jP  ", "a still picture (JPEG 2000)"),
+    (0, b"YUV4MPEG2", ""),  # the beginning of a video is no text, though it reads like one
     (0, b"glTF", "a 3D model"),
     (0, b"BLENDER", "a Blender project"),
     (0, b"bplist", "a property list"),
 )
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 MARKUP = (
+    (b"<!--", "a web page"),
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
     (b"<svg", "a drawing (SVG)"),
@@ -59,10 +67,13 @@ MARKUP = (
 def name_kind(path: str) -> str:
     """What a file is that is no video: 'a PDF document', 'plain text'; empty if nobody can tell."""
     head = _head(path)
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            head = head.removeprefix(mark).decode(encoding, "ignore").encode()
     for place, mark, kind in SIGNATURES:
         if head[place : place + len(mark)] == mark:
             return kind
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    start = head.lstrip().lower()
     for mark, kind in MARKUP:
         if start.startswith(mark):
             return kind

@@ -101,7 +101,7 @@ class ToneMapper:
     """Maps RGB pictures of one size, format and kind of colours to BT.709."""
 
     def __init__(self, like: av.VideoFrame, transfer: int, primaries: int) -> None:
-        """Args: like: a picture in 16-bit RGB, with alpha or without; transfer, primaries: FFmpeg's numbers."""
+        """Args: like: a picture in packed RGB of 16 bits, with alpha or without; transfer, primaries: FFmpeg's numbers."""
         self._graph = Graph()
         self._pictures = self._graph.add(
             "buffer", f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}:time_base=1/25"

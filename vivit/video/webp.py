@@ -92,11 +92,11 @@ def list_pictures(path: str, limits: VideoLimits, watch: Watch) -> Listing:
     seconds = 0.0
     with open_webp(path, limits, watch) as (picture, orientation):
         promised = getattr(picture, "n_frames", 1)
+        check_count(watch.name, promised, limits)
         errors: list[str] = []
         for frame in _frames(picture, promised, errors):
             watch.tick(len(times) / promised)
             times.append(seconds)
-            check_count(watch.name, len(times), limits)
             shown = frame.info.get("duration", 0) / 1000
             seconds += shown if shown >= SHORTEST_SECONDS else USUAL_SECONDS
     if not times:

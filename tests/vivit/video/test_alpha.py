@@ -74,6 +74,17 @@ def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_frames(path, 2).frames[0, 0, 0], [244, 224, 204])
 
 
+@pytest.mark.parametrize("width", [*range(124, 140), 850])
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"), [("libvpx-vp9", "yuva420p"), ("ffv1", "yuva420p"), ("ffv1", "yuva422p10le")]
+)
+def test_every_column_is_right_at_any_width(tmp_path: Path, codec: str, pix_fmt: str, width: int) -> None:
+    red = np.full((32, width, 4), (200, 40, 40, 255), np.uint8)
+    options = {"auto-alt-ref": "0"} if codec == "libvpx-vp9" else {}
+    path = write_clip(tmp_path / "red.mkv", codec=codec, pix_fmt=pix_fmt, pictures=[red] * 3, codec_options=options)
+    assert np.abs(read_frames(path, 3).frames.astype(int) - (200, 40, 40)).max() < 8
+
+
 def test_an_opaque_clip_keeps_its_bytes(tmp_path: Path) -> None:
     pictures = [np.random.default_rng(i).integers(0, 256, (16, 16, 4), np.uint8) | (0, 0, 0, 255) for i in range(3)]
     pictures = [picture.astype(np.uint8) for picture in pictures]

@@ -63,6 +63,10 @@ def test_empty_file(tmp_path: Path) -> None:
         (b"PK\x03\x04" + bytes(50), "is a ZIP archive or an Office document"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html><p>404", "is a web page"),
         (b"\0\0\0\x18ftypheic" + bytes(50), "is a still picture (HEIC)"),
+        (b"\xef\xbb\xbf#EXTM3U\n#EXTINF:1,\na.ts\n", "is a playlist (M3U), which only names other files"),
+        ("\ufeff<html>Größe".encode("utf-16-le"), "is a web page"),
+        (b"YUV4MPEG2 W64 H48 F2", "is not a video that can be read here, or not all of it"),
+        (b"FORM\0\0\0\x40AIFFCOMM" + bytes(50), "is a sound file (AIFF)"),
         (b"#EXTM3U\n#EXTINF:1,\na.ts\n", "is a playlist (M3U), which only names other files"),
         (b"RIFF\x10\0\0\0WEBPVP8 " + bytes(9), "is a damaged or incomplete WebP file"),
     ],
@@ -121,6 +125,17 @@ def test_encrypted(tmp_path: Path) -> None:
         "encryption_scheme": "cenc-aes-ctr",
         "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
         "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+    }
+    path = write_clip(tmp_path / "locked.mp4", 24, codec_options=GROUPS_OF_12, container_options=options)
+    assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."
+
+
+def test_encrypted_fragments(tmp_path: Path) -> None:
+    options = {
+        "encryption_scheme": "cenc-aes-ctr",
+        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+        "movflags": "frag_keyframe+empty_moov",
     }
     path = write_clip(tmp_path / "locked.mp4", 24, codec_options=GROUPS_OF_12, container_options=options)
     assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."

@@ -69,6 +69,23 @@ def test_webp_is_turned_too(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(read_frames(tmp_path / "a.webp", 2).frames[0], expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_animated_png_is_turned_as_a_whole(tmp_path: Path, orientation: int) -> None:
+    """FFmpeg tells of it with the first picture alone."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    others = [ImageOps.invert(PICTURE), PICTURE]
+    PICTURE.save(tmp_path / "a.png", save_all=True, append_images=others, duration=100, exif=exif)
+    turned = []
+    for number, picture in enumerate((PICTURE, *others)):
+        picture.save(tmp_path / f"{number}.png", exif=exif)
+        with Image.open(tmp_path / f"{number}.png") as stored:
+            turned.append(np.asarray(ImageOps.exif_transpose(stored)))
+    np.testing.assert_array_equal(read_frames(tmp_path / "a.png", 3).frames, turned)
+    window = read_frames(tmp_path / "a.png", 2, sampling="consecutive", start=1)
+    np.testing.assert_array_equal(window.frames, turned[1:])
+
+
 def test_the_names_that_pyav_has_stay() -> None:
     from av.sidedata.sidedata import Type
 

@@ -108,14 +108,48 @@ def test_pictures_of_an_animation_have_their_own_lengths(tmp_path: Path, suffix:
     assert info.duration_seconds == pytest.approx(sum(durations) / 1000)
 
 
-@pytest.mark.parametrize("rate", [25, 30, 50])
-def test_avi_with_b_frames_has_its_true_rate(tmp_path: Path, rate: int) -> None:
+AVI_RATES = [(25, 1), (24_000, 1001), (30_000, 1001), (50, 1)]
+
+
+@pytest.mark.parametrize(("numerator", "denominator"), AVI_RATES)
+def test_avi_with_b_frames_has_its_true_rate(tmp_path: Path, numerator: int, denominator: int) -> None:
     """AVI counts chunks, and those of some writers are empty: FFmpeg's mean rate is then twice the true one."""
-    path = write_clip(tmp_path / "b.avi", 60, rate=rate, codec_options={"bf": "3", "g": "12"})
+    path = tmp_path / "b.avi"
+    write_clip(path, 60, rate=Fraction(numerator, denominator), codec_options={"bf": "3", "g": "12"})
+    info = probe(path)
+    assert info.num_frames == 60 and info.warnings == ()
+    assert info.fps == pytest.approx(numerator / denominator, rel=1e-3)
+    assert info.duration_seconds == pytest.approx(60 * denominator / numerator, rel=1e-3)
+
+
+def test_a_gap_in_avi_with_b_frames_stays_one(tmp_path: Path) -> None:
+    times = [40 * i + 5000 * (i > 20) for i in range(60)]
+    path = write_clip(tmp_path / "gap.avi", 60, pts_ms=times, codec_options={"bf": "3", "g": "12"})
     info = probe(path)
     assert info.num_frames == 60
-    assert info.fps == pytest.approx(rate, rel=0.03)
-    assert info.duration_seconds == pytest.approx(60 / rate, rel=0.03)
+    steps = np.diff(info.frame_seconds)
+    assert np.sort(steps)[:-3] == pytest.approx(0.04, abs=0.002) and steps.sum() == pytest.approx(7.36, abs=0.2)
+    assert UNEVEN in read_frames(path, 16).warnings
+
+
+def test_asf_with_b_frames_has_its_true_times(tmp_path: Path) -> None:
+    """The decoder gives such a picture the time of the packet that it came out with."""
+    path = write_clip(tmp_path / "b.wmv", 40, container="asf", rate=30, codec_options={"bf": "3", "g": "12"})
+    sampled = read_frames(path, 8)
+    assert sampled.info.fps == pytest.approx(30, rel=0.03) and sampled.warnings == ()
+    assert [read_number(frame) for frame in sampled.frames] == list(sampled.indices)
+
+
+@pytest.mark.parametrize("missing", [1, 3, 20, 40, 77])
+def test_one_missing_frame_leaves_a_rate_constant(missing: int) -> None:
+    times = [i / 25 for i in range(81) if i != missing]
+    assert comes_evenly(times)
+    assert not comes_evenly([t for i, t in enumerate(times) if i not in range(30, 36)])
+
+
+@pytest.mark.parametrize("hold", [1e-5, 0.001, 0.04, 0.1])
+def test_a_last_frame_of_odd_length_leaves_a_rate_constant(hold: float) -> None:
+    assert comes_evenly([*(i / 25 for i in range(80)), 79 / 25 + hold])
 
 
 def stamped(path: Path, times_seconds: Sequence[float], wrap: bool = False) -> Path:

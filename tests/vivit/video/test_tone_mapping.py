@@ -1,6 +1,7 @@
 """PQ, HLG and wide gamuts against the same pictures in BT.709, by the published formulas turned round."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -53,6 +54,20 @@ def _pictures() -> list[np.ndarray]:
     ]
 
 
+def _converted(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """To YUV of BT.2020. FFmpeg does that wrongly in the last columns of some widths, so for pictures of one colour by hand."""
+    options = {"format": pix_fmt, "dst_colorspace": "BT2020", "dst_color_range": "MPEG"}
+    if frame.width % 16 == 0:
+        return frame.reformat(**options)
+    pixel = frame.to_ndarray()[:1, :1]
+    small = av.VideoFrame.from_ndarray(np.tile(pixel, (16, 16, 1)), format=frame.format.name).reformat(**options)
+    size = 2 if "10" in pix_fmt else 1
+    filled = av.VideoFrame(frame.width, frame.height, pix_fmt)
+    for plane, like in zip(filled.planes, small.planes, strict=True):
+        plane.update(bytes(like)[:size] * (plane.buffer_size // size))
+    return filled
+
+
 def _write(path: Path, kind: str, light: list[np.ndarray], codec: str = "ffv1", pix_fmt: str = "yuv444p10le") -> Path:
     """Light of BT.709 in cd/m² as a clip of that kind."""
     to_signal, transfer, gamut, _ = KINDS[kind]
@@ -71,7 +86,7 @@ def _write(path: Path, kind: str, light: list[np.ndarray], codec: str = "ffv1", 
         for number, picture in enumerate(light):
             signal = np.clip(to_signal(np.maximum(picture @ to_gamut.T, 0)), 0, 1)
             frame = av.VideoFrame.from_ndarray(np.rint(signal * 65535).astype(np.uint16), format="rgb48le")
-            frame = frame.reformat(format=pix_fmt, dst_colorspace="BT2020", dst_color_range="MPEG")
+            frame = _converted(frame, pix_fmt)
             frame.color_trc, frame.color_primaries, frame.colorspace, frame.pts = transfer, PRIMARIES[gamut], 9, number
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -97,6 +112,29 @@ def test_as_phones_and_cameras_store_it(tmp_path: Path, codec: str, pix_fmt: str
     grey = np.full((128, 128, 3), WHITE * 0.5**2.4)
     path = _write(tmp_path / "clip.mkv", "pq", [grey] * 3, codec, pix_fmt)
     assert read_frames(path, 3).frames == pytest.approx(127.5, abs=3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p10le", "yuv420p"])
+@pytest.mark.parametrize("width", [47, 129, 130, 131, 132, 133])
+def test_every_column_is_right_at_any_width(tmp_path: Path, kind: str, pix_fmt: str, width: int) -> None:
+    colour = np.full((32, width, 3), (0.6, 0.3, 0.2))
+    path = _write(tmp_path / "clip.mkv", kind, [WHITE * np.power(colour, 2.4)] * 2, pix_fmt=pix_fmt)
+    frame = read_frames(path, 2).frames[1]
+    assert frame.shape == colour.shape
+    assert np.abs(frame - 255 * colour).max() < (12 if pix_fmt == "yuv420p" else 4)  # of PQ 8 bits are few
+
+
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    grey = [np.full((32, 48, 3), 120, np.uint8)] * 2
+    path = write_clip(
+        tmp_path / "clip.mkv",
+        pictures=grey,
+        sample_aspect_ratio=Fraction(4, 3) * Fraction(65, 64),
+        colours={"color_primaries": 9},
+    )
+    frame = read_frames(path, 2).frames[0]
+    assert frame.shape == (32, 65, 3) and np.abs(frame.astype(int) - 120).max() < 3
 
 
 @pytest.mark.parametrize("kind", ["pq", "hlg"])
