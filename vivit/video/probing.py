@@ -198,46 +198,55 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | N
         return _describe(path, video, [first], limits, times, hold, keys, warnings)
 
 
+class _Tally:
+    """What the packets of a stream say while its pictures are decoded."""
+
+    def __init__(self, video: OpenVideo) -> None:
+        self.avi = video.container.format.name == "avi"
+        self.places: list[int] = []  # in an AVI file, which numbers its chunks and stores no other times
+        self.in_order = True  # as pictures are shown, so are they stored
+        self.discarded = 0
+        self.encrypted = False
+        self._latest = -math.inf
+
+    def add(self, packet: av.Packet) -> None:
+        if packet.pts is not None:
+            self.in_order &= packet.pts > self._latest
+            self._latest = packet.pts
+        if self.avi and packet.size and packet.dts is not None:
+            self.places.append(packet.dts)
+            self.in_order &= packet.pts == packet.dts
+        self.discarded += packet.is_discard
+        self.encrypted |= packet.has_sidedata("encryption_info")
+
+
 def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) -> VideoInfo:
     """List a stream's pictures by decoding them all."""
     threads = min(os.cpu_count() or 1, 8)
     with open_video(path, limits, watch, threads=threads) as video:
-        container, stream, codec = video.container, video.stream, video.codec
         size = os.path.getsize(path)
-        header_promises = _promised_packets(stream)
+        header_promises = _promised_packets(video.stream)
         errors: list[str] = []
-        clock = clock_of(stream)
+        clock = clock_of(video.stream)
         times: list[float | None] = []
         examined: list[av.VideoFrame] = []  # the first picture, and the first that is interlaced
         hold = 0.0
-        num_discarded = 0
-        in_order = True
-        latest = -math.inf
-        places: list[int] = []  # of the packets in an AVI file, which numbers them and stores no other times
-        reordered_avi = False
-        encrypted = False
+        tally = _Tally(video)
 
         def step(packet: av.Packet) -> None:
-            nonlocal num_discarded, in_order, latest, reordered_avi, encrypted
-            in_order &= packet.pts is None or packet.pts > latest
-            latest = latest if packet.pts is None else packet.pts
             watch.tick((packet.pos or 0) / size)
-            num_discarded += packet.is_discard
-            if container.format.name == "avi" and packet.size and packet.dts is not None:
-                places.append(packet.dts)
-                reordered_avi |= packet.pts != packet.dts
-            encrypted |= packet.has_sidedata("encryption_info")
+            tally.add(packet)
 
-        for picture in read_pictures(codec, read_packets(video, errors, step), errors):
+        for picture in read_pictures(video.codec, read_packets(video, errors, step), errors):
             if not examined or (picture.interlaced_frame and not examined[-1].interlaced_frame):
                 examined.append(picture)
             times.append(clock(picture.pts))
-            hold = clock(picture.duration) or 0.0 if in_order else 0.0
+            hold = clock(picture.duration) or 0.0
             check_count(watch.name, len(times), limits)
         watch.check()  # one packet can take a long search through the file, which ends with the time
-        promised = max(promised, header_promises - num_discarded)
+        promised = max(promised, header_promises - tally.discarded)
         if not examined:
-            if encrypted or is_encrypted(path):
+            if tally.encrypted or is_encrypted(path):
                 raise VideoError(f"{watch.name!r} {ENCRYPTED}", *errors[:1])
             promise = f", though its header promises {promised}" if promised > 0 else ""
             raise VideoError(
@@ -250,19 +259,28 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
             warnings.append(f"The file promises {promised} frames; {len(times)} could be decoded.")
         elif errors:
             warnings.append(f"The file is damaged; the first {len(times)} frames could be decoded.")
-        seconds = [s for s in times if s is not None]
-        if reordered_avi and len(places) == len(times):
-            seconds, hold = [clock(place) or 0.0 for place in sorted(places)], 0.0
-        elif len(set(seconds)) == len(seconds) and sum(a > b for a, b in pairwise(seconds)) * 10 > len(seconds):
-            seconds.sort()  # some formats give a picture the time of the packet that it came out with
-        ascending = all(a < b for a, b in pairwise(seconds)) and not _jumps(video, seconds)
-        bare = container.format.name in BARE
-        if bare or len(seconds) < len(times) or not ascending:
-            rate = _assumed_rate(stream, len(times), [] if bare else seconds)
+        seconds = _usable_times(video, times, tally)
+        if seconds is None:
+            rate = _assumed_rate(video, times, tally)
             seconds, hold = [i / rate for i in range(len(times))], 1 / rate
-            how = "The file stores no times, so" if bare else "The file's frame times are unusable;"
-            warnings.append(f"{how} {rate:g} frames per second are assumed.")
+            how = "stores no times, so" if video.container.format.name in BARE else "has unusable frame times;"
+            warnings.append(f"The file {how} {rate:g} frames per second are assumed.")
+        elif not tally.in_order:
+            hold = 0.0
         return _describe(path, video, examined, limits, seconds, hold, [], warnings)
+
+
+def _usable_times(video: OpenVideo, times: list[float | None], tally: _Tally) -> list[float] | None:
+    """When decoded pictures are shown, ascending; None if the file does not say."""
+    seconds = [s for s in times if s is not None]
+    if video.container.format.name in BARE:
+        return None
+    if tally.avi and not tally.in_order:  # the decoder can give pictures no times; empty chunks leave gaps
+        seconds = [clock_of(video.stream)(place) or 0.0 for place in sorted(tally.places)]
+    elif len(set(seconds)) == len(seconds) and sum(a > b for a, b in pairwise(seconds)) * 10 > len(seconds):
+        seconds.sort()  # some formats give a picture the time of the packet that it came out with
+    ascending = all(a < b for a, b in pairwise(seconds))
+    return seconds if len(seconds) == len(times) and ascending and not _jumps(video, seconds) else None
 
 
 def _jumps(video: OpenVideo, seconds: list[float]) -> bool:
@@ -270,12 +288,17 @@ def _jumps(video: OpenVideo, seconds: list[float]) -> bool:
     return video.container.format.name in JUMPS and any(b - a > JUMP_SECONDS for a, b in pairwise(seconds))
 
 
-def _assumed_rate(stream: VideoStream, num_frames: int, seconds: list[float]) -> float:
+def _assumed_rate(video: OpenVideo, times: list[float | None], tally: _Tally) -> float:
     """Frames a second of a stream whose times cannot be used, or whose format stores none."""
+    stream = video.stream
     found: list[float] = []
-    steps = [b - a for a, b in pairwise(seconds) if b > a]
-    if len(steps) * 2 > num_frames:
-        found.append(float(f"{1 / median(steps):.6g}"))
+    if tally.avi and not tally.in_order:
+        if stream.duration and stream.time_base:
+            found.append(len(times) / float(stream.duration * stream.time_base))
+    elif video.container.format.name not in BARE:
+        steps = [b - a for a, b in pairwise(times) if a is not None and b is not None and b > a]
+        if len(steps) * 2 > len(times):
+            found.append(float(f"{1 / median(steps):.6g}"))
     found += [float(rate) for rate in (stream.guessed_rate, stream.average_rate) if rate]
     return next((rate for rate in found if RATES[0] <= rate <= RATES[1]), USUAL_RATE)
 
