@@ -81,9 +81,14 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
 
 @contextmanager
 def _fitting(attention: str, precision: str) -> Iterator[None]:
-    """Turn want of memory into a sentence, and give back all that models take."""
+    """Turn what a checkpoint cannot take into a sentence, and want of memory too, after giving back all that models take."""
     try:
         yield
+    except UserError:
+        raise
+    except ValueError as error:  # the model's own words, of a folder that has changed since its frames were read
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"The model of this checkpoint cannot be used: {said}. Choose another checkpoint.") from error
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -64,7 +64,7 @@ def test_here_nothing_is_asked_of_the_hub(cached: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("vivit.hub.checkpoints.ask", refuse)
     for name in (cached, f"{cached}@main", f"{cached}@{COMMIT}"):
         found = open_checkpoint(name, here=True)
-        assert found.name == f"{cached}@{COMMIT}" and found.processor == VivitImageProcessor.from_dict({})
+        assert found.name == f"{cached}@{COMMIT}" and found.processor.output_size == (24, 20)
     with pytest.raises(HubError, match="not on this machine"):
         open_checkpoint("tiny/absent", here=True)
     with pytest.raises(AssertionError, match="was asked"):
