@@ -119,8 +119,7 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
         raise _refusal(where, "has 'default_to_square' beside a size of one number")
     of_class = CLASSES[names[0]]
     options = {k: _without_nulls(v) for k, v in values.items() if k in known and v is not None}
-    if of_class == ProcessorClass():  # where null is off; the other classes take their default for it
-        options |= {k: False for k in SWITCHES if k in values and values[k] is None}
+    options |= {k: False for k in SWITCHES if k in values and values[k] is None}  # null is off to each of these classes
     options = dict(of_class.defaults) | options | {"backend": of_class.backend}
     if of_class.offset is not None:
         options["offset"] = of_class.offset and options.get("do_rescale", True)
