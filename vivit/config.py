@@ -162,8 +162,8 @@ class VivitConfig:
             ValueError: if the file describes another model type, or a value is impossible.
         """
         values = dict(values)
-        if values.pop("model_type", "vivit") != "vivit":
-            raise ValueError("its model_type is not 'vivit'")
+        if (kind := values.pop("model_type", "vivit")) != "vivit":
+            raise ValueError(f"its model_type is {kind!r}, not 'vivit'")
         known = {f.name for f in fields(cls)} - {"extra"}
         ours = _from_zero({k: v for k, v in values.items() if k in known})
         return cls(**ours, extra={k: v for k, v in values.items() if k not in known})

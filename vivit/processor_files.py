@@ -19,6 +19,8 @@ SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "offset", "do_normalize
 # Frames are red, green and blue already, and which of them are taken is whoever asks' choice.
 HARMLESS = ("do_convert_rgb", "do_sample_frames")
 
+MOST_LETTERS = 120  # of a stranger's value in a sentence
+
 
 @dataclass(frozen=True)
 class ProcessorClass:
@@ -107,14 +109,16 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
     names = [values[key] for key in TYPES if values.get(key) is not None] or [f"Vivit{usual}Processor"]
     for name in names:
         if not isinstance(name, str) or name not in CLASSES:
-            raise _refusal(where, f"names the class '{name}', whose pixels are not made here; those of {_listed()} are")
+            raise _refusal(
+                where, f"names the class {_short(name)}, whose pixels are not made here; those of {_listed()} are"
+            )
         if CLASSES[name] != CLASSES[names[0]]:
-            raise _refusal(where, f"names two classes whose pixels differ, '{names[0]}' and '{name}'")
+            raise _refusal(where, f"names two classes whose pixels differ, {names[0]} and {name}")
     if values.get("auto_map"):
-        raise _refusal(where, f"has 'auto_map', code of its own that makes the pixels ({values['auto_map']})")
+        raise _refusal(where, f"has 'auto_map', code of its own that makes the pixels ({_short(values['auto_map'])})")
     unknown = [k for k, v in values.items() if k.startswith("do_") and v and k not in (*SWITCHES, *HARMLESS)]
     if unknown:
-        raise _refusal(where, f"switches on what is not done here: {', '.join(unknown)}")
+        raise _refusal(where, f"switches on what is not done here: {_short(unknown)}")
     if values.get("default_to_square") and isinstance(values.get("size"), int):
         raise _refusal(where, "has 'default_to_square' beside a size of one number")
     of_class = CLASSES[names[0]]
@@ -129,6 +133,12 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
 def _without_nulls(value: Any) -> Any:
     """{"height": 8, "width": 8, "longest_edge": null} says no more than without the last."""
     return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+def _short(value: Any) -> str:
+    """A stranger's value in a sentence: on one line, and not too long for it."""
+    text = repr(value)
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
 
 
 def _listed() -> str:

@@ -91,7 +91,10 @@ def _is_unknown(error: Exception) -> bool:
     from huggingface_hub import errors
 
     if isinstance(error, errors.HfHubHTTPError):
-        return isinstance(error, errors.RepositoryNotFoundError) and not isinstance(error, errors.GatedRepoError)
+        found = (
+            errors.GatedRepoError | errors.RevisionNotFoundError | errors.EntryNotFoundError | errors.DisabledRepoError
+        )
+        return error.response.status_code in (401, 404) and not isinstance(error, found)
     return isinstance(error, errors.HFValidationError | errors.OfflineModeIsEnabled | httpx2.HTTPError)
 
 
