@@ -111,6 +111,8 @@ class VivitImageProcessor:
             numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
             if not numbers or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
                 raise ValueError(f"{name} must be a number, or one a channel, not {value!r}")
+            if isinstance(value, Sequence):
+                object.__setattr__(self, name, tuple(value))  # so that what a file says equals what was written
             if name == "image_std" and 0 in numbers:
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from tests import oracle
-from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
+from tests.unusable import UNUSABLE
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.errors import UserError
 from vivit.hub import ASSETS, HubError, split_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -100,6 +102,18 @@ def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
     with pytest.raises(HubError, match="no folder"):
         open_checkpoint(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_whoever_opens_a_folder_that_cannot_be_used_is_told_the_same(tmp_path: Path, fault: str) -> None:
+    folder = tmp_path / "theirs"
+    oracle.save(folder)
+    change, words = UNUSABLE[fault]
+    change(folder)
+    for use in (lambda: open_checkpoint(folder).processor, lambda: pipeline("video-classification", folder)):
+        with pytest.raises(UserError) as caught:
+            use()
+        assert all(word in str(caught.value) for word in [*words, "theirs"]), str(caught.value)
 
 
 @pytest.mark.parametrize(
