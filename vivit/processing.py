@@ -5,6 +5,7 @@ Letters: T frames, C channels, H × W pixels.
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -145,7 +146,7 @@ class VivitImageProcessor:
         from vivit.hub import PROCESSORS, as_path, find_checkpoint
 
         folder = as_path(name)
-        if not any((folder / file).is_file() for file in PROCESSORS):
+        if not any(os.path.lexists(folder / file) for file in PROCESSORS):
             folder = find_checkpoint(name, revision=revision, weights=False)
         return cls.from_folder(folder, **changes)
 

@@ -4,6 +4,7 @@ Every file counts, and what could change a pixel is never passed over: it is hon
 what it must, so the defaults of the class that it names count too.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ _VIDEOMAE = {"size": {"shortest_edge": 224}, "rescale_factor": 1 / 255}
 # 'VideoMAEImageProcessor' was PIL's up to transformers 4, by which the published models were trained. 5 has one for torchvision
 # beside it, and both write that name.
 CLASSES: dict[str, ProcessorClass] = {
-    "VivitImageProcessor": ProcessorClass(),
+    **dict.fromkeys(("VivitImageProcessor", "VivitFeatureExtractor"), ProcessorClass()),
     "VivitVideoProcessor": ProcessorClass("torchvision", offset=True),
     **dict.fromkeys(
         ("VideoMAEImageProcessor", "VideoMAEImageProcessorPil", "VideoMAEFeatureExtractor"),
@@ -80,7 +81,7 @@ def read_stated(folder: Path, known: set[str]) -> list[Stated]:
     """
     found = []
     for file in PROCESSORS:
-        if not (folder / file).is_file():
+        if not os.path.lexists(folder / file):  # a link to nothing is a damaged file, and no absent one
             continue
         values = read_json(folder / file)
         sections = {name: values[name] for name in SECTIONS if values.get(name) is not None}

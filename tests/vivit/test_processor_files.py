@@ -218,6 +218,11 @@ def test_a_damaged_file_is_named_whichever_it_is(file: str, text: str, tmp_path:
     refused(tmp_path, file)
 
 
+def test_a_file_that_is_a_link_to_nothing_is_no_absent_one(tmp_path: Path) -> None:
+    (tmp_path / IMAGE).symlink_to(tmp_path / "gone")
+    refused(tmp_path, IMAGE, "damaged")
+
+
 # No file
 
 

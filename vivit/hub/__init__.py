@@ -3,7 +3,8 @@
 from vivit.hub.cache import megabytes
 from vivit.hub.checkpoints import ASSETS, HEADLESS, KINETICS_CHECKPOINT, PROCESSORS, CheckpointInfo
 from vivit.hub.checkpoints import cached_checkpoints, embedded_checkpoints, find_checkpoint, locate, split_name
-from vivit.hub.checkpoints import download, inspect_checkpoint, kinetics400_labels, same_label
+from vivit.hub.checkpoints import download, inspect_checkpoint
 from vivit.hub.clips import KINETICS_MINI, Clip, ClipList, download_clip, list_clips
 from vivit.hub.faults import HubError
 from vivit.hub.folders import as_path, called, read_json
+from vivit.hub.labels import kinetics400_labels, same_label

@@ -97,23 +97,6 @@ def cached_checkpoints() -> dict[str, str]:
     return found
 
 
-def kinetics400_labels() -> tuple[str, ...]:
-    """The 400 classes of Kinetics-400 in the order that every published model uses, which is alphabetical.
-
-    Source: Kay et al. 2017, arXiv:1705.06950.
-    """
-    return tuple((ASSETS / "kinetics400_labels.txt").read_text(encoding="utf-8").splitlines())
-
-
-def same_label(one: str, other: str) -> bool:
-    """Whether two spellings name one class: folders write 'flying_kite' for 'flying kite'."""
-    return _letters(one) == _letters(other)
-
-
-def _letters(label: str) -> str:
-    return "".join(c for c in label.casefold() if c.isalnum())
-
-
 def split_name(name: str, revision: str | None = None) -> tuple[str, str | None]:
     """'owner/name@revision' → ('owner/name', 'revision'); a revision that is given apart comes before the one in the name."""
     if Path(name).is_absolute():  # a folder, whatever it is called
@@ -317,7 +300,16 @@ def _on_disk(name: str | Path, absolute: bool = False) -> Path | None:
 
 def _no_folder_either(name: str | Path, error: HubError) -> HubError:
     """The Hub's word on a name that may have been meant for a folder, with what is known of that."""
-    return HubError(f"There is no folder '{name}' here. {error}", error.details) if error.unknown else error
+    if not error.unknown:
+        return error
+    place = as_path(name).parent
+    if not os.path.isdir(place):
+        return HubError(f"There is no folder '{name}' here. {error}", error.details)
+    return HubError(
+        f"There is no folder '{name}', though there is '{place}', and no repository of that name was found. Give a folder "
+        f"that is there, or a Hub repository such as '{KINETICS_CHECKPOINT}'.",
+        f"{error} {error.details}",
+    )
 
 
 def _snapshot(name: str, revision: str | None) -> Path | None:

@@ -12,6 +12,7 @@ from tests.vivit.hub.samples import files, good, refused
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, VivitModel, pipeline
 from vivit.checkpoint import open_checkpoint
 from vivit.hub import HubError
+from vivit.hub.cache import ask
 
 PATHS = [
     *("./x", "../x", ".", "~/x", "~", "~nobody/x", "/x", "/no/such/x", "a/b/c", "runs/", "x/", "//x"),
@@ -109,6 +110,18 @@ def test_a_name_that_could_be_either_says_both(
         (elsewhere / name.partition("/")[0]).mkdir()
         server.models[name] = Repository(files())
         assert good(client.call("find_checkpoint", name=name))
+
+
+def test_a_place_in_a_folder_that_is_here_is_told_as_one(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivit.hub.checkpoints.ask", ask)
+    (elsewhere / "runs").mkdir()
+    with pytest.raises(HubError) as caught:
+        open_checkpoint("runs/last")
+    said = str(caught.value)
+    assert (
+        said.startswith("There is no folder 'runs/last', though there is 'runs', and no repository") and "Give" in said
+    )
+    assert "HF_HUB_OFFLINE" in caught.value.details
 
 
 def test_offline_both_are_said_too(offline: Client, name: str) -> None:
