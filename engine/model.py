@@ -45,7 +45,7 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
     """Classify one clip and measure it; progress is called after every layer."""
     _interrupt()
     checkpoint = open_checkpoint(request.checkpoint, here=True)
-    device = default_device()
+    processor, device = _normalising(checkpoint, request.normalisation), default_device()
     with _fitting(request.attention, request.precision):
         begin = perf_counter()
         progress(0.0, "Loading the model")
@@ -53,7 +53,6 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         model.set_attn_implementation(request.attention)
         loaded = perf_counter()
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
-        processor = _normalising(checkpoint, request.normalisation)
         pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device, model.dtype)
         prepared = perf_counter()
         output, found = _run(model, pixel_values, progress)
@@ -81,9 +80,14 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
 
 @contextmanager
 def _fitting(attention: str, precision: str) -> Iterator[None]:
-    """Turn want of memory into a sentence, and give back all that models take."""
+    """Turn what a checkpoint cannot take into a sentence, and want of memory too, after giving back all that models take."""
     try:
         yield
+    except UserError:
+        raise
+    except ValueError as error:  # the model's own words, of a folder that has changed since its frames were read
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"The model of this checkpoint cannot be used: {said}. Choose another checkpoint.") from error
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -122,7 +122,8 @@ class Worker:
             name = type(error).__name__
             if isinstance(error, UserError):
                 details = f"{name}: {error.details}" if error.details else ""
-                return pack({**failure, "error": str(error), "details": details})
+                sentence = str(error).partition("\n")[0]  # the rest is for those who write Python
+                return pack({**failure, "error": sentence, "details": details})
             # Nobody wrote these words for visitors; they may name files of this machine.
             details = f"{name}: the server's log has the rest"
             return pack({**failure, "error": unexpected(name), "details": details, "traceback": traceback.format_exc()})

@@ -85,6 +85,10 @@ WALLS: list[tuple[list[str], list[str]]] = [
     (["vivit.hub", "vivit.attention", "vivit.linear", "vivit.video"], ["vivit.checkpoint"]),
     (["vivit.checkpoint.layout"], ["vivit.config", "vivit.model", "vivit.hub", "vivit.processing"]),
     (["vivit.video", "vivit.benchmark.measure"], ["vivit.config", "vivit.model", "vivit.pipelines"]),
+    (
+        ["vivit.processor_files", "vivit.pictures", "vivit.resizing"],
+        ["vivit.config", "vivit.processing", "vivit.checkpoint", "torch"],
+    ),
     # And upwards from there.
     (["vivit.config", "vivit.processing"], ["vivit.model", "vivit.pipelines", "vivit.checkpoint"]),
     (["vivit.model"], ["vivit.pipelines", "vivit.video", "vivit.benchmark", "vivit.checkpoint.opening"]),

@@ -1,6 +1,5 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -10,7 +9,7 @@ from ui.server import get_machine, offers_folders
 from ui.visit import Settings, set_widget, widget
 from vivit.benchmark import cost
 from vivit.checkpoint import RANDOM, Checkpoint
-from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints
+from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
 from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
@@ -83,7 +82,7 @@ def _pick_checkpoint() -> str:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
         if not folder:
             st.info("Type the folder of a model written by `save_pretrained`.", icon=":material/folder:")
-        return str(Path(folder).absolute()) if folder else ""
+        return str(as_path(folder).absolute()) if folder else ""
     if chosen in (KINETICS_CHECKPOINT, REPOSITORY):
         name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
         return hub_checkpoint(name, revision) if name else ""

@@ -133,13 +133,14 @@ def _convert(options: argparse.Namespace) -> int:
     found = download(options.checkpoint, options.revision, show)
     for notice in found.notices:
         print(f"vivit: {notice}", file=sys.stderr)
+    checkpoint = open_checkpoint(found.folder)
+    processor = checkpoint.processor
     from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
 
-    checkpoint = open_checkpoint(found.folder)
     model = checkpoint.load(VivitForVideoClassification)
     make_folder(options.out)
     model.save_pretrained(options.out)
-    checkpoint.processor.save_pretrained(options.out)
+    processor.save_pretrained(options.out)
     print(f"{options.out}: {found.num_labels} classes, from {found.format} of '{found.name}' {found.commit}".rstrip())
     return 0
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from vivit.errors import UserError
+
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -154,16 +156,16 @@ class VivitConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "VivitConfig":
-        """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`.
+        """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`, labels from 1 number from 0.
 
         Raises:
             ValueError: if the file describes another model type, or a value is impossible.
         """
         values = dict(values)
-        if values.pop("model_type", "vivit") != "vivit":
-            raise ValueError("config.json describes another kind of model (its model_type is not 'vivit')")
+        if (kind := values.pop("model_type", "vivit")) != "vivit":
+            raise ValueError(f"its model_type is {kind!r}, not 'vivit'")
         known = {f.name for f in fields(cls)} - {"extra"}
-        ours = {k: v for k, v in values.items() if k in known}
+        ours = _from_zero({k: v for k, v in values.items() if k in known})
         return cls(**ours, extra={k: v for k, v in values.items() if k not in known})
 
     @classmethod
@@ -181,10 +183,21 @@ class VivitConfig:
 
     @classmethod
     def from_folder(cls, folder: Path, **changes: Any) -> "VivitConfig":
-        """Read the `config.json` of a folder that has one. Changes as in `from_pretrained`."""
-        from vivit.hub import kinetics400_labels, read_json
+        """Read the `config.json` of a folder that has one. Changes as in `from_pretrained`.
 
-        config = cls.from_dict(read_json(folder / "config.json"))
+        Raises:
+            vivit.errors.UserError: if the file is damaged, or describes a model that cannot be, naming both.
+        """
+        from vivit.hub import called, kinetics400_labels, read_json
+
+        values = read_json(folder / "config.json")
+        try:
+            config = cls.from_dict(values)
+        except ValueError as error:
+            raise UserError(
+                f"The config.json of '{called(folder)}' describes no model that can be made here: {error}. Choose another "
+                "checkpoint, or correct that file."
+            ) from error
         if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
             names = dict(enumerate(kinetics400_labels()))
             config = replace(config, id2label=names, label2id={name: k for k, name in names.items()})
@@ -210,6 +223,19 @@ class VivitConfig:
         Path(folder).mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True)
         (Path(folder) / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _from_zero(values: dict[str, Any]) -> dict[str, Any]:
+    """Labels that are numbered from 1 are the names of the classes in their order; as many as there are classes."""
+    labels = values.get("id2label")
+    try:
+        numbers = sorted(int(k) for k in labels)  # type: ignore[union-attr]
+    except (TypeError, ValueError):  # none, or none that are numbered: told where they are checked
+        return values
+    count = values.get("num_labels")
+    if not isinstance(labels, Mapping) or numbers != [*range(1, len(numbers) + 1)] or count not in (None, len(numbers)):
+        return values
+    return values | {"id2label": {int(k) - 1: v for k, v in labels.items()}, "label2id": None}
 
 
 def _is_number(value: Any) -> bool:

@@ -5,18 +5,21 @@ Letters: T frames, C channels, H × W pixels.
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+from vivit.errors import UserError
+from vivit.pictures import as_clips, channels_last
+from vivit.processor_files import IMAGE, SWITCHES, TYPES, VIDEO, Stated, read_stated, understand
+from vivit.resizing import BICUBIC, RESIZE
 
-FILE = "preprocessor_config.json"
+PROPORTION = 256 / 224  # of the published models' shortest edge to their crop
+_BILINEAR = 2
 _MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
@@ -56,10 +59,13 @@ class VivitImageProcessor:
         offset: subtract 1 after rescaling.
         do_normalize: subtract `image_mean` and divide by `image_std`.
         image_mean, image_std: one number, or one a channel.
-        extra: keys of a `preprocessor_config.json` that this class has no use for; written back unchanged.
+        extra: keys of its file that this class has no use for; written back unchanged.
+        backend: a key of `vivit.resizing.RESIZE`: 'pil', or 'torchvision' for transformers' video processors, which round
+            otherwise when they resize and pad.
     Raises:
         ValueError: for impossible values, naming them.
-    Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1].
+    Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1]. Those of other classes
+        are made by other values of the fields, see `vivit.processor_files.CLASSES`.
     """
 
     do_resize: bool = True
@@ -74,8 +80,12 @@ class VivitImageProcessor:
     image_mean: float | Sequence[float] = (0.5, 0.5, 0.5)
     image_std: float | Sequence[float] = (0.5, 0.5, 0.5)
     extra: Mapping[str, Any] | None = None
+    backend: str = "pil"
 
     def __post_init__(self) -> None:
+        for name in SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         # Old files give one number for either.
         size, crop = self.size, self.crop_size
         size = {"shortest_edge": size} if isinstance(size, int) else size
@@ -93,53 +103,128 @@ class VivitImageProcessor:
         if not (isinstance(self.resample, int) and 0 <= self.resample <= 5):
             raise ValueError(f"resample must be one of PIL's filters 0 to 5, not {self.resample!r}")
         object.__setattr__(self, "resample", int(self.resample))  # PIL's own enumeration is an int too
+        if self.backend not in RESIZE:
+            raise ValueError(f"backend={self.backend!r} is unknown; known are {', '.join(RESIZE)}")
+        if self.backend == "torchvision" and self.resample not in (_BILINEAR, BICUBIC):
+            raise ValueError(f"resample must be 2, bilinear, or 3, bicubic, with torchvision, not {self.resample}")
         for name in ("rescale_factor", "image_mean", "image_std"):
             value = getattr(self, name)
             numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
             if not numbers or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
                 raise ValueError(f"{name} must be a number, or one a channel, not {value!r}")
+            if isinstance(value, Sequence):
+                object.__setattr__(self, name, tuple(value))  # so that what a file says equals what was written
             if name == "image_std" and 0 in numbers:
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build a processor from the keys of a `preprocessor_config.json`; unknown keys are kept in `extra`."""
-        known = {f.name for f in fields(cls)} - {"extra"}
-        ours = {k: v for k, v in values.items() if k in known and v is not None}
-        return cls(**ours, extra={k: v for k, v in values.items() if k not in known})
+        """Build a processor from the keys of a `preprocessor_config.json`; those that no pixel depends on are kept in `extra`.
+
+        Raises:
+            vivit.errors.UserError: for a class or a switch whose pixels are not made here.
+        """
+        return cls._of(understand(values, "the image processor", cls._known()))
+
+    @classmethod
+    def _of(cls, stated: Stated) -> Self:
+        return cls(**stated.options, extra=stated.extra)
+
+    @classmethod
+    def _known(cls) -> set[str]:
+        return {f.name for f in fields(cls)} - {"extra", "backend"}
 
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **changes: Any) -> Self:
-        """Read the processor of a checkpoint; one without `preprocessor_config.json` gets the defaults.
+        """Read the processor of a checkpoint; see `from_folder`.
 
         Args:
-            name: a folder, which needs no more than that file, or any name `vivit.hub.find_checkpoint` knows.
+            name: a folder, which needs no more than a processor's file, or any name `vivit.hub.find_checkpoint` knows.
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading.
         """
-        from vivit.hub import find_checkpoint
+        from vivit.hub import PROCESSORS, as_path, find_checkpoint
 
-        folder = Path(name)
-        if not (folder / FILE).is_file():
+        folder = as_path(name)
+        if not any(os.path.lexists(folder / file) for file in PROCESSORS):
             folder = find_checkpoint(name, revision=revision, weights=False)
         return cls.from_folder(folder, **changes)
 
     @classmethod
     def from_folder(cls, folder: Path, **changes: Any) -> Self:
-        """Read the `preprocessor_config.json` of a folder; the defaults where there is none. Changes as `from_pretrained`'s."""
-        from vivit.hub import read_json
+        """Read a folder's processor files, `vivit.hub.PROCESSORS`; without one the crop is what its `config.json` takes.
 
-        processor = cls.from_dict(read_json(folder / FILE) if (folder / FILE).is_file() else {})
+        Args:
+            changes: as `from_pretrained`'s.
+        Raises:
+            vivit.errors.UserError: if a file names a class or a switch whose pixels are not made here, states something
+                impossible, or makes other pixels than another file beside it.
+        """
+        found = []
+        for stated in read_stated(folder, cls._known()):
+            try:
+                processor = cls._of(stated)
+                made = processor._pixels()
+            except ValueError as error:
+                where = stated.where[0].upper() + stated.where[1:]
+                raise UserError(
+                    f"{where} cannot be used: {error}. Choose another checkpoint, or correct it."
+                ) from error
+            found.append((processor, made, stated.where))
+        for _, made, where in found:
+            if made != found[0][1]:
+                first = found[0][2][0].upper() + found[0][2][1:]
+                raise UserError(
+                    f"{first} and {where} make different pixels. Take the one that the model was not trained with away."
+                )
+        processor = found[0][0] if found else cls._usual(folder)
         return replace(processor, **changes) if changes else processor
 
+    @classmethod
+    def _usual(cls, folder: Path) -> Self:
+        """For a checkpoint without a processor's file: the crop is what its model takes, in the usual proportion."""
+        from vivit.config import VivitConfig
+
+        if not (folder / "config.json").is_file():
+            return cls()
+        _, height, width = VivitConfig.from_folder(folder).clip_size
+        edge = round(max(height, width) * PROPORTION)
+        return cls(size={"shortest_edge": edge}, crop_size={"height": height, "width": width})
+
+    def _pixels(self) -> dict[str, Any]:
+        """Everything that the pixels of a frame in colours depend on, the same for two processors that make the same."""
+        made: dict[str, Any] = {"backend": self.backend}
+        if self.do_resize:
+            made |= {"size": self.size, "resample": self.resample}
+        if self.do_center_crop:
+            made |= {"crop_size": self.crop_size}
+        scale, shift = self._line(3)
+        return made | {"scale": scale.astype(np.float32).tolist(), "shift": shift.astype(np.float32).tolist()}
+
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `preprocessor_config.json` into `folder`, which is made if it is missing."""
+        """Write the file that says this, which transformers reads too, into `folder`, which is made if it is missing.
+
+        That is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels.
+        """
         Path(folder).mkdir(parents=True, exist_ok=True)
         values = asdict(self)
-        text = json.dumps(
-            (values.pop("extra") or {}) | {"image_processor_type": "VivitImageProcessor"} | values, indent=2
-        )
-        (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
+        extra = {k: v for k, v in (values.pop("extra") or {}).items() if k not in TYPES}
+        if values.pop("backend") == "pil":
+            file, kind = IMAGE, {"image_processor_type": "VivitImageProcessor"}
+        else:
+            # Whether 1 is subtracted is no switch of these classes.
+            vivit = values.pop("offset") or not self.do_rescale
+            file, kind = VIDEO, {"video_processor_type": "VivitVideoProcessor" if vivit else "VideoMAEVideoProcessor"}
+        text = json.dumps(extra | kind | values, indent=2)
+        (Path(folder) / file).write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def output_size(self) -> tuple[int, int] | None:
+        """(height, width) of what a model is given; None where that depends on the clip."""
+        if self.do_center_crop:
+            return self.crop_size["height"], self.crop_size["width"]
+        fixed = self.do_resize and "shortest_edge" not in self.size
+        return (self.size["height"], self.size["width"]) if fixed else None
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) in pixels after the resize step alone."""
@@ -178,19 +263,20 @@ class VivitImageProcessor:
         if size == (height, width):
             kept = frame[top : top + kept_height, left : left + kept_width]
         elif new_height * new_width <= _MOST_PIXELS:
-            resized = np.asarray(_picture(frame).resize(size[::-1], self.resample))
+            resized = RESIZE[self.backend](frame, size, self.resample, None)
             kept = resized[top : top + kept_height, left : left + kept_width]
         else:
             across, down = width / new_width, height / new_height
             right, bottom = min(width, (left + kept_width) * across), min(height, (top + kept_height) * down)
             box = (left * across, top * down, right, bottom)
-            kept = np.asarray(_picture(frame).resize((kept_width, kept_height), self.resample, box=box))
+            kept = RESIZE[self.backend](frame, (kept_height, kept_width), self.resample, box)
         kept = kept.reshape(kept_height, kept_width, frame.shape[2])
         if kept.shape[:2] == target:
             return kept
         padded = np.zeros((*target, frame.shape[2]), frame.dtype)
-        # transformers rounds the padding up on top and left.
-        y, x = -(-(target[0] - kept_height) // 2), -(-(target[1] - kept_width) // 2)
+        # transformers rounds the padding on top and left up with PIL, and down with torchvision.
+        up = int(self.backend == "pil")
+        y, x = (target[0] - kept_height + up) // 2, (target[1] - kept_width + up) // 2
         padded[y : y + kept_height, x : x + kept_width] = kept
         return padded
 
@@ -202,17 +288,21 @@ class VivitImageProcessor:
         Returns:
             (…, C, H, W) float32; [-3, 1] with the defaults.
         """
-        channels = frames.shape[-1]
+        scale, shift = self._line(frames.shape[-1])
+        pixels = np.moveaxis(frames, -1, -3).astype(np.float32, order="C")
+        pixels *= scale.astype(np.float32)[:, None, None]
+        pixels += shift.astype(np.float32)[:, None, None]
+        return pixels
+
+    def _line(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """(scale, shift), one number a channel each: rescaling, offset and normalisation in one."""
         scale, shift = np.ones(channels), np.zeros(channels)
         if self.do_rescale:
             scale, shift = scale * self.rescale_factor, shift - bool(self.offset)
         if self.do_normalize:
             mean, std = (_per_channel(v, channels) for v in (self.image_mean, self.image_std))
             scale, shift = scale / std, (shift - mean) / std
-        pixels = np.moveaxis(frames, -1, -3).astype(np.float32, order="C")
-        pixels *= scale.astype(np.float32)[:, None, None]
-        pixels += shift.astype(np.float32)[:, None, None]
-        return pixels
+        return scale, shift
 
     def preprocess(
         self,
@@ -245,7 +335,7 @@ class VivitImageProcessor:
             if value not in known:
                 raise ValueError(f"{name}={value!r} is unknown; known are {known}")
         now = replace(self, **{k: v for k, v in changes.items() if v is not None})
-        clips = [[now._one(frame, input_data_format) for frame in clip] for clip in _as_clips(videos)]
+        clips = [[now._one(frame, input_data_format) for frame in clip] for clip in as_clips(videos)]
         if data_format == "channels_last":
             clips = [[np.moveaxis(frame, 0, -1) for frame in clip] for clip in clips]
         if return_tensors is None:
@@ -264,10 +354,10 @@ class VivitImageProcessor:
 
     def _one(self, frame: Any, input_data_format: str | None) -> np.ndarray:
         """One picture of any kind → (C, H, W) float32."""
-        frame = _channels_last(frame, input_data_format)
+        frame = channels_last(frame, input_data_format)
         if 0 in frame.shape:
             raise ValueError(f"a picture of shape {frame.shape} has no pixels")
-        if frame.dtype == np.uint8 or not self.do_resize:
+        if frame.dtype == np.uint8 or not self.do_resize or self.backend == "torchvision":
             return self.normalise(self.resize_and_crop(frame))
         # PIL resizes whole numbers only, so pictures in [0, 1] take the way over [0, 255] and back.
         if np.isfinite(frame).all() and np.allclose(frame, whole := frame.astype(int)):
@@ -281,10 +371,6 @@ class VivitImageProcessor:
         )
 
 
-def _picture(frame: np.ndarray) -> "Picture":
-    return Image.fromarray(frame if frame.shape[2] != 1 else frame[..., 0])
-
-
 def _crop(size: int, kept: int) -> tuple[int, int]:
     """(start, length) of a centred crop along one axis; all of it where it is shorter."""
     return ((size - kept) // 2, kept) if size >= kept else (0, size)
@@ -295,39 +381,3 @@ def _per_channel(value: float | Sequence[float], channels: int) -> np.ndarray:
     if len(values) not in (1, channels):
         raise ValueError(f"image_mean and image_std need 1 or {channels} numbers, not {len(values)}")
     return values
-
-
-def _as_clips(videos: Any) -> list[list[Any]]:
-    """A picture, a clip or a batch of any kind → a list of clips, each a list of pictures."""
-
-    def is_picture(value: Any) -> bool:
-        return isinstance(value, Image.Image) or getattr(value, "ndim", 0) == 3
-
-    if is_picture(videos):
-        return [[videos]]
-    if getattr(videos, "ndim", 0) in (4, 5) or isinstance(videos, list | tuple):
-        items = list(videos)
-        if items and all(map(is_picture, items)):
-            return [items]
-        clips = [list(clip) for clip in items if isinstance(clip, list | tuple) or getattr(clip, "ndim", 0) == 4]
-        if clips and len(clips) == len(items) and all(clip and all(map(is_picture, clip)) for clip in clips):
-            return clips
-    raise ValueError(
-        "expected pictures: PIL images, arrays or tensors of 3 dimensions, a list of them, or a list of clips"
-    )
-
-
-def _channels_last(frame: "Picture | Any", input_data_format: str | None) -> np.ndarray:
-    """One picture of any kind → (H, W, C)."""
-    array = np.asarray(frame.convert("RGB") if isinstance(frame, Image.Image) else frame)
-    if isinstance(frame, Image.Image) or input_data_format == "channels_last":
-        return array
-    if input_data_format == "channels_first":
-        return np.moveaxis(array, 0, -1)
-    if input_data_format is not None:
-        raise ValueError(f"input_data_format={input_data_format!r} is unknown")
-    if array.shape[0] in (1, 3):
-        return np.moveaxis(array, 0, -1)
-    if array.shape[-1] in (1, 3):
-        return array
-    raise ValueError(f"no axis of a picture of shape {array.shape} has 1 or 3 channels; say input_data_format")

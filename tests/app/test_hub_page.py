@@ -275,3 +275,23 @@ def test_without_a_hub_what_is_here_still_works(
     go(page, server, checkpoint=REPOSITORY, repository="tiny/none", source=OTHER, dataset="tiny/none")
     expect(page.get_by_text("HF_HUB_OFFLINE is set: nothing is asked of the Hub")).to_have_count(2)
     expect(page.get_by_text("'tiny/none' is not on this machine, and HF_HUB_OFFLINE is set.")).to_have_count(2)
+
+
+def test_a_repository_whose_processor_is_of_another_class_is_refused_by_name(
+    page: Page, online: Server, hub: HubServer, checkpoint: Path
+) -> None:
+    content = {file.name: file.read_bytes() for file in checkpoint.iterdir() if file.name != "preprocessor_config.json"}
+    stated = b'{"video_processor": {"video_processor_type": "LlavaOnevisionVideoProcessor"}}'
+    hub.models["tiny/other-pixels"] = Repository(content | {"processor_config.json": stated})
+    go(page, online, checkpoint=REPOSITORY, repository="tiny/other-pixels")
+    download(page).click()
+    alert = page.get_by_role("alert").filter(has_text="tiny/other-pixels")
+    expect(alert).to_contain_text("'LlavaOnevisionVideoProcessor'")
+    expect(alert).to_contain_text("processor_config.json")
+
+
+def test_a_path_in_the_place_of_a_repository_is_answered_as_one(page: Page, online: Server, hub: HubServer) -> None:
+    asked = len(hub.requests)
+    go(page, online, checkpoint=REPOSITORY, repository="runs/checkpoint-900")
+    expect(page.get_by_role("alert").filter(has_text="'runs/checkpoint-900' is a path")).to_be_visible()
+    assert len(hub.requests) == asked

@@ -1,5 +1,6 @@
 """The real media and model workers: clips in, frames and answers out."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -14,6 +15,7 @@ from PIL import Image
 from engine import Engine, Job
 from engine.tasks import Classification, Classify, Frames, MakePreview, MakeThumbnail, ReadFrames
 from tests.clips import read_number, write_clip
+from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.checkpoint import RANDOM
@@ -123,6 +125,60 @@ def test_a_checkpoint_that_is_none_says_so(engine: Engine, clip: Path, tmp_path:
     job = read(engine, tmp_path / checkpoint_name, clip)
     assert job.wait(60) and job.state == "failed"
     assert "config.json" in job.error or "no folder" in job.error, job.error
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_a_folder_that_cannot_be_used_says_why(
+    engine: Engine, checkpoint: Path, clip: Path, tmp_path: Path, fault: str
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    change, words = UNUSABLE[fault]
+    usable = done(read(engine, folder, clip))
+    change(folder)
+    # The second as where the folder has changed since its frames were read.
+    for job in (read(engine, folder, clip), classify(engine, folder, usable)):
+        assert job.wait(60) and job.state == "failed"
+        assert all(word in job.error for word in words) and "theirs" in job.error, job.error
+        assert job.error.endswith(".") and "\n" not in job.error and "Something went wrong" not in job.error
+
+
+def test_weights_that_do_not_fit_are_one_sentence(engine: Engine, checkpoint: Path, clip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    stating("config.json", num_hidden_layers=3)(folder)
+    job = classify(engine, folder, done(read(engine, folder, clip)))
+    assert job.wait(60) and job.state == "failed"
+    assert "does not fit this model" in job.error and job.error.endswith(".") and "\n" not in job.error
+    assert "encoder.layer.2" in job.details
+
+
+def test_a_model_that_has_changed_since_its_frames_were_read_says_so(
+    engine: Engine, checkpoint: Path, clip: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    usable = done(read(engine, folder, clip))
+    smaller = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    VivitImageProcessor(**smaller).save_pretrained(folder)
+    config = VivitConfig.from_pretrained(folder, image_size=32)
+    VivitForVideoClassification(config).save_pretrained(folder)
+    job = classify(engine, folder, usable)
+    assert job.wait(60) and job.state == "failed"
+    assert job.error.startswith("The model of this checkpoint cannot be used: ") and "64" in job.error, job.error
+
+
+def test_a_folder_without_a_processor_and_labels_from_1_is_used_as_its_model_takes_it(
+    engine: Engine, checkpoint: Path, clip: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    (folder / "preprocessor_config.json").unlink()
+    names = ["one", "two", "three", "four", "five", "six", "seven"]
+    stating("config.json", id2label={str(k): n for k, n in enumerate(names, 1)}, label2id=None)(folder)
+    frames = done(read(engine, folder, clip))
+    assert frames.result.shape == (8, 64, 64, 3)
+    found = done(classify(engine, folder, frames, top_k=7)).result.predictions
+    processor = VivitImageProcessor(size={"shortest_edge": 73}, crop_size={"height": 64, "width": 64})
+    wanted = pipeline("video-classification", str(checkpoint), image_processor=processor, device="cpu")(clip, top_k=7)
+    assert [p.label for p in found] == [names[int(p["label"].removeprefix("LABEL_"))] for p in wanted]
+    assert [p.score for p in found] == pytest.approx([p["score"] for p in wanted], abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from tests import oracle
+from tests.unusable import UNUSABLE
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
 
@@ -171,6 +173,60 @@ def test_a_damaged_checkpoint_is_one_sentence(
     assert status == 2 and out == ""
     # Where a value is wrong, its name tells; where the file is, its own.
     assert_one_sentence(err, *([] if content and b'"' in content else [file.split(".")[0]]))
+
+
+@pytest.mark.parametrize("command", ["classify", "convert", "compare", "bench"])
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_a_folder_that_cannot_be_used_is_one_sentence_and_writes_nothing(
+    checkpoint: Path,
+    clip_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+    command: str,
+) -> None:
+    folder, out = shutil.copytree(checkpoint, tmp_path / "theirs"), tmp_path / "out"
+    change, words = UNUSABLE[fault]
+    change(folder)
+    arguments: dict[str, list[str | Path]] = {
+        "classify": [clip_path, "--model", folder],
+        "convert": [folder, out],
+        "compare": [clip_path, "--model", folder],
+        "bench": ["--clip", clip_path, "--model", folder],
+    }
+    status, printed, err = run_here(capsys, command, *arguments[command])
+    assert status == 2 and printed == "" and not out.exists()
+    assert_one_sentence(err, "theirs", *words)
+
+
+@pytest.mark.parametrize("kind", ["VideoMAEImageProcessor", "VivitVideoProcessor", None])
+def test_what_is_converted_makes_the_same_pixels(
+    checkpoint: Path, clip_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str | None
+) -> None:
+    """Whoever reads the new folder, and whatever the old one stated; None: no processor's file."""
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    (folder / "preprocessor_config.json").unlink()
+    if kind:
+        inner = {"size": 30, "crop_size": {"height": 24, "width": 20}}
+        section, key = ("image", "image_processor_type") if "Image" in kind else ("video", "video_processor_type")
+        (folder / "processor_config.json").write_text(json.dumps({f"{section}_processor": inner | {key: kind}}))
+    status, _, err = run_here(capsys, "convert", folder, tmp_path / "out")
+    assert (status, err) == (0, "")
+    old, new = (VivitImageProcessor.from_pretrained(f) for f in (folder, tmp_path / "out"))
+    assert new == replace(old, extra=new.extra) and new.output_size == (24, 20)
+    answers = [list(pipeline("video-classification", f)(clip_path)) for f in (folder, tmp_path / "out")]
+    assert answers[0] == answers[1]
+
+
+def test_convert_refuses_a_processor_before_torch_is_imported(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "theirs")
+    UNUSABLE["a processor left at 224"][0](folder)
+    code = (
+        f"import sys, vivit.__main__ as m\nassert m.main(['convert', {str(folder)!r}, {str(tmp_path / 'out')!r}]) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and not (tmp_path / "out").exists(), done.stderr
 
 
 def test_answers_that_are_no_numbers_are_told(

@@ -9,6 +9,7 @@ import pytest
 import transformers
 
 from vivit import VivitConfig
+from vivit.errors import UserError
 from vivit.hub import HubError
 
 # As transformers 4.31 wrote it for a published checkpoint (labels shortened).
@@ -128,6 +129,49 @@ def test_labels_may_have_text_keys_in_any_order() -> None:
     config = VivitConfig(id2label=labels)
     assert list(config.id2label.items()) == [(k, f"class {k}") for k in range(12)]
     assert config.num_labels == 12 and config.label2id["class 11"] == 11
+
+
+@pytest.mark.parametrize("names", [["wave", "jump", "run"], ["only"], [f"class {k}" for k in range(12)]], ids=len)
+@pytest.mark.parametrize("said", [{}, {"label2id": True}, {"num_labels": True}])
+def test_labels_numbered_from_1_are_the_names_in_their_order(
+    names: list[str], said: dict[str, bool], tmp_path: Path
+) -> None:
+    values: dict[str, Any] = {"id2label": {str(k): name for k, name in sorted(enumerate(names, 1), key=str)}}
+    values |= {"label2id": {name: k for k, name in enumerate(names, 1)}} if "label2id" in said else {}
+    values |= {"num_labels": len(names)} if "num_labels" in said else {}
+    config = VivitConfig.from_pretrained(write(tmp_path, values))
+    assert config.id2label == dict(enumerate(names)) and config.label2id == {n: k for k, n in enumerate(names)}
+    assert config.num_labels == len(names)
+    config.save_pretrained(tmp_path)
+    assert VivitConfig.from_pretrained(tmp_path).id2label == config.id2label
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id2label": {"2": "a", "3": "b"}},
+        {"id2label": {"1": "a", "3": "b"}},
+        {"id2label": {"1": "a", "2": "b"}, "num_labels": 3},
+        {"id2label": {"first": "a"}},
+        {"id2label": ["a", "b"]},
+    ],
+    ids=str,
+)
+def test_labels_whose_numbers_mean_nothing_are_refused(values: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"config\.json.*id2label"):
+        VivitConfig.from_pretrained(write(tmp_path, values))
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"hidden_act": "mish"}, "mish"), ({"tubelet_size": [2, 16]}, "tubelet_size"), ({"image_size": 0}, "image_size")],
+    ids=str,
+)
+def test_an_impossible_file_is_named_with_its_folder(values: dict[str, Any], word: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        VivitConfig.from_pretrained(write(tmp_path, values))
+    said = str(caught.value)
+    assert said.startswith(f"The config.json of '{tmp_path.name}' ") and word in said and said.endswith(".")
 
 
 def test_labels_are_numbered_without_names() -> None:

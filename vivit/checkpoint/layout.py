@@ -12,6 +12,9 @@ from vivit.checkpoint.files import read_tensors
 
 # Names that transformers 5 has in memory → those it and transformers 4 write to disk.
 _TO_PUBLISHED = [
+    # What torch.compile and DataParallel put before a model's names, in any order.
+    (re.compile(r"(^|(?<=\.))_orig_mod\."), ""),
+    (re.compile(r"^(module\.)+"), ""),
     (re.compile(r"^vivit\."), ""),
     (re.compile(r"^layers\."), "encoder.layer."),
     (re.compile(r"\.attention\.q_proj\."), ".attention.attention.query."),
@@ -28,7 +31,7 @@ HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
 def published_name(name: str) -> str:
-    """The name on disk, without the prefix 'vivit.', of a tensor named in either layout."""
+    """The name on disk, without the prefix 'vivit.', of a tensor named in either layout, or in either by a wrapped model."""
     for pattern, replacement in _TO_PUBLISHED:
         name = pattern.sub(replacement, name)
     return name

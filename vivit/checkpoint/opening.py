@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vivit import familiarity
 from vivit.checkpoint import random_weights
 from vivit.config import VivitConfig
-from vivit.hub import locate
+from vivit.errors import UserError
+from vivit.hub import PROCESSORS, called, locate
 from vivit.processing import VivitImageProcessor
 
 if TYPE_CHECKING:
     import torch
+
+COLOURS = 3  # channels of a frame
 
 Model = TypeVar("Model")
 
@@ -34,8 +37,16 @@ class Checkpoint:
 
     @cached_property
     def processor(self) -> VivitImageProcessor:
-        """What happens to frames before the model. It is read when it is wanted: not everybody has frames."""
-        return VivitImageProcessor.from_folder(self.folder) if self.folder else VivitImageProcessor()
+        """What happens to frames before the model. It is read when it is wanted: not everybody has frames.
+
+        Raises:
+            vivit.errors.UserError: if its files cannot be used, or make pictures that the model does not take.
+        """
+        if self.folder is None:
+            return VivitImageProcessor()
+        processor = VivitImageProcessor.from_folder(self.folder)
+        _check_fit(processor, self.config, self.folder)
+        return processor
 
     @property
     def trained(self) -> bool:
@@ -76,6 +87,24 @@ class Checkpoint:
         return kind.from_pretrained(self.folder, config=self.config, **options)  # type: ignore[attr-defined]
 
 
+def _check_fit(processor: VivitImageProcessor, config: VivitConfig, folder: Path) -> None:
+    """Refuse a processor whose pictures are not those that the model takes."""
+    files = " and ".join(file for file in PROCESSORS if (folder / file).is_file()) or "the usual one"
+    theirs, name = f"The image processor of '{called(folder)}' ({files})", "its model (config.json)"
+    if config.num_channels != COLOURS:
+        raise UserError(
+            f"{theirs} makes pictures of {COLOURS} channels, red, green and blue, and {name} takes num_channels="
+            f"{config.num_channels}. Choose a checkpoint that was trained on colours."
+        )
+    wanted = f"{name} takes {config.clip_size[1]} × {config.clip_size[2]} pixels, its image_size"
+    correct = f"Choose another checkpoint, or set do_center_crop and crop_size in {files} to what the model takes."
+    if processor.output_size is None:
+        raise UserError(f"{theirs} makes pictures whose size depends on the clip, and {wanted}. {correct}")
+    if processor.output_size != config.clip_size[1:]:
+        height, width = processor.output_size
+        raise UserError(f"{theirs} makes pictures of {height} × {width} pixels, and {wanted}. {correct}")
+
+
 def open_checkpoint(
     name: str | Path, revision: str | None = None, *, weights: bool = True, here: bool = False
 ) -> Checkpoint:
@@ -88,7 +117,7 @@ def open_checkpoint(
         here: whether to make do with what is on this machine.
     Raises:
         vivit.hub.HubError: if there is no such checkpoint, or it cannot be reached.
-        ValueError: if its configuration is impossible.
+        vivit.errors.UserError: if its configuration is impossible.
     """
     if name == random_weights.RANDOM:
         return Checkpoint(str(name), random_weights.CONFIG, None)

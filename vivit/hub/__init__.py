@@ -1,8 +1,10 @@
 """Checkpoints and clips by name: embedded, in a folder, or from the Hugging Face Hub. No torch is used."""
 
 from vivit.hub.cache import megabytes
-from vivit.hub.checkpoints import ASSETS, HEADLESS, KINETICS_CHECKPOINT, CheckpointInfo
+from vivit.hub.checkpoints import ASSETS, HEADLESS, KINETICS_CHECKPOINT, PROCESSORS, CheckpointInfo
 from vivit.hub.checkpoints import cached_checkpoints, embedded_checkpoints, find_checkpoint, locate, split_name
-from vivit.hub.checkpoints import download, inspect_checkpoint, kinetics400_labels, read_json, same_label
+from vivit.hub.checkpoints import download, inspect_checkpoint
 from vivit.hub.clips import KINETICS_MINI, Clip, ClipList, download_clip, list_clips
 from vivit.hub.faults import HubError
+from vivit.hub.folders import as_path, called, read_json
+from vivit.hub.labels import kinetics400_labels, same_label

@@ -112,6 +112,20 @@ def remember_commit(repository: str, kind: str, revision: str | None, commit: st
             os.utime(reference, (asked, asked))
 
 
+def remember_absent(repository: str, kind: str, commit: str, names: list[str]) -> None:
+    """Note that a commit has no files of these names, where every client of the Hub looks for that."""
+    folder = cache_folder(repository, kind) / ".no_exist" / commit
+    with suppress(OSError):  # another user's cache, or a full disk: then it is asked again
+        for name in names:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+
+
+def known_absent(snapshot: Path, name: str) -> bool:
+    """Whether the commit in this folder of the cache is known to have no such file."""
+    return (snapshot.parents[1] / ".no_exist" / snapshot.name / name).is_file()
+
+
 def ask(repository: str, question: Callable[[], Answer]) -> Answer:
     """What the Hub answers, in time: one that says nothing, or a byte a second, holds nobody.
 

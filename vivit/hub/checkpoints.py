@@ -3,7 +3,7 @@
 A name that is embedded or a folder never leads to a request.
 """
 
-import json
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -12,13 +12,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vivit.hub.cache import HubFile, ask, cache_folder, cached_commit, fetch, fetch_all, megabytes
+from vivit.hub.cache import (
+    HubFile,
+    ask,
+    cache_folder,
+    cached_commit,
+    fetch,
+    fetch_all,
+    known_absent,
+    megabytes,
+    remember_absent,
+)
 from vivit.hub.faults import HubError
+from vivit.hub.folders import EXAMPLE, as_path, is_path, no_folder, read_json
 from vivit.progress import Progress
 
 ASSETS = Path(__file__).parents[1] / "assets"
-CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
-KINETICS_CHECKPOINT = "google/vivit-b-16x2-kinetics400"
+CONFIG = "config.json"
+# Wherever a checkpoint may say what happens to frames: transformers 5 nests it in the first.
+PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
+KINETICS_CHECKPOINT = EXAMPLE
 HEADLESS = (  # what follows the name of such a checkpoint
     "is a ViViT without a classification head, so it cannot name actions. Choose one that was trained for a task, such as "
     f"'{KINETICS_CHECKPOINT}'."
@@ -84,23 +97,6 @@ def cached_checkpoints() -> dict[str, str]:
     return found
 
 
-def kinetics400_labels() -> tuple[str, ...]:
-    """The 400 classes of Kinetics-400 in the order that every published model uses, which is alphabetical.
-
-    Source: Kay et al. 2017, arXiv:1705.06950.
-    """
-    return tuple((ASSETS / "kinetics400_labels.txt").read_text(encoding="utf-8").splitlines())
-
-
-def same_label(one: str, other: str) -> bool:
-    """Whether two spellings name one class: folders write 'flying_kite' for 'flying kite'."""
-    return _letters(one) == _letters(other)
-
-
-def _letters(label: str) -> str:
-    return "".join(c for c in label.casefold() if c.isalnum())
-
-
 def split_name(name: str, revision: str | None = None) -> tuple[str, str | None]:
     """'owner/name@revision' → ('owner/name', 'revision'); a revision that is given apart comes before the one in the name."""
     if Path(name).is_absolute():  # a folder, whatever it is called
@@ -113,8 +109,8 @@ def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: b
     """The folder of a checkpoint, downloaded into the user's ordinary Hub cache if it is neither embedded nor local.
 
     Args:
-        name: a folder; the name of an embedded checkpoint; or a Hub repository such as `KINETICS_CHECKPOINT`, which may
-            end in '@' and a revision.
+        name: a folder, '~' being the user's own; the name of an embedded checkpoint; or a Hub repository such as
+            `KINETICS_CHECKPOINT`, which may end in '@' and a revision. What can only be a path never leads to a request.
         revision: for a Hub repository: a branch, a tag or a commit.
         weights: fetch the tensor files too, not only the configuration.
         here: make do with what is on this machine, and take a name for a folder only where it is an absolute path: for
@@ -140,15 +136,15 @@ def locate(
     if here and not usable:
         raise HubError(f"'{repository}' is not on this machine, or not all of it. Choose it again to download it.")
     # A commit never changes: with all of it here there is nothing to ask.
-    whole = snapshot is not None and snapshot.name == revision and (snapshot / PROCESSOR).is_file()
+    whole = snapshot is not None and snapshot.name == revision and _knows_processors(snapshot)
     if not (usable and (here or whole)):
         try:
             listed = _ask(repository, revision)
-        except HubError:
+        except HubError as error:
             if not usable:
-                raise
+                raise _no_folder_either(name, error) from None
         else:
-            snapshot = fetch_all(listed.needed(weights), revision, listed.asked)
+            snapshot = listed.fetch(weights, revision)
     assert snapshot is not None
     return f"{repository}@{snapshot.name}", snapshot
 
@@ -171,15 +167,20 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     folder = _on_disk(name) if folders else None
     if folder:
         return _describe_folder(name, "embedded" if folder.parent == ASSETS else "local", folder), None
-    name, revision = split_name(name, revision)
+    asked_for, (name, revision) = name, split_name(name, revision)
+    if is_path(name):
+        raise HubError(f"'{name}' is a path, not a repository of the Hub. Give one such as '{KINETICS_CHECKPOINT}'.")
     snapshot = _snapshot(name, revision)
     try:
         listed = _ask(name, revision)
     except HubError as error:
         if not (snapshot and _usable(snapshot, weights=True)):
-            raise
+            raise (_no_folder_either(asked_for, error) if folders else error) from None
         here = _describe_folder(name, "hub", snapshot, snapshot.name)
-        return replace(here, notices=(f"{error} The copy on this machine is used.", *here.notices)), None
+        notices = [f"{error} The copy on this machine is used."]
+        if not _knows_processors(snapshot):
+            notices.append("Whether it has an image processor of its own is not known here: the usual one is used.")
+        return replace(here, notices=(*notices, *here.notices)), None
     if listed.file(CONFIG).size_bytes > MAX_CONFIG_BYTES:
         raise HubError(f"The config.json of '{name}' is too large to be a model's. Choose another checkpoint.")
     folder = fetch(listed.file(CONFIG)).parent
@@ -187,6 +188,8 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     _check_kind(config, name)
     files = listed.needed(weights=True)
     missing = sum(file.size_bytes for file in files if not file.cached)
+    if not missing:
+        listed.remember_absent()
     sizes = {file.name: file.size_bytes for file in files}
     found = _describe(name, "hub", config, sizes, listed.commit, "" if missing else str(folder))
     return replace(found, missing_bytes=missing, licence=listed.licence), listed
@@ -210,7 +213,7 @@ def download(
     if listed is None:
         return found
     revision = split_name(str(name), revision)[1]
-    folder = fetch_all(listed.needed(weights=True), revision, listed.asked, progress)
+    folder = listed.fetch(True, revision, progress)
     return replace(found, folder=str(folder), missing_bytes=0)
 
 
@@ -233,12 +236,23 @@ class _Repository:
 
     def needed(self, weights: bool) -> list[HubFile]:
         """The files that loading takes, small ones first."""
-        names = [CONFIG, *(n for n in (PROCESSOR,) if n in self.files)]
+        names = [CONFIG, *(n for n in PROCESSORS if n in self.files)]
         if weights:
-            names += _weights(self.files)
-            if names[-1] in (CONFIG, PROCESSOR):
+            found = _weights(self.files)
+            if not found:
                 raise HubError(f"'{self.name}' has no weights in PyTorch's formats. Choose another checkpoint.")
+            names += found
         return [self.file(name) for name in names]
+
+    def fetch(self, weights: bool, revision: str | None, progress: Progress | None = None) -> Path:
+        """Bring what is needed into the cache, and note which processor files there are not; returns the folder."""
+        folder = fetch_all(self.needed(weights), revision, self.asked, progress)
+        self.remember_absent()
+        return folder
+
+    def remember_absent(self) -> None:
+        """Note which processor files this commit lacks, so that nobody need ask again."""
+        remember_absent(self.name, "model", self.commit, [n for n in PROCESSORS if n not in self.files])
 
 
 def _ask(name: str, revision: str | None) -> _Repository:
@@ -271,18 +285,31 @@ def _on_disk(name: str | Path, absolute: bool = False) -> Path | None:
     Args:
         absolute: a folder counts only where its path is.
     """
-    local = [] if absolute and not Path(name).is_absolute() else [Path(name)]
+    local = [] if absolute and not Path(name).is_absolute() else [as_path(name)]
     embedded = [ASSETS / str(name)] if str(name) in embedded_checkpoints() else []
     for folder in (*local, *embedded):
-        if folder.is_dir():
+        if os.path.isdir(folder):
             if not (folder / CONFIG).is_file():
                 raise HubError(f"The folder '{folder.name}' has no config.json. Choose one written by save_pretrained.")
             return folder
-    if str(name).count("/") != 1 or Path(name).is_absolute():
-        raise HubError(
-            f"There is no folder '{name}'. Give a folder, or a Hub repository such as '{KINETICS_CHECKPOINT}'."
-        )
+    repository = split_name(str(name))[0]
+    if isinstance(name, Path) or "/" not in repository or is_path(repository) or any(map(os.path.isfile, local)):
+        raise HubError(no_folder(name, look=bool(local)))
     return None
+
+
+def _no_folder_either(name: str | Path, error: HubError) -> HubError:
+    """The Hub's word on a name that may have been meant for a folder, with what is known of that."""
+    if not error.unknown:
+        return error
+    place = as_path(name).parent
+    if not os.path.isdir(place):
+        return HubError(f"There is no folder '{name}' here. {error}", error.details)
+    return HubError(
+        f"There is no folder '{name}', though there is '{place}', and no repository of that name was found. Give a folder "
+        f"that is there, or a Hub repository such as '{KINETICS_CHECKPOINT}'.",
+        f"{error} {error.details}",
+    )
 
 
 def _snapshot(name: str, revision: str | None) -> Path | None:
@@ -294,6 +321,11 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
 
 def _names(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir() if file.is_file()]
+
+
+def _knows_processors(snapshot: Path) -> bool:
+    """Whether each of its processor files is here or known not to exist: other clients fetch only what they look for."""
+    return all((snapshot / name).is_file() or known_absent(snapshot, name) for name in PROCESSORS)
 
 
 def _usable(folder: Path, weights: bool) -> bool:
@@ -313,18 +345,6 @@ def _weights(names: Iterable[str]) -> list[str]:
             if len(shards) == count:
                 return [f"{whole}.index.json", *shards]
     return []
-
-
-def read_json(file: Path, name: str = "") -> dict[str, Any]:
-    """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is damaged or something else."""
-    what = f"The {file.name} of '{name or file.parent.name}'"
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HubError(f"{what} is damaged. Choose another checkpoint, or get this one again.", str(error)) from error
-    if not isinstance(values, dict):
-        raise HubError(f"{what} is not a model's: it holds no JSON object. Choose another checkpoint.")
-    return values
 
 
 def _check_kind(config: dict[str, Any], name: str) -> None:
@@ -350,7 +370,7 @@ def _describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> Ch
     weights = _weights(_names(folder))
     if not weights:
         raise HubError(f"'{name}' has no weights, or not all of them. Choose a folder written by save_pretrained.")
-    names = [CONFIG, *(n for n in (PROCESSOR,) if (folder / n).is_file()), *weights]
+    names = [CONFIG, *(n for n in PROCESSORS if (folder / n).is_file()), *weights]
     return _describe(name, kind, config, {n: (folder / n).stat().st_size for n in names}, commit, str(folder))
 
 

@@ -17,7 +17,15 @@ NOT_THE_HUB = (
 
 
 class HubError(UserError, OSError):
-    """A checkpoint or clip could not be found or fetched; `details` quotes the client."""
+    """A checkpoint or clip could not be found or fetched; `details` quotes the client.
+
+    Args:
+        unknown: whether the Hub may not know the name at all, so that something else may have been meant.
+    """
+
+    def __init__(self, sentence: str, details: str = "", *, unknown: bool = False) -> None:
+        super().__init__(sentence, details)
+        self.unknown = unknown
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def sentences(repository: str) -> Iterator[None]:
     except HubError:
         raise
     except (OSError, httpx2.HTTPError, httpx2.InvalidURL, HFValidationError) as error:
-        raise HubError(_sentence(error, repository), redact(error)) from None
+        raise HubError(_sentence(error, repository), redact(error), unknown=_is_unknown(error)) from None
 
 
 def redact(error: Exception) -> str:
@@ -75,6 +83,19 @@ def _sentence(error: Exception, repository: str) -> str:
         f"The Hub cache cannot be written ({(getattr(error, 'strerror', None) or type(error).__name__).lower()}). "
         "Check its permissions, or set HF_HOME to a folder of yours."
     )
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether no such repository was found, or none could be looked for."""
+    import httpx2
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.HfHubHTTPError):
+        found = (
+            errors.GatedRepoError | errors.RevisionNotFoundError | errors.EntryNotFoundError | errors.DisabledRepoError
+        )
+        return error.response.status_code in (401, 404) and not isinstance(error, found)
+    return isinstance(error, errors.HFValidationError | errors.OfflineModeIsEnabled | httpx2.HTTPError)
 
 
 def _refusal(error: Any, repository: str) -> str:

@@ -343,3 +343,50 @@ def test_state_survives_a_round_trip_through_training(tmp_path: Path) -> None:
         assert torch.equal(parameter, ours.get_parameter(name)), name
     assert any(not torch.equal(p, before[name]) for name, p in again.named_parameters())
     assert isinstance(again.classifier, nn.Linear)
+
+
+# Names that other tools put something before
+
+
+@pytest.mark.parametrize("kind", ["VivitForVideoClassification", "VivitModel"])
+@pytest.mark.parametrize("layout", [dict, memory_names])
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module.", "_orig_mod._orig_mod."],
+)
+def test_names_of_wrapped_models_load(tmp_path: Path, prefix: str, layout: Any, kind: str) -> None:
+    oracle.save(tmp_path, kind)
+    ours = {"VivitForVideoClassification": VivitForVideoClassification, "VivitModel": VivitModel}[kind]
+    wanted = published_tensors(ours.from_pretrained(tmp_path))
+    rewrite(tmp_path, {f"{prefix}{name}": tensor for name, tensor in layout(tensors_of(tmp_path)).items()})
+    loaded = published_tensors(ours.from_pretrained(tmp_path))
+    assert loaded.keys() == wanted.keys() and all(torch.equal(loaded[name], wanted[name]) for name in wanted)
+
+
+def test_parts_that_were_compiled_alone_load(tmp_path: Path) -> None:
+    """As `model.vivit = torch.compile(model.vivit)` and a compiled layer name them, and DataParallel around both."""
+    theirs = oracle.save(tmp_path)
+    inside = {
+        f"module.{name.replace('vivit.', 'vivit._orig_mod.').replace('layer.1.', 'layer.1._orig_mod.')}": tensor
+        for name, tensor in tensors_of(tmp_path).items()
+    }
+    assert any("layer.1._orig_mod." in name for name in inside)
+    rewrite(tmp_path, inside)
+    logits_agree(VivitForVideoClassification.from_pretrained(tmp_path, attn_implementation="eager"), theirs)
+
+
+def test_what_compile_and_data_parallel_write_loads(tmp_path: Path) -> None:
+    theirs = oracle.save(tmp_path)
+    wrapped = torch.compile(nn.DataParallel(torch.compile(theirs)))
+    assert next(iter(wrapped.state_dict())).startswith("_orig_mod.module._orig_mod.")
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(wrapped.state_dict(), tmp_path / "pytorch_model.bin")
+    logits_agree(VivitForVideoClassification.from_pretrained(tmp_path, attn_implementation="eager"), theirs)
+
+
+def test_two_names_for_one_tensor_are_both_told(tmp_path: Path) -> None:
+    oracle.save(tmp_path)
+    tensors = tensors_of(tmp_path)
+    rewrite(tmp_path, tensors | {"module.classifier.bias": tensors["classifier.bias"].clone()})
+    said = faults(tmp_path)
+    assert "1 there twice" in said and "classifier.bias and module.classifier.bias" in said

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from tests import oracle
-from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
+from tests.unusable import UNUSABLE
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.errors import UserError
 from vivit.hub import ASSETS, HubError, split_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -64,7 +66,7 @@ def test_here_nothing_is_asked_of_the_hub(cached: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("vivit.hub.checkpoints.ask", refuse)
     for name in (cached, f"{cached}@main", f"{cached}@{COMMIT}"):
         found = open_checkpoint(name, here=True)
-        assert found.name == f"{cached}@{COMMIT}" and found.processor == VivitImageProcessor.from_dict({})
+        assert found.name == f"{cached}@{COMMIT}" and found.processor.output_size == (24, 20)
     with pytest.raises(HubError, match="not on this machine"):
         open_checkpoint("tiny/absent", here=True)
     with pytest.raises(AssertionError, match="was asked"):
@@ -100,6 +102,18 @@ def test_what_cannot_be_opened_says_so(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
     with pytest.raises(HubError, match="no folder"):
         open_checkpoint(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_whoever_opens_a_folder_that_cannot_be_used_is_told_the_same(tmp_path: Path, fault: str) -> None:
+    folder = tmp_path / "theirs"
+    oracle.save(folder)
+    change, words = UNUSABLE[fault]
+    change(folder)
+    for use in (lambda: open_checkpoint(folder).processor, lambda: pipeline("video-classification", folder)):
+        with pytest.raises(UserError) as caught:
+            use()
+        assert all(word in str(caught.value) for word in [*words, "theirs"]), str(caught.value)
 
 
 @pytest.mark.parametrize(
