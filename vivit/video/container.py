@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vivit.errors import UserError
+from vivit.video import alpha
 from vivit.video.signature import is_encrypted, name_kind
 
 TellFraction = Callable[[float], None]  # how much is done, 0 to 1; what it raises cancels
@@ -31,9 +32,6 @@ FORMATS = (
 READABLE = "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, OGV, GIF, WebP, animated PNG or a raw H.264 stream"
 
 ENCRYPTED = "is encrypted (copy-protected); use an unprotected copy."
-
-# FFmpeg's own decoders of these drop the second picture that holds the alpha channel.
-KEEPS_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 PROGRESS_SECONDS = 0.05  # between two calls of `progress`
 
@@ -69,18 +67,21 @@ class VideoLimits:
                 raise ValueError(f"{name} must be positive, not {value}")
 
 
+Decoder = VideoCodecContext | alpha.AlphaDecoder
+
+
 @dataclass(frozen=True)
 class OpenVideo:
     """A file that is open, the stream of it that is read, and the stream's decoder."""
 
     container: InputContainer
     stream: VideoStream
-    codec: VideoCodecContext
+    codec: Decoder
 
     def seek(self, seconds: float) -> None:
         """Go to a key frame at a time of the stream or before it, as far as the format can."""
         self.container.seek(round(seconds / (self.stream.time_base or 1)), stream=self.stream)
-        self.codec.flush_buffers()  # a decoder of our own is unknown to the container
+        self.codec.flush_buffers()  # the container knows only its own
 
 
 class Watch:
@@ -175,28 +176,14 @@ def open_video(
             (stream,) = same
         else:
             raise VideoError(f"{name!r} has changed since it was examined; open it again.")
-        codec = _decoder_of(stream)
-        if stream.codec_context.width and stream.codec_context.height:  # else unknown until a picture is decoded
-            check_size(name, stream.codec_context.width, stream.codec_context.height, limits)
+        codec = stream.codec_context
+        if codec.width and codec.height:  # else unknown until a picture is decoded
+            check_size(name, codec.width, codec.height, limits)
         codec.options = {"max_pixels": str(limits.max_pixels)}
         codec.thread_type = "AUTO" if threads > 1 else "SLICE"
         codec.thread_count = threads
-        yield OpenVideo(container, stream, codec)
-
-
-def promises_alpha(stream: VideoStream) -> bool:
-    """Whether the file says of a stream that its pictures are partly transparent."""
-    return stream.metadata.get("alpha_mode") == "1"
-
-
-def _decoder_of(stream: VideoStream) -> VideoCodecContext:
-    name = KEEPS_ALPHA.get(stream.codec_context.codec.canonical_name)
-    if name and promises_alpha(stream):
-        with suppress(
-            av.error.FFmpegError, ValueError
-        ):  # an FFmpeg without libvpx; then alpha is missing, and that is told
-            return av.CodecContext.create(name, "r")  # type: ignore[return-value]
-    return stream.codec_context
+        transparent = codec.codec.canonical_name in alpha.CODECS and alpha.promises_alpha(stream)
+        yield OpenVideo(container, stream, alpha.AlphaDecoder(codec) if transparent else codec)
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
@@ -253,7 +240,7 @@ def read_packets(video: OpenVideo, errors: list[str], step: Callable[[av.Packet]
             yield packet
 
 
-def read_pictures(codec: VideoCodecContext, packets: Iterable[av.Packet], errors: list[str]) -> Iterator[av.VideoFrame]:
+def read_pictures(codec: Decoder, packets: Iterable[av.Packet], errors: list[str]) -> Iterator[av.VideoFrame]:
     """Decode packets to their end, or to the first error after a picture, which is added to `errors`.
 
     A recording may start between key frames, so errors before the first picture do not count.

@@ -11,6 +11,7 @@ import av
 from av.video.stream import VideoStream
 
 from vivit.video import webp
+from vivit.video.alpha import promises_alpha
 from vivit.video.container import (
     ENCRYPTED,
     OpenVideo,
@@ -21,7 +22,6 @@ from vivit.video.container import (
     check_file,
     clock_of,
     open_video,
-    promises_alpha,
     read_packets,
     read_pictures,
     video_streams,

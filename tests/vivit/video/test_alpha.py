@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.clips import cut_out, draw_number, read_number, write_clip
-from vivit.video import container, probe, read_frames
+from vivit.video import alpha, probe, read_frames
+from vivit.video.picture import on_ground
 
 FIGURES = [cut_out(draw_number(number)) for number in range(12)]
 VPX = {"auto-alt-ref": "0", "deadline": "realtime", "cpu-used": "8", "g": "5"}
@@ -67,6 +68,22 @@ def test_one_picture_out_of_order_is_the_same(clip: Callable[[str], Path], name:
     np.testing.assert_array_equal(window.frames, read_frames(clip(name), 12).frames[[7, 9, 11]])
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+@pytest.mark.parametrize(
+    "hidden", [{"auto-alt-ref": "0"}, {"lag-in-frames": "16", "deadline": "good", "cpu-used": "4"}]
+)
+def test_pictures_are_those_of_libvpx(tmp_path: Path, codec: str, hidden: dict[str, str]) -> None:
+    """Its decoder puts colours and alpha together itself."""
+    soft = [np.dstack([draw_number(n), np.full((96, 128), 20 * n, np.uint8)]) for n in range(12)]
+    path = write_clip(tmp_path / "a.webm", codec=codec, pix_fmt="yuva420p", codec_options=hidden, pictures=soft)
+    with av.open(str(path)) as container:
+        decoder = av.CodecContext.create(codec, "r")
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        pictures = [picture for packet in (*packets, None) for picture in decoder.decode(packet)]
+    expected = [on_ground(picture.reformat(format="gbrap").to_ndarray()) for picture in pictures]
+    np.testing.assert_array_equal(read_frames(path, 12).frames, expected)
+
+
 def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
     colour = np.zeros((16, 16, 4), np.uint8)
     colour[...] = (200, 100, 0, 51)  # a fifth
@@ -109,6 +126,6 @@ def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
 
 
 def test_a_decoder_that_drops_alpha_is_told_of(clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "KEEPS_ALPHA", {"vp9": "a decoder that is not here"})
+    monkeypatch.setattr(alpha, "CODECS", {"one that is read with its alpha"})
     (warning,) = probe(clip("vp9.webm")).warnings
     assert warning.startswith("The clip is partly transparent, which the decoder here drops")
