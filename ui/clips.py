@@ -5,6 +5,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -131,19 +132,14 @@ def drop_upload() -> None:
 def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     """Draw a player: the clip itself, a preview where browsers cannot play it, or a word that the frames stand in."""
     found, alt = frames.result, f"The chosen clip: {clip.name}"
+    height = found.height
+    # One that stands upright leaves room for what is below it.
+    size: int | Literal["stretch"] = round(UPRIGHT_HEIGHT * found.width / height) if height > found.width else "stretch"
     known = found.codec in PLAYS.get(found.container, ())
     playable = known and found.plain
     if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
-        width, height = found.width, found.height
         st.video(
-            clip.path,
-            format=f"video/{found.container}",
-            alt=alt,
-            muted=True,
-            loop=True,
-            autoplay=True,
-            # One that stands upright leaves room for what is below it.
-            width=round(UPRIGHT_HEIGHT * width / height) if height > width else "stretch",
+            clip.path, format=f"video/{found.container}", alt=alt, muted=True, loop=True, autoplay=True, width=size
         )
         return
     job = job_for("preview", clip.path, lambda: ask(MakePreview(clip.path)))
@@ -151,7 +147,7 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     if job.state in ("failed", "cancelled"):
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
-        st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True)
+        st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True, width=size)
         if playable:
             reason = "The clip is large"
         elif known:
