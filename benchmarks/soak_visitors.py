@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from tests.clips import write_clip
 from tests.streamlit_client import PATIENCE, Browser, Fault, Tab
@@ -148,6 +148,7 @@ class Visitor:
             query = urlencode({"clip": label, "attention": self._chosen[ATTENTION]})
         elif way == "by an invented link":
             query = INVENTED
+        self._bundled = self._clip
         begin = time.monotonic()
         self._tab = await browser.open(query)
         if patient:
@@ -157,6 +158,7 @@ class Visitor:
 
     async def _pick_a_clip(self) -> bool:
         label, self._clip = self._random.choice([pair for pair in self._clips.items() if pair[1] != self._clip])
+        self._bundled = self._clip
         await self.tab.pick(label)
         await self._answer()
         return True
@@ -231,10 +233,9 @@ class Visitor:
         await self.tab.choose(control, self._chosen[control])
 
     async def _delete_it(self) -> None:
-        """Delete the upload; the bundled clip that the address names, or else the first, is back."""
+        """Delete the upload; the bundled clip that was chosen before it is back."""
         await self.tab.click("Delete it")
-        named = dict(parse_qsl(self.tab.query)).get("clip", "")
-        self._clip = self._clips.get(named, next(iter(self._clips.values())))
+        self._clip = self._bundled
         await self._answer()
 
     # What they see.
