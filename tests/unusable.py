@@ -36,6 +36,11 @@ UNUSABLE: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "a switch": (stating(PROCESSOR, do_flip_channel_order=True), [PROCESSOR, "do_flip_channel_order"]),
     "an impossible value": (stating(PROCESSOR, image_std=0), [PROCESSOR, "image_std"]),
     "means of two channels": (stating(PROCESSOR, do_normalize=True, image_mean=[0.1, 0.2]), [PROCESSOR, "image_mean"]),
+    "a number beyond arithmetic": (stating(PROCESSOR, rescale_factor=10**400), [PROCESSOR, "rescale_factor"]),
+    "a size that is no number": (stating(PROCESSOR, size=True), [PROCESSOR, "size", "True"]),
+    "a model of impossible size": (stating(MODEL, hidden_size=35 * 10**20), [MODEL, "hidden_size", "1,000,000"]),
+    "more layers than anybody has": (stating(MODEL, num_hidden_layers=10**6), [MODEL, "num_hidden_layers", "10,000"]),
+    "labels that are none": (stating(MODEL, id2label=5), [MODEL, "id2label"]),
     "two processors": (
         stating("video_preprocessor_config.json", video_processor_type="VideoMAEVideoProcessor"),
         [PROCESSOR, "video_preprocessor_config.json"],

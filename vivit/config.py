@@ -9,6 +9,7 @@ from typing import Any
 from vivit.errors import UserError
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before anybody is told
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -77,7 +78,7 @@ class VivitConfig:
             settle("pooler_output_size", self.hidden_size)
         self._check_shape()
         if not (self.num_labels is None or _is_count(self.num_labels) or self.num_labels == 0):
-            raise ValueError(f"num_labels must be a whole number, 0 or more, not {self.num_labels!r}")
+            raise ValueError(f"num_labels must be a whole number from 0 to {MOST:,}, not {self.num_labels!r}")
         labels = self.id2label
         if labels is None:
             labels = {k: f"LABEL_{k}" for k in range(2 if self.num_labels is None else self.num_labels)}
@@ -101,15 +102,16 @@ class VivitConfig:
         sizes = ("hidden_size", "intermediate_size", "pooler_output_size")
         for name in ("num_frames", "num_channels", "num_attention_heads", *sizes):
             if not _is_count(getattr(self, name)):
-                raise ValueError(f"{name} must be a whole number above 0, not {getattr(self, name)!r}")
-        if not (_is_count(self.num_hidden_layers) or self.num_hidden_layers == 0):
-            raise ValueError(f"num_hidden_layers must be a whole number, 0 or more, not {self.num_hidden_layers!r}")
+                raise ValueError(f"{name} must be a whole number from 1 to {MOST:,}, not {getattr(self, name)!r}")
+        layers = self.num_hidden_layers
+        if not ((_is_count(layers) and layers <= MOST_LAYERS) or layers == 0):
+            raise ValueError(f"num_hidden_layers must be a whole number from 0 to {MOST_LAYERS:,}, not {layers!r}")
         sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
         if len(sides) not in (1, 2) or not all(map(_is_count, sides)):
-            raise ValueError(f"image_size must be one or two whole numbers above 0, not {self.image_size!r}")
+            raise ValueError(f"image_size must be one or two whole numbers from 1 to {MOST:,}, not {self.image_size!r}")
         steps = self.tubelet_size
         if not isinstance(steps, tuple) or len(steps) != 3 or not all(map(_is_count, steps)):
-            raise ValueError(f"tubelet_size must be three whole numbers above 0, not {self.tubelet_size!r}")
+            raise ValueError(f"tubelet_size must be three whole numbers from 1 to {MOST:,}, not {self.tubelet_size!r}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"num_attention_heads={self.num_attention_heads} does not divide hidden_size={self.hidden_size}"
@@ -243,4 +245,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST

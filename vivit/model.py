@@ -19,7 +19,7 @@ from vivit.checkpoint.files import write_tensors
 from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into
 from vivit.config import VivitConfig
 from vivit.errors import UserError
-from vivit.hub import HEADLESS, find_checkpoint
+from vivit.hub import HEADLESS, called, find_checkpoint
 from vivit.linear import linear
 from vivit.precision import one_precision, set_precision
 
@@ -292,10 +292,14 @@ class PreTrainedVivit(nn.Module):
         found = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
         if not found:
             return
-        counts = ", ".join(f"{n} {kind}" for kind, n in Counter(misfit.kind for misfit in found).items())
+        firsts = {misfit.kind: misfit.text for misfit in reversed(found)}
+        counts = ", ".join(
+            f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
+            for kind, n in Counter(misfit.kind for misfit in found).items()
+        )
         sentence = (
-            f"The checkpoint does not fit this model: tensors {counts}. Choose one that holds every tensor once, as its "
-            "config.json describes them."
+            f"The checkpoint '{called(folder)}' does not fit the model of its config.json: tensors {counts}. Choose one that "
+            "holds every tensor once, as that file describes them."
         )
         advice = ""
         if all(misfit.name in head and misfit.kind != "there twice" for misfit in found):

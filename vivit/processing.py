@@ -4,7 +4,6 @@ Letters: T frames, C channels, H × W pixels.
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,12 +13,14 @@ from typing import Any, Self
 import numpy as np
 
 from vivit.errors import UserError
+from vivit.hub import PROCESSORS
 from vivit.pictures import as_clips, channels_last
 from vivit.processor_files import IMAGE, SWITCHES, TYPES, VIDEO, Stated, read_stated, understand
 from vivit.resizing import BICUBIC, RESIZE
 
 PROPORTION = 256 / 224  # of the published models' shortest edge to their crop
 _BILINEAR = 2
+MOST_SIDE, MOST_NUMBER = 100_000, 1e30  # beyond these a value is a slip, and arithmetic ends
 _MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
@@ -87,20 +88,21 @@ class VivitImageProcessor:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         # Old files give one number for either.
-        size, crop = self.size, self.crop_size
-        size = {"shortest_edge": size} if isinstance(size, int) else size
-        crop = dict.fromkeys(("height", "width"), crop) if isinstance(crop, int) else crop
+        size: Any = self.size
+        crop: Any = self.crop_size
+        size = {"shortest_edge": size} if _is_whole(size) else size
+        crop = dict.fromkeys(("height", "width"), crop) if _is_whole(crop) else crop
         if not isinstance(size, Mapping) or set(size) not in ({"shortest_edge"}, {"height", "width"}):
             raise ValueError(f"size must have 'shortest_edge', or 'height' and 'width', not {size!r}")
         if not isinstance(crop, Mapping) or set(crop) != {"height", "width"}:
             raise ValueError(f"crop_size must have 'height' and 'width', not {crop!r}")
-        if not all(isinstance(v, int) and v > 0 for v in (*size.values(), *crop.values())):
-            raise ValueError(f"size={size} and crop_size={crop} must be whole numbers above 0")
+        if not all(_is_whole(v) and 0 < v <= MOST_SIDE for v in (*size.values(), *crop.values())):
+            raise ValueError(f"size={size} and crop_size={crop} must be whole numbers from 1 to {MOST_SIDE:,}")
         object.__setattr__(self, "size", dict(size))
         object.__setattr__(self, "crop_size", dict(crop))
         if self.offset and not self.do_rescale:
             raise ValueError("offset=True needs do_rescale=True")
-        if not (isinstance(self.resample, int) and 0 <= self.resample <= 5):
+        if not (_is_whole(self.resample) and 0 <= self.resample <= 5):
             raise ValueError(f"resample must be one of PIL's filters 0 to 5, not {self.resample!r}")
         object.__setattr__(self, "resample", int(self.resample))  # PIL's own enumeration is an int too
         if self.backend not in RESIZE:
@@ -109,12 +111,13 @@ class VivitImageProcessor:
             raise ValueError(f"resample must be 2, bilinear, or 3, bicubic, with torchvision, not {self.resample}")
         for name in ("rescale_factor", "image_mean", "image_std"):
             value = getattr(self, name)
-            numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-            if not numbers or not all(isinstance(v, int | float) and math.isfinite(v) for v in numbers):
-                raise ValueError(f"{name} must be a number, or one a channel, not {value!r}")
+            several = isinstance(value, Sequence) and not isinstance(value, str) and name != "rescale_factor"
+            numbers = value if several else [value]
+            if not numbers or not all(isinstance(v, int | float) and abs(v) <= MOST_NUMBER for v in numbers):
+                raise ValueError(f"{name} must be a number, or one a channel, not {str(value)[:80]!r}")
             if isinstance(value, Sequence):
                 object.__setattr__(self, name, tuple(value))  # so that what a file says equals what was written
-            if name == "image_std" and 0 in numbers:
+            if name == "image_std" and any(abs(v) < 1 / MOST_NUMBER for v in numbers):
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
 
     @classmethod
@@ -143,7 +146,7 @@ class VivitImageProcessor:
             revision: for a Hub repository: a branch, a tag or a commit.
             changes: fields to replace after reading.
         """
-        from vivit.hub import PROCESSORS, as_path, find_checkpoint
+        from vivit.hub import as_path, find_checkpoint
 
         folder = as_path(name)
         if not any(os.path.lexists(folder / file) for file in PROCESSORS):
@@ -204,9 +207,12 @@ class VivitImageProcessor:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the file that says this, which transformers reads too, into `folder`, which is made if it is missing.
 
-        That is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels.
+        That is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels; it takes the place of
+        whichever processor files are there.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
+        for other in PROCESSORS:  # every one that stayed would count too
+            (Path(folder) / other).unlink(missing_ok=True)
         values = asdict(self)
         extra = {k: v for k, v in (values.pop("extra") or {}).items() if k not in TYPES}
         if values.pop("backend") == "pil":
@@ -381,3 +387,7 @@ def _per_channel(value: float | Sequence[float], channels: int) -> np.ndarray:
     if len(values) not in (1, channels):
         raise ValueError(f"image_mean and image_std need 1 or {channels} numbers, not {len(values)}")
     return values
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -90,8 +90,9 @@ def read_stated(folder: Path, known: set[str]) -> list[Stated]:
             if not isinstance(section, dict):
                 raise UserError(f"{where} is no JSON object. Choose another checkpoint, or correct that file.")
             found.append(understand(section, where, known, "Video" if name == "video_processor" else "Image"))
-        # A `processor_config.json` of transformers 4 names the class that joins a processor and a tokenizer, and no more.
-        if not sections and (file in (IMAGE, VIDEO) or set(values) - {"processor_class"}):
+        # A `processor_config.json` of transformers 4 says what joins a processor and a tokenizer, and nothing of pixels.
+        of_pixels = known | set(TYPES) | {key for key in values if key.startswith("do_")}
+        if not sections and (file in (IMAGE, VIDEO) or of_pixels & set(values)):
             where = f"the {file} of '{called(folder)}'"
             found.append(understand(values, where, known, "Video" if file == VIDEO else "Image"))
     return found

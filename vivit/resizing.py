@@ -31,7 +31,8 @@ def resize_pil(frame: np.ndarray, size: tuple[int, int], resample: int, box: Box
 def resize_torchvision(frame: np.ndarray, size: tuple[int, int], resample: int, box: Box | None = None) -> np.ndarray:
     """By the formula of torchvision's `resize` with antialias: PIL's filters, in floating point, rounded once.
 
-    Bilinear is so on GPUs, and on CPUs with AVX-512 or none of it; with AVX2 alone torchvision rounds twice, one level apart.
+    Bilinear is so on GPUs, and on CPUs that it has no code of its own for; on the others (since 0.28 with AVX2, AVX-512 or on
+    ARM) it works on whole levels and rounds twice, which puts up to a fifth of the values one level apart.
     Bicubic is done on whole levels on every CPU, and rounded twice, as by PIL. Where a sum lies halfway between two levels,
     torch's order of summation may round it the other way.
 

@@ -191,9 +191,9 @@ def test_a_bad_file_costs_one_sentence(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
     for name, content, sentence in (
-        ("notes.mp4", b"these are notes, not pictures", "This clip is not a video"),
+        ("notes.mp4", b"these are notes, not pictures", "This clip is plain text"),
         ("empty.webm", b"", "This clip is empty"),
-        ("script.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n", "This clip is not a video"),
+        ("script.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n", "This clip is a list of files"),
     ):
         page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
         expect(page.get_by_text(f"Yours: {name}")).to_be_visible()

@@ -216,8 +216,8 @@ def test_a_rejected_file_takes_the_former_ones_error_away(page: Page, server: Se
     page.goto(server.url)
     answered(page)
     for content, said, other in (
-        (b"no video", "This clip is not a video", "This clip is empty"),
-        (b"", "This clip is empty", "This clip is not a video"),
+        (b"no video", "This clip is plain text", "This clip is empty"),
+        (b"", "This clip is empty", "This clip is plain text"),
     ):
         page.locator("input[type=file]").set_input_files(
             {"name": "bad.mp4", "mimeType": "video/mp4", "buffer": content}

@@ -147,7 +147,7 @@ def test_weights_that_do_not_fit_are_one_sentence(engine: Engine, checkpoint: Pa
     stating("config.json", num_hidden_layers=3)(folder)
     job = classify(engine, folder, done(read(engine, folder, clip)))
     assert job.wait(60) and job.state == "failed"
-    assert "does not fit this model" in job.error and job.error.endswith(".") and "\n" not in job.error
+    assert "does not fit the model" in job.error and job.error.endswith(".") and "\n" not in job.error
     assert "encoder.layer.2" in job.details
 
 

@@ -270,3 +270,20 @@ def test_what_is_written_reads_back_the_same(name: str, stated: str, tmp_path: P
             inner["video_processor_type"], clip, **{k: v for k, v in inner.items() if k != "my_own_key"}
         )
     assert_same_but_for_ties(pixels_of(tmp_path / "b", clip), theirs, step_of(values, 1 / 127.5))
+
+
+def test_what_is_saved_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    nested = {"image_processor": {"image_processor_type": "VivitImageProcessor", "size": {"shortest_edge": 99}}}
+    (tmp_path / "processor_config.json").write_text(json.dumps(nested))
+    for backend in ("pil", "torchvision", "pil"):
+        processor = VivitImageProcessor.from_pretrained(tmp_path, size={"shortest_edge": 40}, backend=backend)
+        processor.save_pretrained(tmp_path)
+        again = VivitImageProcessor.from_pretrained(tmp_path)
+        assert (again.backend, again.size) == (backend, {"shortest_edge": 40})
+
+
+def test_a_file_that_joins_others_says_nothing_of_pixels(tmp_path: Path) -> None:
+    VivitImageProcessor(size={"shortest_edge": 40}).save_pretrained(tmp_path)
+    joined = {"processor_class": "P", "chat_template": "x", "tokenizer": {}, "image_processor": None}
+    (tmp_path / "processor_config.json").write_text(json.dumps(joined))
+    assert VivitImageProcessor.from_pretrained(tmp_path).size == {"shortest_edge": 40}

@@ -96,6 +96,9 @@ def bench(options: argparse.Namespace) -> int:
         print(report.as_text(result))
     if options.out:
         _write(result, options.out)
+    if not status and result.rows and all(row.status == "failed" for row in result.rows):
+        print(f"vivit: {result.rows[0].reason}", file=sys.stderr)
+        return 2
     return status
 
 

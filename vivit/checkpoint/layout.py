@@ -12,9 +12,8 @@ from vivit.checkpoint.files import read_tensors
 
 # Names that transformers 5 has in memory → those it and transformers 4 write to disk.
 _TO_PUBLISHED = [
-    # What torch.compile and DataParallel put before a model's names, in any order.
-    (re.compile(r"(^|(?<=\.))_orig_mod\."), ""),
-    (re.compile(r"^(module\.)+"), ""),
+    # What torch.compile, DataParallel, FSDP and activation checkpointing put before the names of what they wrap.
+    (re.compile(r"(^|(?<=\.))(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."), ""),
     (re.compile(r"^vivit\."), ""),
     (re.compile(r"^layers\."), "encoder.layer."),
     (re.compile(r"\.attention\.q_proj\."), ".attention.attention.query."),

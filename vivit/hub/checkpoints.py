@@ -131,7 +131,10 @@ def locate(
     if folder:
         return folder.name if folder.parent == ASSETS else str(folder.absolute()), folder
     repository, revision = split_name(str(name), revision)
-    snapshot = _snapshot(repository, revision)
+    try:
+        snapshot = _snapshot(repository, revision)
+    except HubError as error:  # no repository can have such a name
+        raise (error if here else _no_folder_either(name, error)) from None
     usable = snapshot is not None and _usable(snapshot, weights)
     if here and not usable:
         raise HubError(f"'{repository}' is not on this machine, or not all of it. Choose it again to download it.")
@@ -290,7 +293,8 @@ def _on_disk(name: str | Path, absolute: bool = False) -> Path | None:
     for folder in (*local, *embedded):
         if os.path.isdir(folder):
             if not (folder / CONFIG).is_file():
-                raise HubError(f"The folder '{folder.name}' has no config.json. Choose one written by save_pretrained.")
+                called = folder.absolute().name or str(folder)
+                raise HubError(f"The folder '{called}' has no config.json. Choose one written by save_pretrained.")
             return folder
     repository = split_name(str(name))[0]
     if isinstance(name, Path) or "/" not in repository or is_path(repository) or any(map(os.path.isfile, local)):
@@ -303,13 +307,8 @@ def _no_folder_either(name: str | Path, error: HubError) -> HubError:
     if not error.unknown:
         return error
     place = as_path(name).parent
-    if not os.path.isdir(place):
-        return HubError(f"There is no folder '{name}' here. {error}", error.details)
-    return HubError(
-        f"There is no folder '{name}', though there is '{place}', and no repository of that name was found. Give a folder "
-        f"that is there, or a Hub repository such as '{KINETICS_CHECKPOINT}'.",
-        f"{error} {error.details}",
-    )
+    beside = f", though there is '{place}'" if os.path.isdir(place) else " here"
+    return HubError(f"There is no folder '{name}'{beside}. {error}", error.details)
 
 
 def _snapshot(name: str, revision: str | None) -> Path | None:
@@ -354,13 +353,22 @@ def _check_kind(config: dict[str, Any], name: str) -> None:
         what = f"a {kind!r} model" if kind else "no model that says its type"
         raise HubError(f"'{name}' is {what}, not a ViViT. Choose a ViViT such as '{KINETICS_CHECKPOINT}'.")
     architectures = config.get("architectures")
-    if architectures and not any("VideoClassification" in str(a) for a in architectures):
+    architectures = [architectures] if isinstance(architectures, str) else architectures
+    # What is no list of names is no reason to refuse: the weights tell too.
+    if (
+        architectures
+        and isinstance(architectures, list)
+        and not any("VideoClassification" in str(a) for a in architectures)
+    ):
         raise HubError(f"'{name}' {HEADLESS}")
 
 
 def _count_labels(config: dict[str, Any]) -> int:
-    labels = config.get("id2label") or ()
-    return len(labels) or int(config.get("num_labels") or 2)
+    """How many classes a `config.json` names; whether it may be so is found out where it becomes a `VivitConfig`."""
+    labels, count = config.get("id2label"), config.get("num_labels")
+    if isinstance(labels, dict) and labels:
+        return len(labels)
+    return count if isinstance(count, int) and count > 0 else 2
 
 
 def _describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> CheckpointInfo:

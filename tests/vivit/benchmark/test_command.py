@@ -66,6 +66,29 @@ def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> No
     assert re.match(r"One cell alone: sdpa in float32 takes [\d.]+ ms and [\d.]+ MiB; there is nothing", out[-1])
 
 
+def test_a_checkpoint_that_cannot_be_measured_is_one_sentence_and_status_2(tmp_path: Path) -> None:
+    oracle.save(tmp_path)
+    stated = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(stated | {"num_hidden_layers": 9}))
+    command = [
+        sys.executable,
+        "-m",
+        "vivit",
+        "bench",
+        "--model",
+        str(tmp_path),
+        "--attention",
+        "sdpa",
+        "--budget",
+        "15",
+    ]
+    ran = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert ran.returncode == 2, ran.stderr
+    assert [json.loads(line)["status"] for line in ran.stdout.splitlines()] == ["failed"]
+    said = ran.stderr.splitlines()[-1]
+    assert said.startswith(f"vivit: The checkpoint '{tmp_path.name}' does not fit the model") and said.endswith(".")
+
+
 def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path) -> None:
     words = [
         "--model",

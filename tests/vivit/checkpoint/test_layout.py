@@ -352,7 +352,15 @@ def test_state_survives_a_round_trip_through_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", [dict, memory_names])
 @pytest.mark.parametrize(
     "prefix",
-    ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "module.module.", "_orig_mod._orig_mod."],
+    [
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+        "module.module.",
+        "_orig_mod._orig_mod.",
+        "_fsdp_wrapped_module.",
+    ],
 )
 def test_names_of_wrapped_models_load(tmp_path: Path, prefix: str, layout: Any, kind: str) -> None:
     oracle.save(tmp_path, kind)

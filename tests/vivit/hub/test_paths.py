@@ -118,10 +118,18 @@ def test_a_place_in_a_folder_that_is_here_is_told_as_one(elsewhere: Path, monkey
     with pytest.raises(HubError) as caught:
         open_checkpoint("runs/last")
     said = str(caught.value)
-    assert (
-        said.startswith("There is no folder 'runs/last', though there is 'runs', and no repository") and "Give" in said
-    )
-    assert "HF_HUB_OFFLINE" in caught.value.details
+    assert said.startswith("There is no folder 'runs/last', though there is 'runs'. ")
+    assert "HF_HUB_OFFLINE" in said, "nobody was asked, so nobody can say that there is no such repository"
+
+
+@pytest.mark.parametrize("path", ["a folder/a run", "runs/epoch=3", "über/straße", "-x/y", "owner/a--b"])
+def test_what_no_repository_can_be_called_is_told_as_a_folder(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("vivit.hub.checkpoints.ask", ask)
+    with pytest.raises(HubError) as caught:
+        open_checkpoint(path)
+    assert str(caught.value).startswith(f"There is no folder '{path}'")
 
 
 def test_offline_both_are_said_too(offline: Client, name: str) -> None:

@@ -114,3 +114,16 @@ def test_an_absence_is_no_file_of_the_checkpoint(server: HubServer, client: Clie
     found = good(client.call("download", name=name))
     assert sorted(p.name for p in Path(found["folder"]).iterdir()) == ["config.json", "model.safetensors"]
     assert constants.HF_HUB_OFFLINE, "the process of the tests itself asks nobody"
+
+
+@pytest.mark.parametrize("odd", [{"architectures": 5}, {"id2label": 5}, {"id2label": None, "num_labels": [7]}])
+def test_one_odd_config_in_the_cache_hides_no_other(
+    server: HubServer, client: Client, name: str, odd: dict[str, object]
+) -> None:
+    server.models[name] = Repository(files())
+    assert good(client.call("find_checkpoint", name=name))
+    strange = f"{name}-odd"
+    config = json.loads(files()["config.json"]) | odd
+    server.models[strange] = Repository(files() | {"config.json": json.dumps(config).encode()})
+    assert good(client.call("find_checkpoint", name=strange))
+    assert name in good(client.call("cached_checkpoints"))
