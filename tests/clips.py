@@ -1,7 +1,7 @@
 """Test clips whose every frame carries its own number, in blocks large enough to survive lossy coding."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -125,6 +125,16 @@ def write_clip(
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+def written_once(folder: Path, writers: Mapping[str, Callable[[Path], Path]]) -> Callable[[str], Path]:
+    """From a name in `writers` to a clip of that name in `folder`, written when it is first asked for."""
+
+    def written(name: str) -> Path:
+        path = folder / name
+        return path if path.exists() else writers[name](path)
+
+    return written
 
 
 def skip_by_edit_list(path: Path, num_frames: int) -> None:

@@ -11,7 +11,9 @@ from vivit.names import VIDEO_SUFFIXES
 from vivit.progress import Progress
 
 KINETICS_MINI = "nateraw/kinetics-mini"
-CLIPS = tuple(suffix for suffix in VIDEO_SUFFIXES if suffix != ".png")  # in datasets those are stills beside the clips
+CLIP_SUFFIXES = tuple(
+    suffix for suffix in VIDEO_SUFFIXES if suffix != ".png"
+)  # in datasets those are stills beside the clips
 MAX_CLIPS = 20_000  # of one dataset; as many as anyone browses
 PAGE = 1_000  # entries the Hub lists in one answer
 
@@ -130,7 +132,7 @@ def download_clip(
 
 
 def _is_clip(path: str) -> bool:
-    return path.lower().endswith(CLIPS)
+    return path.lower().endswith(CLIP_SUFFIXES)
 
 
 def _clip(file: str, size: int, snapshot: Path) -> Clip:

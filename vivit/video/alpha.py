@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 
 ID_BYTES = 8  # before the data: which addition to the block it is; Source: RFC 9559, BlockAddID; 1 is alpha
 CODECS = {"vp8", "vp9"}
+WAITING = 32  # pictures that may wait for their alpha, and the other way round: more than any decoder holds back
 
 
 def promises_alpha(stream: VideoStream) -> bool:
@@ -19,7 +20,7 @@ def promises_alpha(stream: VideoStream) -> bool:
 
 
 class AlphaDecoder:
-    """Decodes like the codec context of such a stream, to pictures with alpha."""
+    """Decodes like the codec context of such a stream, to pictures with alpha; one whose alpha never comes stays without."""
 
     def __init__(self, colours: VideoCodecContext) -> None:
         """Args: colours: the stream's own decoder, set up and not yet used."""
@@ -44,7 +45,7 @@ class AlphaDecoder:
             self._expected.add(packet.pts)
             self._keep(self._masks.decode(mask))
         complete = []
-        while self._pictures and (packet is None or self._settled(self._pictures[0].pts)):
+        while self._pictures and (packet is None or self._settled()):
             picture = self._pictures.pop(0)
             self._expected.discard(picture.pts)
             mask_picture = self._decoded.pop(picture.pts, None)
@@ -61,9 +62,13 @@ class AlphaDecoder:
 
     def _keep(self, masks: list[av.VideoFrame]) -> None:
         self._decoded.update((mask.pts, mask) for mask in masks)
+        while len(self._decoded) > WAITING:
+            del self._decoded[next(iter(self._decoded))]
 
-    def _settled(self, pts: int | None) -> bool:
-        return pts in self._decoded or pts not in self._expected
+    def _settled(self) -> bool:
+        """Whether there is no more to wait for before the first picture is complete."""
+        pts = self._pictures[0].pts
+        return pts in self._decoded or pts not in self._expected or len(self._pictures) > WAITING
 
 
 def _joined(picture: av.VideoFrame, mask: av.VideoFrame) -> av.VideoFrame:

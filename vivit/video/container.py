@@ -166,9 +166,8 @@ def open_video(
         what = f"{name!r} is {kind}" if kind else f"{name!r} is not a video that can be read here, or not all of it"
         raise VideoError(f"{what}; give a whole {READABLE}.", str(error)) from error
     with container:
-        if container.format.name.startswith("matroska") and is_encrypted(
-            path
-        ):  # some decoders make a picture of anything
+        # Some decoders make a picture of anything, so that this is asked first.
+        if container.format.name.startswith("matroska") and is_encrypted(path):
             raise VideoError(f"{name!r} {ENCRYPTED}")
         if stream_index is None:
             stream = _choose_stream(container, name)

@@ -117,7 +117,7 @@ class ToRgb:
         Raises:
             VideoError: if it is too large or in colours that nobody knows.
         """
-        width = self.width(picture)
+        width = self._width(picture)
         try:
             orientation = orientation_of(picture, self._usual) or UPRIGHT
             if picture.interlaced_frame:
@@ -129,7 +129,7 @@ class ToRgb:
             ) from error
         return turned(image, orientation)
 
-    def width(self, picture: av.VideoFrame) -> int:
+    def _width(self, picture: av.VideoFrame) -> int:
         """Of a stored picture with square pixels, in pixels; raises VideoError where it is too much."""
         width = max(1, round(picture.width * (self._stream.sample_aspect_ratio or 1)))
         check_size(self._name, width, picture.height, self._limits)

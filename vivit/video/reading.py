@@ -197,6 +197,8 @@ def examined(
         use: what to make of the frames, which come one after the other; called anew if a promised one is not there.
         transform, progress: as `read_frames` takes them.
         limits: what all of it may cost together.
+    Returns:
+        What `use` made, of which frames, and the time it took.
     Raises:
         VideoError: if the file cannot be read, in one sentence.
     """

@@ -13,9 +13,8 @@ import numpy as np
 from av.filter import Graph
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
-LEVEL = (
-    8  # the table has LEVEL² values a channel, between which FFmpeg interpolates: PQ and HLG are even enough for that
-)
+# The table has LEVEL² values a channel, between which FFmpeg interpolates: PQ and HLG are even enough for that.
+LEVEL = 8
 WHITE = 203.0  # cd/m² that become the white of an ordinary picture (ITU-R BT.2408)
 PEAK = 1000.0  # cd/m² of the brightest highlight that stays apart from those below it
 KNEE = 0.8  # of WHITE, in linear light: what is darker stays as it is

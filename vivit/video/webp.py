@@ -110,7 +110,11 @@ def list_pictures(path: str, limits: VideoLimits, watch: Watch) -> Listing:
 
 
 def decode(path: str, indices: list[int], limits: VideoLimits, watch: Watch) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, (H, W, 3) uint8 RGB) for ascending indices; fewer if the file has become shorter."""
+    """Yield (index, (H, W, 3) uint8 RGB, as shown) for ascending indices; fewer if the file has become shorter.
+
+    Raises:
+        VideoError: if it cannot be opened, or time is up.
+    """
     wanted = set(indices)
     with open_webp(path, limits, watch) as (picture, orientation):
         for index, frame in enumerate(_frames(picture, indices[-1] + 1, [])):

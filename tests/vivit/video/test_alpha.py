@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clips import cut_out, draw_number, read_number, write_clip
+from tests.clips import cut_out, draw_number, read_number, write_clip, written_once
 from vivit.video import alpha, probe, read_frames
 from vivit.video.picture import on_ground
 
@@ -46,12 +46,7 @@ CLIPS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("alpha")
-
-    def written(name: str) -> Path:
-        return folder / name if (folder / name).exists() else CLIPS[name](folder / name)
-
-    return written
+    return written_once(tmp_path_factory.mktemp("alpha"), CLIPS)
 
 
 @pytest.mark.parametrize("name", CLIPS)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.clips import read_number, write_clip
+from tests.hostile.clips import KEYS
 from tests.hostile.matroska import ENCRYPTED, matroska, matroska_track
 from vivit import video
 from vivit.video import VideoError, VideoLimits, decoding, probe, read_frames
@@ -120,24 +121,10 @@ def test_the_concat_script_would_work_without_our_list(tmp_path: Path) -> None:
         assert sum(1 for _ in container.decode(video=0)) == 3
 
 
-def test_encrypted(tmp_path: Path) -> None:
-    options = {
-        "encryption_scheme": "cenc-aes-ctr",
-        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
-        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
-    }
-    path = write_clip(tmp_path / "locked.mp4", 24, codec_options=GROUPS_OF_12, container_options=options)
-    assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."
-
-
-def test_encrypted_fragments(tmp_path: Path) -> None:
-    options = {
-        "encryption_scheme": "cenc-aes-ctr",
-        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
-        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
-        "movflags": "frag_keyframe+empty_moov",
-    }
-    path = write_clip(tmp_path / "locked.mp4", 24, codec_options=GROUPS_OF_12, container_options=options)
+@pytest.mark.parametrize("flags", [{}, {"movflags": "frag_keyframe+empty_moov"}], ids=["whole", "in fragments"])
+def test_encrypted(tmp_path: Path, flags: dict[str, str]) -> None:
+    path = tmp_path / "locked.mp4"
+    write_clip(path, 24, codec_options=GROUPS_OF_12, container_options=KEYS | flags)
     assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."
 
 

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import draw_number, read_number, write_clip
+from tests.clips import read_number, write_clip, written_once
 from vivit.video import decode, probe, read_frames
 from vivit.video.probing import DEINTERLACED
 
@@ -50,12 +50,7 @@ CLIPS: dict[str, Callable[[Path], Path]] = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("interlaced")
-
-    def written(name: str) -> Path:
-        return folder / name if (folder / name).exists() else CLIPS[name](folder / name)
-
-    return written
+    return written_once(tmp_path_factory.mktemp("interlaced"), CLIPS)
 
 
 def _combs(picture: np.ndarray) -> float:
@@ -126,4 +121,3 @@ def test_a_progressive_clip_is_left_alone(tmp_path: Path) -> None:
     sampled = read_frames(write_clip(tmp_path / "clip.mp4", 12), 12)
     assert sampled.warnings == () and sampled.info.plain
     assert [read_number(frame) for frame in sampled.frames] == list(range(12))
-    assert read_number(draw_number(5)) == 5

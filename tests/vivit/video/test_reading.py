@@ -16,7 +16,7 @@ import pytest
 from av.video.stream import VideoStream
 from PIL import Image
 
-from tests.clips import draw_number, read_number, skip_by_edit_list, write_clip
+from tests.clips import draw_number, read_number, skip_by_edit_list, write_clip, written_once
 from vivit import video
 from vivit.video import VideoInfo, choose_indices, container, decode, decoding, probe, read_frames
 
@@ -72,13 +72,7 @@ CLIPS: dict[str, tuple[Callable[[Path], Path], int, int, bool]] = {
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    folder = tmp_path_factory.mktemp("clips")
-
-    def written(name: str) -> Path:
-        path = folder / name
-        return path if path.exists() else CLIPS[name][0](path)
-
-    return written
+    return written_once(tmp_path_factory.mktemp("clips"), {name: write for name, (write, *_) in CLIPS.items()})
 
 
 def _plainly_decoded(path: Path) -> tuple[list[np.ndarray], list[float]]:
