@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
+PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts")]
 
 
 def name_of(file: Path) -> str:
@@ -77,8 +78,8 @@ WALLS: list[tuple[list[str], list[str]]] = [
     (["app", "pages", "ui"], ["torch", "av", "transformers"]),
     ([*ROOMS], ["transformers", "torchvision", "tests"]),
     # Plain data that everybody may use.
-    (["vivit.names", "vivit.errors", "vivit.progress", "vivit.records", "vivit.machine"], ["vivit"]),
-    (["vivit.names", "vivit.errors", "vivit.progress", "vivit.records", "vivit.machine"], ["torch", "av"]),
+    (PLAIN, ["vivit"]),
+    (PLAIN, ["torch", "av"]),
     # What knows only tensors, paths and pixels.
     (["vivit.checkpoint.files", "vivit.hub", "vivit.attention"], ["vivit.config", "vivit.model", "vivit.processing"]),
     (["vivit.checkpoint.files", "vivit.hub", "vivit.attention"], ["vivit.pipelines", "vivit.precision"]),

@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +34,7 @@ from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.errors import UserError, out_of_memory
+from vivit.interrupts import interrupts_wait
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
 from vivit.precision import DTYPES
@@ -87,7 +87,7 @@ def in_child(
     with ours:
         # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did.
         process = context.Process(target=_child, args=(theirs,), daemon=True)
-        with theirs, _environment(ENVIRONMENT), _interrupts_wait():
+        with theirs, _environment(ENVIRONMENT), interrupts_wait():
             _start_fork_server()
             process.start()
         started()
@@ -105,25 +105,6 @@ def in_child(
         finally:
             process.kill()
             process.join()
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Ctrl-C counts once this has ended: a process told to start and not what to be would print a traceback.
-
-    A blocked signal would not do: another thread of ours, such as one of NumPy's, would take it.
-    """
-    if threading.current_thread() is not threading.main_thread():  # no interrupt is raised here
-        yield
-        return
-    interrupts: list[int] = []
-    former = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, former)
-        if interrupts:
-            signal.raise_signal(signal.SIGINT)
 
 
 def _start_fork_server() -> None:

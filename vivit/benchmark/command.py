@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +11,7 @@ from vivit.benchmark.measurement import MODES, Measurement
 from vivit.benchmark.presets import grid
 from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, run_all
 from vivit.benchmark.wording import duration
+from vivit.interrupts import heed_interrupts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,12 +100,6 @@ def bench(options: argparse.Namespace) -> int:
         print(f"vivit: {result.rows[0].reason}", file=sys.stderr)
         return 2
     return status
-
-
-def heed_interrupts() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt from here on, since there is something to keep."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_folder(folder: Path) -> None:

@@ -43,11 +43,12 @@ def compare(options: argparse.Namespace) -> int:
     os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
     from vivit.benchmark import passes
     from vivit.benchmark.child import try_attention
-    from vivit.benchmark.command import heed_interrupts, read_clip
+    from vivit.benchmark.command import read_clip
     from vivit.benchmark.cost import default_cells
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
+    from vivit.interrupts import heed_interrupts, interrupts_wait
     from vivit.model import VivitForVideoClassification
 
     checkpoint = open_checkpoint(options.model)
@@ -76,7 +77,9 @@ def compare(options: argparse.Namespace) -> int:
                         VivitForVideoClassification, dtype=cell.precision, device=device
                     )
                 contestants.append(passes.enter(models[cell.precision], cell.attention, pixel_values))
-                comparison.examined(step, passes.examine(contestants[-1]))
+                with interrupts_wait() as heed:  # cut short as it starts or stops, the profiler ends the process
+                    found = passes.examine(contestants[-1], lambda *_: heed())
+                comparison.examined(step, found)
             else:
                 begin = monotonic()
                 timed = passes.time_round([contestants[place] for place in step.places])

@@ -128,7 +128,7 @@ def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, w
     begin = time.monotonic()
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)  # until nobody holds the pipes, the fork server included
-    assert time.monotonic() - begin < 5.0  # about 1 s; 10 s if the fork server is left to end by itself
+    assert time.monotonic() - begin < 9.5  # about 1 s, on a busy machine 6; 10 s more if the fork server ends by itself
     assert process.returncode == 130 and json.loads(out)["status"] == "cancelled" and b"Traceback" not in err
 
 

@@ -230,6 +230,29 @@ def test_an_interrupt_before_the_rounds_keeps_the_cells_that_were_looked_at(tmp_
     assert found[0]["rounds"] == 0 and set(found[0]["ratio"].values()) == {None}
 
 
+PRESSED_AS_THE_PROFILER_STOPS = """
+import os, signal, sys, torch.profiler
+from vivit.__main__ import main
+
+stop = torch.profiler.profile.stop
+
+def press(profiler):
+    os.kill(os.getpid(), signal.SIGINT)
+    stop(profiler)
+
+torch.profiler.profile.stop = press
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_within_the_profiler_waits_until_it_has_stopped() -> None:
+    """A profiler that never stopped has the process crash: status -11."""
+    words = command(CLIP, "--cells", "sdpa/float32,eager/float32", "--json")
+    words["args"][1:3] = ["-c", PRESSED_AS_THE_PROFILER_STOPS]
+    done = subprocess.run(**words, capture_output=True, timeout=300)
+    assert done.returncode == 130 and "Traceback" not in done.stderr, done.stderr
+
+
 def test_an_empty_list_of_cells_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = here(capsys, "missing.mp4", "--cells", "")
     assert status == 2 and "--cells wants attention/precision" in err[0]

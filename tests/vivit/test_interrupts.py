@@ -1,0 +1,41 @@
+"""Ctrl-C that waits."""
+
+import signal
+import threading
+
+import pytest
+
+from vivit.interrupts import interrupts_wait
+
+
+def test_an_interrupt_counts_at_the_end() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the rest")
+    assert done == ["the rest"]
+
+
+def test_an_interrupt_counts_once_where_it_is_heeded() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupts_wait() as heed:
+        heed()
+        signal.raise_signal(signal.SIGINT)
+        heed()
+        raise AssertionError("not reached")
+
+
+def test_the_former_handler_is_back_and_another_thread_changes_none() -> None:
+    former = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def elsewhere() -> None:
+        with interrupts_wait() as heed:
+            heed()
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    with interrupts_wait():
+        assert signal.getsignal(signal.SIGINT) is not former
+    assert seen == [former] and signal.getsignal(signal.SIGINT) is former
