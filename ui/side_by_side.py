@@ -1,5 +1,6 @@
 """'Side by side': cells timed in turn on the clip at hand, and what they say."""
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,7 +56,7 @@ def show_side_by_side(
     ours = held is not None and held.key == key
     with again:
         running = ours and held is not None and held.running.state == "running"
-        label = "Measure again" if ours else f"Compare, about {about:,.0f} s"
+        label = "Measure again" if ours else f"Compare, about {math.ceil(about):,} s"
         asked = st.button(label, icon=":material/speed:", disabled=running, key="compare", type="secondary")
     alone = compares_by_itself() and about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
     if asked or (not ours and alone and visit().wanted.get("comparison") != key):
