@@ -8,9 +8,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_wait() -> Iterator[Callable[[], None]]:
-    """Ctrl-C counts once this has ended, or where the function that it gives is called: that raises KeyboardInterrupt.
+    """Ctrl-C counts once this has ended, or where the function that it gives is called. Where it is ignored it stays so.
 
     A blocked signal would not do: another thread of ours, such as one of NumPy's, would take it.
+
+    Yields:
+        A function for places where the work may stop.
+    Raises:
+        KeyboardInterrupt: from that function, if Ctrl-C has been pressed; at the end whatever the former handler makes of it.
     """
     interrupts: list[int] = []
 
@@ -19,7 +24,8 @@ def interrupts_wait() -> Iterator[Callable[[], None]]:
             interrupts.clear()
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # no interrupt is raised here
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # no interrupt is raised here
         yield heed
         return
     former = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))

@@ -24,6 +24,18 @@ def test_an_interrupt_counts_once_where_it_is_heeded() -> None:
         raise AssertionError("not reached")
 
 
+def test_an_interrupt_that_is_ignored_stays_so() -> None:
+    """As of a command that a shell script has put in the background."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_wait() as heed:
+            signal.raise_signal(signal.SIGINT)
+            heed()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 def test_the_former_handler_is_back_and_another_thread_changes_none() -> None:
     former = signal.getsignal(signal.SIGINT)
     seen = []

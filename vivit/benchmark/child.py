@@ -85,7 +85,8 @@ def in_child(
     context.set_forkserver_preload(PRELOAD)
     ours, theirs = context.Pipe()
     with ours:
-        # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did.
+        # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did,
+        # and so would one that left a process told to start and not what to be.
         process = context.Process(target=_child, args=(theirs,), daemon=True)
         with theirs, _environment(ENVIRONMENT), interrupts_wait():
             _start_fork_server()

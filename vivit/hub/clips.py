@@ -11,9 +11,8 @@ from vivit.names import VIDEO_SUFFIXES
 from vivit.progress import Progress
 
 KINETICS_MINI = "nateraw/kinetics-mini"
-CLIP_SUFFIXES = tuple(
-    suffix for suffix in VIDEO_SUFFIXES if suffix != ".png"
-)  # in datasets those are stills beside the clips
+# In datasets a PNG is a still beside the clips.
+CLIP_SUFFIXES = tuple(suffix for suffix in VIDEO_SUFFIXES if suffix != ".png")
 MAX_CLIPS = 20_000  # of one dataset; as many as anyone browses
 PAGE = 1_000  # entries the Hub lists in one answer
 

@@ -125,10 +125,13 @@ def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, w
     while b"round 1: " not in process.stderr.readline():
         assert process.poll() is None
     time.sleep(0.3)  # Python itself is up by then
-    begin = time.monotonic()
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    process.wait(20)
+    begin = time.monotonic()
     out, err = process.communicate(timeout=60)  # until nobody holds the pipes, the fork server included
-    assert time.monotonic() - begin < 9.5  # about 1 s, on a busy machine 6; 10 s more if the fork server ends by itself
+    assert (
+        time.monotonic() - begin < 5.0
+    )  # at once on a busy machine too; 8 s if the fork server is left to end by itself
     assert process.returncode == 130 and json.loads(out)["status"] == "cancelled" and b"Traceback" not in err
 
 

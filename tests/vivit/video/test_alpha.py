@@ -77,6 +77,28 @@ def test_pictures_are_those_of_libvpx(tmp_path: Path, codec: str, hidden: dict[s
     np.testing.assert_array_equal(read_frames(path, 12).frames, expected)
 
 
+def test_pictures_whose_alpha_never_comes_wait_only_so_long(tmp_path: Path) -> None:
+    """Every packet brings alpha, and each alpha picture is marked as one that is not to be shown."""
+    figures = [FIGURES[number % 12] for number in range(80)]
+    path = write_clip(tmp_path / "a.webm", codec="libvpx", pix_fmt="yuva420p", codec_options=VPX, pictures=figures)
+    stored = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                place = stored.index(bytes(packet.get_sidedata("matroska_block_additional"))[alpha.ID_BYTES :])
+                stored[place] &= ~0x10  # show_frame; Source: RFC 6386, section 9.1
+    path.write_bytes(stored)
+    given = came = longest = 0
+    with av.open(str(path)) as container:
+        decoder = alpha.AlphaDecoder(container.streams.video[0].codec_context)
+        for packet in container.demux(video=0):
+            if packet.size:
+                given, came = given + 1, came + len(decoder.decode(packet))
+                longest = max(longest, given - came)
+        came += len(decoder.decode(None))
+    assert (given, came) == (80, 80) and longest == alpha.WAITING
+
+
 def test_half_transparent_pixels_are_mixed_with_white(tmp_path: Path) -> None:
     colour = np.zeros((16, 16, 4), np.uint8)
     colour[...] = (200, 100, 0, 51)  # a fifth
