@@ -5,6 +5,7 @@ Letters: B clips, A heads, N tokens, D width of one head.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,21 +53,35 @@ def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
 
 
-def _kernel(name: str, backend: SDPBackend) -> AttentionFunction:
-    def attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
-        with sdpa_kernel(backend), warnings.catch_warnings(record=True) as said:
-            # On CUDA PyTorch tells why it refuses a kernel in warnings only.
-            warnings.simplefilter("always")
-            try:
-                return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
-            except RuntimeError as error:
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
-                details = "\n".join([str(error), *(str(w.message) for w in said)])
-                raise AttentionUnavailable(_reason(name, query, dropout_p), details) from error
+KERNELS = {
+    "sdpa-math": SDPBackend.MATH,
+    "sdpa-flash": SDPBackend.FLASH_ATTENTION,
+    "sdpa-efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION,
+}
 
-    attention.__doc__ = f"PyTorch's fused attention with the {name} kernel, or `AttentionUnavailable`; never another."
-    return attention
+
+def kernel_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
+    """PyTorch's fused attention with one kernel, never another. Shapes as in `sdpa_attention`.
+
+    Args:
+        name: a key of `KERNELS`.
+    Raises:
+        AttentionUnavailable: if that kernel cannot run here.
+    """
+    if torch.compiler.is_compiling():  # where nothing is caught, and PyTorch says what it lacks
+        with sdpa_kernel(KERNELS[name]):
+            return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
+    with sdpa_kernel(KERNELS[name]), warnings.catch_warnings(record=True) as said:
+        # On CUDA PyTorch tells why it refuses a kernel in warnings only.
+        warnings.simplefilter("always")
+        try:
+            return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            details = "\n".join([str(error), *(str(w.message) for w in said)])
+            raise AttentionUnavailable(_reason(name, query, dropout_p), details) from error
 
 
 def _reason(name: str, query: Tensor, dropout_p: float) -> str:
@@ -85,10 +100,7 @@ def _reason(name: str, query: Tensor, dropout_p: float) -> str:
 ATTENTION: dict[str, AttentionFunction] = {
     "eager": eager_attention,
     "sdpa": sdpa_attention,
-    "sdpa-math": _kernel("sdpa-math", SDPBackend.MATH),
-    "sdpa-flash": _kernel("sdpa-flash", SDPBackend.FLASH_ATTENTION),
-    "sdpa-efficient": _kernel("sdpa-efficient", SDPBackend.EFFICIENT_ATTENTION),
-    "sdpa-cudnn": _kernel("sdpa-cudnn", SDPBackend.CUDNN_ATTENTION),
+    **{name: partial(kernel_attention, name) for name in KERNELS},  # a partial call can be copied and pickled
 }
 
 

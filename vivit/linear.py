@@ -21,8 +21,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (…, O).
     """
+    if torch.compiler.is_compiling():  # asked first: the compiler cannot look into what else is asked here
+        return F.linear(x, weight, bias)
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    if not on_cpu or x.numel() <= SMALL or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if not on_cpu or x.numel() <= SMALL or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
     picture = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # rows as pixels, channels last: no copy
     # Dilation means nothing to one pixel, but on one thread PyTorch asks oneDNN only if there is some.

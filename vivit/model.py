@@ -5,7 +5,7 @@ Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, 
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any, Self
@@ -13,14 +13,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint.files import write_tensors
-from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into
+from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into, to_own_names
 from vivit.config import VivitConfig
 from vivit.errors import UserError
 from vivit.hub import HEADLESS, called, find_checkpoint
 from vivit.linear import linear
+from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.precision import one_precision, set_precision
 
 ACTIVATION = {
@@ -32,40 +34,6 @@ ACTIVATION = {
     "silu": nn.SiLU(),
     "tanh": nn.Tanh(),
 }
-
-
-@dataclass
-class VivitOutput:
-    """What `VivitModel` returns.
-
-    Args:
-        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS].
-        pooler_output: (B, pooler_output_size), or None for a model without a pooler.
-        hidden_states: on request, num_hidden_layers + 1 times (B, N, E): the embeddings and each layer's output.
-        attentions: on request, num_hidden_layers times (B, A, N, N), rows sum to 1.
-    """
-
-    last_hidden_state: Tensor
-    pooler_output: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
-
-@dataclass
-class VideoClassifierOutput:
-    """What `VivitForVideoClassification` returns.
-
-    Args:
-        logits: (B, num_labels).
-        loss: a scalar where labels were given.
-        last_hidden_state, hidden_states, attentions: as in `VivitOutput`.
-    """
-
-    logits: Tensor
-    last_hidden_state: Tensor
-    loss: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
 
 
 class Linear(nn.Linear):
@@ -141,8 +109,12 @@ class VivitAttention(nn.Module):
 
     def forward(self, x: Tensor, output_attentions: bool) -> tuple[Tensor, Tensor | None]:
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 × (B, A, N, D)
-        context = self.attend(query, key, value, self.dropout_p if self.training else 0.0)
-        probabilities = attention_probabilities(query, key) if output_attentions else None
+        dropout_p = self.dropout_p if self.training else 0.0
+        if output_attentions:  # the very ones that are used, so that gradients reach them
+            probabilities = F.dropout(attention_probabilities(query, key), dropout_p)
+            context = probabilities @ value
+        else:
+            probabilities, context = None, self.attend(query, key, value, dropout_p)
         return self.output(context.transpose(1, 2).flatten(2)), probabilities  # (B, N, E)
 
 
@@ -181,9 +153,54 @@ class VivitPooler(nn.Module):
 class PreTrainedVivit(nn.Module):
     """What both models share: their attention backend, and how they are read and written."""
 
+    base_model_prefix = "vivit"
+    main_input_name = "pixel_values"
+    config_class = VivitConfig
+    supports_gradient_checkpointing = True
+
     config: VivitConfig
     attn_implementation: str
     pooler: "VivitPooler | None"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.config.settle()  # a copy of a model has a copy of its config
+
+    @property
+    def base_model(self) -> "VivitModel":
+        """The transformer without a head."""
+        return getattr(self, self.base_model_prefix, self)  # type: ignore[arg-type]
+
+    @property
+    def num_labels(self) -> int:
+        """Classes of the classification head."""
+        return self.config.num_labels
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The linear map of tubelets to tokens."""
+        return self.base_model.embeddings.projection
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """How many numbers the weights are; only_trainable: without those that are frozen."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """In training compute every layer a second time on the way back, instead of keeping what it held.
+
+        Args:
+            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`, use_reentrant=False if None.
+        """
+        self.base_model.gradient_checkpointing = True
+        self.base_model.checkpointing_options = {"use_reentrant": False} | (gradient_checkpointing_kwargs or {})
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep what the layers hold in training, as at first."""
+        self.base_model.gradient_checkpointing = False
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether layers are computed a second time on the way back."""
+        return self.base_model.gradient_checkpointing
 
     def set_attn_implementation(self, name: str) -> None:
         """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
@@ -343,28 +360,38 @@ class VivitModel(PreTrainedVivit):
         self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
+        self.gradient_checkpointing = False
+        self.checkpointing_options: dict[str, Any] = {}
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
+        config.settle()
 
     def forward(
         self,
         pixel_values: Tensor,
         *,
         interpolate_pos_encoding: bool = False,
-        output_attentions: bool = False,
-        output_hidden_states: bool = False,
-    ) -> VivitOutput:
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> VivitOutput | tuple[Any, ...]:
         """Clips → tokens.
 
         Args:
             pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
             interpolate_pos_encoding: admit other sizes than the trained one, by trilinear interpolation of the position
                 embeddings over time, height and width.
-            output_attentions: return attention probabilities; only the eager backend has them.
+            output_attentions: return attention probabilities; only the eager backend has them. In training they are those
+                after dropout.
             output_hidden_states: return the embeddings and every layer's output.
+            return_dict: False for a tuple of what there is. The three follow the config where they are None.
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
         """
+        config = self.config
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return_dict = config.return_dict if return_dict is None else return_dict
         if output_attentions and self.attn_implementation != "eager":
             raise ValueError(
                 f"'{self.attn_implementation}' never holds the attention probabilities; "
@@ -373,19 +400,29 @@ class VivitModel(PreTrainedVivit):
         x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
         hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
         attentions = []
+        again = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for layer in self.layers:
-            x, probabilities = layer(x, output_attentions)
+            if again:
+                x, probabilities = checkpoint(layer, x, output_attentions, **self.checkpointing_options)
+            else:
+                x, probabilities = layer(x, output_attentions)
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:
                 attentions.append(probabilities)
         last = self.layernorm(x)
-        return VivitOutput(
+        output = VivitOutput(
             last_hidden_state=last,
             pooler_output=None if self.pooler is None else self.pooler(last),
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
+        return output if return_dict else output.to_tuple()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
+        to_own_names(state_dict, prefix, {prefix + name for name in self.state_dict()})
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class VivitForVideoClassification(PreTrainedVivit):
@@ -399,24 +436,44 @@ class VivitForVideoClassification(PreTrainedVivit):
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.classifier.apply(self._init)
 
-    def forward(self, pixel_values: Tensor, labels: Tensor | None = None, **options: bool) -> VideoClassifierOutput:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        *,
+        interpolate_pos_encoding: bool = False,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> VideoClassifierOutput | tuple[Any, ...]:
         """Clips → logits.
 
         Args:
             pixel_values: (B, T, C, H, W), floating point, as `VivitImageProcessor` returns them.
             labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or numbers to regress to,
                 (B,) for a model with one label. Which it is follows `config.problem_type` where that is set.
-            options: those of `VivitModel.forward`.
+            interpolate_pos_encoding, output_attentions, output_hidden_states, return_dict: as `VivitModel.forward` takes them.
         """
-        output = self.vivit(pixel_values, **options)
-        logits = self.classifier(output.last_hidden_state[:, 0])
-        return VideoClassifierOutput(
-            logits=logits,
-            last_hidden_state=output.last_hidden_state,
-            loss=None if labels is None else self._loss(logits, labels),
-            hidden_states=output.hidden_states,
-            attentions=output.attentions,
+        found = self.vivit(
+            pixel_values,
+            interpolate_pos_encoding=interpolate_pos_encoding,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
         )
+        logits = self.classifier(found.last_hidden_state[:, 0])
+        output = VideoClassifierOutput(
+            loss=None if labels is None else self._loss(logits, labels),
+            logits=logits,
+            hidden_states=found.hidden_states,
+            attentions=found.attentions,
+        )
+        return output if (self.config.return_dict if return_dict is None else return_dict) else output.to_tuple()
+
+    def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
+        """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
+        found = self.vivit(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True)
+        return found.last_hidden_state[:, 0]
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         several = "multi_label" if labels.is_floating_point() else "single_label"

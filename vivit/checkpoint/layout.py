@@ -1,11 +1,12 @@
 """Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from vivit.checkpoint.files import read_tensors
@@ -23,6 +24,15 @@ _TO_PUBLISHED = [
     (re.compile(r"\.mlp\.fc1\."), ".intermediate.dense."),
     (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
 ]
+
+# Published names → ours. Query, key and value are one matrix here, and the convolution of tubelets is the product that it is.
+_TO_OWN = [
+    (re.compile(r"^encoder\.layer\."), "layers."),
+    (re.compile(r"^embeddings\.patch_embeddings\."), "embeddings."),
+    (re.compile(r"\.attention\.output\.dense\."), ".attention.output."),
+    (re.compile(r"(\.intermediate|\.output)\.dense\."), r"\1."),
+]
+_PART = re.compile(r"(.*\.attention)\.attention\.(query|key|value)(\..*)")
 
 # Parts that a ViViT may have or lack, each as a whole.
 POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
@@ -75,6 +85,32 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
     for name, module in modules.items():
         views |= {f"{name}.{kind}": of(parameter) for kind, parameter in module.named_parameters()}
     return views
+
+
+def to_own_names(state_dict: dict[str, Any], prefix: str, own: Collection[str]) -> None:
+    """Rename what a state dict of transformers holds of a `VivitModel`, in place.
+
+    Args:
+        state_dict: name → tensor, in either layout that transformers has in memory; what is named as here stays.
+        prefix: what the model's names begin with in it, 'vivit.' for instance.
+        own: the names of the model's own tensors, with the prefix.
+    """
+    parts: dict[str, dict[str, str]] = {}  # our name → query, key or value → the name there
+    for name in [n for n in state_dict if n.startswith(prefix) and n not in own]:
+        published = published_name(name.removeprefix(prefix))
+        if found := _PART.fullmatch(published):
+            ours = prefix + re.sub(r"^encoder\.layer", "layers", found[1]) + ".qkv" + found[3]
+            parts.setdefault(ours, {})[found[2]] = name
+            continue
+        for pattern, replacement in _TO_OWN:
+            published = pattern.sub(replacement, published)
+        if prefix + published in own:
+            tensor = state_dict.pop(name)
+            flat = published == "embeddings.projection.weight"
+            state_dict[prefix + published] = tensor.flatten(1) if flat else tensor
+    for ours, names in parts.items():
+        if ours in own and len(names) == 3:  # else they are told as unexpected
+            state_dict[ours] = torch.cat([state_dict.pop(names[part]) for part in ("query", "key", "value")])
 
 
 @dataclass(frozen=True)
