@@ -23,7 +23,7 @@ from vivit.device import default_device, memory_bytes
 from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
-from vivit.model import VideoClassifierOutput, VivitForVideoClassification
+from vivit.model import VivitForVideoClassification
 from vivit.pipelines import top_predictions
 from vivit.precision import set_precision
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
@@ -55,16 +55,15 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
         pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device, model.dtype)
         prepared = perf_counter()
-        output, found = _run(model, pixel_values, progress)
+        logits, features, found = _run(model, pixel_values, progress)
     labels, known = checkpoint.labels, checkpoint.trained
-    best = top_predictions(output.logits[0], labels, request.top_k) if known else None
+    best = top_predictions(logits[0], labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
-    features = output.last_hidden_state[0, 0].float().cpu().numpy()
     return Classification(
         predictions=None if best is None else tuple(Prediction(**prediction) for prediction in best),
-        familiar=familiarity.is_familiar(features) if familiarity else None,
+        familiar=familiarity.is_familiar(features[0].float().cpu().numpy()) if familiarity else None,
         truth=request.truth,
-        truth_rank=_rank(output.logits[0], labels, request.truth) if known and request.truth else None,
+        truth_rank=_rank(logits[0], labels, request.truth) if known and request.truth else None,
         latency_ms=statistics.median(found.passes.samples_ms),
         samples_ms=found.passes.samples_ms,
         warm=found.passes.warm,
@@ -120,32 +119,37 @@ class _Passes:
 
 def _run(
     model: VivitForVideoClassification, pixel_values: torch.Tensor, progress: Progress
-) -> tuple[VideoClassifierOutput, _Passes]:
-    """One pass that records memory, warms up and can be cancelled between layers; then, if that was quick, timed ones."""
-    device = model.device
-    peak, output, others = 0, None, OtherWork()
+) -> tuple[torch.Tensor, torch.Tensor, _Passes]:
+    """One pass that records memory, warms up and can be cancelled between layers; then, if that was quick, timed ones.
 
-    def forward() -> VideoClassifierOutput:
-        return model(pixel_values)
+    Returns:
+        Logits (1, num_labels), features (1, E), and what it took.
+    """
+    device = model.device
+    peak, found, others = 0, None, OtherWork()
+
+    def forward() -> tuple[torch.Tensor, torch.Tensor]:
+        features = model.features(pixel_values)
+        return model.classifier(features), features
 
     def first_pass() -> float:
-        nonlocal peak, output, others
+        nonlocal peak, found, others
         with telling(model, lambda fraction, note: progress(0.9 * fraction, note)):
-            (output, ms), peak = peak_memory(lambda: timed(forward, device), device)
+            (found, ms), peak = peak_memory(lambda: timed(forward, device), device)
         others = OtherWork()
         return ms
 
     def timed_pass() -> float:
         # Nothing else happens in those after the first: no hooks, no recorder.
-        return first_pass() if output is None else timed(forward, device)[1]
+        return first_pass() if found is None else timed(forward, device)[1]
 
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()
         if device.type == "cuda":  # in the first pass its libraries may have taken memory that they keep
             _, peak = peak_memory(forward, device)
-    assert output is not None
-    return output, _Passes(passes, share, peak + pixel_values.nbytes)  # the clip was there before
+    assert found is not None
+    return *found, _Passes(passes, share, peak + pixel_values.nbytes)  # the clip was there before
 
 
 def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:

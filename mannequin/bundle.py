@@ -43,9 +43,10 @@ def main() -> None:
             write_video(file, render_video(label, seed, FPS, samples=2, device=options.device), FPS, CRF, "veryslow")
             pixels = image_processor.normalise(prepare_clip(file, FRAMES, image_processor).pixels)
             with torch.inference_mode():
-                output = model(torch.as_tensor(pixels)[None].to(options.device))
-            confidence, guess = output.logits[0].float().softmax(-1).max(-1)
-            feature = output.last_hidden_state[0, 0].float().cpu().numpy()
+                features = model.features(torch.as_tensor(pixels)[None].to(options.device))
+                logits = model.classifier(features)
+            confidence, guess = logits[0].float().softmax(-1).max(-1)
+            feature = features[0].float().cpu().numpy()
             if guess == index and confidence >= CONFIDENT and (not familiarity or familiarity.is_familiar(feature)):
                 break
         else:

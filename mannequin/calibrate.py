@@ -34,7 +34,7 @@ def features(
         seeds = [CALIBRATION_SEEDS[k] for k in range(index, clips, len(LABELS))]
         for batch in batched(clips_as_tensors(label, seeds, model.device), GROUP):
             values = torch.as_tensor(image_processor.normalise(np.stack(batch))).to(model.device)
-            found.append(model(values).last_hidden_state[:, 0].float().cpu().numpy())
+            found.append(model.features(values).float().cpu().numpy())
             labels += [index] * len(batch)
     return np.concatenate(found), np.array(labels)
 

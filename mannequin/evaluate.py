@@ -129,15 +129,14 @@ def evaluate(
             middle = values[:, FRAMES // 2 : FRAMES // 2 + 1]
             orders = torch.stack([torch.randperm(FRAMES, generator=chance) for _ in batch]).to(device)
             inputs = (values, middle.expand_as(values), values[torch.arange(len(batch))[:, None], orders])
-            outputs = [model(pixels) for pixels in inputs]
-            logits = [output.logits for output in outputs]
+            features = [model.features(pixels) for pixels in inputs]
+            logits = [model.classifier(some) for some in features]
             logits.append(single_frame_model(middle.expand(-1, 2, -1, -1, -1)).logits)
             for guess, some in zip(guesses.values(), logits, strict=True):
                 guess.append(some.argmax(-1).cpu())
             truth += [index] * len(batch)
             if familiarity:
-                features = outputs[0].last_hidden_state[:, 0].float().cpu().numpy()
-                unfamiliar += sum(not familiarity.is_familiar(one) for one in features)
+                unfamiliar += sum(not familiarity.is_familiar(one) for one in features[0].float().cpu().numpy())
     true = torch.tensor(truth)
     right = {name: torch.cat(guess) == true for name, guess in guesses.items()}
     moving = torch.tensor([LABELS[k] in MOTION_ONLY for k in truth])

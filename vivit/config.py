@@ -4,18 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from vivit.errors import UserError
+from vivit.errors import UserError, nearest, refuse_unknown
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before anybody is told
+CALL = ("output_attentions", "output_hidden_states", "return_dict")
+CHANGEABLE = ("id2label", "label2id", "problem_type", *CALL)  # in a model's config
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
-@dataclass(frozen=True)
+@dataclass
 class VivitConfig:
     """What is decided about a model before it has weights. Device, dtype and attention backend are not part of it.
+
+    A field can be set, and is checked as it is: `num_labels` drops names of another number, `id2label` sets what follows from
+    it. The config of a model lets only `CHANGEABLE` be set; a copy of it is free again.
 
     Args:
         image_size: height and width of a frame in pixels; one number means a square.
@@ -38,9 +43,11 @@ class VivitConfig:
         id2label: class index → name; 'LABEL_k' if None.
         label2id: name → class index; the inverse of `id2label` if None.
         problem_type: what the labels are, one of `PROBLEM_TYPES`; found from them if None.
+        output_attentions, output_hidden_states, return_dict: what a model's call does where it is not said there.
         extra: keys of a `config.json` that this class has no use for; written back unchanged.
     Raises:
-        ValueError: if a value is impossible, naming it.
+        ValueError: if a value is impossible, naming it, or can no longer be set.
+        AttributeError: where something is set that is no field.
     Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, table 1.
     """
 
@@ -65,12 +72,49 @@ class VivitConfig:
     id2label: Mapping[int, str] = None  # type: ignore[assignment]
     label2id: Mapping[str, int] = None  # type: ignore[assignment]
     problem_type: str | None = None
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    return_dict: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        def settle(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)  # a frozen dataclass completes its own fields this way
+    model_type: ClassVar[str] = "vivit"
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not self.__dict__.get("_made"):
+            object.__setattr__(self, name, value)
+            return
+        known = {f.name for f in fields(self)}
+        if name not in known:
+            raise AttributeError(f"a VivitConfig has no field {nearest(name, known)}")
+        changed = self.changed(**{name: value})
+        if self.__dict__.get("_in_a_model"):
+            if name not in CHANGEABLE:
+                raise ValueError(
+                    f"{name} of a model's config cannot be set: its weights were made for {getattr(self, name)!r}. Load or "
+                    f"make another model with {name}={value!r}"
+                )
+            if changed.num_labels != self.num_labels:
+                raise ValueError(
+                    f"id2label must name the {self.num_labels} classes of the model that this config is of, not "
+                    f"{changed.num_labels}; load or make another with num_labels={changed.num_labels}"
+                )
+        self.__dict__.update({f: getattr(changed, f) for f in known})
+
+    def __getattr__(self, name: str) -> Any:
+        try:  # keys of its file that mean nothing here can be read all the same
+            return self.__dict__["extra"][name]
+        except (KeyError, TypeError):
+            raise AttributeError(f"a VivitConfig has no field {name!r}") from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_in_a_model"}
+
+    def settle(self) -> None:
+        """From here on this is the config of a model."""
+        self.__dict__["_in_a_model"] = True
+
+    def __post_init__(self) -> None:
+        settle = self.__dict__.__setitem__
         for name in ("image_size", "tubelet_size"):
             if isinstance(value := getattr(self, name), Sequence):
                 settle(name, tuple(value))
@@ -97,6 +141,7 @@ class VivitConfig:
                 f"id2label must name the classes 0 to {self.num_labels - 1} (num_labels={self.num_labels}); "
                 f"it has {len(self.id2label)} names"
             )
+        settle("_made", True)
 
     def _check_shape(self) -> None:
         sizes = ("hidden_size", "intermediate_size", "pooler_output_size")
@@ -125,8 +170,9 @@ class VivitConfig:
         for name in ("initializer_range", "layer_norm_eps"):
             if not (_is_number(getattr(self, name)) and 0 < getattr(self, name) < float("inf")):
                 raise ValueError(f"{name} must be a finite number above 0, not {getattr(self, name)!r}")
-        if not isinstance(self.qkv_bias, bool):
-            raise ValueError(f"qkv_bias must be True or False, not {self.qkv_bias!r}")
+        for name in ("qkv_bias", *CALL):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.problem_type not in (None, *PROBLEM_TYPES):
             raise ValueError(f"problem_type={self.problem_type!r} is unknown; known are {', '.join(PROBLEM_TYPES)}")
         for name in ("hidden_act", "pooler_act"):
@@ -157,9 +203,12 @@ class VivitConfig:
         return self.hidden_size // self.num_attention_heads
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "VivitConfig":
+    def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> "VivitConfig":
         """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`, labels from 1 number from 0.
 
+        Args:
+            values: the keys.
+            changes: fields to replace. A new `num_labels` drops names of another number.
         Raises:
             ValueError: if the file describes another model type, or a value is impossible.
         """
@@ -168,20 +217,34 @@ class VivitConfig:
             raise ValueError(f"its model_type is {kind!r}, not 'vivit'")
         known = {f.name for f in fields(cls)} - {"extra"}
         ours = _from_zero({k: v for k, v in values.items() if k in known})
-        return cls(**ours, extra={k: v for k, v in values.items() if k not in known})
+        return cls(**ours, extra={k: v for k, v in values.items() if k not in known}).changed(**changes)
+
+    def changed(self, **changes: Any) -> "VivitConfig":
+        """A config with some fields replaced. A new `num_labels` drops names of another number.
+
+        Raises:
+            ValueError: for what is no field, or an impossible value.
+        """
+        refuse_unknown(changes, {f.name for f in fields(self)})
+        if changes.get("num_labels", self.num_labels) != self.num_labels or "id2label" in changes:
+            changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
+        return replace(self, **changes)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, revision: str | None = None, **changes: Any) -> "VivitConfig":
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> "VivitConfig":
         """Read the config of a checkpoint.
 
         Args:
-            folder: a folder with `config.json`, or any name `vivit.hub.find_checkpoint` knows.
-            revision: for a Hub repository: a branch, a tag or a commit.
-            changes: fields to replace after reading. A new `num_labels` drops names of another number.
+            pretrained_model_name_or_path: a folder with `config.json`, or any name `vivit.hub.find_checkpoint` knows.
+            options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
+        Raises:
+            ValueError: for an unknown option.
         """
-        from vivit.hub import find_checkpoint
+        from vivit.hub import OPTION_NAMES, locate, split_options
 
-        return cls.from_folder(find_checkpoint(folder, revision=revision, weights=False), **changes)
+        where, changes = split_options(options)
+        refuse_unknown(changes, {f.name for f in fields(cls)}, OPTION_NAMES)
+        return cls.from_folder(locate(pretrained_model_name_or_path, where, weights=False)[1], **changes)
 
     @classmethod
     def from_folder(cls, folder: Path, **changes: Any) -> "VivitConfig":
@@ -203,9 +266,7 @@ class VivitConfig:
         if config.id2label == {k: f"LABEL_{k}" for k in range(400)}:  # 400 nameless classes are those of Kinetics-400
             names = dict(enumerate(kinetics400_labels()))
             config = replace(config, id2label=names, label2id={name: k for k, name in names.items()})
-        if changes.get("num_labels", config.num_labels) != config.num_labels or "id2label" in changes:
-            changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
-        return replace(config, **changes) if changes else config
+        return config.changed(**changes)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a `config.json` that transformers 4 and 5 both read."""
@@ -216,15 +277,20 @@ class VivitConfig:
             "image_size": self.image_size if isinstance(self.image_size, int) else list(self.image_size),
             "id2label": {str(k): v for k, v in self.id2label.items()},
         }
-        if self.problem_type is None:  # as transformers writes it
-            del values["problem_type"]
+        usual = {f.name: f.default for f in fields(self)}
+        for name in ("problem_type", *CALL):  # as transformers writes them: where they say something
+            if values[name] == usual[name]:
+                del values[name]
         return dict(self.extra) | values
+
+    def to_json_string(self) -> str:
+        """What stands in a `config.json`."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` into `folder`, which is made if it is missing."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True)
-        (Path(folder) / "config.json").write_text(text + "\n", encoding="utf-8")
+        (Path(folder) / "config.json").write_text(self.to_json_string(), encoding="utf-8")
 
 
 def _from_zero(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """What can go wrong that is no fault of ours. Imports nothing of ours."""
 
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+
 
 class UserError(ValueError):
     """Something that cannot be done, in one sentence for the user; the app and the command line show it as it is.
@@ -20,3 +23,22 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out: PyTorch has its own for GPUs, and a plain RuntimeError for CPUs."""
     named = type(error).__name__ == "OutOfMemoryError"  # by its name, so that nobody need import torch to ask
     return isinstance(error, MemoryError) or named or "can't allocate memory" in str(error)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'num_frame', the nearest being 'num_frames'": an unknown name, and which of those that are known it may be meant for."""
+    likely = get_close_matches(name, [*known], n=1, cutoff=0.0)
+    return f"{name!r}, the nearest being {likely[0]!r}" if likely else repr(name)
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str], say: Collection[str] = ()) -> None:
+    """Raise ValueError for the first option that is not known.
+
+    Args:
+        given: names of options.
+        known: those that there are.
+        say: more of which one may have been meant.
+    """
+    for name in given:
+        if name not in known:
+            raise ValueError(f"there is no option {nearest(name, {*known, *say})}")

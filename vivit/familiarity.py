@@ -36,7 +36,7 @@ class Familiarity:
         """How far a clip lies from the nearest class: the Mahalanobis distance, squared, a dimension; about 1 is typical.
 
         Args:
-            features: (E,), the final layer-normed [CLS] token, `last_hidden_state[0, 0]`.
+            features: (E,), the final layer-normed [CLS] token: `VivitForVideoClassification.features`.
         """
         away = np.asarray(features, np.float32) - self.means
         along = np.einsum("kre,ke->kr", self.directions, away) ** 2

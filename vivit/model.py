@@ -3,12 +3,8 @@
 Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
 """
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from functools import reduce
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,14 +12,12 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from vivit.attention import attention_probabilities, get_attention
-from vivit.checkpoint.files import write_tensors
-from vivit.checkpoint.layout import HEAD, POOLER, published_tensors, read_into, to_own_names
+from vivit.checkpoint.layout import to_own_names
 from vivit.config import VivitConfig
-from vivit.errors import UserError
-from vivit.hub import HEADLESS, called, find_checkpoint
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
-from vivit.precision import one_precision, set_precision
+from vivit.positions import interpolate
+from vivit.pretrained import PreTrained
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -91,9 +85,7 @@ class VivitEmbeddings(nn.Module):
         """Position embeddings for any (time, height, width) of tubelets: (1, N, E), the stored ones at the trained size."""
         if grid == self.config.grid_size:
             return self.position_embeddings
-        stored = self.position_embeddings[:, 1:].unflatten(1, self.config.grid_size).movedim(-1, 1)  # (1, E, t, h, w)
-        resized = F.interpolate(stored.float(), size=grid, mode="trilinear", align_corners=False).to(stored.dtype)
-        return torch.cat([self.position_embeddings[:, :1], resized.flatten(2).mT], dim=1)
+        return interpolate(self.position_embeddings, self.config.grid_size, grid)
 
 
 class VivitAttention(nn.Module):
@@ -150,199 +142,7 @@ class VivitPooler(nn.Module):
         return self.activation(self.dense(last_hidden_state[:, 0]))
 
 
-class PreTrainedVivit(nn.Module):
-    """What both models share: their attention backend, and how they are read and written."""
-
-    base_model_prefix = "vivit"
-    main_input_name = "pixel_values"
-    config_class = VivitConfig
-    supports_gradient_checkpointing = True
-
-    config: VivitConfig
-    attn_implementation: str
-    pooler: "VivitPooler | None"
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.config.settle()  # a copy of a model has a copy of its config
-
-    @property
-    def base_model(self) -> "VivitModel":
-        """The transformer without a head."""
-        return getattr(self, self.base_model_prefix, self)  # type: ignore[arg-type]
-
-    @property
-    def num_labels(self) -> int:
-        """Classes of the classification head."""
-        return self.config.num_labels
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The linear map of tubelets to tokens."""
-        return self.base_model.embeddings.projection
-
-    def num_parameters(self, only_trainable: bool = False) -> int:
-        """How many numbers the weights are; only_trainable: without those that are frozen."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
-
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """In training compute every layer a second time on the way back, instead of keeping what it held.
-
-        Args:
-            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`, use_reentrant=False if None.
-        """
-        self.base_model.gradient_checkpointing = True
-        self.base_model.checkpointing_options = {"use_reentrant": False} | (gradient_checkpointing_kwargs or {})
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep what the layers hold in training, as at first."""
-        self.base_model.gradient_checkpointing = False
-
-    @property
-    def is_gradient_checkpointing(self) -> bool:
-        """Whether layers are computed a second time on the way back."""
-        return self.base_model.gradient_checkpointing
-
-    def set_attn_implementation(self, name: str) -> None:
-        """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
-
-        Raises:
-            ValueError: for an unknown name.
-        """
-        attend = get_attention(name)
-        self.attn_implementation = name
-        for module in self.modules():
-            if isinstance(module, VivitAttention):
-                module.attend = attend
-            elif isinstance(module, VivitModel):
-                module.attn_implementation = name
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype the model computes in; input of another dtype is converted to it."""
-        return next(m.weight.dtype for m in self.modules() if isinstance(m, nn.LayerNorm))
-
-    def init_weights(self) -> None:
-        """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
-        self.apply(self._init)
-
-    def _init(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            module.reset_parameters()
-        elif isinstance(module, VivitEmbeddings):
-            nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
-            nn.init.zeros_(module.cls_token)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str | Path,
-        *,
-        config: VivitConfig | None = None,
-        attn_implementation: str = "sdpa",
-        dtype: str | torch.dtype | None = None,
-        torch_dtype: str | torch.dtype | None = None,
-        device: str | torch.device = "cpu",
-        revision: str | None = None,
-        ignore_mismatched_sizes: bool = False,
-        **config_changes: Any,
-    ) -> Self:
-        """Load a checkpoint in evaluation mode, tensor by tensor, so that no second copy of it is ever held.
-
-        Args:
-            name: a folder, an embedded checkpoint, or a Hub repository (see `vivit.hub.find_checkpoint`).
-            config: use this instead of the checkpoint's `config.json`.
-            attn_implementation: a key of `vivit.attention.ATTENTION`.
-            dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name; float32 if None.
-            torch_dtype: the older spelling of `dtype`.
-            device: where to put the weights.
-            revision: for a Hub repository: a branch, a tag or a commit.
-            ignore_mismatched_sizes: give a classification head that is missing or of another size new random weights.
-            config_changes: fields of the config to replace, `num_labels` for instance.
-        Returns:
-            A model with every weight loaded. `VivitModel` has a pooler only if the checkpoint does.
-        Raises:
-            vivit.hub.HubError: if there is no such checkpoint.
-            vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
-            ValueError: for an impossible config, an unknown backend or precision, or options that contradict each other.
-        """
-        if config and config_changes:
-            names = ", ".join(config_changes)
-            raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
-        precision = one_precision(dtype, torch_dtype)
-        folder = find_checkpoint(name, revision=revision)
-        config = config or VivitConfig.from_folder(folder, **config_changes)
-        with torch.device("meta"):
-            model = cls(config, attn_implementation=attn_implementation)
-        set_precision(model, precision).to_empty(device=device)
-        model.load_tensors(folder, ignore_mismatched_sizes=ignore_mismatched_sizes)
-        return model.eval()
-
-    @torch.no_grad()
-    def load_tensors(self, folder: Path, *, ignore_mismatched_sizes: bool = False) -> None:
-        """Copy a checkpoint's tensors into this model, on its device and in its precision.
-
-        A whole pooler is dropped where only one side has it, a whole head where the model has none. Arguments and errors as
-        `from_pretrained`'s.
-        """
-        found = read_into(published_tensors(self), folder)
-
-        def of_kind(*kinds: str) -> set[str]:
-            return {misfit.name for misfit in found if misfit.kind in kinds}
-
-        settled = set().union(*(part for part in (POOLER, HEAD) if part <= of_kind("unexpected")))
-        if of_kind("missing") >= POOLER:
-            self.pooler = None
-            settled |= POOLER
-        head = HEAD & of_kind("missing", "of another shape")
-        if head and ignore_mismatched_sizes:
-            self.get_submodule("classifier").apply(self._init)
-            settled |= head
-        found = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
-        if not found:
-            return
-        firsts = {misfit.kind: misfit.text for misfit in reversed(found)}
-        counts = ", ".join(
-            f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
-            for kind, n in Counter(misfit.kind for misfit in found).items()
-        )
-        sentence = (
-            f"The checkpoint '{called(folder)}' does not fit the model of its config.json: tensors {counts}. Choose one that "
-            "holds every tensor once, as that file describes them."
-        )
-        advice = ""
-        if all(misfit.name in head and misfit.kind != "there twice" for misfit in found):
-            if of_kind("missing") == HEAD:
-                sentence = f"The checkpoint {HEADLESS}"
-            # Not in the first line, which is all that someone without Python is shown.
-            advice = "\nPass ignore_mismatched_sizes=True to give the classification head new random weights."
-        details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in found)
-        raise UserError(f"{sentence}\n{details}{advice}", details)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
-
-        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'.
-        """
-        dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
-        # What was read may say the dtype in its older spelling.
-        extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
-        extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
-        replace(self.config, extra=extra).save_pretrained(folder)
-        tensors = published_tensors(self)
-        prefix = "vivit." if HEAD & tensors.keys() else ""
-        write_tensors(folder, {name if name in HEAD else prefix + name: t for name, t in tensors.items()})
-
-
-class VivitModel(PreTrainedVivit):
+class VivitModel(PreTrained):
     """The bare transformer.
 
     Args:
@@ -360,8 +160,7 @@ class VivitModel(PreTrainedVivit):
         self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
-        self.gradient_checkpointing = False
-        self.checkpointing_options: dict[str, Any] = {}
+        self.checkpointing: dict[str, Any] | None = None  # options of torch's, where layers are computed twice
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
         config.settle()
@@ -400,10 +199,10 @@ class VivitModel(PreTrainedVivit):
         x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
         hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
         attentions = []
-        again = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
+        twice = self.checkpointing if self.training and torch.is_grad_enabled() else None
         for layer in self.layers:
-            if again:
-                x, probabilities = checkpoint(layer, x, output_attentions, **self.checkpointing_options)
+            if twice is not None:
+                x, probabilities = checkpoint(layer, x, output_attentions, **twice)
             else:
                 x, probabilities = layer(x, output_attentions)
             if output_hidden_states:
@@ -425,7 +224,7 @@ class VivitModel(PreTrainedVivit):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class VivitForVideoClassification(PreTrainedVivit):
+class VivitForVideoClassification(PreTrained):
     """The transformer with a linear head on its [CLS] token."""
 
     def __init__(self, config: VivitConfig, *, attn_implementation: str = "sdpa") -> None:

@@ -11,20 +11,23 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vivit.errors import UserError, out_of_memory
+from vivit.hub.options import USUAL, HubOptions
 
-SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
+SAFETENSORS = "model.safetensors"
 
 
-def find_files(folder: Path) -> list[Path]:
+def find_files(folder: Path, options: HubOptions = USUAL) -> list[Path]:
     """The files that hold a checkpoint's tensors: safetensors before `.bin`, whole before sharded.
 
+    Args:
+        options: its `variant` and `use_safetensors` say which count.
     Raises:
         UserError: if there are none, or a shard that the index names is missing.
     """
-    for name in (SAFETENSORS, BIN):
-        if (folder / name).is_file():
-            return [folder / name]
-        index = folder / f"{name}.index.json"
+    for whole, beside, _ in options.weight_files():
+        if (folder / whole).is_file():
+            return [folder / whole]
+        index = folder / beside
         if index.is_file():
             try:
                 names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -35,18 +38,20 @@ def find_files(folder: Path) -> list[Path]:
             if missing := [f.name for f in files if not f.is_file()]:
                 raise UserError(f"The checkpoint lacks {', '.join(missing)}. Download it again.")
             return files
-    raise UserError(f"'{folder.name}' has no {SAFETENSORS} and no {BIN}. Choose a folder written by save_pretrained.")
+    wanted = " and no ".join(whole for whole, *_ in options.weight_files())
+    raise UserError(f"'{folder.name}' has no {wanted}. Choose a folder written by save_pretrained.")
 
 
-def read_tensors(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
+def read_tensors(folder: str | Path, options: HubOptions = USUAL) -> Iterator[tuple[str, Tensor]]:
     """Yield every tensor of a checkpoint with its name on disk, one at a time.
 
     Args:
         folder: holds `model.safetensors` or `pytorch_model.bin`, whole or as shards with an index.
+        options: as `find_files`'.
     Raises:
         UserError: if there is no such file, or one is damaged or holds anything but tensors.
     """
-    for file in find_files(Path(folder)):
+    for file in find_files(Path(folder), options):
         try:
             if file.suffix == ".safetensors":
                 with safe_open(file, framework="pt") as tensors:

@@ -1,15 +1,13 @@
 """Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-
-from vivit.checkpoint.files import read_tensors
 
 # Names that transformers 5 has in memory → those it and transformers 4 write to disk.
 _TO_PUBLISHED = [
@@ -36,6 +34,7 @@ _PART = re.compile(r"(.*\.attention)\.attention\.(query|key|value)(\..*)")
 
 # Parts that a ViViT may have or lack, each as a whole.
 POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
+POSITIONS = "embeddings.position_embeddings"
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
@@ -121,27 +120,32 @@ class Misfit:
         kind: 'missing' from the checkpoint, 'unexpected' by the model, 'of another shape', or 'there twice'.
         name: its published name.
         text: what to call it.
+        shape: of the checkpoint's tensor, where it is another.
     """
 
     kind: str
     name: str
     text: str
+    shape: tuple[int, ...] = ()
 
 
-def read_into(views: Mapping[str, Tensor], folder: Path) -> list[Misfit]:
+def read_into(
+    views: Mapping[str, Tensor],
+    tensors: Iterable[tuple[str, Tensor]],
+    reshape: Mapping[str, Callable[[Tensor], Tensor | None]] = MappingProxyType({}),
+) -> list[Misfit]:
     """Copy a checkpoint's tensors into a model's memory, all that fit.
 
     Args:
         views: from `published_tensors`.
-        folder: the checkpoint.
+        tensors: (name on disk, tensor) of the checkpoint, one after another.
+        reshape: published name → what makes a tensor of another shape one that fits, or None where it cannot.
     Returns:
-        What does not fit.
-    Raises:
-        vivit.errors.UserError: if there is no tensor file, or one is damaged.
+        What does not fit, or did not before it was reshaped.
     """
     seen: dict[str, str] = {}
     misshapen, doubled = [], []
-    for disk_name, tensor in read_tensors(folder):
+    for disk_name, tensor in tensors:
         name = published_name(disk_name)
         if name in seen:
             doubled.append(Misfit("there twice", name, f"{seen[name]} and {disk_name}"))
@@ -150,8 +154,11 @@ def read_into(views: Mapping[str, Tensor], folder: Path) -> list[Misfit]:
         if name in views and views[name].shape == tensor.shape:
             views[name].copy_(tensor)
         elif name in views:
-            text = f"{disk_name} is {tuple(tensor.shape)}, not {tuple(views[name].shape)}"
-            misshapen.append(Misfit("of another shape", name, text))
+            shape = tuple(tensor.shape)
+            text = f"{disk_name} is {shape}, not {tuple(views[name].shape)}"
+            misshapen.append(Misfit("of another shape", name, text, shape))
+            if name in reshape and (fitting := reshape[name](tensor)) is not None:
+                views[name].copy_(fitting)
     missing = [Misfit("missing", name, name) for name in views if name not in seen]
     unexpected = [Misfit("unexpected", name, disk_name) for name, disk_name in seen.items() if name not in views]
     return [*missing, *unexpected, *misshapen, *doubled]

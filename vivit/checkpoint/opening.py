@@ -10,7 +10,7 @@ from vivit import familiarity
 from vivit.checkpoint import random_weights
 from vivit.config import VivitConfig
 from vivit.errors import UserError
-from vivit.hub import PROCESSORS, called, locate
+from vivit.hub import PROCESSORS, USUAL, HubOptions, called, locate
 from vivit.processing import VivitImageProcessor
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ class Checkpoint:
         name: goes on meaning the same: that of a Hub repository with its commit, 'owner/name@commit'; a folder's whole path.
         config: its shape and its labels.
         folder: where its files are; None for random weights, which have none.
+        options: how it was looked for, which says what its tensor files are.
     """
 
     name: str
     config: VivitConfig
     folder: Path | None
+    options: HubOptions = USUAL
 
     @cached_property
     def processor(self) -> VivitImageProcessor:
@@ -79,12 +81,16 @@ class Checkpoint:
 
         Args:
             kind: its class, `VivitForVideoClassification` for instance.
-            attn_implementation, dtype, device: as its `from_pretrained` takes them, which says what is raised.
+            attn_implementation, dtype, device: as its `from_pretrained` takes them.
+        Raises:
+            vivit.errors.UserError: if a tensor is missing, left over or of another shape, a classification head included.
         """
         options: dict[str, Any] = {"attn_implementation": attn_implementation, "dtype": dtype, "device": device}
         if self.folder is None:
             return random_weights.make_model(kind, **options)
-        return kind.from_pretrained(self.folder, config=self.config, **options)  # type: ignore[attr-defined]
+        model = kind.without_weights(self.config, **options)  # type: ignore[attr-defined]
+        model.load_tensors(self.folder, self.options)
+        return model.eval()
 
 
 def _check_fit(processor: VivitImageProcessor, config: VivitConfig, folder: Path) -> None:
@@ -106,7 +112,7 @@ def _check_fit(processor: VivitImageProcessor, config: VivitConfig, folder: Path
 
 
 def open_checkpoint(
-    name: str | Path, revision: str | None = None, *, weights: bool = True, here: bool = False
+    name: str | Path, revision: str | None = None, *, weights: bool = True, here: bool = False, **options: Any
 ) -> Checkpoint:
     """Open a checkpoint: once for each piece of work, since every look-up of a Hub name asks the Hub.
 
@@ -115,11 +121,13 @@ def open_checkpoint(
         revision: for a Hub repository: a branch, a tag or a commit.
         weights: whether they are wanted.
         here: whether to make do with what is on this machine.
+        options: others of `vivit.hub.HubOptions`: token, cache_dir and so on.
     Raises:
         vivit.hub.HubError: if there is no such checkpoint, or it cannot be reached.
         vivit.errors.UserError: if its configuration is impossible.
     """
     if name == random_weights.RANDOM:
         return Checkpoint(str(name), random_weights.CONFIG, None)
-    lasting, folder = locate(name, revision=revision, weights=weights, here=here)
-    return Checkpoint(lasting, VivitConfig.from_folder(folder), folder)
+    where = HubOptions(revision=revision, **options)
+    lasting, folder = locate(name, where, weights=weights, here=here)
+    return Checkpoint(lasting, VivitConfig.from_folder(folder), folder, where)

@@ -7,4 +7,5 @@ from vivit.hub.checkpoints import download, inspect_checkpoint
 from vivit.hub.clips import KINETICS_MINI, Clip, ClipList, download_clip, list_clips
 from vivit.hub.faults import HubError
 from vivit.hub.folders import as_path, called, read_json
+from vivit.hub.options import OPTION_NAMES, USUAL, HubOptions, split_options
 from vivit.hub.labels import kinetics400_labels, same_label

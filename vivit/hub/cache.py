@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ class HubFile:
         size_bytes: its length.
         etag: the SHA-256 of its content, or the SHA-1 git gives it if it is small: what the Hub calls it, and what the
             cache names it.
+        token, cache_dir: as in `HubOptions`.
     """
 
     repository: str
@@ -49,6 +50,8 @@ class HubFile:
     name: str
     size_bytes: int
     etag: str
+    token: str | bool | None = field(default=None, repr=False)
+    cache_dir: str | Path | None = None
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.name)
@@ -60,7 +63,12 @@ class HubFile:
     @property
     def path(self) -> Path:
         """Where the cache has it, or would."""
-        return cache_folder(self.repository, self.kind) / "snapshots" / self.commit / self.name
+        return self.cache / "snapshots" / self.commit / self.name
+
+    @property
+    def cache(self) -> Path:
+        """The folder of its repository in the cache."""
+        return cache_folder(self.repository, self.kind, self.cache_dir)
 
     @property
     def cached(self) -> bool:
@@ -68,18 +76,20 @@ class HubFile:
         return self.path.is_file() and self.path.stat().st_size == self.size_bytes
 
 
-def cache_folder(repository: str, kind: str = "model") -> Path:
-    """The folder of one repository in the user's Hub cache (HF_HOME or HF_HUB_CACHE say where)."""
+def cache_folder(repository: str, kind: str = "model", cache_dir: str | Path | None = None) -> Path:
+    """The folder of one repository in the Hub's cache. Args: cache_dir: as in `HubOptions`."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     with sentences(repository):
-        return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type=kind)
+        return Path(cache_dir or constants.HF_HUB_CACHE).expanduser() / repo_folder_name(
+            repo_id=repository, repo_type=kind
+        )
 
 
-def cached_commit(repository: str, kind: str, revision: str | None) -> str | None:
+def cached_commit(repository: str, kind: str, revision: str | None, cache_dir: str | Path | None = None) -> str | None:
     """The commit a revision stood for when it was last downloaded; a commit is its own."""
-    revision, folder = revision or "main", cache_folder(repository, kind)
+    revision, folder = revision or "main", cache_folder(repository, kind, cache_dir)
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     if {"..", ""} & set(revision.split("/")):
@@ -89,7 +99,14 @@ def cached_commit(repository: str, kind: str, revision: str | None) -> str | Non
     return None
 
 
-def remember_commit(repository: str, kind: str, revision: str | None, commit: str, asked: float) -> None:
+def remember_commit(
+    repository: str,
+    kind: str,
+    revision: str | None,
+    commit: str,
+    asked: float,
+    cache_dir: str | Path | None = None,
+) -> None:
     """Note what a revision stands for, so that it can be found offline. Call it once the files are here.
 
     Args:
@@ -99,11 +116,11 @@ def remember_commit(repository: str, kind: str, revision: str | None, commit: st
     revision = revision or "main"
     if revision == commit:
         return
-    reference = cache_folder(repository, kind) / "refs" / revision
+    reference = cache_folder(repository, kind, cache_dir) / "refs" / revision
     with sentences(repository):
         if reference.exists() and reference.stat().st_mtime > asked:
             return
-        if cached_commit(repository, kind, revision) != commit:
+        if cached_commit(repository, kind, revision, cache_dir) != commit:
             reference.parent.mkdir(parents=True, exist_ok=True)
             partial = reference.with_name(f"{reference.name}.{os.getpid()}.tmp")
             partial.write_text(commit, encoding="utf-8")
@@ -112,17 +129,19 @@ def remember_commit(repository: str, kind: str, revision: str | None, commit: st
             os.utime(reference, (asked, asked))
 
 
-def remember_absent(repository: str, kind: str, commit: str, names: list[str]) -> None:
+def remember_absent(
+    repository: str, kind: str, commit: str, names: list[str], cache_dir: str | Path | None = None
+) -> None:
     """Note that a commit has no files of these names, where every client of the Hub looks for that."""
-    folder = cache_folder(repository, kind) / ".no_exist" / commit
+    folder = cache_folder(repository, kind, cache_dir) / ".no_exist" / commit
     with suppress(OSError):  # another user's cache, or a full disk: then it is asked again
         for name in names:
-            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
 
 
 def known_absent(snapshot: Path, name: str) -> bool:
-    """Whether the commit in this folder of the cache is known to have no such file."""
+    """Whether the commit in this folder of the cache is known to have no file of that path."""
     return (snapshot.parents[1] / ".no_exist" / snapshot.name / name).is_file()
 
 
@@ -183,7 +202,7 @@ def check_space(files: list[HubFile]) -> None:
     """
     missing = [file for file in files if not file.cached]
     needed = sum(file.size_bytes - _size(_partial(file)) for file in missing)
-    for folder in cache_folder(files[0].repository, files[0].kind).parents if missing else ():
+    for folder in files[0].cache.parents if missing else ():
         if folder.exists():
             free = shutil.disk_usage(folder).free
             if needed > free:
@@ -209,7 +228,7 @@ def fetch(file: HubFile, arrived: Arrived = lambda size: None) -> Path:
     if file.cached:
         arrived(file.size_bytes)
         return file.path
-    blob = cache_folder(file.repository, file.kind) / "blobs" / file.etag
+    blob = file.cache / "blobs" / file.etag
     partial = _partial(file)
     with sentences(file.repository):
         blob.parent.mkdir(parents=True, exist_ok=True)
@@ -233,8 +252,9 @@ def fetch_all(files: list[HubFile], revision: str | None, asked: float, progress
     meter = _Meter(progress, sum(file.size_bytes for file in files))
     for file in files:
         fetch(file, meter.of(file))
-    remember_commit(files[0].repository, files[0].kind, revision, files[0].commit, asked)
-    return files[0].path.parents[files[0].name.count("/")]
+    first = files[0]
+    remember_commit(first.repository, first.kind, revision, first.commit, asked, first.cache_dir)
+    return first.path.parents[first.name.count("/")]
 
 
 class _Meter:
@@ -278,7 +298,7 @@ class _Meter:
 
 def _partial(file: HubFile) -> Path:
     # A name of our own: other clients' partial files may have holes.
-    return cache_folder(file.repository, file.kind) / "blobs" / f"{file.etag}.vivit.incomplete"
+    return file.cache / "blobs" / f"{file.etag}.vivit.incomplete"
 
 
 def _size(path: Path) -> int:
@@ -290,7 +310,7 @@ def _lock(file: HubFile, arrived: Arrived) -> Iterator[None]:
     """Hold the lock all Hub clients take for this file, so that nothing is downloaded twice at a time."""
     from filelock import FileLock, Timeout
 
-    folder = cache_folder(file.repository, file.kind)
+    folder = file.cache
     path = folder.parent / ".locks" / folder.name / f"{file.etag}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, mode=0o664)
@@ -345,7 +365,11 @@ def _stream(file: HubFile, partial: Path, arrived: Arrived) -> None:
 
     here = _size(partial)
     url = hf_hub_url(file.repository, file.name, repo_type=file.kind, revision=file.commit)
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={here}-"} if here else {})
+    headers = (
+        build_hf_headers(token=file.token)
+        | {"Accept-Encoding": "identity"}
+        | ({"Range": f"bytes={here}-"} if here else {})
+    )
     with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as answer:
         hf_raise_for_status(answer)
         here = here if answer.status_code == 206 else 0

@@ -25,6 +25,7 @@ from vivit.hub.cache import (
 )
 from vivit.hub.faults import HubError
 from vivit.hub.folders import EXAMPLE, as_path, is_path, no_folder, read_json
+from vivit.hub.options import USUAL, HubOptions
 from vivit.progress import Progress
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -89,8 +90,8 @@ def cached_checkpoints() -> dict[str, str]:
     found = {}
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         name = "/".join(folder.name.split("--")[1:])
-        snapshot = _snapshot(name, None)
-        if snapshot and _usable(snapshot, weights=True):
+        snapshot = _snapshot(name, USUAL)
+        if snapshot and _usable(snapshot, USUAL):
             with suppress(HubError):
                 _check_kind(read_json(snapshot / CONFIG, name), name)
                 found[name] = snapshot.name
@@ -105,51 +106,56 @@ def split_name(name: str, revision: str | None = None) -> tuple[str, str | None]
     return repository, revision or asked or None
 
 
-def find_checkpoint(name: str | Path, *, revision: str | None = None, weights: bool = True, here: bool = False) -> Path:
+def find_checkpoint(name: str | Path, *, weights: bool = True, here: bool = False, **options: Any) -> Path:
     """The folder of a checkpoint, downloaded into the user's ordinary Hub cache if it is neither embedded nor local.
 
     Args:
         name: a folder, '~' being the user's own; the name of an embedded checkpoint; or a Hub repository such as
             `KINETICS_CHECKPOINT`, which may end in '@' and a revision. What can only be a path never leads to a request.
-        revision: for a Hub repository: a branch, a tag or a commit.
         weights: fetch the tensor files too, not only the configuration.
         here: make do with what is on this machine, and take a name for a folder only where it is an absolute path: for
             servers, where names come from visitors and nobody waits on a network.
+        options: of `HubOptions`: revision, token, cache_dir and others.
     Returns:
         A folder with `config.json`.
     Raises:
         HubError: if there is no such checkpoint, or it cannot be reached.
     """
-    return locate(name, revision=revision, weights=weights, here=here)[1]
+    return locate(name, HubOptions(**options), weights=weights, here=here)[1]
 
 
 def locate(
-    name: str | Path, *, revision: str | None = None, weights: bool = True, here: bool = False
+    name: str | Path, options: HubOptions = USUAL, *, weights: bool = True, here: bool = False
 ) -> tuple[str, Path]:
     """As `find_checkpoint`, with the name that goes on meaning the same: 'owner/name@commit', or a folder's whole path."""
-    folder = _on_disk(name, absolute=here)
+    folder = _on_disk(name, absolute=here, subfolder=options.subfolder)
     if folder:
         return folder.name if folder.parent == ASSETS else str(folder.absolute()), folder
-    repository, revision = split_name(str(name), revision)
+    repository, revision = split_name(str(name), options.revision)
+    options = replace(options, revision=revision)
+    offline = here or options.local_files_only
     try:
-        snapshot = _snapshot(repository, revision)
+        snapshot = _snapshot(repository, options)
     except HubError as error:  # no repository can have such a name
         raise (error if here else _no_folder_either(name, error)) from None
-    usable = snapshot is not None and _usable(snapshot, weights)
-    if here and not usable:
-        raise HubError(f"'{repository}' is not on this machine, or not all of it. Choose it again to download it.")
+    usable = snapshot is not None and (not weights or _usable(snapshot, options))
+    if offline and not usable:
+        raise HubError(
+            f"'{repository}' is not on this machine, or not all of it. "
+            + ("Choose it again to download it." if here else "Leave local_files_only out to download it.")
+        )
     # A commit never changes: with all of it here there is nothing to ask.
-    whole = snapshot is not None and snapshot.name == revision and _knows_processors(snapshot)
-    if not (usable and (here or whole)):
+    whole = snapshot is not None and _commit(snapshot, options) == revision and _knows_processors(snapshot, options)
+    if not (usable and (offline or whole)):
         try:
-            listed = _ask(repository, revision)
+            listed = _ask(repository, options)
         except HubError as error:
             if not usable:
                 raise _no_folder_either(name, error) from None
         else:
-            snapshot = listed.fetch(weights, revision)
+            snapshot = listed.fetch(weights)
     assert snapshot is not None
-    return f"{repository}@{snapshot.name}", snapshot
+    return f"{repository}@{_commit(snapshot, options)}", snapshot
 
 
 def inspect_checkpoint(name: str | Path, revision: str | None = None, *, folders: bool = True) -> CheckpointInfo:
@@ -173,15 +179,16 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     asked_for, (name, revision) = name, split_name(name, revision)
     if is_path(name):
         raise HubError(f"'{name}' is a path, not a repository of the Hub. Give one such as '{KINETICS_CHECKPOINT}'.")
-    snapshot = _snapshot(name, revision)
+    options = HubOptions(revision=revision)
+    snapshot = _snapshot(name, options)
     try:
-        listed = _ask(name, revision)
+        listed = _ask(name, options)
     except HubError as error:
-        if not (snapshot and _usable(snapshot, weights=True)):
+        if not (snapshot and _usable(snapshot, options)):
             raise (_no_folder_either(asked_for, error) if folders else error) from None
         here = _describe_folder(name, "hub", snapshot, snapshot.name)
         notices = [f"{error} The copy on this machine is used."]
-        if not _knows_processors(snapshot):
+        if not _knows_processors(snapshot, options):
             notices.append("Whether it has an image processor of its own is not known here: the usual one is used.")
         return replace(here, notices=(*notices, *here.notices)), None
     if listed.file(CONFIG).size_bytes > MAX_CONFIG_BYTES:
@@ -215,50 +222,50 @@ def download(
     found, listed = _inspect(str(name), revision, folders)
     if listed is None:
         return found
-    revision = split_name(str(name), revision)[1]
-    folder = listed.fetch(True, revision, progress)
+    folder = listed.fetch(True, progress)
     return replace(found, folder=str(folder), missing_bytes=0)
 
 
 @dataclass(frozen=True)
 class _Repository:
-    """A model repository as the Hub listed it at the time `asked`."""
+    """A model repository as the Hub listed it at the time `asked`; its files by their names in the wanted folder."""
 
     name: str
     commit: str
     licence: str
     files: dict[str, HubFile]
     asked: float
+    options: HubOptions
 
     def file(self, name: str) -> HubFile:
         if name not in self.files:
-            raise HubError(
-                f"'{self.name}' has no {name}, so it is not a model that can be loaded here. Choose another."
-            )
+            where = f"'{self.name}'" + (f" in '{self.options.subfolder}'" if self.options.subfolder else "")
+            raise HubError(f"{where} has no {name}, so it is not a model that can be loaded here. Choose another.")
         return self.files[name]
 
     def needed(self, weights: bool) -> list[HubFile]:
         """The files that loading takes, small ones first."""
         names = [CONFIG, *(n for n in PROCESSORS if n in self.files)]
         if weights:
-            found = _weights(self.files)
+            found = _weights(self.files, self.options)
             if not found:
-                raise HubError(f"'{self.name}' has no weights in PyTorch's formats. Choose another checkpoint.")
+                raise HubError(f"'{self.name}' has no {_wanted(self.options)}. Choose another checkpoint.")
             names += found
         return [self.file(name) for name in names]
 
-    def fetch(self, weights: bool, revision: str | None, progress: Progress | None = None) -> Path:
+    def fetch(self, weights: bool, progress: Progress | None = None) -> Path:
         """Bring what is needed into the cache, and note which processor files there are not; returns the folder."""
-        folder = fetch_all(self.needed(weights), revision, self.asked, progress)
+        folder = fetch_all(self.needed(weights), self.options.revision, self.asked, progress)
         self.remember_absent()
-        return folder
+        return folder / self.options.subfolder
 
     def remember_absent(self) -> None:
         """Note which processor files this commit lacks, so that nobody need ask again."""
-        remember_absent(self.name, "model", self.commit, [n for n in PROCESSORS if n not in self.files])
+        lacking = [_inside(self.options, n) for n in PROCESSORS if n not in self.files]
+        remember_absent(self.name, "model", self.commit, lacking, self.options.cache_dir)
 
 
-def _ask(name: str, revision: str | None) -> _Repository:
+def _ask(name: str, options: HubOptions) -> _Repository:
     """What the Hub says of a model repository.
 
     Raises:
@@ -268,30 +275,49 @@ def _ask(name: str, revision: str | None) -> _Repository:
 
     def question() -> _Repository:
         asked, timeout = time.time(), constants.HF_HUB_ETAG_TIMEOUT
-        info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=timeout)
-        files = {}
+        api = HfApi(token=options.token)
+        info = api.model_info(name, revision=options.revision, files_metadata=True, timeout=timeout)
+        files, commit = {}, info.sha or ""
         for file in info.siblings or ():
-            if "/" in file.rfilename:  # nothing that loading needs
+            inside = file.rfilename.removeprefix(_inside(options, ""))
+            if "/" in inside or _inside(options, inside) != file.rfilename:  # nothing that loading needs
                 continue
-            etag = file.lfs.sha256 if file.lfs else file.blob_id
-            files[file.rfilename] = HubFile(name, "model", info.sha or "", file.rfilename, file.size or 0, etag or "")
+            etag = (file.lfs.sha256 if file.lfs else file.blob_id) or ""
+            kept = (options.token, options.cache_dir)
+            files[inside] = HubFile(name, "model", commit, file.rfilename, file.size or 0, etag, *kept)
         licence = info.card_data.license or "" if info.card_data else ""
         licence = ", ".join(licence) if isinstance(licence, list) else str(licence)
-        return _Repository(name, info.sha or "", licence, files, asked)
+        return _Repository(name, commit, licence, files, asked, options)
 
     return ask(name, question)
 
 
-def _on_disk(name: str | Path, absolute: bool = False) -> Path | None:
+def _inside(options: HubOptions, name: str) -> str:
+    """The path in the repository of a file in the wanted folder."""
+    return f"{options.subfolder}/{name}" if options.subfolder else name
+
+
+def _commit(folder: Path, options: HubOptions) -> str:
+    """The commit whose files are in a folder of the cache."""
+    return _root(folder, options).name
+
+
+def _root(folder: Path, options: HubOptions) -> Path:
+    return [folder, *folder.parents][options.depth]
+
+
+def _on_disk(name: str | Path, absolute: bool = False, subfolder: str = "") -> Path | None:
     """The folder of an embedded or local checkpoint; None for what can only be a Hub repository.
 
     Args:
         absolute: a folder counts only where its path is.
+        subfolder: where in it the files are.
     """
     local = [] if absolute and not Path(name).is_absolute() else [as_path(name)]
     embedded = [ASSETS / str(name)] if str(name) in embedded_checkpoints() else []
     for folder in (*local, *embedded):
         if os.path.isdir(folder):
+            folder /= subfolder
             if not (folder / CONFIG).is_file():
                 called = folder.absolute().name or str(folder)
                 raise HubError(f"The folder '{called}' has no config.json. Choose one written by save_pretrained.")
@@ -311,10 +337,11 @@ def _no_folder_either(name: str | Path, error: HubError) -> HubError:
     return HubError(f"There is no folder '{name}'{beside}. {error}", error.details)
 
 
-def _snapshot(name: str, revision: str | None) -> Path | None:
-    """The cached snapshot of a model repository, perhaps not whole."""
-    commit = cached_commit(name, "model", revision)
-    folder = cache_folder(name) / "snapshots" / commit if commit else None
+def _snapshot(name: str, options: HubOptions) -> Path | None:
+    """The wanted folder of a model repository in the cache, perhaps not whole."""
+    commit = cached_commit(name, "model", options.revision, options.cache_dir)
+    root = cache_folder(name, "model", options.cache_dir)
+    folder = root / "snapshots" / commit / options.subfolder if commit else None
     return folder if folder and (folder / CONFIG).is_file() else None
 
 
@@ -322,28 +349,35 @@ def _names(folder: Path) -> list[str]:
     return [file.name for file in folder.iterdir() if file.is_file()]
 
 
-def _knows_processors(snapshot: Path) -> bool:
+def _knows_processors(snapshot: Path, options: HubOptions) -> bool:
     """Whether each of its processor files is here or known not to exist: other clients fetch only what they look for."""
-    return all((snapshot / name).is_file() or known_absent(snapshot, name) for name in PROCESSORS)
+    root = _root(snapshot, options)
+    return all((snapshot / n).is_file() or known_absent(root, _inside(options, n)) for n in PROCESSORS)
 
 
-def _usable(folder: Path, weights: bool) -> bool:
-    return not weights or bool(_weights(_names(folder)))
+def _usable(folder: Path, options: HubOptions) -> bool:
+    return bool(_weights(_names(folder), options))
 
 
-def _weights(names: Iterable[str]) -> list[str]:
+def _weights(names: Iterable[str], options: HubOptions = USUAL) -> list[str]:
     """Which of these files are the weights: safetensors before `.bin`, whole before sharded; [] if incomplete."""
     names = set(names)
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        whole = f"{stem}.{suffix}"
+    for whole, index, pattern in options.weight_files():
         if whole in names:
             return [whole]
-        shards = sorted(n for n in names if re.fullmatch(rf"{stem}-\d+-of-\d+\.{suffix}", n))
-        if f"{whole}.index.json" in names and shards:
-            count = int(shards[0].rpartition("-of-")[2].split(".")[0])
+        shards = sorted(n for n in names if re.fullmatch(pattern, n))
+        if index in names and shards:
+            count = int(re.findall(r"-of-(\d+)", shards[0])[0])
             if len(shards) == count:
-                return [f"{whole}.index.json", *shards]
+                return [index, *shards]
     return []
+
+
+def _wanted(options: HubOptions) -> str:
+    """What to call the weights that were asked for."""
+    if options.variant is None and options.use_safetensors is None:
+        return "weights in PyTorch's formats"
+    return " and no ".join(whole for whole, *_ in options.weight_files())
 
 
 def _check_kind(config: dict[str, Any], name: str) -> None:

@@ -1,0 +1,71 @@
+"""Where a checkpoint is looked for, beside its name: the options of transformers' `from_pretrained`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HubOptions:
+    """How a name is resolved, and which of a checkpoint's files count.
+
+    Args:
+        revision: of a Hub repository: a branch, a tag or a commit.
+        token: a user's, for the Hub; the one that is stored on this machine if None or True, none if False.
+        cache_dir: the Hub's cache; if None the usual one (HF_HOME or HF_HUB_CACHE say where).
+        local_files_only: make do with what is on this machine.
+        subfolder: in which folder of the checkpoint its files are.
+        variant: what stands in the names of its tensor files: 'fp16' for `model.fp16.safetensors`.
+        use_safetensors: True for safetensors alone, False for `.bin` alone; safetensors before `.bin` if None.
+    Raises:
+        ValueError: for what can be none of these.
+    """
+
+    revision: str | None = None
+    token: str | bool | None = field(default=None, repr=False)
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+    subfolder: str = ""
+    variant: str | None = None
+    use_safetensors: bool | None = None
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.subfolder or "").parts
+        if ".." in parts or PurePosixPath(self.subfolder or "").is_absolute() or "\\" in str(self.subfolder):
+            raise ValueError(f"subfolder must name a folder within the checkpoint, not {self.subfolder!r}")
+        object.__setattr__(self, "subfolder", "/".join(parts))
+        if not (self.token is None or isinstance(self.token, str | bool)):
+            raise ValueError("token must be a user's token, True, False or None")
+        if self.variant is not None and (not isinstance(self.variant, str) or not self.variant.isidentifier()):
+            raise ValueError(f"variant must be a word such as 'fp16', not {self.variant!r}")
+        for name in ("local_files_only", "use_safetensors"):
+            if getattr(self, name) not in (True, False, *([None] if name == "use_safetensors" else [])):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    @property
+    def depth(self) -> int:
+        """How many folders lie between a checkpoint and its files."""
+        return len(PurePosixPath(self.subfolder).parts)
+
+    def weight_files(self) -> list[tuple[str, str, str]]:
+        """Where tensors may be, what comes first before the others: (whole file, index of shards, pattern of the shards)."""
+        kinds = {"model": "safetensors", "pytorch_model": "bin"}
+        if self.use_safetensors is not None:
+            del kinds["pytorch_model" if self.use_safetensors else "model"]
+        found = []
+        for stem, suffix in kinds.items():
+            of = f".{self.variant}" if self.variant else ""
+            shard = rf"{stem}{of}-\d+-of-\d+\.{suffix}" + (rf"|{stem}-\d+-of-\d+{of}\.{suffix}" if of else "")
+            found.append((f"{stem}{of}.{suffix}", f"{stem}.{suffix}.index{of}.json", shard))
+        return found
+
+
+USUAL = HubOptions()
+OPTION_NAMES = frozenset(f.name for f in fields(HubOptions))
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
+    """The options that are `HubOptions`, and those that are not."""
+    ours = {name: value for name, value in options.items() if name in OPTION_NAMES}
+    return HubOptions(**ours), {name: value for name, value in options.items() if name not in OPTION_NAMES}

@@ -1,0 +1,321 @@
+"""What models share beside their layers: how they are read and written, and the calls that training and tools make."""
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import reduce
+from inspect import signature
+from pathlib import Path
+from typing import Any, Literal, Self, cast, overload
+
+import torch
+from torch import Tensor, nn
+
+from vivit.attention import get_attention
+from vivit.checkpoint.files import read_tensors, write_tensors
+from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, Misfit, published_tensors, read_into
+from vivit.config import VivitConfig
+from vivit.device import one_device
+from vivit.errors import UserError, refuse_unknown
+from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, split_options
+from vivit.positions import Grid, interpolate
+from vivit.precision import get_precision, one_precision, set_precision
+
+CONFIG_FIELDS = frozenset(f.name for f in fields(VivitConfig)) - {"extra"}
+
+
+class PreTrained(nn.Module):
+    """A model that is read from and written to the files of a checkpoint."""
+
+    base_model_prefix = "vivit"
+    main_input_name = "pixel_values"
+    config_class = VivitConfig
+    supports_gradient_checkpointing = True
+
+    config: VivitConfig
+    attn_implementation: str
+    pooler: nn.Module | None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.config.settle()  # a copy of a model has a copy of its config
+
+    def set_attn_implementation(self, name: str) -> None:
+        """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        attend = get_attention(name)
+        for module in self.modules():
+            if isinstance(module, PreTrained):
+                module.attn_implementation = name
+            elif hasattr(module, "attend"):
+                module.attend = attend  # type: ignore[assignment]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype the model computes in; input of another dtype is converted to it."""
+        return cast(nn.LayerNorm, self.base_model.layernorm).weight.dtype
+
+    @property
+    def base_model(self) -> Any:
+        """The transformer without a head, a `VivitModel`."""
+        return getattr(self, self.base_model_prefix, self)
+
+    @property
+    def num_labels(self) -> int:
+        """Classes of the classification head."""
+        return self.config.num_labels
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The linear map of tubelets to tokens."""
+        return self.base_model.embeddings.projection
+
+    def num_parameters(self, only_trainable: bool = False) -> int:
+        """How many numbers the weights are; only_trainable: without those that are frozen."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
+        """In training compute every layer a second time on the way back, instead of keeping what it held.
+
+        Args:
+            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; use_reentrant is False if it is not there.
+        """
+        self.base_model.checkpointing = {"use_reentrant": False} | dict(gradient_checkpointing_kwargs or {})
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep what the layers hold in training, as at first."""
+        self.base_model.checkpointing = None
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether layers are computed a second time on the way back."""
+        return self.base_model.checkpointing is not None
+
+    def init_weights(self) -> None:
+        """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
+        self.apply(self._init)
+
+    def _init(self, module: Any) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+        elif hasattr(module, "position_embeddings"):
+            nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
+            nn.init.zeros_(module.cls_token)
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, output_loading_info: Literal[True], **options: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+    @overload
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self: ...
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        config: VivitConfig | None = None,
+        attn_implementation: str = "sdpa",
+        dtype: str | torch.dtype | None = None,
+        torch_dtype: str | torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        device_map: Any = None,
+        ignore_mismatched_sizes: bool = False,
+        output_loading_info: bool = False,
+        low_cpu_mem_usage: bool = True,
+        **options: Any,
+    ) -> Self | tuple[Self, dict[str, Any]]:
+        """Load a checkpoint in evaluation mode, tensor by tensor, so that no second copy of it is ever held.
+
+        Args:
+            pretrained_model_name_or_path: a folder, an embedded checkpoint, or a Hub repository (see
+                `vivit.hub.find_checkpoint`).
+            config: use this instead of the checkpoint's `config.json`.
+            attn_implementation: a key of `vivit.attention.ATTENTION`.
+            dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
+                is in; float32 if None.
+            torch_dtype: the older spelling of `dtype`.
+            device: where to put the weights; the CPU if None.
+            device_map: the same as transformers names it: 'auto' for a GPU if there is one, a device, a CUDA index, or a dict
+                whose values are one of these.
+            ignore_mismatched_sizes: give a classification head of another size new random weights, and interpolate position
+                embeddings of another number of frames or another image size; both with a warning.
+            output_loading_info: return what did not fit too.
+            low_cpu_mem_usage: always so; there for those who pass it.
+            options: of `vivit.hub.HubOptions` (revision, token, cache_dir, local_files_only, subfolder, variant,
+                use_safetensors), and fields of the config to replace, `num_labels` for instance.
+        Returns:
+            A model with every weight loaded; `VivitModel` has a pooler only if the checkpoint does. A classifier of a
+            checkpoint without a head has a new one with random weights, and says so in a warning. With
+            `output_loading_info` the model and {"missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"}.
+        Raises:
+            vivit.hub.HubError: if there is no such checkpoint.
+            vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
+            ValueError: for an unknown option, an impossible config, an unknown backend or precision, or options that contradict
+                each other.
+        """
+        where, changes = split_options(options)
+        refuse_unknown(changes, CONFIG_FIELDS, OPTION_NAMES.union(signature(cls.from_pretrained).parameters))
+        if config and changes:
+            names = ", ".join(changes)
+            raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
+        place, automatic = one_device(device, device_map), "auto" in (dtype, torch_dtype)
+        precision = one_precision(*(None if given == "auto" else given for given in (dtype, torch_dtype)))
+        folder = locate(pretrained_model_name_or_path, where)[1]
+        config = config or VivitConfig.from_folder(folder, **changes)
+        precision = stated_precision(folder, where) if automatic else precision
+        model = cls.without_weights(config, attn_implementation=attn_implementation, dtype=precision, device=place)
+        found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
+        return (model.eval(), model._loading_info(found)) if output_loading_info else model.eval()
+
+    @classmethod
+    def without_weights(
+        cls, config: VivitConfig, *, attn_implementation: str, dtype: str | torch.dtype, device: str | torch.device
+    ) -> Self:
+        """A model whose weights are yet to be loaded: they hold whatever the memory held. Arguments as `from_pretrained`'s."""
+        with torch.device("meta"):
+            model = cls(config, attn_implementation=attn_implementation)
+        return set_precision(model, dtype).to_empty(device=device)
+
+    @torch.no_grad()
+    def load_tensors(
+        self,
+        folder: Path,
+        options: HubOptions = USUAL,
+        *,
+        ignore_mismatched_sizes: bool = False,
+        new_head: bool = False,
+    ) -> list[Misfit]:
+        """Copy a checkpoint's tensors into this model, on its device and in its precision.
+
+        A whole pooler is dropped where only one side has it, a whole head where the model has none.
+
+        Args:
+            folder, options: where they are, and in which files.
+            ignore_mismatched_sizes: as `from_pretrained`'s.
+            new_head: give a model whose checkpoint has no head a new one too, with a warning.
+        Returns:
+            What did not fit, and is settled.
+        Raises:
+            vivit.errors.UserError: as `from_pretrained`.
+        """
+        positions = self.base_model.embeddings.position_embeddings
+        resized: Grid | None = None
+
+        def resize(tensor: Tensor) -> Tensor | None:
+            nonlocal resized
+            of = VivitConfig.from_folder(folder).grid_size
+            if not ignore_mismatched_sizes or tensor.shape != (1, 1 + math.prod(of), positions.shape[-1]):
+                return None
+            resized = of
+            return interpolate(tensor, of, self.config.grid_size)
+
+        found = read_into(published_tensors(self), read_tensors(folder, options), {POSITIONS: resize})
+
+        def of_kind(*kinds: str) -> set[str]:
+            return {misfit.name for misfit in found if misfit.kind in kinds}
+
+        settled = set().union(*(part for part in (POOLER, HEAD) if part <= of_kind("unexpected")))
+        if of_kind("missing") >= POOLER:
+            self.pooler = None
+            settled |= POOLER
+        name = called(folder)
+        if resized:
+            settled.add(POSITIONS)
+            warn(
+                f"The position embeddings of '{name}', of {resized} tubelets, were interpolated to {self.config.grid_size}."
+            )
+        head = HEAD & of_kind("missing", "of another shape")
+        headless = of_kind("missing") >= HEAD
+        if head and (ignore_mismatched_sizes or (headless and new_head)):
+            self.get_submodule("classifier").apply(self._init)
+            settled |= head
+            lacks = (
+                "no classification head"
+                if headless
+                else f"a classification head for other than {self.num_labels} classes"
+            )
+            warn(
+                f"'{name}' has {lacks}: this model's is new, with random weights, and predicts nothing before it is trained."
+            )
+        faults = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
+        if not faults:
+            return found
+        firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
+        counts = ", ".join(
+            f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
+            for kind, n in Counter(misfit.kind for misfit in faults).items()
+        )
+        sentence = (
+            f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
+            "holds every tensor once, as that file describes them."
+        )
+        advice = ""
+        if all(misfit.name in head | {POSITIONS} and misfit.kind != "there twice" for misfit in faults):
+            if of_kind("missing") == HEAD:
+                sentence = f"The checkpoint {HEADLESS}"
+            # Not in the first line, which is all that someone without Python is shown.
+            advice = (
+                "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "
+                "position embeddings."
+            )
+        details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
+        raise UserError(f"{sentence}\n{details}{advice}", details)
+
+    def _loading_info(self, found: Sequence[Misfit]) -> dict[str, Any]:
+        """What did not fit, by transformers' names for it."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in published_tensors(self).items()}
+
+        def names(kind: str) -> set[str]:
+            return {self._on_disk(misfit.name) for misfit in found if misfit.kind == kind}
+
+        return {
+            "missing_keys": names("missing"),
+            "unexpected_keys": names("unexpected"),
+            "mismatched_keys": {
+                (self._on_disk(m.name), m.shape, shapes[m.name]) for m in found if m.kind == "of another shape"
+            },
+            "error_msgs": [],
+        }
+
+    def _on_disk(self, name: str) -> str:
+        """The name in a file of a tensor by its published name."""
+        return name if name in HEAD or self.base_model is self else f"{self.base_model_prefix}.{name}"
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
+
+        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'.
+        """
+        dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
+        # What was read may say the dtype in its older spelling.
+        extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
+        extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
+        replace(self.config, extra=extra).save_pretrained(folder)
+        write_tensors(folder, {self._on_disk(name): t for name, t in published_tensors(self).items()})
+
+
+def stated_precision(folder: Path, options: HubOptions = USUAL) -> str:
+    """The precision that a checkpoint is in: what its config.json says, else that of its first tensor."""
+    extra = VivitConfig.from_folder(folder).extra
+    stated = extra.get("dtype") or extra.get("torch_dtype")
+    return get_precision(stated or next(t.dtype for _, t in read_tensors(folder, options) if t.is_floating_point()))
+
+
+def warn(sentence: str) -> None:
+    """Tell whoever called `from_pretrained`."""
+    warnings.warn(sentence, stacklevel=4)
