@@ -8,20 +8,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vivit.auto import AutoConfig, AutoImageProcessor, AutoModelForVideoClassification, AutoVideoProcessor
     from vivit.config import VivitConfig
     from vivit.model import VivitForVideoClassification, VivitModel
-    from vivit.pipelines import pipeline
-    from vivit.processing import VivitImageProcessor
+    from vivit.pipelines import VideoClassificationPipeline, pipeline
+    from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 
 _ROOM = {
+    "AutoConfig": "auto",
+    "AutoImageProcessor": "auto",
+    "AutoModelForVideoClassification": "auto",
+    "AutoVideoProcessor": "auto",
+    "VideoClassificationPipeline": "pipelines",
     "VivitConfig": "config",
+    "VivitForVideoClassification": "model",
     "VivitImageProcessor": "processing",
     "VivitModel": "model",
-    "VivitForVideoClassification": "model",
+    "VivitVideoProcessor": "processing",
     "pipeline": "pipelines",
 }
 
-__all__ = ["VivitConfig", "VivitForVideoClassification", "VivitImageProcessor", "VivitModel", "pipeline"]
+__all__ = [
+    "AutoConfig",
+    "AutoImageProcessor",
+    "AutoModelForVideoClassification",
+    "AutoVideoProcessor",
+    "VideoClassificationPipeline",
+    "VivitConfig",
+    "VivitForVideoClassification",
+    "VivitImageProcessor",
+    "VivitModel",
+    "VivitVideoProcessor",
+    "pipeline",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from vivit.errors import UserError
-from vivit.hub import PROCESSORS
+from vivit.errors import UserError, refuse_unknown
+from vivit.hub import OPTION_NAMES, PROCESSORS, as_path, locate, split_options
 from vivit.pictures import as_clips, channels_last
 from vivit.processor_files import IMAGE, SWITCHES, TYPES, VIDEO, Stated, read_stated, understand
 from vivit.resizing import BICUBIC, RESIZE
@@ -41,8 +41,17 @@ class BatchFeature(dict):
             raise AttributeError(name) from error
 
     def to(self, *args: Any, **options: Any) -> "BatchFeature":
-        """Call `.to(...)` on every tensor, as `torch.Tensor.to`."""
-        return BatchFeature({k: v.to(*args, **options) if hasattr(v, "to") else v for k, v in self.items()})
+        """Call `.to(...)` on every tensor, as `torch.Tensor.to`; those of whole numbers move and keep their dtype."""
+        import torch
+
+        def moved(value: Any) -> Any:
+            if not isinstance(value, torch.Tensor):
+                return value
+            if value.is_floating_point() or value.is_complex():
+                return value.to(*args, **options)
+            return value.to(torch.empty(0, device=value.device).to(*args, **options).device)
+
+        return BatchFeature({name: moved(value) for name, value in self.items()})
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class VivitImageProcessor:
     extra: Mapping[str, Any] | None = None
     backend: str = "pil"
 
+    model_input_names: ClassVar[list[str]] = ["pixel_values"]
+
     def __post_init__(self) -> None:
         for name in SWITCHES:
             if not isinstance(getattr(self, name), bool):
@@ -121,13 +132,26 @@ class VivitImageProcessor:
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> Self:
         """Build a processor from the keys of a `preprocessor_config.json`; those that no pixel depends on are kept in `extra`.
 
+        Args:
+            values: the keys.
+            changes: fields to replace.
         Raises:
             vivit.errors.UserError: for a class or a switch whose pixels are not made here.
+            ValueError: for what is no field, or an impossible value.
         """
-        return cls._of(understand(values, "the image processor", cls._known()))
+        return cls._of(understand(values, "the image processor", cls._known())).changed(**changes)
+
+    def changed(self, **changes: Any) -> Self:
+        """A processor with some fields replaced.
+
+        Raises:
+            ValueError: for what is no field, or an impossible value.
+        """
+        refuse_unknown(changes, {f.name for f in fields(self)}, OPTION_NAMES)
+        return replace(self, **changes)
 
     @classmethod
     def _of(cls, stated: Stated) -> Self:
@@ -138,19 +162,21 @@ class VivitImageProcessor:
         return {f.name for f in fields(cls)} - {"extra", "backend"}
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, **changes: Any) -> Self:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
         """Read the processor of a checkpoint; see `from_folder`.
 
         Args:
-            name: a folder, which needs no more than a processor's file, or any name `vivit.hub.find_checkpoint` knows.
-            revision: for a Hub repository: a branch, a tag or a commit.
-            changes: fields to replace after reading.
+            pretrained_model_name_or_path: a folder, which needs no more than a processor's file, or any name
+                `vivit.hub.find_checkpoint` knows.
+            options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
+        Raises:
+            ValueError: for an unknown option.
         """
-        from vivit.hub import as_path, find_checkpoint
-
-        folder = as_path(name)
+        where, changes = split_options(options)
+        refuse_unknown(changes, {f.name for f in fields(cls)}, OPTION_NAMES)
+        folder = as_path(pretrained_model_name_or_path) / where.subfolder
         if not any(os.path.lexists(folder / file) for file in PROCESSORS):
-            folder = find_checkpoint(name, revision=revision, weights=False)
+            folder = locate(pretrained_model_name_or_path, where, weights=False)[1]
         return cls.from_folder(folder, **changes)
 
     @classmethod
@@ -181,7 +207,7 @@ class VivitImageProcessor:
                     f"{first} and {where} make different pixels. Take the one that the model was not trained with away."
                 )
         processor = found[0][0] if found else cls._usual(folder)
-        return replace(processor, **changes) if changes else processor
+        return processor.changed(**changes)
 
     @classmethod
     def _usual(cls, folder: Path) -> Self:
@@ -213,16 +239,22 @@ class VivitImageProcessor:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for other in PROCESSORS:  # every one that stayed would count too
             (Path(folder) / other).unlink(missing_ok=True)
+        file = IMAGE if self.backend == "pil" else VIDEO
+        (Path(folder) / file).write_text(self.to_json_string(), encoding="utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of its file: `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels."""
         values = asdict(self)
         extra = {k: v for k, v in (values.pop("extra") or {}).items() if k not in TYPES}
         if values.pop("backend") == "pil":
-            file, kind = IMAGE, {"image_processor_type": "VivitImageProcessor"}
-        else:
-            # Whether 1 is subtracted is no switch of these classes.
-            vivit = values.pop("offset") or not self.do_rescale
-            file, kind = VIDEO, {"video_processor_type": "VivitVideoProcessor" if vivit else "VideoMAEVideoProcessor"}
-        text = json.dumps(extra | kind | values, indent=2)
-        (Path(folder) / file).write_text(text + "\n", encoding="utf-8")
+            return extra | values | {"image_processor_type": "VivitImageProcessor"}
+        # Whether 1 is subtracted is no switch of these classes.
+        vivit = values.pop("offset") or not self.do_rescale
+        return extra | values | {"video_processor_type": "VivitVideoProcessor" if vivit else "VideoMAEVideoProcessor"}
+
+    def to_json_string(self) -> str:
+        """What stands in its file."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True) + "\n"
 
     @property
     def output_size(self) -> tuple[int, int] | None:
@@ -333,9 +365,7 @@ class VivitImageProcessor:
         Raises:
             ValueError: for something that is no picture, frames of several sizes, or an impossible option.
         """
-        unknown = set(changes) - {f.name for f in fields(self)}
-        if unknown:
-            raise ValueError(f"unknown option {', '.join(sorted(unknown))}")
+        refuse_unknown(changes, {f.name for f in fields(self)})
         for name, value in (("return_tensors", return_tensors), ("data_format", data_format)):
             known = (None, "pt", "np") if name == "return_tensors" else ("channels_first", "channels_last")
             if value not in known:
@@ -375,6 +405,21 @@ class VivitImageProcessor:
         raise ValueError(
             f"a picture to resize must hold whole numbers in [0, 255] or numbers in [0, 1], not [{frame.min()}, {frame.max()}]"
         )
+
+
+@dataclass(frozen=True)
+class VivitVideoProcessor(VivitImageProcessor):
+    """The same with torchvision's pixels, whatever class a checkpoint's files name.
+
+    Source: `VivitVideoProcessor` of transformers 5.
+    """
+
+    backend: str = "torchvision"
+
+    @classmethod
+    def _of(cls, stated: Stated) -> Self:
+        options = stated.options | {"backend": "torchvision"}
+        return cls(**options, extra=stated.extra)
 
 
 def _crop(size: int, kept: int) -> tuple[int, int]:
