@@ -78,8 +78,14 @@ def colour(attention: str, precision: str = "float32") -> str:
 SAMPLING: dict[str, str] = {
     "uniform": "evenly over the whole clip",
     "consecutive": "from the first frame on",
-    "transformers": "from the first frame on, as transformers' pipeline",
+    "transformers": "from the first frame on, as transformers' pipeline without torchvision",
+    "transformers-torchvision": "the first frame of each of so many equal parts, as transformers' pipeline with torchvision",
     "center": "a window in the middle",
+}
+
+GEOMETRY: dict[str, str] = {
+    "upright": "as a viewer sees them: turned, with square pixels, deinterlaced, in ordinary colours",
+    "stored": "as they are stored in the first video stream, and converted to RGB alone, as transformers takes them",
 }
 
 NORMALISATION: dict[str, str] = {

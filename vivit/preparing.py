@@ -39,7 +39,7 @@ def prepare_clip(path: str | Path, num_frames: int, processor: VivitImageProcess
         path: a video file.
         num_frames: frames the model takes.
         processor: its resize and crop.
-        sampling: options of `vivit.video.read_frames`: sampling, stride, start, limits, progress.
+        sampling: options of `vivit.video.read_frames`: sampling, stride, start, geometry, limits, progress.
     Raises:
         vivit.video.VideoError: if the file cannot be used.
     """

@@ -142,9 +142,15 @@ def check_file(path: str) -> None:
 
 @contextmanager
 def open_video(
-    path: str, limits: VideoLimits, watch: Watch, *, threads: int, stream_index: int | None = None
+    path: str,
+    limits: VideoLimits,
+    watch: Watch,
+    *,
+    threads: int,
+    stream_index: int | None = None,
+    geometry: str = "upright",
 ) -> Iterator[OpenVideo]:
-    """Open a file, and nothing but it, and choose its best video stream."""
+    """Open a file, and nothing but it, and choose its best video stream, or the first of all for 'stored'."""
     check_file(path)
     watch.check()
     name = watch.name
@@ -170,8 +176,8 @@ def open_video(
         if container.format.name.startswith("matroska") and is_encrypted(path):
             raise VideoError(f"{name!r} {ENCRYPTED}")
         if stream_index is None:
-            stream = _choose_stream(container, name)
-        elif same := [s for s in video_streams(container) if s.index == stream_index and s.codec_context]:
+            stream = _choose_stream(container, name, geometry)
+        elif same := [s for s in container.streams.video if s.index == stream_index and s.codec_context]:
             (stream,) = same
         else:
             raise VideoError(f"{name!r} has changed since it was examined; open it again.")
@@ -190,8 +196,8 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
-def _choose_stream(container: InputContainer, name: str) -> VideoStream:
-    streams = video_streams(container)
+def _choose_stream(container: InputContainer, name: str, geometry: str) -> VideoStream:
+    streams = video_streams(container) if geometry == "upright" else [*container.streams.video[:1]]
     readable = [s for s in streams if s.codec_context is not None]
     if not streams:
         raise VideoError(f"{name!r} holds no moving picture; choose a video file.")
@@ -199,7 +205,7 @@ def _choose_stream(container: InputContainer, name: str) -> VideoStream:
         if is_encrypted(container.name):
             raise VideoError(f"{name!r} {ENCRYPTED}")
         raise VideoError(f"{name!r} is coded in a way for which there is no decoder here; convert it to H.264 in MP4.")
-    best = container.streams.best("video")
+    best = container.streams.best("video") if geometry == "upright" else None
     return next((s for s in readable if best is not None and s.index == best.index), readable[0])
 
 

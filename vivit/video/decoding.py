@@ -94,7 +94,7 @@ def _decode_webp(
     info: VideoInfo, targets: list[int], transform: Transform | None, limits: VideoLimits, watch: Watch
 ) -> Iterator[Frame]:
     expected = iter(targets)
-    for index, image in webp.decode(info.path, targets, limits, watch) if targets else ():
+    for index, image in webp.decode(info.path, targets, limits, watch, info.geometry) if targets else ():
         yield Frame(next(expected), info.frame_seconds[index], transform(image) if transform else image)
     if (missing := next(expected, None)) is not None:
         raise _missing(missing, watch)
@@ -181,7 +181,7 @@ def _decode_runs(
     with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as video:
         # An animated PNG says how its pictures are turned with the first one alone.
         usual = orientation_from(info.rotation, info.mirrored) if info.codec == "apng" else UPRIGHT
-        to_rgb = ToRgb(video.stream, watch.name, limits, usual)
+        to_rgb = ToRgb(video.stream, watch.name, limits, usual, info.geometry)
         for run in runs:
             errors: list[str] = []
             if info.keyframe_seconds:
@@ -199,7 +199,7 @@ def _decode_runs(
                     image = to_rgb(picture, before, after)
                     if transform:
                         image = transform(image)
-                    seconds, woven = info.frame_seconds[index], picture.interlaced_frame
+                    seconds, woven = info.frame_seconds[index], picture.interlaced_frame and info.geometry == "upright"
                     yield Frame(index, seconds, image, picture.is_corrupt, woven)
                     index = next(remaining, None)
                     if index is None:

@@ -91,7 +91,12 @@ class ToRgb:
     """Turns the pictures of one stream into RGB, one after the other."""
 
     def __init__(
-        self, stream: VideoStream, name: str, limits: VideoLimits, usual: Orientation | None = UPRIGHT
+        self,
+        stream: VideoStream,
+        name: str,
+        limits: VideoLimits,
+        usual: Orientation | None = UPRIGHT,
+        geometry: str = "upright",
     ) -> None:
         """Make one.
 
@@ -100,7 +105,9 @@ class ToRgb:
             name: the file's, for errors.
             limits: what a picture may cost.
             usual: how a picture that does not say so itself is turned.
+            geometry: a key of `vivit.names.GEOMETRY`.
         """
+        self._stored = geometry == "stored"
         self._stream, self._name, self._limits, self._usual = stream, name, limits, usual
         self._reformatter = VideoReformatter()
         self._mapper: ToneMapper | None = None
@@ -119,6 +126,8 @@ class ToRgb:
         """
         width = self._width(picture)
         try:
+            if self._stored:
+                return self._reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
             orientation = orientation_of(picture, self._usual) or UPRIGHT
             if picture.interlaced_frame:
                 picture = deinterlaced(picture, before, after)
@@ -130,8 +139,9 @@ class ToRgb:
         return turned(image, orientation)
 
     def _width(self, picture: av.VideoFrame) -> int:
-        """Of a stored picture with square pixels, in pixels; raises VideoError where it is too much."""
-        width = max(1, round(picture.width * (self._stream.sample_aspect_ratio or 1)))
+        """Of a picture as it will be before it is turned, in pixels; raises VideoError where it is too much."""
+        aspect = 1 if self._stored else self._stream.sample_aspect_ratio or 1
+        width = max(1, round(picture.width * aspect))
         check_size(self._name, width, picture.height, self._limits)
         return width
 

@@ -10,6 +10,7 @@ from statistics import median
 import av
 from av.video.stream import VideoStream
 
+from vivit.names import GEOMETRY
 from vivit.video import webp
 from vivit.video.alpha import promises_alpha
 from vivit.video.container import (
@@ -67,6 +68,8 @@ class VideoInfo:
         keyframe_seconds: presentation times at which decoding can start, ascending; empty if the packets could not be
             trusted, and then pictures are found by counting from the start.
         warnings: sentences for the user.
+        geometry: how pictures are read, a key of `vivit.names.GEOMETRY`. With 'stored' width and height are those of stored
+            pictures, which are not turned.
     """
 
     path: str
@@ -84,6 +87,7 @@ class VideoInfo:
     interlaced: bool
     keyframe_seconds: tuple[float, ...]
     warnings: tuple[str, ...]
+    geometry: str = "upright"
 
     @property
     def num_frames(self) -> int:
@@ -106,18 +110,22 @@ class VideoInfo:
         return self.end_seconds - self.frame_seconds[0]
 
 
-def list_frames(path: str, limits: VideoLimits, watch: Watch, *, promised: int | None = None) -> VideoInfo:
+def list_frames(
+    path: str, limits: VideoLimits, watch: Watch, *, promised: int | None = None, geometry: str = "upright"
+) -> VideoInfo:
     """List the pictures from packets, or, where those do not tell or `promised` too much, by decoding."""
+    if geometry not in GEOMETRY:
+        raise ValueError(f"geometry must be one of {', '.join(GEOMETRY)}, not {geometry!r}")
     check_file(path)
     if webp.is_webp(path):
-        return _list_webp(path, limits, watch)
-    info = _list_packets(path, limits, watch) if promised is None else None
-    return info or _list_pictures(path, limits, watch, promised or 0)
+        return _list_webp(path, limits, watch, geometry)
+    info = _list_packets(path, limits, watch, geometry) if promised is None else None
+    return info or _list_pictures(path, limits, watch, promised or 0, geometry)
 
 
-def _list_webp(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo:
+def _list_webp(path: str, limits: VideoLimits, watch: Watch, geometry: str) -> VideoInfo:
     listing = webp.list_pictures(path, limits, watch)
-    rotation, mirrored = describe_orientation(listing.orientation)
+    rotation, mirrored = describe_orientation(UPRIGHT if geometry == "stored" else listing.orientation)
     width, height = (listing.width, listing.height)[:: -1 if rotation % 180 else 1]
     return VideoInfo(
         path=path,
@@ -135,12 +143,13 @@ def _list_webp(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo:
         interlaced=False,
         keyframe_seconds=(),
         warnings=listing.warnings,
+        geometry=geometry,
     )
 
 
-def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | None:
+def _list_packets(path: str, limits: VideoLimits, watch: Watch, geometry: str) -> VideoInfo | None:
     """List a stream's pictures from its packets; None if they cannot be trusted."""
-    with open_video(path, limits, watch, threads=1) as video:
+    with open_video(path, limits, watch, threads=1, geometry=geometry) as video:
         container, stream, codec = video.container, video.stream, video.codec
         if codec.codec.canonical_name not in ONE_PICTURE_A_PACKET or container.format.name in BARE:
             return None
@@ -195,7 +204,7 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch) -> VideoInfo | N
             warnings.append(f"The file promises {promised} frames; {num_packets} are there.")
         # Where pictures are stored in another order, a packet's length is that from one decoding time to the next.
         hold = last_shown[1] if in_order else 0.0
-        return _describe(path, video, [first], limits, times, hold, keys, warnings)
+        return _describe(path, video, [first], limits, times, hold, keys, warnings, geometry)
 
 
 class _Tally:
@@ -220,10 +229,10 @@ class _Tally:
         self.encrypted |= packet.has_sidedata("encryption_info")
 
 
-def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) -> VideoInfo:
+def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int, geometry: str) -> VideoInfo:
     """List a stream's pictures by decoding them all."""
     threads = min(os.cpu_count() or 1, 8)
-    with open_video(path, limits, watch, threads=threads) as video:
+    with open_video(path, limits, watch, threads=threads, geometry=geometry) as video:
         size = os.path.getsize(path)
         header_promises = _promised_packets(video.stream)
         errors: list[str] = []
@@ -267,7 +276,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int) 
             warnings.append(f"The file {how} {rate:g} frames per second are assumed.")
         elif not tally.in_order:
             hold = 0.0
-        return _describe(path, video, examined, limits, seconds, hold, [], warnings)
+        return _describe(path, video, examined, limits, seconds, hold, [], warnings, geometry)
 
 
 def _usable_times(video: OpenVideo, times: list[float | None], tally: _Tally) -> list[float] | None:
@@ -320,21 +329,22 @@ def _describe(
     hold: float,
     keys: list[float],
     warnings: list[str],
+    geometry: str,
 ) -> VideoInfo:
     """Put together what was found, with a sentence on everything that is done to the pictures."""
-    first, stream = examined[0], video.stream
-    height, width, _ = ToRgb(stream, os.path.basename(path), limits)(first).shape
-    orientation = orientation_of(first)
+    first, stream, stored = examined[0], video.stream, geometry == "stored"
+    height, width, _ = ToRgb(stream, os.path.basename(path), limits, geometry=geometry)(first).shape
+    orientation = UPRIGHT if stored else orientation_of(first)
     if orientation is None:
         warnings.append("The file's rotation is unusable, so its pictures are shown as they are stored.")
     rotation, mirrored = describe_orientation(orientation or UPRIGHT)
     num_streams = len(video_streams(video.container))
     if num_streams > 1:
         warnings.append(f"The file has {num_streams} video streams; stream {stream.index} ({width}x{height}) is used.")
-    colours = colours_of(first)
+    colours = None if stored else colours_of(first)
     if colours:
         warnings.append(f"The clip is in {colours}; it was tone-mapped to BT.709, the colours of ordinary video.")
-    interlaced = any(picture.interlaced_frame for picture in examined)
+    interlaced = not stored and any(picture.interlaced_frame for picture in examined)
     if interlaced:
         warnings.append(DEINTERLACED)
     if promises_alpha(stream) and not has_alpha(first.format):
@@ -359,4 +369,5 @@ def _describe(
         interlaced=interlaced,
         keyframe_seconds=tuple(keys),
         warnings=tuple(warnings),
+        geometry=geometry,
     )

@@ -48,7 +48,11 @@ class SampledFrames:
 
 
 def probe(
-    path: str | os.PathLike[str], *, limits: VideoLimits | None = None, progress: TellFraction | None = None
+    path: str | os.PathLike[str],
+    *,
+    geometry: str = "upright",
+    limits: VideoLimits | None = None,
+    progress: TellFraction | None = None,
 ) -> VideoInfo:
     """List every displayed picture of a video file.
 
@@ -56,6 +60,7 @@ def probe(
 
     Args:
         path: the file.
+        geometry: a key of `vivit.names.GEOMETRY`, by which its pictures are to be read.
         limits: what the call may cost.
         progress: called with the fraction done, up to 20 times a second; may raise to cancel.
     Returns:
@@ -64,7 +69,7 @@ def probe(
         VideoError: if it cannot be read, in one sentence.
     """
     limits = limits or VideoLimits()
-    return list_frames(os.fspath(path), limits, Watch(path, limits, progress))
+    return list_frames(os.fspath(path), limits, Watch(path, limits, progress), geometry=geometry)
 
 
 def decode(
@@ -104,6 +109,7 @@ def read_frames(
     sampling: str = "uniform",
     stride: int = 1,
     start: int = 0,
+    geometry: str = "upright",
     transform: Transform | None = None,
     limits: VideoLimits | None = None,
     progress: TellFraction | None = None,
@@ -116,6 +122,7 @@ def read_frames(
         path: the file.
         num_frames: how many frames to choose, > 0.
         sampling, stride, start: see `choose_indices`.
+        geometry: how pictures are read, a key of `vivit.names.GEOMETRY`.
         transform: (H, W, 3) uint8 picture to the picture to keep, applied as pictures arrive, in the decoders' threads,
             so that large ones are never held together. Without it, pictures that differ in size from the first chosen
             one are resized to it.
@@ -141,7 +148,13 @@ def read_frames(
         )
 
     read = examined(
-        path, choose, lambda info, pictures: _collect(pictures, num_frames, transform), transform, limits, progress
+        path,
+        choose,
+        lambda info, pictures: _collect(pictures, num_frames, transform),
+        transform,
+        limits,
+        progress,
+        geometry,
     )
     info, indices, (frames, warnings) = read.info, read.indices, read.result
     if len(set(indices)) < num_frames and (sampling != "uniform" or comes_evenly(info.edge_seconds)):
@@ -188,6 +201,7 @@ def examined(
     transform: Transform | None = None,
     limits: VideoLimits | None = None,
     progress: TellFraction | None = None,
+    geometry: str = "upright",
 ) -> Examined[Result]:
     """Probe a file, choose frames and use them; where the packets promised too much, once more with what decoding finds.
 
@@ -195,7 +209,7 @@ def examined(
         path: the file.
         choose: from what the file holds to ascending indices.
         use: what to make of the frames, which come one after the other; called anew if a promised one is not there.
-        transform, progress: as `read_frames` takes them.
+        transform, progress, geometry: as `read_frames` takes them.
         limits: what all of it may cost together.
     Returns:
         What `use` made, of which frames, and the time it took.
@@ -206,7 +220,7 @@ def examined(
     watch = Watch(path, limits, progress)
     watch.span = (0.0, 0.4)
     begin = time.perf_counter()
-    info = list_frames(os.fspath(path), limits, watch)
+    info = list_frames(os.fspath(path), limits, watch, geometry=geometry)
     probed = time.perf_counter()
     for attempt in ("packets", "decoding"):
         indices = choose(info)
@@ -218,7 +232,7 @@ def examined(
             if attempt == "decoding" or not info.keyframe_seconds:
                 raise
             watch.span = (0.4, 0.4)
-            info = list_frames(info.path, limits, watch, promised=info.num_frames)
+            info = list_frames(info.path, limits, watch, promised=info.num_frames, geometry=geometry)
     timings_ms = {"probe": (probed - begin) * 1e3, "decode": (time.perf_counter() - probed) * 1e3}
     return Examined(info, indices, result, timings_ms)
 

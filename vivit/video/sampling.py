@@ -25,6 +25,10 @@ def _transformers(num_frames: int, total: int, stride: int, start: int) -> list[
     return [index for index in wanted if index < total]
 
 
+def _parts(num_frames: int, total: int, stride: int, start: int) -> list[int]:
+    return [i * total // num_frames for i in range(num_frames)]
+
+
 def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
     span = (num_frames - 1) * stride + 1
     return _consecutive(num_frames, total, stride, max(0, (total - span) // 2))
@@ -33,7 +37,10 @@ def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
 SAMPLING: dict[str, SamplingRule] = {
     "uniform": _uniform,  # the whole clip, first and last frame included; evenly in time, see `choose_indices`
     "consecutive": _consecutive,  # from `start`, every `stride`-th
-    "transformers": _transformers,  # as its pipeline: from the first frame, evenly over `num_frames * stride` of them
+    # As the pipeline of transformers: without torchvision from the first frame, evenly over `num_frames * stride` of them;
+    # with it (since 5) the first of each of `num_frames` parts of the clip.
+    "transformers": _transformers,
+    "transformers-torchvision": _parts,
     "center": _center,  # a window in the middle, every `stride`-th
 }
 

@@ -109,14 +109,20 @@ def list_pictures(path: str, limits: VideoLimits, watch: Watch) -> Listing:
     return Listing(*picture.size, orientation, tuple(times), seconds, tuple(warnings))
 
 
-def decode(path: str, indices: list[int], limits: VideoLimits, watch: Watch) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, (H, W, 3) uint8 RGB, as shown) for ascending indices; fewer if the file has become shorter.
+def decode(
+    path: str, indices: list[int], limits: VideoLimits, watch: Watch, geometry: str = "upright"
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, (H, W, 3) uint8 RGB on white) for ascending indices; fewer if the file has become shorter.
+
+    Args:
+        geometry: 'stored' leaves them unturned.
 
     Raises:
         VideoError: if it cannot be opened, or time is up.
     """
     wanted = set(indices)
     with open_webp(path, limits, watch) as (picture, orientation):
+        orientation = UPRIGHT if geometry == "stored" else orientation
         for index, frame in enumerate(_frames(picture, indices[-1] + 1, [])):
             watch.check()
             if index in wanted:
