@@ -67,7 +67,7 @@ def _sentence(error: Exception, repository: str) -> str:
         return _refusal(error, repository)
     if isinstance(error, errors.LocalTokenNotFoundError):
         return (
-            f"token=True wants '{repository}' with the token of this machine, and none is stored here. Log in with "
+            f"token=True wants '{repository}' with the token of this machine, and none is stored here: log in with "
             "`hf auth login`, or give the token itself."
         )
     if isinstance(error, httpx2.ProxyError):

@@ -216,6 +216,7 @@ def test_which_of_two_formats(only: bool | None, wanted: str, server: HubServer,
 @pytest.mark.parametrize(
     ("there", "only", "lacks"),
     [("pytorch_model.bin", True, "model.safetensors"), ("model.safetensors", False, "pytorch_model.bin")],
+    ids=["only bin", "no bin"],
 )
 def test_a_format_that_is_wanted_and_not_there_is_told(
     there: str, only: bool, lacks: str, server: HubServer, client: Client, name: str
