@@ -242,26 +242,30 @@ class PreTrained(nn.Module):
             self.pooler = None
             settled |= POOLER
         name = called(folder)
+        said = []  # once it is known that all else fits
         if resized and ignore_mismatched_sizes:
             settled.add(POSITIONS)
-            warn(
+            said.append(
                 f"The position embeddings of '{name}', of {resized} tubelets, were interpolated to {self.config.grid_size}."
             )
         head = HEAD & of_kind("missing", "of another shape")
         headless = of_kind("missing") >= HEAD
         if head and (ignore_mismatched_sizes or (headless and new_head)):
-            self.get_submodule("classifier").apply(self._init)
             settled |= head
             lacks = (
                 "no classification head"
                 if headless
                 else f"a classification head that does not fit {self.num_labels} classes"
             )
-            warn(
+            said.append(
                 f"'{name}' has {lacks}: this model's is new, with random weights, and predicts nothing before it is trained."
             )
         faults = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
         if not faults:
+            if head:
+                self.get_submodule("classifier").apply(self._init)
+            for sentence in said:
+                warn(sentence)
             return found
         firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
         counts = ", ".join(
@@ -275,7 +279,7 @@ class PreTrained(nn.Module):
         advice = ""
         if all(misfit.name in head | {POSITIONS} and misfit.kind != "there twice" for misfit in faults):
             if of_kind("missing") == HEAD:
-                sentence = f"The checkpoint {HEADLESS}"
+                sentence = f"The checkpoint '{name}' {HEADLESS}"
             # Not in the first line, which is all that someone without Python is shown.
             advice = (
                 "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "

@@ -1,0 +1,580 @@
+"""The calls that models share, against transformers' of the same folder: from_pretrained's options, state dicts, training."""
+
+import copy
+import json
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+from torch.nn import functional as F
+
+import vivit
+from tests import oracle
+from tests.vivit.checkpoint.folders import EXACT, logits_agree, memory_names, rewrite, tensors_of
+from vivit import VivitConfig, VivitForVideoClassification, VivitModel, pipeline
+from vivit.checkpoint import open_checkpoint
+from vivit.checkpoint.layout import published_name, published_tensors
+from vivit.errors import UserError
+
+load = VivitForVideoClassification.from_pretrained
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier as transformers saves it. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "classifier"
+    oracle.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a head, with a pooler. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "headless"
+    oracle.save(folder, "VivitModel")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_warning() -> Iterator[None]:
+    """A warning of ours that no test expects is an error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning, module=r"vivit|tests")
+        yield
+
+
+def equal_tensors(ours: Any, wanted: dict[str, Tensor], but: tuple[str, ...] = ()) -> None:
+    """Whole tensors, bit by bit, by their published names."""
+    wanted = {published_name(name): tensor for name, tensor in wanted.items()}
+    mine = published_tensors(ours)
+    assert {n for n in mine if n not in but} == {n for n in wanted if n not in but}
+    for name, tensor in wanted.items():
+        if name not in but:
+            assert torch.equal(mine[name], tensor), name
+
+
+HEAD = ("classifier.weight", "classifier.bias")
+POOLER = ("pooler.dense.weight", "pooler.dense.bias")
+POSITIONS = "embeddings.position_embeddings"
+
+
+# A head that is not there, or of another size
+
+
+def test_a_checkpoint_without_a_head_gets_a_new_one_and_says_so(headless: Path) -> None:
+    with pytest.warns(UserWarning, match="'headless' has no classification head: .* random weights") as told:
+        ours = load(headless, num_labels=7)
+    assert [w.filename for w in told] == [__file__], "a warning points at the line that asked"
+    equal_tensors(ours, tensors_of(headless), but=HEAD + POOLER)
+    assert ours.classifier.weight.shape == (7, 35) and ours.classifier.weight.std() > 0
+    assert not ours.classifier.bias.any() and not ours.training
+
+
+def test_a_new_head_has_as_many_classes_as_the_config_says(headless: Path) -> None:
+    three = {"id2label": {0: "a", 1: "b", 2: "c"}}
+    for options, classes in (({}, 7), ({"num_labels": 3}, 3), (three, 3), ({"ignore_mismatched_sizes": True}, 7)):
+        with pytest.warns(UserWarning, match="no classification head"):
+            ours = load(headless, **options)
+        assert ours.num_labels == ours.classifier.out_features == classes
+
+
+def test_whoever_answers_with_a_model_still_refuses_one_without_a_head(headless: Path) -> None:
+    for use in (
+        lambda: open_checkpoint(headless).load(VivitForVideoClassification),
+        lambda: pipeline("video-classification", headless),
+    ):
+        with pytest.raises(UserError, match="'headless' is a ViViT without a classification head"):
+            use()
+
+
+def test_half_a_head_is_no_head_that_is_missing(classifier: Path, tmp_path: Path) -> None:
+    VivitConfig.from_pretrained(classifier).save_pretrained(tmp_path)
+    rewrite(tmp_path, {n: t for n, t in tensors_of(classifier).items() if n != "classifier.bias"})
+    with pytest.raises(UserError, match="1 missing"):
+        load(tmp_path)
+    with pytest.warns(UserWarning, match="a classification head that does not fit 7 classes"):
+        load(tmp_path, ignore_mismatched_sizes=True)
+
+
+def test_a_head_of_another_size_is_new_and_nothing_else_is(classifier: Path) -> None:
+    with pytest.warns(UserWarning, match="a classification head that does not fit 3 classes") as told:
+        ours = load(classifier, num_labels=3, ignore_mismatched_sizes=True)
+    assert [w.filename for w in told] == [__file__]
+    equal_tensors(ours, tensors_of(classifier), but=HEAD)
+    assert ours.config.id2label == {k: f"LABEL_{k}" for k in range(3)} and ours.classifier.out_features == 3
+
+
+# Another number of frames, or another size
+
+
+def stored_at(classifier: Path, grid: tuple[int, int, int]) -> Tensor:
+    """The position embeddings of the classifier at another grid than its (4, 3, 5), by PyTorch's own words."""
+    stored = tensors_of(classifier)[f"vivit.{POSITIONS}"]
+    body = F.interpolate(stored[:, 1:].view(1, 4, 3, 5, 35).permute(0, 4, 1, 2, 3), size=grid, mode="trilinear")
+    return torch.cat([stored[:, :1], body.flatten(2).transpose(1, 2)], dim=1)
+
+
+SIZES = {
+    "more frames": ({"num_frames": 12}, (6, 3, 5)),
+    "fewer frames": ({"num_frames": 2}, (1, 3, 5)),
+    "another image size": ({"image_size": (40, 12)}, (4, 5, 3)),
+    "both": ({"num_frames": 6, "image_size": (16, 24)}, (3, 2, 6)),
+    "as many tubelets in another grid": ({"num_frames": 6, "image_size": (32, 20)}, (3, 4, 5)),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_positions_of_another_size_are_interpolated_and_told(size: str, classifier: Path) -> None:
+    changes, grid = SIZES[size]
+    words = rf"position embeddings of 'classifier', of \(4, 3, 5\) tubelets, were interpolated to \({grid[0]}, "
+    with pytest.warns(UserWarning, match=words) as told:
+        ours, info = load(classifier, ignore_mismatched_sizes=True, output_loading_info=True, **changes)
+    assert len(told) == 1 and told[0].filename == __file__
+    equal_tensors(ours, tensors_of(classifier), but=(POSITIONS,))
+    wanted = stored_at(classifier, grid)
+    # The same interpolation of the same numbers.
+    torch.testing.assert_close(published_tensors(ours)[POSITIONS], wanted, rtol=0, atol=1e-7)
+    assert {name for name, *_ in info["mismatched_keys"]} == {f"vivit.{POSITIONS}"}
+    theirs = oracle.reference(**{k: list(v) if isinstance(v, tuple) else v for k, v in changes.items()})
+    theirs.load_state_dict(memory_names(tensors_of(classifier) | {f"vivit.{POSITIONS}": wanted}))
+    logits_agree(ours, theirs)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_positions_of_another_size_are_refused_without_the_callers_word(size: str, classifier: Path) -> None:
+    with pytest.raises(UserError, match="1 of another shape") as caught:
+        load(classifier, **SIZES[size][0])
+    said = str(caught.value)
+    assert POSITIONS in said and said.endswith("interpolate position embeddings.")
+    assert "ignore_mismatched_sizes=True" in said.splitlines()[-1]
+
+
+def test_positions_are_interpolated_in_float32_whatever_the_file_is_in(classifier: Path, tmp_path: Path) -> None:
+    transformers.VivitForVideoClassification.from_pretrained(classifier).half().save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="interpolated"):
+        ours = load(tmp_path, num_frames=12, ignore_mismatched_sizes=True)
+    stored = tensors_of(tmp_path)[f"vivit.{POSITIONS}"]
+    assert stored.dtype == torch.float16 and ours.dtype == torch.float32
+    body = stored[:, 1:].float().view(1, 4, 3, 5, 35).permute(0, 4, 1, 2, 3)
+    wanted = F.interpolate(body, size=(6, 3, 5), mode="trilinear").flatten(2).transpose(1, 2)
+    mine = published_tensors(ours)[POSITIONS][:, 1:]
+    # Of about 0.1, rounded once to the file's float16.
+    torch.testing.assert_close(mine, wanted, rtol=2**-11, atol=1e-7)
+
+
+def test_other_tubelets_are_no_other_size(classifier: Path) -> None:
+    for ignore in (False, True):
+        with pytest.raises(UserError, match="projection"):
+            load(classifier, tubelet_size=(4, 8, 4), ignore_mismatched_sizes=ignore)
+
+
+def test_a_config_given_needs_nothing_of_the_one_in_the_folder(classifier: Path, tmp_path: Path) -> None:
+    rewrite(tmp_path, tensors_of(classifier))
+    (tmp_path / "config.json").write_text('{"hidden_act": "an_activation_of_mine"}')
+    with pytest.raises(UserError, match="an_activation_of_mine"):
+        load(tmp_path)
+    ours = load(tmp_path, config=VivitConfig.from_pretrained(classifier))
+    equal_tensors(ours, tensors_of(classifier))
+
+
+# What did not fit, as transformers tells it
+
+LOADS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "all fits": ("VivitForVideoClassification", "classifier", {}),
+    "no head": ("VivitForVideoClassification", "headless", {}),
+    "no pooler": ("VivitModel", "classifier", {}),
+    "all of a bare model": ("VivitModel", "headless", {}),
+    "another head": ("VivitForVideoClassification", "classifier", {"num_labels": 3, "ignore_mismatched_sizes": True}),
+    "other positions": (
+        "VivitForVideoClassification",
+        "classifier",
+        {"num_frames": 12, "ignore_mismatched_sizes": True},
+    ),
+    "other positions, bare": ("VivitModel", "headless", {"num_frames": 12, "ignore_mismatched_sizes": True}),
+}
+
+
+@pytest.mark.parametrize("case", LOADS)
+def test_the_loading_info_is_transformers(case: str, request: pytest.FixtureRequest) -> None:
+    kind, folder, options = LOADS[case]
+    path = request.getfixturevalue(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, info = getattr(vivit, kind).from_pretrained(path, output_loading_info=True, **options)
+    wanted = getattr(transformers, kind).from_pretrained(path, output_loading_info=True, **options)[1]
+    assert info == {
+        k: {(n, tuple(a), tuple(b)) for n, a, b in v} if k == "mismatched_keys" else v for k, v in wanted.items()
+    }
+    assert isinstance(model, getattr(vivit, kind)) and not model.training
+
+
+# dtype
+
+AUTO = {
+    "what the config says": ({"dtype": "float16"}, torch.float16, "float16"),
+    "as it was spelt": ({"torch_dtype": "bfloat16"}, torch.bfloat16, "bfloat16"),
+    "the config before the tensors": ({"dtype": "bfloat16"}, torch.float16, "bfloat16"),
+    "the tensors": ({}, torch.float16, "float16"),
+    "null": ({"dtype": None}, torch.bfloat16, "bfloat16"),
+    "float32": ({}, torch.float32, "float32"),
+}
+
+
+@pytest.mark.parametrize("case", AUTO)
+@pytest.mark.parametrize("spelling", ["dtype", "torch_dtype"])
+def test_the_dtype_that_a_checkpoint_is_in(case: str, spelling: str, classifier: Path, tmp_path: Path) -> None:
+    said, kept, wanted = AUTO[case]
+    values = json.loads((classifier / "config.json").read_text())
+    values = {k: v for k, v in values.items() if k not in ("dtype", "torch_dtype")} | said
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    rewrite(tmp_path, {name: tensor.to(kept) for name, tensor in tensors_of(classifier).items()})
+    ours = load(tmp_path, **{spelling: "auto"})
+    assert {str(p.dtype) for p in ours.parameters()} == {f"torch.{wanted}"}
+    assert ours.dtype == transformers.VivitForVideoClassification.from_pretrained(tmp_path, dtype="auto").dtype
+    assert load(tmp_path).dtype == torch.float32
+    equal_tensors(ours, {name: t.to(ours.dtype) for name, t in tensors_of(tmp_path).items()})
+
+
+def test_the_dtype_of_a_variant_is_its_own(classifier: Path, tmp_path: Path) -> None:
+    theirs = transformers.VivitForVideoClassification.from_pretrained(classifier)
+    theirs.save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in values.items() if k != "dtype"}))
+    rewrite(tmp_path / ".", tensors_of(tmp_path))
+    halved = {n: t.half() for n, t in tensors_of(tmp_path).items()}
+    torch.save(halved, tmp_path / "pytorch_model.fp16.bin")
+    assert load(tmp_path, dtype="auto").dtype == torch.float32
+    assert load(tmp_path, dtype="auto", variant="fp16").dtype == torch.float16
+
+
+def test_a_dtype_that_is_not_computed_in_is_named(classifier: Path, tmp_path: Path) -> None:
+    values = json.loads((classifier / "config.json").read_text()) | {"dtype": "float64"}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    rewrite(tmp_path, tensors_of(classifier))
+    with pytest.raises(ValueError, match="'float64' is unknown"):
+        load(tmp_path, dtype="auto")
+
+
+@pytest.mark.parametrize("other", ["float32", torch.float16])
+def test_auto_beside_another_dtype_contradicts_it(other: Any, classifier: Path) -> None:
+    for options in ({"dtype": "auto", "torch_dtype": other}, {"dtype": other, "torch_dtype": "auto"}):
+        with pytest.raises(ValueError, match="contradict"):
+            load(classifier, **options)
+    assert load(classifier, dtype="auto", torch_dtype="auto").dtype == torch.float32
+
+
+# Where it goes, and which files
+
+
+@pytest.mark.parametrize(
+    "place", ["auto", "cpu", -1, torch.device("cpu"), {"": "cpu"}, {"vivit": "cpu", "classifier": -1}]
+)
+def test_a_device_map_of_one_place(place: Any, classifier: Path) -> None:
+    ours = load(classifier, device_map=place, low_cpu_mem_usage=False)
+    assert {p.device.type for p in ours.parameters()} == {"cpu"}
+    equal_tensors(ours, tensors_of(classifier))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read() -> None:
+    for options in (
+        {"device_map": 0},
+        {"device": "cuda"},
+        {"device_map": {"": "cpu", "vivit": "meta"}},
+        {"device": "gpu"},
+    ):
+        with pytest.raises(ValueError, match=r"^device"):
+            load("no/such-repository", **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "near"),
+    [
+        ("num_label", "num_labels"),
+        ("num_frame", "num_frames"),
+        ("cachedir", "cache_dir"),
+        ("torchdtype", "torch_dtype"),
+        ("attn_implementations", "attn_implementation"),
+        ("use_safetensor", "use_safetensors"),
+        ("extra", ""),
+        ("options", ""),
+        ("trust_remote_code", ""),
+    ],
+)
+def test_an_unknown_option_is_named_before_anything_is_read(option: str, near: str) -> None:
+    for kind in (VivitForVideoClassification, VivitModel, vivit.AutoModelForVideoClassification):
+        with pytest.raises(ValueError) as caught:
+            kind.from_pretrained("no/such-repository", **{option: 1})
+        said = str(caught.value)
+        assert said.startswith(f"there is no option '{option}', the nearest being '{near}")
+
+
+@pytest.mark.parametrize("options", [{"attn_implementation": "flash"}, {"dtype": "int8"}], ids=str)
+def test_what_is_known_to_be_impossible_is_told_before_anything_is_read(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is unknown; known are"):
+        load("no/such-repository", **options)
+
+
+@pytest.mark.parametrize("shards", [{}, {"max_shard_size": "20KB"}], ids=["whole", "sharded"])
+def test_a_variant_of_a_folder(shards: dict[str, str], classifier: Path, tmp_path: Path) -> None:
+    other = oracle.reference(seed=1)
+    oracle.reference().save_pretrained(tmp_path)
+    other.save_pretrained(tmp_path, variant="fp16", **shards)
+    assert len([*tmp_path.glob("model.fp16*.safetensors")]) == (1 if not shards else len([*tmp_path.glob("*-of-*")]))
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path, variant="fp16")
+    equal_tensors(load(tmp_path, variant="fp16"), theirs.state_dict())
+    equal_tensors(load(tmp_path, variant="fp16"), other.state_dict())
+    equal_tensors(load(tmp_path), tensors_of(classifier))
+    with pytest.raises(UserError, match=r"no model\.bf16\.safetensors"):
+        load(tmp_path, variant="bf16")
+
+
+def test_one_format_alone(classifier: Path, tmp_path: Path) -> None:
+    VivitConfig.from_pretrained(classifier).save_pretrained(tmp_path)
+    other = {name: tensor + 1 for name, tensor in tensors_of(classifier).items()}
+    torch.save(other, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"no model\.safetensors\."):
+        load(tmp_path, use_safetensors=True)
+    equal_tensors(load(tmp_path), other)
+    rewrite(tmp_path, tensors_of(classifier))
+    equal_tensors(load(tmp_path, use_safetensors=False), other)
+    equal_tensors(load(tmp_path, use_safetensors=True), tensors_of(classifier))
+    equal_tensors(load(tmp_path), tensors_of(classifier))
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(UserError, match=r"no pytorch_model\.bin\."):
+        load(tmp_path, use_safetensors=False)
+
+
+def test_a_subfolder_of_a_folder(classifier: Path, headless: Path) -> None:
+    equal_tensors(load(classifier.parent, subfolder="classifier"), tensors_of(classifier))
+    opened = open_checkpoint(classifier.parent, subfolder="classifier")
+    assert opened.name == str(classifier) and opened.processor.output_size == (24, 20)
+    equal_tensors(opened.load(VivitForVideoClassification), tensors_of(classifier))
+    with pytest.raises(ValueError, match="subfolder must"):
+        load(classifier, subfolder=f"../../{headless.parent.name}/headless")
+
+
+# A model and its config
+
+
+def test_a_models_config_lets_its_labels_be_named_and_its_shape_be(classifier: Path) -> None:
+    ours = load(classifier)
+    names = {k: f"action {k}" for k in range(7)}
+    ours.config.id2label = names
+    assert ours.config.label2id == {name: k for k, name in names.items()} and ours.num_labels == 7
+    ours.config.label2id = {"other": 3}
+    ours.config.problem_type = "multi_label_classification"
+    labels = torch.eye(7)[:2]
+    wanted = F.binary_cross_entropy_with_logits(ours(oracle.clip(ours.config)).logits, labels)
+    torch.testing.assert_close(ours(oracle.clip(ours.config), labels=labels).loss, wanted, rtol=0, atol=0)
+    for field, value in {"num_labels": 3, "num_frames": 4, "hidden_size": 70, "extra": {}}.items():
+        with pytest.raises(ValueError, match=f"{field} of a model's config cannot be set: its weights"):
+            setattr(ours.config, field, value)
+    with pytest.raises(ValueError, match=r"must name the 7 classes of the model .*num_labels=2"):
+        ours.config.id2label = {0: "yes", 1: "no"}
+    with pytest.raises(ValueError, match="clustering"):
+        ours.config.problem_type = "clustering"
+    assert ours.config.id2label == names and ours.config.num_frames == 8, "what was refused changed nothing"
+
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "changed": lambda config: config.changed(),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_of_a_models_config_is_free(how: str, classifier: Path) -> None:
+    ours = load(classifier)
+    free = COPIES[how](ours.config)
+    assert free == ours.config and free is not ours.config
+    free.num_labels = 3
+    assert free.num_labels == 3 and ours.num_labels == len(ours.config.id2label) == 7
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+@pytest.mark.parametrize("kind", [VivitForVideoClassification, VivitModel])
+def test_the_config_in_a_copy_of_a_model_is_settled(how: str, kind: Any, classifier: Path) -> None:
+    ours = kind.from_pretrained(classifier)
+    copied = COPIES[how](ours)
+    assert copied.config is not ours.config and copied.base_model.embeddings.config is copied.config
+    with pytest.raises(ValueError, match="num_frames of a model's config"):
+        copied.config.num_frames = 4
+    copied.config.problem_type = "regression"
+    assert ours.config.problem_type is None
+    equal_tensors(copied, {name: t for name, t in published_tensors(ours).items()})
+
+
+def test_making_a_model_settles_the_config_that_it_was_made_of() -> None:
+    config = VivitConfig(**oracle.TINY)
+    config.num_labels = 4
+    ours = VivitForVideoClassification(config)
+    assert ours.config is config and ours.classifier.out_features == 4
+    with pytest.raises(ValueError, match="its weights were made for 4"):
+        config.num_labels = 5
+
+
+# What tools ask a model
+
+
+def test_what_tools_ask_is_transformers(classifier: Path, headless: Path) -> None:
+    for kind, folder in (("VivitForVideoClassification", classifier), ("VivitModel", headless)):
+        ours = getattr(vivit, kind).from_pretrained(folder)
+        theirs = getattr(transformers, kind).from_pretrained(folder)
+        assert ours.num_labels == theirs.config.num_labels == 7
+        for name in ("base_model_prefix", "main_input_name", "supports_gradient_checkpointing", "dtype"):
+            assert getattr(ours, name) == getattr(theirs, name), name
+        assert ours.device == theirs.device and ours.config_class is VivitConfig
+        assert ours.num_parameters() == theirs.num_parameters() > 30_000
+        for model in (ours, theirs):
+            model.get_input_embeddings().requires_grad_(False)
+        assert ours.num_parameters(only_trainable=True) == theirs.num_parameters(only_trainable=True)
+        assert ours.num_parameters() - ours.num_parameters(only_trainable=True) == 35 * (3 * 2 * 8 * 4 + 1)
+        [mine], [wanted] = ([p for p in m.get_input_embeddings().parameters() if p.ndim > 1] for m in (ours, theirs))
+        assert torch.equal(mine, wanted.flatten(1))
+
+
+def gradients(model: Any, kwargs: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], int]:
+    """Every gradient of a step in training, and how often a layer was computed."""
+    calls = 0
+
+    def count(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    hooks = [layer.layernorm_before.register_forward_hook(count) for layer in model.base_model.layers]
+    model.train().zero_grad()
+    torch.manual_seed(0)
+    model(oracle.clip(model.config), labels=torch.tensor([1, 5])).loss.backward()
+    for hook in hooks:
+        hook.remove()
+    return {name: p.grad.clone() for name, p in model.named_parameters()}, calls
+
+
+@pytest.mark.parametrize("kwargs", [None, {}, {"use_reentrant": False}, {"use_reentrant": True}], ids=str)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_layers_that_are_computed_twice_give_the_same_gradients(
+    attention: str, kwargs: dict[str, Any] | None, classifier: Path
+) -> None:
+    options = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.4}  # the same masks a second time
+    ours = load(classifier, attn_implementation=attention, **options)
+    assert not ours.is_gradient_checkpointing
+    wanted, once = gradients(ours)
+    ours.gradient_checkpointing_enable(*([] if kwargs is None else [kwargs]))
+    assert ours.is_gradient_checkpointing and ours.vivit.is_gradient_checkpointing
+    found, twice = gradients(ours)
+    assert (once, twice) == (3, 6)
+    for name, gradient in wanted.items():
+        assert torch.equal(found[name], gradient), name
+    ours.eval()
+    calls: list[int] = []
+    ours.vivit.layers[0].register_forward_hook(lambda *_: calls.append(1))
+    ours(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
+    assert len(calls) == 1, "in evaluation mode nothing is"
+    ours.gradient_checkpointing_disable()
+    assert not ours.is_gradient_checkpointing and gradients(ours)[1] == 3
+
+
+def test_gradients_with_recomputation_are_transformers(classifier: Path) -> None:
+    theirs = transformers.VivitForVideoClassification.from_pretrained(classifier, attn_implementation="eager")
+    ours = load(classifier, attn_implementation="eager")
+    for model in (ours, theirs):
+        model.train()
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        assert model.is_gradient_checkpointing
+        model(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
+    mine = published_tensors(ours, of=lambda p: p.grad)
+    for name, parameter in theirs.named_parameters():
+        torch.testing.assert_close(
+            mine[published_name(name)], parameter.grad, **EXACT, msg=lambda t, n=name: f"{n}: {t}"
+        )
+
+
+# State dicts
+
+
+@pytest.mark.parametrize("layout", [dict, memory_names], ids=["transformers 4", "transformers 5"])
+@pytest.mark.parametrize("kind", ["VivitForVideoClassification", "VivitModel"])
+@pytest.mark.parametrize("options", [{}, {"assign": True}, {"strict": False}], ids=str)
+def test_a_state_dict_of_transformers_loads_whole(
+    layout: Any, kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    theirs = oracle.save(tmp_path, kind)
+    state = layout(tensors_of(tmp_path))
+    assert layout is dict or state.keys() == theirs.state_dict().keys()
+    ours = getattr(vivit, kind)(VivitConfig.from_pretrained(tmp_path)).eval()
+    before = list(state)
+    told = ours.load_state_dict(state, **options)
+    assert not told.missing_keys and not told.unexpected_keys and list(state) == before
+    equal_tensors(ours, tensors_of(tmp_path))
+    pixels = oracle.clip(theirs.config)
+    with torch.inference_mode():
+        field = "logits" if kind == "VivitForVideoClassification" else "pooler_output"
+        torch.testing.assert_close(getattr(ours(pixels), field), getattr(theirs(pixels), field), **EXACT)
+
+
+def test_a_state_dict_of_ones_own_goes_round(classifier: Path) -> None:
+    ours, again = load(classifier), VivitForVideoClassification(VivitConfig.from_pretrained(classifier))
+    again.load_state_dict(ours.state_dict())
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+LAYER = "vivit.encoder.layer.1."
+FAULTS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], set[str], set[str]]] = {
+    "a tensor too many": (lambda s: s.update({"vivit.foo": torch.zeros(1)}), set(), {"vivit.foo"}),
+    "a tensor too few": (lambda s: s.pop("classifier.bias"), {"classifier.bias"}, set()),
+    "a third of query, key and value": (
+        lambda s: s.pop(f"{LAYER}attention.attention.key.weight"),
+        {"vivit.layers.1.attention.qkv.weight"},
+        {f"{LAYER}attention.attention.{part}.weight" for part in ("query", "value")},
+    ),
+    "parts of other shapes": (
+        lambda s: s.update({f"{LAYER}attention.attention.key.weight": torch.zeros(35, 3)}),
+        {"vivit.layers.1.attention.qkv.weight"},
+        {f"{LAYER}attention.attention.{part}.weight" for part in ("query", "key", "value")},
+    ),
+    "a pooler": (lambda s: s.update({"vivit.pooler.dense.bias": torch.zeros(35)}), set(), {"vivit.pooler.dense.bias"}),
+    "two names for one": (
+        lambda s: s.update({"vivit.layers.1.mlp.fc1.bias": torch.zeros(44)}),
+        set(),
+        {"vivit.layers.1.mlp.fc1.bias"},
+    ),
+    "two names for a key": (
+        lambda s: s.update({"vivit.layers.1.attention.k_proj.bias": torch.zeros(35)}),
+        set(),
+        {"vivit.layers.1.attention.k_proj.bias"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_does_not_fit_in_a_state_dict_is_told_by_the_names_it_has(fault: str, classifier: Path) -> None:
+    change, missing, unexpected = FAULTS[fault]
+    state = tensors_of(classifier)
+    change(state)
+    with pytest.raises(RuntimeError) as caught:
+        load(classifier).load_state_dict(state)
+    assert all(f'"{name}"' in str(caught.value) for name in missing | unexpected)
+    ours = VivitForVideoClassification(VivitConfig.from_pretrained(classifier))
+    told = ours.load_state_dict(state, strict=False)
+    assert (set(told.missing_keys), set(told.unexpected_keys)) == (missing, unexpected)
+    kept = {published_name(name) for name in missing}
+    for name, tensor in published_tensors(ours).items():
+        if not (name in kept or (missing and "layer.1.attention.attention" in name)):
+            on_disk = name if name in HEAD else f"vivit.{name}"
+            assert torch.equal(tensor, tensors_of(classifier)[on_disk]), name
+
+
+def test_a_tensor_of_another_shape_in_a_state_dict_is_told(classifier: Path) -> None:
+    state = tensors_of(classifier) | {f"{LAYER}intermediate.dense.bias": torch.zeros(3)}
+    for strict in (True, False):
+        with pytest.raises(RuntimeError, match=r"layers\.1\.intermediate\.bias.*\[3\].*\[44\]"):
+            load(classifier).load_state_dict(state, strict=strict)
