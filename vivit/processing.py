@@ -15,7 +15,7 @@ import numpy as np
 from vivit.errors import UserError, refuse_unknown
 from vivit.hub import OPTION_NAMES, PROCESSORS, as_path, locate, split_options
 from vivit.pictures import as_clips, channels_last
-from vivit.processor_files import IMAGE, SWITCHES, TYPES, VIDEO, Stated, read_stated, understand
+from vivit.processor_files import IMAGE, SWITCHES, VIDEO, Stated, read_stated, understand
 from vivit.resizing import BICUBIC, RESIZE
 
 PROPORTION = 256 / 224  # of the published models' shortest edge to their crop
@@ -41,17 +41,25 @@ class BatchFeature(dict):
             raise AttributeError(name) from error
 
     def to(self, *args: Any, **options: Any) -> "BatchFeature":
-        """Call `.to(...)` on every tensor, as `torch.Tensor.to`; those of whole numbers move and keep their dtype."""
+        """Call `.to(...)` on every tensor, as `torch.Tensor.to`; those of whole numbers move and keep their dtype.
+
+        Returns:
+            This same batch, changed, as that of transformers is: not everybody takes what is returned.
+        """
         import torch
 
         def moved(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return type(value)(map(moved, value))
             if not isinstance(value, torch.Tensor):
                 return value
-            if value.is_floating_point() or value.is_complex():
+            if value.is_floating_point():
                 return value.to(*args, **options)
-            return value.to(torch.empty(0, device=value.device).to(*args, **options).device)
+            device = torch.empty(0, device=value.device).to(*args, **options).device
+            return value.to(device, non_blocking=options.get("non_blocking", False))
 
-        return BatchFeature({name: moved(value) for name, value in self.items()})
+        self.update({name: moved(value) for name, value in self.items()})
+        return self
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,7 @@ class VivitImageProcessor:
 
     @classmethod
     def _of(cls, stated: Stated) -> Self:
-        return cls(**stated.options, extra=stated.extra)
+        return cls(**stated.options, extra=stated.extra or None)
 
     @classmethod
     def _known(cls) -> set[str]:
@@ -245,7 +253,7 @@ class VivitImageProcessor:
     def to_dict(self) -> dict[str, Any]:
         """The keys of its file: `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        extra = {k: v for k, v in (values.pop("extra") or {}).items() if k not in TYPES}
+        extra = values.pop("extra") or {}
         if values.pop("backend") == "pil":
             return extra | values | {"image_processor_type": "VivitImageProcessor"}
         # Whether 1 is subtracted is no switch of these classes.
@@ -419,7 +427,7 @@ class VivitVideoProcessor(VivitImageProcessor):
     @classmethod
     def _of(cls, stated: Stated) -> Self:
         options = stated.options | {"backend": "torchvision"}
-        return cls(**options, extra=stated.extra)
+        return cls(**options, extra=stated.extra or None)
 
 
 def _crop(size: int, kept: int) -> tuple[int, int]:

@@ -63,7 +63,7 @@ class Stated:
     Args:
         where: what to call it in a sentence.
         options: the fields of `vivit.processing.VivitImageProcessor`, as far as they are not its defaults.
-        extra: all its other keys.
+        extra: all its other keys but those that name its class, which follows from the options.
     """
 
     where: str
@@ -129,7 +129,7 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
     options = dict(of_class.defaults) | options | {"backend": of_class.backend}
     if of_class.offset is not None:
         options["offset"] = of_class.offset and options.get("do_rescale", True)
-    return Stated(where, options, {k: v for k, v in values.items() if k not in known})
+    return Stated(where, options, {k: v for k, v in values.items() if k not in known and k not in TYPES})
 
 
 def _without_nulls(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """The config: transformers' defaults, files of transformers 4 and 5, and no impossible value."""
 
+import copy
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,150 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         VivitConfig.from_pretrained(tmp_path)
 
 
-def test_a_config_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        VivitConfig().hidden_size = 3  # type: ignore[misc]
+# A config that is not yet a model's can be set, and is checked as it is
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {"num_labels": 3},
+    {"num_labels": 1},
+    {"id2label": {0: "yes", 1: "no", 2: "perhaps"}},
+    {"label2id": {"yes": 0, "no": 1}},
+    {"num_frames": 8},
+    {"image_size": 64},
+    {"hidden_dropout_prob": 0.25},
+    {"hidden_act": "relu"},
+    {"problem_type": "regression"},
+    {"output_attentions": True},
+    {"return_dict": False},
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_what_is_set_is_transformers(setting: dict[str, Any]) -> None:
+    [(name, value)] = setting.items()
+    ours, theirs = VivitConfig(), transformers.VivitConfig()
+    for config in (ours, theirs):
+        setattr(config, name, value)
+    # transformers leaves the names of other labels as they were where names are set; ours follow.
+    following = {"num_labels", "label2id"} if name == "id2label" else set()
+    for field in fields_of(ours).keys() - following:
+        wanted = getattr(theirs, field)
+        assert getattr(ours, field) == (tuple(wanted) if isinstance(wanted, list) else wanted), field
+    assert ours == VivitConfig().changed(**setting)
+    again = transformers.VivitConfig.from_dict(json.loads(ours.to_json_string()))
+    assert getattr(again, name) == value and again.num_labels == ours.num_labels
+
+
+def test_labels_follow_one_another() -> None:
+    config = VivitConfig(id2label={0: "a", 1: "b"})
+    config.num_labels = 2
+    assert config.id2label == {0: "a", 1: "b"}, "as many names stay"
+    config.num_labels = 3
+    assert config.id2label == {k: f"LABEL_{k}" for k in range(3)} and config.label2id["LABEL_2"] == 2
+    config.id2label = {"0": "x"}
+    assert config.num_labels == 1 and config.id2label == {0: "x"} and config.label2id == {"x": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_size", 3),
+        ("num_frames", 31),
+        ("num_labels", -1),
+        ("id2label", {0: "a", 2: "b"}),
+        ("id2label", ["a"]),
+        ("hidden_act", "mish"),
+        ("problem_type", "clustering"),
+        ("output_attentions", "yes"),
+        ("return_dict", None),
+    ],
+)
+def test_an_impossible_setting_is_named_and_changes_nothing(name: str, value: Any) -> None:
+    config = VivitConfig()
+    with pytest.raises(ValueError) as caught:
+        setattr(config, name, value)
+    assert name in str(caught.value) and config == VivitConfig()
+
+
+@pytest.mark.parametrize(("name", "near"), [("num_label", "num_labels"), ("hidden_sizes", "hidden_size")])
+def test_an_unknown_field_is_named(name: str, near: str, tmp_path: Path) -> None:
+    config = VivitConfig()
+    with pytest.raises(AttributeError, match=f"no field '{name}', the nearest being '{near}'"):
+        setattr(config, name, 3)
+    with pytest.raises(AttributeError, match=f"no field '{name}'"):
+        getattr(config, name)
+    VivitConfig().save_pretrained(tmp_path)
+    for use in (
+        lambda: config.changed(**{name: 3}),
+        lambda: VivitConfig.from_dict({}, **{name: 3}),
+        lambda: VivitConfig.from_pretrained(tmp_path, **{name: 3}),
+        lambda: VivitConfig.from_pretrained("no/such-repository", **{name: 3}),
+    ):
+        with pytest.raises(ValueError, match=f"there is no option '{name}', the nearest being '{near}'"):
+            use()
+
+
+def test_a_changed_config_leaves_the_first_alone() -> None:
+    first = VivitConfig()
+    second = first.changed(hidden_size=30, num_attention_heads=5, num_labels=3)
+    assert (second.hidden_size, second.head_size, second.num_labels) == (30, 6, 3) and first == VivitConfig()
+    with pytest.raises(ValueError, match="num_attention_heads=12 does not divide hidden_size=30"):
+        first.changed(hidden_size=30)
+
+
+def test_changes_of_a_dict_are_those_of_a_file(tmp_path: Path) -> None:
+    changed = VivitConfig.from_dict(VERSION_4, num_labels=5)
+    assert changed.id2label == {k: f"LABEL_{k}" for k in range(5)}
+    assert changed == VivitConfig.from_pretrained(
+        write(tmp_path, VERSION_4), num_labels=5, revision="main", token=False
+    )
+    assert transformers.VivitConfig.from_dict(copy.deepcopy(VERSION_4), num_labels=5).num_labels == 5
+
+
+def test_json_goes_round_and_is_read_by_transformers(tmp_path: Path) -> None:
+    config = VivitConfig(
+        image_size=(32, 48),
+        num_frames=4,
+        id2label={0: "é", 1: "y"},
+        problem_type="regression",
+        output_attentions=True,
+        output_hidden_states=True,
+        return_dict=False,
+    )
+    assert (
+        VivitConfig.from_dict(config.to_dict()) == config == VivitConfig.from_dict(json.loads(config.to_json_string()))
+    )
+    config.save_pretrained(tmp_path)
+    assert (tmp_path / "config.json").read_text(encoding="utf-8") == config.to_json_string()
+    theirs = transformers.VivitConfig.from_pretrained(tmp_path)
+    for name, value in fields_of(config).items():
+        wanted = getattr(theirs, name)
+        assert value == (tuple(wanted) if isinstance(wanted, list) else wanted), name
+    theirs.save_pretrained(tmp_path)
+    assert fields_of(VivitConfig.from_pretrained(tmp_path)) == fields_of(config)
+
+
+def test_the_keys_that_are_written_are_transformers() -> None:
+    ours, theirs = VivitConfig().to_dict(), transformers.VivitConfig().to_dict()
+    for name, value in ours.items():
+        text = {"id2label": {str(k): v for k, v in theirs["id2label"].items()}}.get(name, theirs[name])
+        assert value == text, name
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_a_copy_is_equal_and_apart(how: Any) -> None:
+    config = VivitConfig.from_dict(VERSION_4)
+    copied = how(config)
+    assert copied == config
+    copied.num_labels = 5
+    copied.num_frames = 16
+    assert config == VivitConfig.from_dict(VERSION_4) and config.id2label[0] == "abseiling"
+
+
+def test_other_keys_of_a_file_can_be_read_and_never_run() -> None:
+    hostile = {"my_own_key": 3, "__deepcopy__": 1, "__getstate__": 1, "__reduce_ex__": 1, "_made": False, "changed": 1}
+    config = VivitConfig.from_dict(hostile)
+    assert config.my_own_key == 3 and copy.deepcopy(config) == config == pickle.loads(pickle.dumps(config))
+    assert callable(config.changed) and config.to_dict()["__deepcopy__"] == 1
+    with pytest.raises(ValueError):
+        config.num_labels = -1

@@ -1,7 +1,9 @@
 """The image processor against transformers', option by option."""
 
+import copy
 import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 import transformers
 from PIL import Image
 
-from vivit import VivitImageProcessor
+from vivit import VivitImageProcessor, VivitVideoProcessor
 from vivit.hub import HubError
 from vivit.processing import NORMALISATIONS, BatchFeature
 
@@ -399,6 +401,120 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(text)
     with pytest.raises(HubError, match=r"preprocessor_config\.json"):
         VivitImageProcessor.from_pretrained(tmp_path)
+
+
+def test_the_keys_that_are_written_are_transformers() -> None:
+    for options in ({}, SMALL, {"image_mean": [0.1, 0.2, 0.3], "image_std": 0.4, "do_resize": False, "resample": 3}):
+        ours, theirs = VivitImageProcessor(**options), transformers.VivitImageProcessor(**options)
+        assert ours.to_dict() == theirs.to_dict()
+        assert json.loads(ours.to_json_string()) == json.loads(theirs.to_json_string())
+        assert VivitImageProcessor.from_dict(ours.to_dict()) == VivitImageProcessor.from_dict(theirs.to_dict()) == ours
+        back = transformers.VivitImageProcessor.from_dict(ours.to_dict())
+        assert back.to_dict() == theirs.to_dict()
+    assert ours.model_input_names == theirs.model_input_names == ["pixel_values"]
+
+
+def test_what_is_said_with_a_dict_or_a_name_comes_before_what_it_holds(tmp_path: Path) -> None:
+    changes = {"size": {"shortest_edge": 33}, "do_normalize": False, "image_mean": [0.1, 0.2, 0.3]}
+    values = transformers.VivitImageProcessor(**SMALL).to_dict() | {"my_own_key": 3}
+    ours, theirs = (
+        kind.from_dict(values, **changes) for kind in (VivitImageProcessor, transformers.VivitImageProcessor)
+    )
+    assert_same(*(p(small_clip(), return_tensors="np").pixel_values for p in (ours, theirs)))
+    assert (
+        ours.size == {"shortest_edge": 33} and ours.crop_size == SMALL["crop_size"] and ours.extra == {"my_own_key": 3}
+    )
+    VivitImageProcessor.from_dict(values).save_pretrained(tmp_path)
+    options = {"revision": "main", "token": False, "cache_dir": tmp_path, "local_files_only": True}
+    assert VivitImageProcessor.from_pretrained(tmp_path.parent, subfolder=tmp_path.name, **changes, **options) == ours
+    assert ours.changed(do_normalize=True) == VivitImageProcessor.from_dict(values, **changes | {"do_normalize": True})
+
+
+def test_an_unknown_option_is_named_with_the_nearest() -> None:
+    for use in (
+        lambda: VivitImageProcessor.from_pretrained("no/such-repository", do_normalise=False),
+        lambda: VivitImageProcessor.from_dict({}, do_normalise=False),
+        lambda: VivitImageProcessor().changed(do_normalise=False),
+        lambda: VivitImageProcessor()(small_clip(), do_normalise=False),
+    ):
+        with pytest.raises(ValueError, match="no option 'do_normalise', the nearest being 'do_normalize'"):
+            use()
+    with pytest.raises(ValueError, match="no option 'cachedir', the nearest being 'cache_dir'"):
+        VivitImageProcessor.from_pretrained("no/such-repository", cachedir="x")
+
+
+# Batches
+
+
+def test_a_batch_converts_numbers_and_leaves_whole_ones_as_they_are() -> None:
+    tensors = {
+        "pixel_values": torch.rand(2, 3),
+        "doubles": torch.rand(2, dtype=torch.float64),
+        "labels": torch.tensor([1, 2]),
+        "mask": torch.tensor([True, False]),
+        "names": ["a", "b"],
+        "clips": [torch.rand(2), (torch.tensor([3]), None)],
+    }
+    for arguments, options in (
+        ((torch.float16,), {}),
+        (("cpu", torch.bfloat16), {}),
+        (("cpu",), {"dtype": torch.float16}),
+        ((), {"dtype": torch.float16}),
+        (("cpu",), {}),
+        ((torch.device("cpu"),), {"non_blocking": True}),
+        (("meta",), {}),
+        (("meta", torch.float16), {}),
+    ):
+        ours, theirs = BatchFeature(tensors), transformers.BatchFeature(tensors)
+        assert ours.to(*arguments, **options) is ours and theirs.to(*arguments, **options) is theirs
+        assert list(ours) == list(theirs) and ours.names == ["a", "b"] and ours.clips[1][1] is None
+        for name, mine, value in (
+            *((name, ours[name], theirs[name]) for name in ("pixel_values", "doubles", "labels", "mask")),
+            ("a clip", ours.clips[0], theirs.clips[0]),
+            ("whole numbers in a tuple", ours.clips[1][0], theirs.clips[1][0]),
+        ):
+            assert (mine.dtype, mine.device) == (value.dtype, value.device), (arguments, name)
+            assert value.is_meta or torch.equal(mine, value), (arguments, name)
+        assert ours.pixel_values is ours["pixel_values"]
+    assert tensors["pixel_values"].dtype == torch.float32, "what it was made of stays"
+
+
+def test_a_batch_is_copied_and_pickled_whole() -> None:
+    batch = VivitImageProcessor(**SMALL)(small_clip(), return_tensors="np")
+    for copied in (copy.copy(batch), copy.deepcopy(batch), pickle.loads(pickle.dumps(batch))):
+        assert isinstance(copied, BatchFeature) and np.array_equal(copied.pixel_values, batch["pixel_values"])
+
+
+# Video processors
+
+
+def test_a_video_processor_makes_torchvisions_pixels_of_any_file(tmp_path: Path) -> None:
+    transformers.VivitImageProcessor(**SMALL).save_pretrained(tmp_path)
+    ours = VivitVideoProcessor.from_pretrained(tmp_path, do_normalize=False)
+    assert type(ours) is VivitVideoProcessor and ours.backend == "torchvision"
+    same = dataclasses.replace(VivitImageProcessor(**SMALL, do_normalize=False), backend="torchvision")
+    [mine, wanted, pil] = (
+        p(small_clip(), return_tensors="np").pixel_values
+        for p in (ours, same, VivitImageProcessor(**SMALL, do_normalize=False))
+    )
+    assert np.array_equal(mine, wanted) and mine.shape == pil.shape
+    # It rounds otherwise, by a level of 255 at most: 2 / 255 in [-1, 1].
+    assert 0 < np.abs(mine - pil).max() < 2.01 / 255
+    for processor in (ours, VivitVideoProcessor()):
+        values = processor.to_dict()
+        assert values["video_processor_type"] == "VivitVideoProcessor" and "image_processor_type" not in values
+        assert VivitVideoProcessor.from_dict(values) == processor
+    ours.save_pretrained(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["video_preprocessor_config.json"]
+    assert VivitVideoProcessor.from_pretrained(tmp_path) == ours
+    read = VivitImageProcessor.from_pretrained(tmp_path)
+    assert np.array_equal(read(small_clip(), return_tensors="np").pixel_values, mine)
+
+
+def test_a_video_processor_of_a_checkpoint_without_one_crops_to_its_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"image_size": 112}')
+    ours = VivitVideoProcessor.from_pretrained(tmp_path)
+    assert (type(ours), ours.output_size, ours.size) == (VivitVideoProcessor, (112, 112), {"shortest_edge": 128})
 
 
 # Faults

@@ -12,7 +12,9 @@ from torch import nn
 from tests import oracle
 from tests.vivit.checkpoint.folders import EXACT, faults, logits_agree, memory_names, rewrite, tensors_of
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
+from vivit.checkpoint import open_checkpoint
 from vivit.checkpoint.layout import published_name, published_tensors
+from vivit.errors import UserError
 
 
 def test_transformers_writes_the_published_names(tmp_path: Path) -> None:
@@ -114,9 +116,6 @@ def test_views_are_the_models_memory() -> None:
     assert all((p != 0).all() for p in model.parameters())
     weight = model.vivit.layers[0].attention.qkv.weight
     assert len({weight[n * 35, 0].item() for n in range(3)}) == 3, "query, key and value are three parts"
-
-
-# Files
 
 
 # Faults of fit
@@ -225,15 +224,17 @@ def test_a_head_of_another_size_needs_the_callers_word(tmp_path: Path, num_label
     assert "classifier.weight" in message and f"({num_labels}, 35)" in message and "(7, 35)" in message
     assert "ignore_mismatched_sizes=True" in message
     torch.manual_seed(3)
-    ours = VivitForVideoClassification.from_pretrained(tmp_path, num_labels=num_labels, ignore_mismatched_sizes=True)
+    with pytest.warns(UserWarning, match=f"does not fit {num_labels} classes"):
+        ours = VivitForVideoClassification.from_pretrained(
+            tmp_path, num_labels=num_labels, ignore_mismatched_sizes=True
+        )
     assert ours.classifier.weight.shape == (num_labels, 35) and len(ours.config.id2label) == num_labels
     assert 0 < ours.classifier.weight.abs().max() < 6 * ours.config.initializer_range
     assert not ours.classifier.bias.any()
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
-        torch.testing.assert_close(
-            ours(pixel_values).last_hidden_state, theirs.vivit(pixel_values).last_hidden_state, **EXACT
-        )
+        wanted = theirs.vivit(pixel_values).last_hidden_state
+        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **EXACT)
 
 
 def test_ignoring_sizes_changes_nothing_where_they_fit(tmp_path: Path) -> None:
@@ -244,21 +245,31 @@ def test_ignoring_sizes_changes_nothing_where_they_fit(tmp_path: Path) -> None:
 def test_a_head_of_another_size_in_half_precision(tmp_path: Path) -> None:
     oracle.save(tmp_path)
     options = {"num_labels": 3, "ignore_mismatched_sizes": True}
-    ours = VivitForVideoClassification.from_pretrained(tmp_path, dtype="float16-weights", **options)
+    with pytest.warns(UserWarning, match="does not fit 3 classes"):
+        ours = VivitForVideoClassification.from_pretrained(tmp_path, dtype="float16-weights", **options)
     assert ours.classifier.weight.dtype == torch.float16 and ours.classifier.weight.isfinite().all()
 
 
-def test_a_classifier_from_a_bare_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"num_labels": 5}, {"num_labels": 5, "ignore_mismatched_sizes": True}])
+def test_a_classifier_from_a_bare_model(tmp_path: Path, options: dict[str, Any]) -> None:
     theirs = oracle.save(tmp_path, "VivitModel")
-    message = faults(tmp_path, num_labels=7)
-    first, _, rest = message.partition("\n")
-    assert "without a classification head" in first and "ignore_mismatched_sizes" not in first
-    assert "classifier.weight" in rest and "ignore_mismatched_sizes=True" in rest
-    ours = VivitForVideoClassification.from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
+    with pytest.warns(UserWarning, match="no classification head"):
+        ours = VivitForVideoClassification.from_pretrained(tmp_path, **options)
+    assert ours.classifier.out_features == options.get("num_labels", 7)
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
         wanted = theirs(pixel_values).last_hidden_state
-        torch.testing.assert_close(ours(pixel_values).last_hidden_state, wanted, **EXACT)
+        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **EXACT)
+
+
+def test_a_bare_model_that_is_opened_to_answer_is_refused(tmp_path: Path) -> None:
+    oracle.save(tmp_path, "VivitModel")
+    with pytest.raises(UserError) as caught:
+        open_checkpoint(tmp_path).load(VivitForVideoClassification)
+    first, _, rest = str(caught.value).partition("\n")
+    assert f"'{tmp_path.name}' is a ViViT without a classification head" in first and first.endswith(".")
+    assert "ignore_mismatched_sizes" not in first
+    assert "classifier.weight" in rest and "ignore_mismatched_sizes=True" in rest
 
 
 def test_a_bare_model_from_a_classifier_has_no_pooler(tmp_path: Path) -> None:
