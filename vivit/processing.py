@@ -252,7 +252,7 @@ class VivitImageProcessor:
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of its file: `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels."""
-        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         extra = values.pop("extra") or {}
         if values.pop("backend") == "pil":
             return extra | values | {"image_processor_type": "VivitImageProcessor"}

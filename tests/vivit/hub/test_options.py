@@ -26,8 +26,12 @@ def senders(server: HubServer) -> dict[str, set[str | None]]:
     return found
 
 
-def untold(answer: Answer, client: Client, secret: str) -> None:
-    assert secret not in json.dumps(answer) and secret not in client.log()
+def find(client: Client, secret: str, **arguments: Any) -> Answer:
+    """The answer of `find_checkpoint`, once it is sure that neither it nor what was logged meanwhile tells the secret."""
+    before = len(client.log())
+    answer = client.call("find_checkpoint", **arguments)
+    assert secret not in json.dumps(answer) and secret not in client.log()[before:]
+    return answer
 
 
 def names(folder: str) -> set[str]:
@@ -44,10 +48,9 @@ def test_a_token_opens_what_is_closed_and_goes_to_the_hub_alone(
     server.models[name] = Repository(files(), **{closed: True})
     refused(client.call("find_checkpoint", name=name), "log in" if closed == "gated" else "no public repository")
     server.requests.clear()
-    answer = client.call("find_checkpoint", name=name, token=TOKEN)
+    answer = find(client, TOKEN, name=name, token=TOKEN)
     assert (Path(good(answer)) / "model.safetensors").read_bytes() == WEIGHTS
     assert senders(server) == {"hub": {f"Bearer {TOKEN}"}, "storage": {None}}
-    untold(answer, client, TOKEN)
 
 
 def test_a_token_given_comes_before_the_one_that_is_stored(
@@ -83,16 +86,13 @@ def test_a_token_that_opens_nothing_is_never_told(
     wrong: str, closed: str, server: HubServer, client: Client, name: str
 ) -> None:
     server.models[name] = Repository(files(), **{closed: True})
-    answer = client.call("find_checkpoint", name=name, token=wrong)
-    refused(answer)
-    untold(answer, client, wrong)
+    refused(find(client, wrong, name=name, token=wrong))
 
 
 @pytest.mark.parametrize("bad", ["hf_Two\nLines", "hf_Two words", "hf_é", "", " ", 3, ["hf_InAList"]], ids=repr)
 def test_what_can_be_no_token_is_refused_without_being_told(bad: Any, client: Client, name: str) -> None:
-    answer = client.call("find_checkpoint", name=name, token=bad)
+    answer = find(client, "hf_", name=name, token=bad)
     assert answer["class"] == "ValueError" and answer["error"].startswith("token must be")
-    untold(answer, client, "hf_")
 
 
 def test_the_new_line_at_the_end_of_a_file_is_no_part_of_a_token() -> None:
