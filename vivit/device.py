@@ -1,6 +1,6 @@
 """The device that models run on: which it is, and how large."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psutil
@@ -22,10 +22,10 @@ def one_device(device: Any = None, device_map: Any = None) -> torch.device:
         ValueError: if they contradict each other, name several places, or none that there is.
     """
     if isinstance(device_map, Mapping):
-        places = {one_device(device_map=place) for place in device_map.values()}
-        if len(places) != 1:
+        places = [one_device(device_map=place) for place in device_map.values()]
+        if not _one_place(places):
             raise ValueError(f"device_map must name one place for the whole model, not {[*device_map.values()]}")
-        device_map = places.pop()
+        device_map = _clearest(places)
     if isinstance(device_map, str) and device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
         device_map = default_device()
     found = []
@@ -41,9 +41,19 @@ def one_device(device: Any = None, device_map: Any = None) -> torch.device:
                 f"{name}={value!r} is not on this machine: PyTorch sees {count} CUDA GPUs; give 'cpu' or 'auto'"
             )
         found.append(place)
-    if len(found) == 2 and found[0] != found[1]:
+    if found and not _one_place(found):
         raise ValueError(f"device={device!r} and device_map={device_map!r} contradict each other; give one of them")
-    return found[0] if found else torch.device("cpu")
+    return _clearest(found) if found else torch.device("cpu")
+
+
+def _one_place(devices: Collection[torch.device]) -> bool:
+    """Whether these are one device: without an index it is the first of its kind."""
+    return len({(device.type, device.index or 0) for device in devices}) == 1
+
+
+def _clearest(devices: Collection[torch.device]) -> torch.device:
+    """Of several names of one device, one with an index if there is any."""
+    return max(devices, key=lambda device: device.index is not None)
 
 
 def memory_bytes(device: torch.device) -> int:

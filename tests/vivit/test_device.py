@@ -55,3 +55,9 @@ def test_two_options_that_contradict_each_other(device: Any, device_map: Any) ->
         ValueError, match=f"device='{device}' and device_map=.* contradict each other; give one of them"
     ):
         one_device(device, device_map)
+
+
+def test_the_first_of_a_kind_may_be_named_without_its_index() -> None:
+    first = torch.device("cpu", 0)
+    assert one_device("cpu", "cpu:0") == one_device("cpu:0", "cpu") == one_device("cpu", {"": "cpu:0"}) == first
+    assert one_device(device_map={"vivit": "cpu", "classifier": "cpu:0"}) == first

@@ -11,7 +11,7 @@ import pytest
 from tests.hub_client import ROOT, Client, clean
 from tests.hub_server import OTHER_TOKEN, TOKEN, HubServer, Repository
 from tests.vivit.hub.samples import CONFIG, STORAGE, WEIGHTS, Answer, files, good, refused
-from vivit.hub import HubError, HubOptions, find_checkpoint, locate, split_options
+from vivit.hub import HubError, HubOptions, called, find_checkpoint, locate, split_options
 from vivit.hub.faults import redact
 
 BIN = WEIGHTS[:1000]
@@ -191,6 +191,7 @@ def test_a_subfolder_is_fetched_alone(server: HubServer, client: Client, name: s
     assert not server.requests
     refused(client.call("find_checkpoint", name=name, subfolder="last"), f"'{name}' in 'last' has no config.json")
     refused(client.call("find_checkpoint", name=name, subfolder="last/be"), "in 'last/be' has no config.json")
+    assert called(folder) == called(root) == name, "a sentence about it names the repository"
 
 
 @pytest.mark.parametrize("written", ["last/best/", "./last/best", "last//best", "last/./best"])
@@ -295,7 +296,7 @@ def test_a_revision_stays_in_its_folder(revision: str, server: HubServer, client
     assert not server.seen(name)
 
 
-def test_a_link_in_a_repository_name_cannot_leave_the_cache(client: Client, server: HubServer, tmp_path: Path) -> None:
+def test_a_repositorys_name_cannot_leave_the_cache(client: Client, server: HubServer, tmp_path: Path) -> None:
     for name in ("../x", "a/../../x", "..", "a/.."):
         answer = client.call("find_checkpoint", name=name, cache_dir=str(tmp_path / "own"))
         assert answer["class"] == "HubError"
