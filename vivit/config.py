@@ -104,10 +104,11 @@ class VivitConfig:
         self.__dict__.update({f: getattr(changed, f) for f in known})
 
     def __getattr__(self, name: str) -> Any:
-        try:  # keys of its file that mean nothing here can be read all the same
-            return self.__dict__["extra"][name]
-        except (KeyError, TypeError):
-            raise AttributeError(f"a VivitConfig has no field {name!r}") from None
+        # Keys of its file that mean nothing here can be read all the same; what Python asks for itself is never one.
+        extra = self.__dict__.get("extra")
+        if isinstance(extra, Mapping) and name in extra and not name.startswith("__"):
+            return extra[name]
+        raise AttributeError(f"a VivitConfig has no field {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_in_a_model"}

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import reduce
-from inspect import signature
+from inspect import currentframe, signature
 from pathlib import Path
 from typing import Any, Literal, Self, cast, overload
 
@@ -215,15 +215,19 @@ class PreTrained(nn.Module):
                 each other.
         """
         where, changes = split_options(options)
-        refuse_unknown(changes, CONFIG_FIELDS, OPTION_NAMES.union(signature(cls.from_pretrained).parameters))
+        named = signature(cls.from_pretrained).parameters.keys() - {"options"}
+        refuse_unknown(changes, CONFIG_FIELDS, OPTION_NAMES | named)
         if config and changes:
             names = ", ".join(changes)
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
-        place, automatic = one_device(device, device_map), "auto" in (dtype, torch_dtype)
-        precision = one_precision(*(None if given == "auto" else given for given in (dtype, torch_dtype)))
+        get_attention(attn_implementation)
+        place, kinds = one_device(device, device_map), {dtype, torch_dtype} - {None}
+        if "auto" in kinds and len(kinds) > 1:
+            raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
+        precision = one_precision(dtype, torch_dtype) if "auto" not in kinds else ""
         folder = locate(pretrained_model_name_or_path, where)[1]
         config = config or VivitConfig.from_folder(folder, **changes)
-        precision = stated_precision(folder, where) if automatic else precision
+        precision = precision or stated_precision(folder, where)
         model = cls.without_weights(config, attn_implementation=attn_implementation, dtype=precision, device=place)
         found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
         return (model.eval(), model._loading_info(found)) if output_loading_info else model.eval()
@@ -264,8 +268,12 @@ class PreTrained(nn.Module):
 
         def resize(tensor: Tensor) -> Tensor | None:
             nonlocal resized
-            of = VivitConfig.from_folder(folder).grid_size
-            if not ignore_mismatched_sizes or tensor.shape != (1, 1 + math.prod(of), positions.shape[-1]):
+            try:
+                of = VivitConfig.from_folder(folder).grid_size
+            except UserError:  # another config was given, and this one says nothing
+                return None
+            # As many tubelets in another grid are other places too.
+            if of == self.config.grid_size or tensor.shape != (1, 1 + math.prod(of), positions.shape[-1]):
                 return None
             resized = of
             return interpolate(tensor, of, self.config.grid_size)
@@ -280,7 +288,7 @@ class PreTrained(nn.Module):
             self.pooler = None
             settled |= POOLER
         name = called(folder)
-        if resized:
+        if resized and ignore_mismatched_sizes:
             settled.add(POSITIONS)
             warn(
                 f"The position embeddings of '{name}', of {resized} tubelets, were interpolated to {self.config.grid_size}."
@@ -293,7 +301,7 @@ class PreTrained(nn.Module):
             lacks = (
                 "no classification head"
                 if headless
-                else f"a classification head for other than {self.num_labels} classes"
+                else f"a classification head that does not fit {self.num_labels} classes"
             )
             warn(
                 f"'{name}' has {lacks}: this model's is new, with random weights, and predicts nothing before it is trained."
@@ -326,12 +334,9 @@ class PreTrained(nn.Module):
         """What did not fit, by transformers' names for it."""
         shapes = {name: tuple(tensor.shape) for name, tensor in published_tensors(self).items()}
 
-        def names(kind: str) -> set[str]:
-            return {self._on_disk(misfit.name) for misfit in found if misfit.kind == kind}
-
         return {
-            "missing_keys": names("missing"),
-            "unexpected_keys": names("unexpected"),
+            "missing_keys": {self._on_disk(m.name) for m in found if m.kind == "missing"},
+            "unexpected_keys": {m.text for m in found if m.kind == "unexpected"},
             "mismatched_keys": {
                 (self._on_disk(m.name), m.shape, shapes[m.name]) for m in found if m.kind == "of another shape"
             },
@@ -359,9 +364,13 @@ def stated_precision(folder: Path, options: HubOptions = USUAL) -> str:
     """The precision that a checkpoint is in: what its config.json says, else that of its first tensor."""
     extra = VivitConfig.from_folder(folder).extra
     stated = extra.get("dtype") or extra.get("torch_dtype")
-    return get_precision(stated or next(t.dtype for _, t in read_tensors(folder, options) if t.is_floating_point()))
+    kinds = (tensor.dtype for _, tensor in read_tensors(folder, options) if tensor.is_floating_point())
+    return get_precision(stated or next(kinds, torch.float32))
 
 
 def warn(sentence: str) -> None:
-    """Tell whoever called `from_pretrained`."""
-    warnings.warn(sentence, stacklevel=4)
+    """Tell whoever called `from_pretrained`, by the line where they did."""
+    frame, level = currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("vivit", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, stacklevel=level)

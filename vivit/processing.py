@@ -244,7 +244,7 @@ class VivitImageProcessor:
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of its file: `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels."""
-        values = asdict(self)
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         extra = {k: v for k, v in (values.pop("extra") or {}).items() if k not in TYPES}
         if values.pop("backend") == "pil":
             return extra | values | {"image_processor_type": "VivitImageProcessor"}

@@ -99,16 +99,19 @@ def to_own_names(state_dict: dict[str, Any], prefix: str, own: Collection[str]) 
         published = published_name(name.removeprefix(prefix))
         if found := _PART.fullmatch(published):
             ours = prefix + re.sub(r"^encoder\.layer", "layers", found[1]) + ".qkv" + found[3]
-            parts.setdefault(ours, {})[found[2]] = name
+            parts.setdefault(ours, {}).setdefault(found[2], name)
             continue
         for pattern, replacement in _TO_OWN:
             published = pattern.sub(replacement, published)
-        if prefix + published in own:
+        if (
+            prefix + published in own and prefix + published not in state_dict
+        ):  # what is there twice is told as unexpected
             tensor = state_dict.pop(name)
             flat = published == "embeddings.projection.weight"
             state_dict[prefix + published] = tensor.flatten(1) if flat else tensor
     for ours, names in parts.items():
-        if ours in own and len(names) == 3:  # else they are told as unexpected
+        alike = len({state_dict[name].shape for name in names.values()}) == 1
+        if ours in own and ours not in state_dict and len(names) == 3 and alike:  # else they are told as unexpected
             state_dict[ours] = torch.cat([state_dict.pop(names[part]) for part in ("query", "key", "value")])
 
 
@@ -139,7 +142,7 @@ def read_into(
     Args:
         views: from `published_tensors`.
         tensors: (name on disk, tensor) of the checkpoint, one after another.
-        reshape: published name → what makes a tensor of another shape one that fits, or None where it cannot.
+        reshape: published name → what makes a tensor that does not fit one that does; None of one that fits, or never can.
     Returns:
         What does not fit, or did not before it was reshaped.
     """
@@ -151,14 +154,15 @@ def read_into(
             doubled.append(Misfit("there twice", name, f"{seen[name]} and {disk_name}"))
             continue
         seen[name] = disk_name
-        if name in views and views[name].shape == tensor.shape:
-            views[name].copy_(tensor)
-        elif name in views:
-            shape = tuple(tensor.shape)
-            text = f"{disk_name} is {shape}, not {tuple(views[name].shape)}"
+        if name not in views:
+            continue
+        shape, wanted = tuple(tensor.shape), tuple(views[name].shape)
+        reshaped = reshape[name](tensor) if name in reshape else None
+        if reshaped is not None or shape != wanted:
+            text = f"{disk_name} is {shape}, " + (f"not {wanted}" if shape != wanted else "of as many in another order")
             misshapen.append(Misfit("of another shape", name, text, shape))
-            if name in reshape and (fitting := reshape[name](tensor)) is not None:
-                views[name].copy_(fitting)
+        if reshaped is not None or shape == wanted:
+            views[name].copy_(tensor if reshaped is None else reshaped)
     missing = [Misfit("missing", name, name) for name in views if name not in seen]
     unexpected = [Misfit("unexpected", name, disk_name) for name, disk_name in seen.items() if name not in views]
     return [*missing, *unexpected, *misshapen, *doubled]

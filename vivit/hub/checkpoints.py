@@ -239,19 +239,23 @@ class _Repository:
 
     def file(self, name: str) -> HubFile:
         if name not in self.files:
-            where = f"'{self.name}'" + (f" in '{self.options.subfolder}'" if self.options.subfolder else "")
-            raise HubError(f"{where} has no {name}, so it is not a model that can be loaded here. Choose another.")
+            raise HubError(f"{self.place} has no {name}, so it is not a model that can be loaded here. Choose another.")
         return self.files[name]
+
+    @property
+    def place(self) -> str:
+        """What to call the wanted folder."""
+        return f"'{self.name}'" + (f" in '{self.options.subfolder}'" if self.options.subfolder else "")
 
     def needed(self, weights: bool) -> list[HubFile]:
         """The files that loading takes, small ones first."""
-        names = [CONFIG, *(n for n in PROCESSORS if n in self.files)]
+        needed = [self.file(CONFIG), *(self.files[n] for n in PROCESSORS if n in self.files)]
         if weights:
             found = _weights(self.files, self.options)
             if not found:
-                raise HubError(f"'{self.name}' has no {_wanted(self.options)}. Choose another checkpoint.")
-            names += found
-        return [self.file(name) for name in names]
+                raise HubError(f"{self.place} has no {_wanted(self.options)}. Choose another checkpoint.")
+            needed += [self.file(name) for name in found]
+        return needed
 
     def fetch(self, weights: bool, progress: Progress | None = None) -> Path:
         """Bring what is needed into the cache, and note which processor files there are not; returns the folder."""

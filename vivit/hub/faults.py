@@ -47,6 +47,7 @@ def redact(error: Exception) -> str:
     from huggingface_hub import get_token
 
     text = re.sub(r"(https?://[^\s'\"?]+)\?[^\s'\"]+", r"\1?…", f"{type(error).__name__}: {error}")
+    text = re.sub(r"Bearer [^\s'\"]+", "Bearer …", text)
     token = get_token()
     return text.replace(token, "…") if token else text
 
@@ -64,6 +65,11 @@ def _sentence(error: Exception, repository: str) -> str:
         return f"'{repository}' is not on this machine, and HF_HUB_OFFLINE is set. Unset it to ask the Hub. {STILL}"
     if isinstance(error, errors.HfHubHTTPError):
         return _refusal(error, repository)
+    if isinstance(error, errors.LocalTokenNotFoundError):
+        return (
+            f"token=True wants '{repository}' with the token of this machine, and none is stored here: log in with "
+            "`hf auth login`, or give the token itself."
+        )
     if isinstance(error, httpx2.ProxyError):
         return f"The proxy between this machine and the Hub refused '{repository}'. Check HTTPS_PROXY. {STILL}"
     if isinstance(error, httpx2.TimeoutException | TimeoutError):

@@ -51,9 +51,9 @@ def no_folder(name: str | Path, look: bool) -> str:
 def called(folder: Path) -> str:
     """What to call a checkpoint by its folder: the repository's name where that is a commit in the Hub's cache."""
     folder = folder.absolute()
-    repository = folder.parents[1].name if len(folder.parents) > 1 else ""
-    if folder.parent.name == "snapshots" and repository.startswith("models--"):
-        return "/".join(repository.split("--")[1:])
+    for repository, snapshots in zip(folder.parents[1:], folder.parents, strict=False):  # it may be a subfolder of one
+        if snapshots.name == "snapshots" and repository.name.startswith("models--"):
+            return "/".join(repository.name.split("--")[1:])
     return folder.name
 
 

@@ -1,7 +1,10 @@
 """Where a checkpoint is looked for, beside its name: the options of transformers' `from_pretrained`."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +15,7 @@ class HubOptions:
 
     Args:
         revision: of a Hub repository: a branch, a tag or a commit.
-        token: a user's, for the Hub; the one that is stored on this machine if None or True, none if False.
+        token: a user's, for the Hub; the one that is stored on this machine if None or True (which wants one), none if False.
         cache_dir: the Hub's cache; if None the usual one (HF_HOME or HF_HUB_CACHE say where).
         local_files_only: make do with what is on this machine.
         subfolder: in which folder of the checkpoint its files are.
@@ -31,13 +34,22 @@ class HubOptions:
     use_safetensors: bool | None = None
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.subfolder or "").parts
-        if ".." in parts or PurePosixPath(self.subfolder or "").is_absolute() or "\\" in str(self.subfolder):
+        settle = partial(object.__setattr__, self)
+        if not (self.revision is None or isinstance(self.revision, str)):
+            raise ValueError(f"revision must be the name of a branch or a tag, or a commit, not {self.revision!r}")
+        if not (self.cache_dir is None or isinstance(self.cache_dir, str | os.PathLike)):
+            raise ValueError(f"cache_dir must be a folder's path, not {self.cache_dir!r}")
+        subfolder = "" if self.subfolder is None else self.subfolder
+        within = isinstance(subfolder, str | os.PathLike) and not re.search(r"[\\\0]|^/|(^|/)\.\.(/|$)", str(subfolder))
+        if not within:
             raise ValueError(f"subfolder must name a folder within the checkpoint, not {self.subfolder!r}")
-        object.__setattr__(self, "subfolder", "/".join(parts))
-        if not (self.token is None or isinstance(self.token, str | bool)):
+        settle("subfolder", "/".join(PurePosixPath(subfolder).parts))
+        if isinstance(self.token, str):
+            settle("token", self.token.strip())  # files of tokens end in a new line
+        # What cannot be sent would be told as what cannot be sent, and nobody is told a token.
+        if not (self.token is None or isinstance(self.token, bool) or _is_token(self.token)):
             raise ValueError("token must be a user's token, True, False or None")
-        if self.variant is not None and (not isinstance(self.variant, str) or not self.variant.isidentifier()):
+        if self.variant is not None and not (isinstance(self.variant, str) and re.fullmatch(r"\w[\w-]*", self.variant)):
             raise ValueError(f"variant must be a word such as 'fp16', not {self.variant!r}")
         for name in ("local_files_only", "use_safetensors"):
             if getattr(self, name) not in (True, False, *([None] if name == "use_safetensors" else [])):
@@ -56,9 +68,15 @@ class HubOptions:
         found = []
         for stem, suffix in kinds.items():
             of = f".{self.variant}" if self.variant else ""
-            shard = rf"{stem}{of}-\d+-of-\d+\.{suffix}" + (rf"|{stem}-\d+-of-\d+{of}\.{suffix}" if of else "")
+            word = re.escape(of)
+            shard = rf"{stem}{word}-\d+-of-\d+\.{suffix}" + (rf"|{stem}-\d+-of-\d+{word}\.{suffix}" if of else "")
             found.append((f"{stem}{of}.{suffix}", f"{stem}.{suffix}.index{of}.json", shard))
         return found
+
+
+def _is_token(value: object) -> bool:
+    """Whether this can be sent as one."""
+    return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
 
 
 USUAL = HubOptions()
