@@ -121,6 +121,20 @@ def test_problem_type_of_the_config_decides_the_loss(tmp_path: Path) -> None:
     assert_close(ours(pixel_values, labels=labels).loss, theirs(pixel_values, labels=labels).loss, "loss")
 
 
+def test_features_are_what_the_head_sees(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    pixel_values = oracle.clip(theirs.config)
+    with torch.inference_mode():
+        features = ours.features(pixel_values)
+        assert_close(features, theirs.vivit(pixel_values).last_hidden_state[:, 0], "[CLS]")
+        assert torch.equal(ours.classifier(features), ours(pixel_values).logits)
+        longer = torch.cat([pixel_values, pixel_values], 1)
+        with pytest.raises(ValueError, match="interpolate_pos_encoding"):
+            ours.features(longer)
+        features = ours.features(longer, interpolate_pos_encoding=True)
+        assert torch.equal(ours.classifier(features), ours(longer, interpolate_pos_encoding=True).logits)
+
+
 def test_results_do_not_depend_on_the_rest_of_the_batch(tmp_path: Path) -> None:
     ours, theirs = both(tmp_path, "sdpa")
     pixel_values = oracle.clip(theirs.config, batch=3)

@@ -142,7 +142,9 @@ def test_a_cache_of_ones_own_is_found_by_the_hubs_client(
 ) -> None:
     server.models[name] = Repository(files())
     folder = good(client.call("find_checkpoint", name=name, cache_dir=str(tmp_path)))
-    code = "import sys; from huggingface_hub import snapshot_download as s; print(s(sys.argv[1], cache_dir=sys.argv[2]))"
+    code = (
+        "import sys; from huggingface_hub import snapshot_download as s; print(s(sys.argv[1], cache_dir=sys.argv[2]))"
+    )
     told = subprocess.check_output(
         [sys.executable, "-c", code, name, str(tmp_path)], text=True, env=clean(HF_HUB_OFFLINE="1")
     )
