@@ -10,7 +10,7 @@ from ui.visit import Settings, set_widget, widget
 from vivit.benchmark import cost
 from vivit.checkpoint import RANDOM, Checkpoint
 from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
-from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
+from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
@@ -49,8 +49,9 @@ def pick_settings(pressed: str = "") -> Settings:
             bind="query-params",
             help=_list(SAMPLING),
         )
+        st.caption(f"Frames {SAMPLING[sampling]}.")
         stride = 1
-        if sampling != "uniform":
+        if sampling not in WITHOUT_STRIDE:
             stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
         normalisation = st.segmented_control(
             "Pixel values",

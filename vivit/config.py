@@ -84,6 +84,9 @@ class VivitConfig:
             object.__setattr__(self, name, value)
             return
         known = {f.name for f in fields(self)}
+        if name in self.extra or name == "use_cache":  # the latter transformers' Trainer sets, whatever it trains
+            self.__dict__["extra"] = {**self.extra, name: value}
+            return
         if name not in known:
             raise AttributeError(f"a VivitConfig has no field {nearest(name, known)}")
         changed = self.changed(**{name: value})

@@ -60,7 +60,7 @@ class VivitEmbeddings(nn.Module):
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
         tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
         tokens = self.projection(tubelets)  # (B, N - 1, E)
-        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)  # (B, N, E)
+        tokens = torch.cat([self.cls_token.expand(pixel_values.shape[0], -1, -1), tokens], dim=1)  # (B, N, E)
         return self.dropout(tokens + self._positions(grid))
 
     def _grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
@@ -160,7 +160,9 @@ class VivitModel(PreTrained):
         self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
-        self.checkpointing: dict[str, Any] | None = None  # options of torch's, where layers are computed twice
+        self.checkpointing: tuple[int, dict[str, Any]] | None = (
+            None  # which layers to compute twice, and torch's options
+        )
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
         config.settle()
@@ -168,7 +170,6 @@ class VivitModel(PreTrained):
     def forward(
         self,
         pixel_values: Tensor,
-        *,
         interpolate_pos_encoding: bool = False,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -199,10 +200,11 @@ class VivitModel(PreTrained):
         x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
         hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
         attentions = []
-        twice = self.checkpointing if self.training and torch.is_grad_enabled() else None
-        for layer in self.layers:
-            if twice is not None:
-                x, probabilities = checkpoint(layer, x, output_attentions, **twice)
+        training = self.training and torch.is_grad_enabled()
+        every, options = self.checkpointing if self.checkpointing and training else (0, {})
+        for number, layer in enumerate(self.layers):
+            if every and number % every == 0:
+                x, probabilities = checkpoint(layer, x, output_attentions, **options)
             else:
                 x, probabilities = layer(x, output_attentions)
             if output_hidden_states:
@@ -239,7 +241,6 @@ class VivitForVideoClassification(PreTrained):
         self,
         pixel_values: Tensor,
         labels: Tensor | None = None,
-        *,
         interpolate_pos_encoding: bool = False,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,

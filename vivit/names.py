@@ -82,6 +82,7 @@ SAMPLING: dict[str, str] = {
     "transformers-torchvision": "the first frame of each of so many equal parts, as transformers' pipeline with torchvision",
     "center": "a window in the middle",
 }
+WITHOUT_STRIDE = ("uniform", "transformers-torchvision")  # they take the whole clip, whatever the stride
 
 GEOMETRY: dict[str, str] = {
     "upright": "as a viewer sees them: turned, with square pixels, deinterlaced, in ordinary colours",

@@ -1,6 +1,9 @@
 """What models share beside their layers: how they are read and written, and the calls that training and tools make."""
 
 import math
+import os
+import shutil
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -79,26 +82,69 @@ class PreTrained(nn.Module):
         """The linear map of tubelets to tokens."""
         return self.base_model.embeddings.projection
 
-    def num_parameters(self, only_trainable: bool = False) -> int:
-        """How many numbers the weights are; only_trainable: without those that are frozen."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
-
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
-        """In training compute every layer a second time on the way back, instead of keeping what it held.
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers the weights are.
 
         Args:
-            gradient_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; use_reentrant is False if it is not there.
+            only_trainable: without those that are frozen.
+            exclude_embeddings: changes nothing: a ViViT has no table of embeddings, and its positions count.
         """
-        self.base_model.checkpointing = {"use_reentrant": False} | dict(gradient_checkpointing_kwargs or {})
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
 
-    def gradient_checkpointing_disable(self) -> None:
+    def activation_checkpointing_enable(
+        self,
+        activation_checkpointing_kwargs: Mapping[str, Any] | None = None,
+        every_n_layers: int = 1,
+        offload: bool = False,
+    ) -> None:
+        """In training compute layers a second time on the way back, instead of keeping what they held.
+
+        Args:
+            activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; use_reentrant is False if it is not there.
+            every_n_layers: the first layer and every n-th after it, >= 1.
+            offload: only False: what is kept stays on the device.
+        Raises:
+            ValueError: for what there is not.
+        """
+        if offload or every_n_layers < 1:
+            raise ValueError(
+                f"every_n_layers={every_n_layers} must be at least 1, and offload={offload} can only be False"
+            )
+        options = {"use_reentrant": False} | dict(activation_checkpointing_kwargs or {})
+        self.base_model.checkpointing = (every_n_layers, options)
+
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        """The older name of `activation_checkpointing_enable`."""
+        self.activation_checkpointing_enable(gradient_checkpointing_kwargs, **options)
+
+    def activation_checkpointing_disable(self) -> None:
         """Keep what the layers hold in training, as at first."""
         self.base_model.checkpointing = None
 
+    gradient_checkpointing_disable = activation_checkpointing_disable
+
     @property
-    def is_gradient_checkpointing(self) -> bool:
+    def is_activation_checkpointing(self) -> bool:
         """Whether layers are computed a second time on the way back."""
         return self.base_model.checkpointing is not None
+
+    is_gradient_checkpointing = is_activation_checkpointing
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """From here on calls are compiled, as `torch.nn.Module.compile` does it, with the arguments of `torch.compile`.
+
+        Raises:
+            vivit.errors.UserError: if that wants a C++ compiler and there is none.
+        """
+        compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as Inductor chooses
+        if options.get("backend", "inductor") == "inductor" and not shutil.which(compiler):
+            raise UserError(
+                f"torch.compile wants the C++ compiler '{compiler}', which is not on this machine. Install it, name another in "
+                "CXX, or pass backend='aot_eager', which needs none and is no faster than no compiling."
+            )
+        super().compile(*args, **options)
 
     def init_weights(self) -> None:
         """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""

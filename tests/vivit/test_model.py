@@ -121,6 +121,20 @@ def test_problem_type_of_the_config_decides_the_loss(tmp_path: Path) -> None:
     assert_close(ours(pixel_values, labels=labels).loss, theirs(pixel_values, labels=labels).loss, "loss")
 
 
+def test_features_are_what_the_head_sees(tmp_path: Path) -> None:
+    ours, theirs = both(tmp_path, "sdpa")
+    pixel_values = oracle.clip(theirs.config)
+    with torch.inference_mode():
+        features = ours.features(pixel_values)
+        assert_close(features, theirs.vivit(pixel_values).last_hidden_state[:, 0], "[CLS]")
+        assert torch.equal(ours.classifier(features), ours(pixel_values).logits)
+        longer = torch.cat([pixel_values, pixel_values], 1)
+        with pytest.raises(ValueError, match="interpolate_pos_encoding"):
+            ours.features(longer)
+        features = ours.features(longer, interpolate_pos_encoding=True)
+        assert torch.equal(ours.classifier(features), ours(longer, interpolate_pos_encoding=True).logits)
+
+
 def test_results_do_not_depend_on_the_rest_of_the_batch(tmp_path: Path) -> None:
     ours, theirs = both(tmp_path, "sdpa")
     pixel_values = oracle.clip(theirs.config, batch=3)
@@ -129,21 +143,41 @@ def test_results_do_not_depend_on_the_rest_of_the_batch(tmp_path: Path) -> None:
         assert_close(ours(pixel_values).logits, alone, "logits")
 
 
-def test_dropout_in_training_is_the_oracles(tmp_path: Path) -> None:
-    """The same seed draws the same masks in the same order, so even these results agree."""
+@pytest.mark.parametrize("maps", [False, True])
+def test_dropout_in_training_is_the_oracles(tmp_path: Path, maps: bool) -> None:
+    """The same seed draws the same masks in the same order, so even these results agree; maps of attention have their own."""
     ours, theirs = both(tmp_path, "eager", hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.4)
     pixel_values, labels = oracle.clip(theirs.config), torch.tensor([3, 1])
     results = []
     for model in (ours, theirs):
         model.train()
         torch.manual_seed(5)
-        results.append(model(pixel_values, labels=labels, output_hidden_states=True))
+        results.append(model(pixel_values, labels=labels, output_hidden_states=True, output_attentions=maps))
         results[-1].loss.backward()
     mine, wanted = results
     for k, (a, b) in enumerate(zip(mine.hidden_states, wanted.hidden_states, strict=True)):
         assert_close(a, b, f"hidden state {k}")
     assert_close(mine.logits, wanted.logits, "logits")
+    if maps:
+        for k, (a, b) in enumerate(zip(mine.attentions, wanted.attentions, strict=True)):
+            assert 0.35 < (a == 0).float().mean() < 0.45, "the rate of dropout, of 1920 draws in a layer"
+            assert_close(a, b, f"attention {k}")
     assert_same_gradients(ours, theirs)
+
+
+def test_maps_of_attention_carry_gradients(tmp_path: Path) -> None:
+    """A loss of the maps alone has the gradients that it has in transformers."""
+    ours, theirs = both(tmp_path, "eager")
+    pixel_values = oracle.clip(theirs.config)
+    for model in (ours, theirs):
+        attentions = torch.stack(model(pixel_values, output_attentions=True).attentions)
+        weights = torch.linspace(-1, 1, attentions.numel()).reshape(attentions.shape)
+        (attentions * weights).sum().backward()
+    mine = published_tensors(ours, of=lambda p: p.grad)
+    wanted = {published_name(name): p.grad for name, p in theirs.named_parameters() if p.grad is not None}
+    assert len(wanted) > 30 and any("query" in name and g.abs().max() > 1e-3 for name, g in wanted.items())
+    for name, gradient in wanted.items():
+        assert_close(mine[name], gradient, name)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

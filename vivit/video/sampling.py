@@ -87,7 +87,7 @@ def choose_indices(
         num_frames: how many to choose, > 0.
         total: frames in the clip, > 0; if the rule finds fewer than `num_frames`, the last index found repeats.
         sampling: a name in `SAMPLING`.
-        stride: distance between chosen frames, > 0; "uniform" ignores it.
+        stride: distance between chosen frames, > 0; `vivit.names.WITHOUT_STRIDE` ignore it.
         start: first frame, in [0, total); only "consecutive" uses it.
         edges: times of the frames and of the clip's end, as `comes_evenly` takes them. Where they come unevenly, "uniform"
             takes the frame on screen at each of `num_frames` evenly spread times.

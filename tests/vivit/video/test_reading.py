@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 from PIL import Image
+from transformers.video_utils import VideoMetadata, default_sample_indices_fn
 
 from tests.clips import draw_number, read_number, skip_by_edit_list, write_clip, written_once
 from vivit import video
@@ -216,6 +217,11 @@ def test_sampling_rules(sampling: str, total: int, stride: int, num_frames: int)
         wanted = np.linspace(0, num_frames * stride - 1, num_frames, dtype=np.int64)  # as its pipeline chooses
         inside = [i for i in wanted.tolist() if i < total]
         assert indices == inside + inside[-1:] * (num_frames - len(inside))
+        return
+    if sampling == "transformers-torchvision":
+        if num_frames <= total:  # else transformers refuses
+            told = VideoMetadata(total_num_frames=total)
+            assert indices == default_sample_indices_fn(told, num_frames=num_frames).tolist()
         return
     distinct = sorted(set(indices))
     assert all(b - a == stride for a, b in pairwise(distinct))
