@@ -398,6 +398,9 @@ def test_a_copy_is_equal_and_apart(how: Any) -> None:
 def test_other_keys_of_a_file_can_be_read_and_never_run() -> None:
     hostile = {"my_own_key": 3, "__deepcopy__": 1, "__getstate__": 1, "__reduce_ex__": 1, "_made": False, "changed": 1}
     config = VivitConfig.from_dict(hostile)
+    config.my_own_key = 3
+    config.use_cache = False  # as transformers' Trainer does
+    assert config.to_dict()["use_cache"] is False
     assert config.my_own_key == 3 and copy.deepcopy(config) == config == pickle.loads(pickle.dumps(config))
     assert callable(config.changed) and config.to_dict()["__deepcopy__"] == 1
     with pytest.raises(ValueError):

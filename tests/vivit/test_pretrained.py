@@ -486,14 +486,31 @@ def test_gradients_with_recomputation_are_transformers(classifier: Path) -> None
     ours = load(classifier, attn_implementation="eager")
     for model in (ours, theirs):
         model.train()
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        assert model.is_gradient_checkpointing
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        assert model.is_activation_checkpointing
         model(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
     mine = published_tensors(ours, of=lambda p: p.grad)
     for name, parameter in theirs.named_parameters():
         torch.testing.assert_close(
             mine[published_name(name)], parameter.grad, **EXACT, msg=lambda t, n=name: f"{n}: {t}"
         )
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 9])
+def test_every_few_layers_are_computed_twice_by_either_name(every: int, classifier: Path) -> None:
+    ours = load(classifier)
+    wanted, once = gradients(ours)
+    for enable in (ours.activation_checkpointing_enable, ours.gradient_checkpointing_enable):
+        enable(every_n_layers=every)
+        assert ours.is_activation_checkpointing and ours.is_gradient_checkpointing
+        found, calls = gradients(ours)
+        assert calls - once == len(range(0, 3, every))
+        assert all(torch.equal(found[name], gradient) for name, gradient in wanted.items())
+    ours.activation_checkpointing_disable()
+    assert not ours.is_activation_checkpointing and gradients(ours)[1] == once
+    for impossible in ({"every_n_layers": 0}, {"offload": True}):
+        with pytest.raises(ValueError, match=next(iter(impossible))):
+            ours.activation_checkpointing_enable(**impossible)
 
 
 # State dicts
