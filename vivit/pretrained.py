@@ -174,7 +174,7 @@ class PreTrained(nn.Module):
         cls,
         pretrained_model_name_or_path: str | Path,
         *,
-        config: VivitConfig | None = None,
+        config: VivitConfig | str | Path | None = None,
         attn_implementation: str = "sdpa",
         dtype: str | torch.dtype | None = None,
         torch_dtype: str | torch.dtype | None = None,
@@ -183,6 +183,7 @@ class PreTrained(nn.Module):
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
         low_cpu_mem_usage: bool = True,
+        add_pooling_layer: bool = True,
         **options: Any,
     ) -> Self | tuple[Self, dict[str, Any]]:
         """Load a checkpoint in evaluation mode, tensor by tensor, so that no second copy of it is ever held.
@@ -190,7 +191,7 @@ class PreTrained(nn.Module):
         Args:
             pretrained_model_name_or_path: a folder, an embedded checkpoint, or a Hub repository (see
                 `vivit.hub.find_checkpoint`).
-            config: use this instead of the checkpoint's `config.json`.
+            config: use this instead of the checkpoint's `config.json`; or the name of the checkpoint that has it.
             attn_implementation: a key of `vivit.attention.ATTENTION`.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
                 is in; float32 if None.
@@ -202,6 +203,7 @@ class PreTrained(nn.Module):
                 embeddings of another number of frames or another image size; both with a warning.
             output_loading_info: return what did not fit too.
             low_cpu_mem_usage: always so; there for those who pass it.
+            add_pooling_layer: False for a `VivitModel` without a pooler, whatever the checkpoint has.
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir, local_files_only, subfolder, variant,
                 use_safetensors), and fields of the config to replace, `num_labels` for instance.
         Returns:
@@ -226,10 +228,14 @@ class PreTrained(nn.Module):
             raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
         precision = one_precision(dtype, torch_dtype) if "auto" not in kinds else ""
         folder = locate(pretrained_model_name_or_path, where)[1]
+        if isinstance(config, str | Path):
+            config = VivitConfig.from_pretrained(config)
         config = config or VivitConfig.from_folder(folder, **changes)
         precision = precision or stated_precision(folder, where)
         model = cls.without_weights(config, attn_implementation=attn_implementation, dtype=precision, device=place)
         found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
+        if not add_pooling_layer:
+            model.base_model.pooler = None
         return (model.eval(), model._loading_info(found)) if output_loading_info else model.eval()
 
     @classmethod

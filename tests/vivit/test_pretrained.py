@@ -183,6 +183,21 @@ def test_a_config_given_needs_nothing_of_the_one_in_the_folder(classifier: Path,
     equal_tensors(ours, tensors_of(classifier))
 
 
+def test_a_config_by_its_folder(classifier: Path, tmp_path: Path) -> None:
+    config = json.loads((classifier / "config.json").read_text()) | {"layer_norm_eps": 0.5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load(classifier, config=str(tmp_path)).config.layer_norm_eps == 0.5
+
+
+def test_a_pooler_is_left_out_on_request(headless: Path) -> None:
+    ours = VivitModel.from_pretrained(headless, add_pooling_layer=False)
+    theirs = transformers.VivitModel.from_pretrained(headless, add_pooling_layer=False).eval()
+    pixel_values = oracle.clip(ours.config)
+    mine, wanted = ours(pixel_values), theirs(pixel_values)
+    assert list(mine) == list(wanted.keys()) == ["last_hidden_state"]
+    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **EXACT)
+
+
 # What did not fit, as transformers tells it
 
 LOADS: dict[str, tuple[str, str, dict[str, Any]]] = {
