@@ -52,7 +52,7 @@ class CallOptions:
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
                 raise ValueError(f"{name} must be a whole number and at least {least}, not {value!r}")
         for name, known in (("function_to_apply", SCORES), ("sampling", SAMPLING), ("geometry", GEOMETRY)):
-            if (value := getattr(self, name)) is not None and value not in known:
+            if (value := getattr(self, name)) is not None and not (isinstance(value, str) and value in known):
                 raise ValueError(f"{name}={value!r} is unknown; known are {', '.join(known)}")
 
     def changed(self, options: Mapping[str, Any], say: Iterable[str] = ()) -> "CallOptions":

@@ -34,8 +34,8 @@ class FetchError(UserError):
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address, 'scheme://…' of whatever scheme, rather than a path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+    """Whether a text is an address, 'scheme://…' of whatever scheme, rather than a path; one letter is a drive of Windows."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
 
 
 def file_name(path: str) -> str:

@@ -158,8 +158,8 @@ class VideoClassificationPipeline:
         begin = perf_counter()
         pixel_values = torch.from_numpy(np.stack([clip.pixel_values for clip in batch])).to(self.device)
         with torch.inference_mode():
-            resized = pixel_values.shape[1] != config.num_frames
-            features = self.model.features(pixel_values, interpolate_pos_encoding=resized)  # (B, E)
+            # Another number of frames was asked for, and no other size comes this far.
+            features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
             logits = self.model.classifier(features).cpu()
         share = (perf_counter() - begin) * 1e3 / len(batch)
         for clip, row, feature in zip(batch, logits, features.float().cpu().numpy(), strict=True):
