@@ -24,10 +24,10 @@ from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VivitForVideoClassification
-from vivit.pipelines import top_predictions
 from vivit.precision import set_precision
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.progress import Progress
+from vivit.scores import top_predictions
 
 MEMORY_SHARE = 0.25  # of the device's memory that loaded models may take
 

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
+FETCHES = ["vivit.fetching", "vivit.inputs", "vivit.pipelines", "vivit.pipeline", "vivit.VideoClassificationPipeline"]
 PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts")]
 
 
@@ -56,8 +57,14 @@ def imports(module: str, *, everywhere: bool = True) -> set[str]:
     return set(imported(tree.body, module, everywhere=everywhere))
 
 
-def reaches(module: str) -> set[str]:
-    """Every module that importing this one runs: the project's all the way, others by name."""
+def reaches(module: str, *, everywhere: bool = False) -> set[str]:
+    """Every module that importing this one runs: the project's all the way, others by name.
+
+    Args:
+        module: where from.
+        everywhere: by imports inside functions too, and so whatever may be run. The library's own face hands on whatever it is
+            asked for, so that names which come from there are seen, and what stands behind them is not.
+    """
     seen: set[str] = set()
     todo = [module]
     while todo:
@@ -66,7 +73,8 @@ def reaches(module: str) -> set[str]:
             continue
         seen.add(name)
         parents = {name.rpartition(".")[0]} - {""}
-        todo += parents | (imports(name, everywhere=False) if name in FILES else set())
+        inner = name in FILES and not (everywhere and name == "vivit")
+        todo += parents | (imports(name, everywhere=everywhere) if inner else set())
     return seen
 
 
@@ -95,6 +103,8 @@ WALLS: list[tuple[list[str], list[str]]] = [
     (["vivit.model"], ["vivit.pipelines", "vivit.video", "vivit.benchmark", "vivit.checkpoint.opening"]),
     (["vivit.checkpoint"], ["vivit.model", "vivit.pipelines"]),
     (["vivit.device", "vivit.precision"], ["vivit.model", "vivit.benchmark"]),
+    # No address that a visitor names is fetched by the server: see the test of it below too.
+    (["app", "pages", "ui", "engine"], [*FETCHES]),
     # What workers run knows nothing of who runs them.
     (
         ["engine.media", "engine.model", "engine.hub", "engine.worker", "engine.tasks"],
@@ -233,6 +243,23 @@ def test_what_reaches_torch_is_found() -> None:
     assert "torch" in reaches("engine.model") and "av" in reaches("engine.media")
 
 
+@pytest.mark.parametrize("module", modules_in("app", "pages", "ui", "engine"))
+def test_what_serves_visitors_can_fetch_nothing_they_name(module: str) -> None:
+    """Not even by way of others, or by an import inside a function."""
+    assert not reaches(module, everywhere=True) & {*FETCHES}
+
+
+def test_what_can_fetch_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"vivit.fetching", "vivit.inputs"} < reaches("vivit.pipelines", everywhere=True)
+    for code in ("from vivit.middle import f", "from vivit import pipeline", "from vivit import pipelines"):
+        (tmp_path / "job.py").write_text(f"def job():\n    {code}\n")
+        (tmp_path / "middle.py").write_text("def f():\n    from vivit.inputs import prepare\n")
+        monkeypatch.setitem(FILES, "engine.job", tmp_path / "job.py")
+        monkeypatch.setitem(FILES, "vivit.middle", tmp_path / "middle.py")
+        assert reaches("engine.job", everywhere=True) & {*FETCHES}
+        assert not reaches("engine.job") & {*FETCHES}
+
+
 def loaded_by(code: str) -> set[str]:
     """The top-level packages loaded in a fresh process after running `code`."""
     script = f"{code}\nimport sys\nprint(chr(10).join(sorted(sys.modules)))"
@@ -256,7 +283,16 @@ def test_importing_app_and_ui_loads_neither_torch_nor_av() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["vivit", "vivit.config", "vivit.processing", "vivit.video", "vivit.preparing", "vivit.hub", "engine.media"],
+    [
+        "vivit",
+        "vivit.config",
+        "vivit.processing",
+        "vivit.video",
+        "vivit.preparing",
+        "vivit.hub",
+        "vivit.inputs",
+        "engine.media",
+    ],
 )
 def test_rooms_without_torch(module: str) -> None:
     loaded = loaded_by(f"import {module}")

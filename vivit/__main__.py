@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ OUT_OF_MEMORY = (
 def _parser() -> argparse.ArgumentParser:
     from vivit.benchmark import compare_command
     from vivit.benchmark.command import add_arguments
-    from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING
+    from vivit.names import BACKENDS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
 
     parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="name the action in video files")
-    classify.add_argument("clips", nargs="+", metavar="CLIP", help="a video file")
+    classify.add_argument("clips", nargs="+", metavar="CLIP", help="a video file, or its address (https:// or http://)")
     classify.add_argument(
         "--model", default="vivit-mannequin", metavar="NAME|DIR", help="embedded, a folder, or a Hub name"
     )
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
     )
+    classify.add_argument("--geometry", default="upright", choices=list(GEOMETRY), help="how pictures are read")
     classify.add_argument(
         "--normalisation", default="checkpoint", choices=list(NORMALISATION), help="whose pixel values"
     )
@@ -79,6 +81,7 @@ def _classify(options: argparse.Namespace) -> int:
         top_k=options.top_k,
         sampling=options.sampling,
         stride=options.stride,
+        geometry=options.geometry,
     )
     status = 0
     for clip in options.clips:
@@ -166,6 +169,9 @@ def main(arguments: list[str] | None = None) -> int:
     from vivit.threads import waiting
 
     os.environ.update(waiting())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file's name may hold what cannot be printed, and is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
         status = {"classify": _classify, "convert": _convert, "bench": _bench, "compare": _compare}[options.command](

@@ -1,19 +1,24 @@
 """`python -m vivit`, in a process of its own, as a user runs it."""
 
 import json
+import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import torch
 
 from tests import oracle
+from tests.clips import write_clip
 from tests.unusable import UNUSABLE
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
@@ -82,6 +87,69 @@ def test_options_reach_the_model_and_the_sampling(checkpoint: Path, clip_path: P
     assert len(report["predictions"]) == 5
 
 
+def test_a_clip_may_be_an_address(
+    checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(clip_path.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        clips = [f"{base}/{clip_path.name}", f"{base}/none.mp4?key=secret", f"file://{clip_path}", clip_path]
+        status, out, err = run_here(capsys, "classify", *clips, "--model", checkpoint, "--json")
+        server.shutdown()
+        thread.join()
+    assert status == 2
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert [r["clip"] for r in reports] == [clips[0], str(clip_path)]
+    assert reports[0]["predictions"] == reports[1]["predictions"] and "fetch" in reports[0]["timings_ms"]
+    faults = [line for line in err.splitlines() if line.startswith("vivit: ")]  # beside the server's log
+    assert len(faults) == 2 and "404" in faults[0] and "secret" not in faults[0] and "file://" in faults[1]
+
+
+def test_geometry(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    turned = write_clip(tmp_path / "turned.mp4", 8, display_matrix=(0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30))
+    classify, found = pipeline("video-classification", model=checkpoint), {}
+    for geometry in ("stored", "upright"):
+        status, out, _ = run_here(capsys, "classify", turned, "--model", checkpoint, "--geometry", geometry, "--json")
+        found[geometry] = json.loads(out)["predictions"]
+        assert status == 0 and found[geometry] == classify(turned, geometry=geometry)
+    assert found["stored"] != found["upright"]
+    assert run_here(capsys, "classify", turned, "--model", checkpoint, "--json")[1].count("label") == 5
+
+
+@pytest.mark.parametrize("choice", [[], ["--json"]], ids=["text", "json"])
+def test_names_that_cannot_be_printed_cost_nothing_but_their_looks(
+    checkpoint: Path, clip_path: Path, tmp_path: Path, choice: list[str]
+) -> None:
+    """Bytes that are no UTF-8, and letters that stdout has none for; of files that can be read and of some that cannot."""
+    names = [b"\xff\xfe.mp4", "клип.mp4".encode(), b"bad \xff.mp4", "плохо.mp4".encode()]
+    paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
+    for path in paths[:2]:
+        shutil.copy(os.fsencode(clip_path), path)
+    for path in paths[2:]:
+        Path(os.fsdecode(path)).write_bytes(b"not a video")
+    command = [sys.executable, "-m", "vivit", "classify", *paths, clip_path, "--model", checkpoint, *choice]
+    for encoding in ("ascii", "utf-8"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
+        faults = done.stderr.decode(encoding).splitlines()
+        assert done.returncode == 2 and len(faults) == 2 and all(line.startswith("vivit: ") for line in faults), faults
+        printed = done.stdout.decode(encoding)
+        if choice:
+            clips = [json.loads(line)["clip"] for line in printed.splitlines()]
+            assert clips == [os.fsdecode(path) for path in (*paths[:2], clip_path)]
+        else:
+            clips = [line for line in printed.splitlines() if not line.startswith("  ")]
+            cyrillic = "клип" if encoding == "utf-8" else "клип".encode("ascii", "backslashreplace").decode()
+            assert [clip.rpartition("/")[2] for clip in clips] == [
+                "\\udcff\\udcfe.mp4",
+                f"{cyrillic}.mp4",
+                clip_path.name,
+            ]
+
+
 def test_text_for_people(checkpoint: Path, clip_path: Path, short_clip_path: Path) -> None:
     done = run("classify", clip_path, short_clip_path, "--model", checkpoint, "--top-k", "2")
     assert (done.returncode, done.stderr) == (0, "")
@@ -127,6 +195,7 @@ def test_the_process_says_the_same(clip_path: Path) -> None:
         ["classify"],
         ["no-such-command"],
         ["classify", "a.mp4", "--sampling", "random"],
+        ["classify", "a.mp4", "--geometry", "sideways"],
         ["classify", "a.mp4", "--top-k", "x"],
     ],
     ids=" ".join,

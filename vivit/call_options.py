@@ -1,0 +1,73 @@
+"""What a call of the pipeline may choose, checked as soon as it is chosen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import Any
+
+from vivit.errors import refuse_unknown
+from vivit.names import GEOMETRY, SAMPLING
+from vivit.scores import SCORES
+from vivit.video.container import TellFraction, VideoLimits
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """What a call may choose.
+
+    Args:
+        top_k: how many classes to report; all there are if there are fewer.
+        num_frames: the model's if None; another number interpolates its position embeddings.
+        frame_sampling_rate: as transformers without torchvision: frames from the first on, evenly over so many times
+            `num_frames`. It is `stride` with `sampling` 'transformers', where these do not say otherwise.
+        function_to_apply: a key of `vivit.scores.SCORES`; by the config's problem_type if None.
+        sampling: a key of `vivit.names.SAMPLING`; 'uniform' if None, the whole clip, evenly.
+        stride: distance between chosen frames, where the sampling has one; 1 if None.
+        start: first frame, where the sampling has one.
+        geometry: a key of `vivit.names.GEOMETRY`, for files; frames that are given as pictures are what they are.
+        batch_size: clips in one pass of the model.
+        num_workers: threads that read ahead; none if 0. No more than `batch_size + num_workers` clips are held.
+        limits: what reading one file may cost.
+        progress: called with the fraction of a file that is read, by the thread that reads it.
+    Raises:
+        ValueError: for an impossible value, naming it.
+    """
+
+    top_k: int = 5
+    num_frames: int | None = None
+    frame_sampling_rate: int | None = None
+    function_to_apply: str | None = None
+    sampling: str | None = None
+    stride: int | None = None
+    start: int = 0
+    geometry: str = "upright"
+    batch_size: int = 1
+    num_workers: int = 0
+    limits: VideoLimits | None = None
+    progress: TellFraction | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("top_k", "num_frames", "frame_sampling_rate", "stride", "start", "batch_size", "num_workers"):
+            value, least = getattr(self, name), int(name not in ("start", "num_workers"))
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
+                raise ValueError(f"{name} must be a whole number and at least {least}, not {value!r}")
+        for name, known in (("function_to_apply", SCORES), ("sampling", SAMPLING), ("geometry", GEOMETRY)):
+            if (value := getattr(self, name)) is not None and not (isinstance(value, str) and value in known):
+                raise ValueError(f"{name}={value!r} is unknown; known are {', '.join(known)}")
+
+    def changed(self, options: Mapping[str, Any], say: Iterable[str] = ()) -> "CallOptions":
+        """With some of them replaced; None leaves one as it is.
+
+        Args:
+            options: name → value.
+            say: more names, of which an unknown one may be meant for.
+        """
+        refuse_unknown(options, {f.name for f in fields(self)}, [*say])
+        return replace(self, **{name: value for name, value in options.items() if value is not None})
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """As `vivit.inputs.prepare` takes them."""
+        usual = "uniform" if self.frame_sampling_rate is None else "transformers"
+        chosen = {"sampling": self.sampling or usual, "stride": self.stride or self.frame_sampling_rate or 1}
+        return chosen | {name: getattr(self, name) for name in ("start", "geometry", "limits", "progress")}

@@ -1,0 +1,173 @@
+"""What a pipeline may be given: which of it is one clip, and a clip of any kind → what the model takes. No torch is used.
+
+Letters: T frames, C channels, H × W pixels.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vivit.errors import UserError
+from vivit.fetching import MOST_BYTES, fetched, file_name, is_address
+from vivit.preparing import prepare_clip
+from vivit.processing import VivitImageProcessor
+from vivit.video.sampling import choose_indices
+
+KINDS = (
+    "a path, an address of http:// or https://, bytes, a binary file, frames as an array or a tensor of 4 dimensions, a list "
+    "of pictures, or a dict that has one of these as 'video'"
+)
+BYTES = bytes | bytearray | memoryview
+PIECE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class ReadyClip:
+    """A clip as the model takes it.
+
+    Args:
+        pixel_values: (T, C, H, W) float32.
+        indices: (T,) which of the clip's frames they are, ascending.
+        seconds: (T,) their presentation times; empty for frames that are given as pictures, which have none.
+        warnings: sentences for the user.
+        timings_ms: fetch, probe, decode and preprocess, those that there were.
+    """
+
+    pixel_values: np.ndarray
+    indices: list[int]
+    seconds: list[float]
+    warnings: list[str]
+    timings_ms: dict[str, float]
+
+
+def is_clip(value: Any) -> bool:
+    """Whether this is one clip, or would be if it were any good; else it may hold several."""
+    if isinstance(value, str | os.PathLike | Mapping | Image.Image | BYTES) or hasattr(value, "read"):
+        return True
+    if hasattr(value, "ndim"):
+        return value.ndim not in (1, 5)  # names, or clips
+    return _is_frames(value)
+
+
+def _is_frames(value: Any) -> bool:
+    """Whether this is a clip given as its pictures."""
+    if hasattr(value, "ndim"):
+        return value.ndim == 4
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(frame, Image.Image) or getattr(frame, "ndim", 0) == 3 for frame in value)
+    )
+
+
+def prepare(
+    clip: Any,
+    num_frames: int,
+    processor: VivitImageProcessor,
+    *,
+    sampling: str = "uniform",
+    stride: int = 1,
+    start: int = 0,
+    **reading: Any,
+) -> ReadyClip:
+    """A clip of any kind, read, resized and normalised.
+
+    Args:
+        clip: one of `KINDS`. A dict may be one that `datasets` makes of an undecoded video too: {"bytes": …, "path": …}.
+        num_frames: how many frames the model takes. Pictures that are just as many are taken as they are.
+        processor: what makes `pixel_values` of frames.
+        sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        reading: options of `read_frames` for what is a file: geometry, limits, progress.
+    Raises:
+        vivit.video.VideoError: if a file cannot be used.
+        vivit.fetching.FetchError: if an address cannot be fetched.
+        ValueError: for what is no clip, or an impossible choice of frames.
+    """
+    begin, name = time.perf_counter(), "clip"
+    while isinstance(clip, Mapping):
+        name, clip = file_name(str(clip.get("path") or name)), _inside(clip)
+    choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start}
+    if _is_frames(clip):
+        indices, pixel_values = _choose_pictures(clip, num_frames, processor, choice)
+        few = len(set(indices)) < num_frames
+        warning = f"The clip has too few frames for this choice ({len(clip)}), so the last one is repeated."
+        timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
+        return ReadyClip(pixel_values, indices, [], [warning] if few else [], timings)
+    with _as_file(clip, name) as path:
+        here = time.perf_counter()
+        read = prepare_clip(path, num_frames, processor, **choice, **reading)
+    middle = time.perf_counter()
+    pixel_values = processor.normalise(read.pixels)
+    timings = {"fetch": (here - begin) * 1e3} if isinstance(clip, str) and is_address(clip) else {}
+    timings |= read.timings_ms
+    timings["preprocess"] += (time.perf_counter() - middle) * 1e3
+    sampled = read.sampled
+    return ReadyClip(pixel_values, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
+
+
+def _inside(clip: Mapping[Any, Any]) -> Any:
+    for key in ("video", "bytes", "path"):
+        if clip.get(key) is not None:
+            return clip[key]
+    raise ValueError(f"a dict needs a clip as 'video', or 'bytes' or 'path', not only {', '.join(map(repr, clip))}")
+
+
+def _choose_pictures(
+    frames: Sequence[Any], num_frames: int, processor: VivitImageProcessor, choice: dict[str, Any]
+) -> tuple[list[int], np.ndarray]:
+    """Which pictures, and (T, C, H, W) float32 of them."""
+    if not len(frames):
+        raise ValueError("a clip of no frames cannot be classified")
+    as_they_are = len(frames) == num_frames
+    indices = [*range(num_frames)] if as_they_are else choose_indices(num_frames, total=len(frames), **choice)
+    distinct = sorted(set(indices))
+    made = processor([_here(frames[i]) for i in distinct], return_tensors="np")["pixel_values"][0]
+    return indices, made[np.searchsorted(distinct, indices)]
+
+
+def _here(frame: Any) -> Any:
+    """A picture that numpy can read: a tensor may be on a GPU, have a gradient, or be in bfloat16, which numpy lacks."""
+    if not hasattr(frame, "detach"):
+        return frame
+    frame = frame.detach().cpu()
+    return (frame.float() if frame.is_floating_point() else frame).numpy()
+
+
+@contextmanager
+def _as_file(clip: Any, name: str) -> Iterator[Path]:
+    """The file that a clip is in, or a temporary one of this name with its content."""
+    if isinstance(clip, str) and is_address(clip):
+        with fetched(clip) as path:
+            yield path
+    elif isinstance(clip, str | os.PathLike):
+        yield Path(clip)
+    elif isinstance(clip, BYTES) or hasattr(clip, "read"):
+        with TemporaryDirectory(prefix="vivit-") as folder:
+            path = Path(folder) / name
+            with path.open("wb") as file:
+                for piece in [clip] if isinstance(clip, BYTES) else _pieces(clip):
+                    file.write(piece)
+            yield path
+    else:
+        shape = f" of shape {tuple(clip.shape)}" if hasattr(clip, "shape") else ""
+        raise ValueError(f"a {type(clip).__name__}{shape} is no clip; give {KINDS}")
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    """A binary file from where it is to its end, which may never come."""
+    size = 0
+    while piece := file.read(PIECE_BYTES):
+        if not isinstance(piece, BYTES):
+            raise ValueError("a file must be open in binary mode, 'rb', to be classified")
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise UserError(f"The file is larger than {MOST_BYTES / 2**20:g} MB, the limit; give its path instead.")
+        yield bytes(piece)

@@ -1,0 +1,36 @@
+"""Logits → [{"label", "score"}]."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from vivit.errors import UserError
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda logits: logits.softmax(-1),
+    "sigmoid": torch.sigmoid,
+    "none": lambda logits: logits,
+}
+
+
+def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
+    """The best classes of one clip.
+
+    Args:
+        logits: (num_labels,).
+        id2label: class index → name.
+        top_k: how many; all there are if there are fewer.
+        function: a key of `SCORES`, applied in float32.
+    Returns:
+        [{"label": str, "score": float}], best first.
+    Raises:
+        vivit.errors.UserError: if a logit is infinite or no number.
+    """
+    if not logits.isfinite().all():
+        raise UserError(
+            "The model's answer is not a number: its activations exceed what this precision can hold, or its weights are "
+            "damaged. Choose float32 or bfloat16, or another checkpoint."
+        )
+    scores, indices = SCORES[function](logits.float()).topk(min(top_k, len(logits)))
+    return [{"label": id2label[i], "score": s} for i, s in zip(indices.tolist(), scores.tolist(), strict=True)]
