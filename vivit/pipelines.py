@@ -273,8 +273,8 @@ def pipeline(
     if checkpoint.folder is None:
         raise UserError(f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint.")
     named = given.get("dtype"), given.get("torch_dtype")
-    precision = one_precision(*(None if name == "auto" else name for name in named))
-    precision = stated_precision(checkpoint.folder, checkpoint.options) if "auto" in named else precision
+    as_stated = {*named} - {None} == {"auto"}
+    precision = stated_precision(checkpoint.folder, checkpoint.options) if as_stated else one_precision(*named)
     processor = processor or checkpoint.processor  # read before the weights are: it may be unusable
     model = checkpoint.load(
         VivitForVideoClassification,
