@@ -159,15 +159,19 @@ class VideoClassificationPipeline:
         pixel_values = torch.from_numpy(np.stack([clip.pixel_values for clip in batch])).to(self.device)
         with torch.inference_mode():
             # Another number of frames was asked for, and no other size comes this far.
-            features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
-            logits = self.model.classifier(features).cpu()
+            if self.familiarity:
+                features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
+                logits = self.model.classifier(features).cpu()
+                familiar = [*map(self.familiarity.is_familiar, features.float().cpu().numpy())]
+            else:  # the call itself, which may be compiled or have hooks
+                output = self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True)
+                logits, familiar = output.logits.cpu(), [True] * len(batch)
         share = (perf_counter() - begin) * 1e3 / len(batch)
-        for clip, row, feature in zip(batch, logits, features.float().cpu().numpy(), strict=True):
+        for clip, row, known in zip(batch, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
             timings["total"] = timings.pop("total") + share  # the last of them
             predictions = top_predictions(row, config.id2label, options.top_k, function)
-            unfamiliar = self.familiarity and not self.familiarity.is_familiar(feature)
-            warnings = [*clip.warnings, UNFAMILIAR] if unfamiliar else clip.warnings
+            warnings = clip.warnings if known else [*clip.warnings, UNFAMILIAR]
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
 
 

@@ -523,11 +523,23 @@ def test_several_are_classified_as_by_transformers(
         assert_same_predictions(one, other)
 
 
-def test_one_pass_gives_the_models_logits(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["", "familiarity"])
+def test_one_pass_gives_the_models_logits(classify: VideoClassificationPipeline, clip_path: Path, known: bool) -> None:
+    """Where features are wanted too, and where not; then it is by a call, as a compiled model needs it."""
+    ones = np.ones((1, 2), np.float32)
+    statistics = Familiarity(
+        np.zeros((1, 35), np.float32), np.eye(35, dtype=np.float32)[None, :2], ones, ones[:, 0], 1e9
+    )
+    classify.familiarity = statistics if known else None
     passes: list[torch.Tensor] = []
-    with classify.model.vivit.register_forward_hook(lambda _, inputs, __: passes.append(inputs[0])):
+    calls: list[int] = []
+    with (
+        classify.model.vivit.register_forward_hook(lambda _, inputs, __: passes.append(inputs[0])),
+        classify.model.register_forward_hook(lambda *_: calls.append(1)),
+    ):
         result = classify(clip_path, function_to_apply="none")
     (pixel_values,) = passes
+    assert result.warnings == [] and len(calls) == (not known)
     with torch.inference_mode():
         logits = classify.model(pixel_values).logits[0]
     assert result == top_predictions(logits, classify.model.config.id2label, 7, "none")
