@@ -19,7 +19,7 @@ from vivit.errors import UserError
 from vivit.fetching import MOST_BYTES, fetched, file_name, is_address
 from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
-from vivit.video.sampling import choose_indices
+from vivit.video.sampling import choose_indices, too_few
 
 KINDS = (
     "a path, an address of http:// or https://, bytes, a binary file, frames as an array or a tensor of 4 dimensions, a list "
@@ -97,10 +97,9 @@ def prepare(
     choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start}
     if _is_frames(clip):
         indices, pixel_values = _choose_pictures(clip, num_frames, processor, choice)
-        few = len(set(indices)) < num_frames
-        warning = f"The clip has too few frames for this choice ({len(clip)}), so the last one is repeated."
+        few = [too_few(len(clip))] if len(set(indices)) < num_frames else []
         timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
-        return ReadyClip(pixel_values, indices, [], [warning] if few else [], timings)
+        return ReadyClip(pixel_values, indices, [], few, timings)
     with _as_file(clip, name) as path:
         here = time.perf_counter()
         read = prepare_clip(path, num_frames, processor, **choice, **reading)

@@ -130,6 +130,21 @@ def test_top_k_is_obeyed(app: AppTest) -> None:
     assert len(app.dataframe[0].value) == 3
 
 
+@pytest.mark.parametrize(
+    ("sampling", "said", "strides"),
+    [
+        ("transformers", "without torchvision", 1),
+        ("transformers-torchvision", "with torchvision", 0),
+        ("uniform", "evenly", 0),
+    ],
+)
+def test_what_a_sampling_rule_does_is_said_beside_it(app: AppTest, sampling: str, said: str, strides: int) -> None:
+    app.query_params["sampling"] = sampling
+    until(app, answered)
+    assert any(said in caption.value for caption in app.caption if caption.value.startswith("Frames "))
+    assert len([slider for slider in app.slider if slider.label == "Every n-th frame"]) == strides
+
+
 def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
     assert set(settings.PRECISION) == set(DTYPES)

@@ -19,7 +19,7 @@ from PIL import Image
 from vivit.video.container import TellFraction, VideoLimits, Watch
 from vivit.video.decoding import Frame, FramesMissingError, Transform, decode_frames
 from vivit.video.probing import DEINTERLACED, VideoInfo, list_frames
-from vivit.video.sampling import choose_indices, comes_evenly
+from vivit.video.sampling import choose_indices, comes_evenly, too_few
 
 Result = TypeVar("Result")
 
@@ -158,9 +158,7 @@ def read_frames(
     )
     info, indices, (frames, warnings) = read.info, read.indices, read.result
     if len(set(indices)) < num_frames and (sampling != "uniform" or comes_evenly(info.edge_seconds)):
-        warnings.append(
-            f"The clip has too few frames for this choice ({info.num_frames}), so the last one is repeated."
-        )
+        warnings.append(too_few(info.num_frames))
     elif sampling == "uniform" and not comes_evenly(info.edge_seconds):
         warnings.append(
             "The clip's frames come unevenly, so they were chosen evenly in time: the one on screen at each."

@@ -72,6 +72,11 @@ def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:
     return (np.searchsorted(edges[:-1], np.asarray(times) + 1e-6, side="right") - 1).tolist()
 
 
+def too_few(total: int) -> str:
+    """What to tell the user where a rule finds fewer frames than it should."""
+    return f"The clip has too few frames for this choice ({total}), so the last one is repeated."
+
+
 def choose_indices(
     num_frames: int,
     *,
