@@ -49,7 +49,7 @@ def pick_settings(pressed: str = "") -> Settings:
             bind="query-params",
             help=_list(SAMPLING),
         )
-        st.caption(f"Frames {SAMPLING[sampling]}.")
+        st.caption(f"{SAMPLING[sampling][0].upper()}{SAMPLING[sampling][1:]}.")
         stride = 1
         if sampling not in WITHOUT_STRIDE:
             stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
