@@ -17,7 +17,7 @@ from vivit.config import VivitConfig
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
-from vivit.pretrained import PreTrained
+from vivit.pretrained import VivitPreTrainedModel
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -54,7 +54,7 @@ class VivitEmbeddings(nn.Module):
         self.position_embeddings = nn.Parameter(torch.empty(1, config.num_tokens, config.hidden_size))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool) -> Tensor:
+    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
         grid = self._grid(pixel_values, interpolate_pos_encoding)
         # B T C H W → B (grid) (C and one tubelet's time, height, width), the order of a convolution's weights
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
@@ -142,17 +142,21 @@ class VivitPooler(nn.Module):
         return self.activation(self.dense(last_hidden_state[:, 0]))
 
 
-class VivitModel(PreTrained):
+class VivitModel(VivitPreTrainedModel):
     """The bare transformer.
 
     Args:
         config: its shape.
-        attn_implementation: a key of `vivit.attention.ATTENTION`.
         add_pooling_layer: whether there is a pooler on the [CLS] token.
+        attn_implementation: a key of `vivit.attention.ATTENTION`.
     """
 
+    checkpointing: tuple[int, dict[str, Any]] | None = (
+        None  # of how many layers one is computed twice, and torch's options
+    )
+
     def __init__(
-        self, config: VivitConfig, *, attn_implementation: str = "sdpa", add_pooling_layer: bool = True
+        self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str = "sdpa"
     ) -> None:
         super().__init__()
         self.config = config
@@ -222,11 +226,11 @@ class VivitModel(PreTrained):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
-        to_own_names(state_dict, prefix, {prefix + name for name in self.state_dict()})
+        to_own_names(state_dict, prefix, {prefix + name for name, _ in self.named_parameters()})
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class VivitForVideoClassification(PreTrained):
+class VivitForVideoClassification(VivitPreTrainedModel):
     """The transformer with a linear head on its [CLS] token."""
 
     def __init__(self, config: VivitConfig, *, attn_implementation: str = "sdpa") -> None:

@@ -3,7 +3,8 @@
 Letters: B clips, N tokens, E hidden size, A heads.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any, NoReturn
 
 from torch import Tensor
@@ -29,8 +30,8 @@ class ModelOutput(dict):
 
     def __post_init__(self) -> None:
         first = next(iter(self), None)
-        if first and isinstance(self[first], dict):  # what moves or gathers outputs makes them anew, of a dict
-            items = self[first]
+        if first and isinstance(self[first], dict | Iterator):
+            items = dict(self[first])  # what gathers or moves outputs makes them anew, of a dict or of its pairs
             dict.clear(self)
             object.__setattr__(self, first, None)
             for name, value in items.items():
@@ -44,7 +45,7 @@ class ModelOutput(dict):
         object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if value is not None:
+        if value is not None and name in {field.name for field in fields(self)}:  # type: ignore[arg-type]
             dict.__setitem__(self, name, value)
         object.__setattr__(self, name, value)
 

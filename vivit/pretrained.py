@@ -21,15 +21,22 @@ from vivit.checkpoint.files import read_tensors, write_tensors
 from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, Misfit, published_tensors, read_into
 from vivit.config import VivitConfig
 from vivit.device import one_device
-from vivit.errors import UserError, refuse_unknown
-from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, split_options
+from vivit.errors import UserError, nearest, refuse_unknown
+from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
 from vivit.positions import Grid, interpolate
 from vivit.precision import get_precision, one_precision, set_precision
 
+# What transformers' `save_pretrained` takes → the value that asks for what is done here; None for what asks for nothing.
+SAVED_ANYWAY = {
+    "safe_serialization": True,
+    "push_to_hub": False,
+    "max_shard_size": None,  # a model is one file, whatever its size
+    "save_function": None,
+}
 CONFIG_FIELDS = frozenset(f.name for f in fields(VivitConfig)) - {"extra"}
 
 
-class PreTrained(nn.Module):
+class VivitPreTrainedModel(nn.Module):
     """A model that is read from and written to the files of a checkpoint."""
 
     base_model_prefix = "vivit"
@@ -53,7 +60,7 @@ class PreTrained(nn.Module):
         """
         attend = get_attention(name)
         for module in self.modules():
-            if isinstance(module, PreTrained):
+            if isinstance(module, VivitPreTrainedModel):
                 module.attn_implementation = name
             elif hasattr(module, "attend"):
                 module.attend = attend  # type: ignore[assignment]
@@ -136,15 +143,20 @@ class PreTrained(nn.Module):
         """From here on calls are compiled, as `torch.nn.Module.compile` does it, with the arguments of `torch.compile`.
 
         Raises:
-            vivit.errors.UserError: if that wants a C++ compiler and there is none.
+            vivit.errors.UserError: if that wants a C++ compiler, as it does on a CPU, and there is none.
         """
         compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as Inductor chooses
-        if options.get("backend", "inductor") == "inductor" and not shutil.which(compiler):
+        on_cpu = self.device.type == "cpu" and options.get("backend", "inductor") == "inductor"
+        if on_cpu and not shutil.which(compiler):
             raise UserError(
                 f"torch.compile wants the C++ compiler '{compiler}', which is not on this machine. Install it, name another in "
                 "CXX, or pass backend='aot_eager', which needs none and is no faster than no compiling."
             )
         super().compile(*args, **options)
+
+    def post_init(self) -> None:
+        """What a derived class calls when all its layers are made."""
+        self.init_weights()
 
     def init_weights(self) -> None:
         """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
@@ -175,7 +187,7 @@ class PreTrained(nn.Module):
         pretrained_model_name_or_path: str | Path,
         *,
         config: VivitConfig | str | Path | None = None,
-        attn_implementation: str = "sdpa",
+        attn_implementation: str | None = "sdpa",
         dtype: str | torch.dtype | None = None,
         torch_dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
@@ -192,7 +204,7 @@ class PreTrained(nn.Module):
             pretrained_model_name_or_path: a folder, an embedded checkpoint, or a Hub repository (see
                 `vivit.hub.find_checkpoint`).
             config: use this instead of the checkpoint's `config.json`; or the name of the checkpoint that has it.
-            attn_implementation: a key of `vivit.attention.ATTENTION`.
+            attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
                 is in; float32 if None.
             torch_dtype: the older spelling of `dtype`.
@@ -208,8 +220,9 @@ class PreTrained(nn.Module):
                 use_safetensors), and fields of the config to replace, `num_labels` for instance.
         Returns:
             A model with every weight loaded; `VivitModel` has a pooler only if the checkpoint does. A classifier of a
-            checkpoint without a head has a new one with random weights, and says so in a warning. With
-            `output_loading_info` the model and {"missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"}.
+            checkpoint without a head has a new one with random weights, and says so in a warning; so do layers that a
+            derived class adds. With `output_loading_info` the model and {"missing_keys", "unexpected_keys",
+            "mismatched_keys", "error_msgs"}.
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
@@ -222,17 +235,19 @@ class PreTrained(nn.Module):
         if config and changes:
             names = ", ".join(changes)
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
-        get_attention(attn_implementation)
+        attention = attn_implementation or "sdpa"
+        get_attention(attention)
         place, kinds = one_device(device, device_map), {dtype, torch_dtype} - {None}
         if "auto" in kinds and len(kinds) > 1:
             raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
         precision = one_precision(dtype, torch_dtype) if "auto" not in kinds else ""
+        if isinstance(config, str | Path):  # in another place, to which revision and subfolder say nothing
+            here = {"token": where.token, "cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
+            config = VivitConfig.from_pretrained(config, **here)
         folder = locate(pretrained_model_name_or_path, where)[1]
-        if isinstance(config, str | Path):
-            config = VivitConfig.from_pretrained(config)
         config = config or VivitConfig.from_folder(folder, **changes)
         precision = precision or stated_precision(folder, where)
-        model = cls.without_weights(config, attn_implementation=attn_implementation, dtype=precision, device=place)
+        model = cls.without_weights(config, attn_implementation=attention, dtype=precision, device=place)
         found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
         if not add_pooling_layer:
             model.base_model.pooler = None
@@ -243,9 +258,20 @@ class PreTrained(nn.Module):
         cls, config: VivitConfig, *, attn_implementation: str, dtype: str | torch.dtype, device: str | torch.device
     ) -> Self:
         """A model whose weights are yet to be loaded: they hold whatever the memory held. Arguments as `from_pretrained`'s."""
-        with torch.device("meta"):
-            model = cls(config, attn_implementation=attn_implementation)
-        return set_precision(model, dtype).to_empty(device=device)
+        if cls._published() is not cls:  # a derived class may make weights of its own that no file has
+            with torch.device(device):
+                model = set_precision(cls(config), dtype)
+        else:
+            with torch.device("meta"):
+                model = cls(config)
+            model = set_precision(model, dtype).to_empty(device=device)
+        model.set_attn_implementation(attn_implementation)
+        return model
+
+    @classmethod
+    def _published(cls) -> "type[VivitPreTrainedModel]":
+        """The class of `vivit.model` that this one is or is derived of."""
+        return next(kind for kind in cls.__mro__ if kind.__module__ == "vivit.model")
 
     @torch.no_grad()
     def load_tensors(
@@ -263,7 +289,8 @@ class PreTrained(nn.Module):
         Args:
             folder, options: where they are, and in which files.
             ignore_mismatched_sizes: as `from_pretrained`'s.
-            new_head: give a model whose checkpoint has no head a new one too, with a warning.
+            new_head: give a model whose checkpoint has no head a new one too, and let layers that a derived class adds keep
+                the weights that they were made with; both with a warning.
         Returns:
             What did not fit, and is settled.
         Raises:
@@ -299,6 +326,11 @@ class PreTrained(nn.Module):
             settled.add(POSITIONS)
             said.append(
                 f"The position embeddings of '{name}', of {resized} tubelets, were interpolated to {self.config.grid_size}."
+            )
+        if new_head and (added := of_kind("missing") & self._added()):
+            settled |= added
+            said.append(
+                f"'{name}' has no {', '.join(sorted(added))}: this model's are new, and mean nothing before they are trained."
             )
         head = HEAD & of_kind("missing", "of another shape")
         headless = of_kind("missing") >= HEAD
@@ -340,6 +372,14 @@ class PreTrained(nn.Module):
         details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
         raise UserError(f"{sentence}\n{details}{advice}", details)
 
+    def _added(self) -> set[str]:
+        """The published names of what a derived class has beside the layers of its base."""
+        kind: Any = self._published()
+        if type(self) is kind:
+            return set()
+        with torch.device("meta"):
+            return published_tensors(self).keys() - published_tensors(kind(self.config)).keys()
+
     def _loading_info(self, found: Sequence[Misfit]) -> dict[str, Any]:
         """What did not fit, by transformers' names for it."""
         shapes = {name: tuple(tensor.shape) for name, tensor in published_tensors(self).items()}
@@ -355,25 +395,54 @@ class PreTrained(nn.Module):
 
     def _on_disk(self, name: str) -> str:
         """The name in a file of a tensor by its published name."""
-        return name if name in HEAD or self.base_model is self else f"{self.base_model_prefix}.{name}"
+        here = self.base_model is self or name in self.state_dict()
+        return name if here else f"{self.base_model_prefix}.{name}"
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        **options: Any,
+    ) -> None:
         """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
 
         The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'.
+
+        Args:
+            save_directory: a folder, which is made.
+            is_main_process: False where another process writes.
+            state_dict: what to write in place of the model's own, by its names, as accelerate gathers it.
+            options: of transformers', where they ask for what is done anyway: safetensors, one file, nothing sent to the Hub.
+        Raises:
+            ValueError: for an option that asks for anything else, or a state dict that lacks a name.
         """
+        for name, value in options.items():
+            if name not in SAVED_ANYWAY:
+                raise ValueError(f"there is no option {nearest(name, SAVED_ANYWAY)}")
+            if SAVED_ANYWAY[name] is not None and value not in (None, SAVED_ANYWAY[name]):
+                raise ValueError(f"{name}={value!r} is not done here, only {name}={SAVED_ANYWAY[name]!r}")
+        if not is_main_process:
+            return
+        names = {id(tensor): name for name, tensor in self.state_dict(keep_vars=True).items()}
+        if state_dict is not None and (lacking := {*names.values()} - {*state_dict}):
+            raise ValueError(f"state_dict lacks {', '.join(sorted(lacking)[:3])}, and {len(lacking)} names in all")
+        tensors = published_tensors(
+            self, (lambda p: p.data) if state_dict is None else lambda p: state_dict[names[id(p)]]
+        )
         dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
         # What was read may say the dtype in its older spelling.
         extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
         extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
-        replace(self.config, extra=extra).save_pretrained(folder)
-        write_tensors(folder, {self._on_disk(name): t for name, t in published_tensors(self).items()})
+        replace(self.config, extra=extra).save_pretrained(save_directory)
+        write_tensors(save_directory, {self._on_disk(name): tensor for name, tensor in tensors.items()})
 
 
 def stated_precision(folder: Path, options: HubOptions = USUAL) -> str:
     """The precision that a checkpoint is in: what its config.json says, else that of its first tensor."""
-    extra = VivitConfig.from_folder(folder).extra
-    stated = extra.get("dtype") or extra.get("torch_dtype")
+    config = read_json(folder / "config.json")
+    stated = config.get("dtype") or config.get("torch_dtype")
     kinds = (tensor.dtype for _, tensor in read_tensors(folder, options) if tensor.is_floating_point())
     return get_precision(stated or next(kinds, torch.float32))
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.parallel._functions import Gather
+from torch.nn.parallel.scatter_gather import gather
 from torch.utils import _pytree as pytree
 
 import vivit
@@ -128,6 +130,23 @@ def test_the_config_decides_where_the_call_says_nothing(models: dict[str, tuple[
     assert isinstance(ours(pixel_values), dict)
 
 
+def test_what_several_gpus_return_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By PyTorch's own code for it; what is joined on a GPU there is joined here."""
+    monkeypatch.setattr(Gather, "apply", staticmethod(lambda device, dim, *tensors: torch.cat(tensors, dim)))
+    parts = [VideoClassifierOutput(logits=torch.full((2, 3), float(k))) for k in range(2)]
+    whole = gather(parts, "cpu")
+    assert type(whole) is VideoClassifierOutput and list(whole) == ["logits"]
+    assert torch.equal(whole.logits, torch.cat([part.logits for part in parts]))
+
+
+def test_what_is_noted_on_a_result_is_no_item(outputs: tuple[Any, Any]) -> None:
+    for output in map(copy.copy, outputs):
+        before = list(output)
+        output.note = "of its user"
+        assert list(output) == before and output.note == "of its user"
+        assert list(copy.copy(output)) == list(pytree.tree_map(lambda tensor: tensor, output)) == before
+
+
 def test_copies_are_the_same(outputs: tuple[Any, Any]) -> None:
     output = outputs[0]
     file = io.BytesIO()
@@ -158,8 +177,9 @@ def test_pytree_takes_them_apart_and_puts_them_together(outputs: tuple[Any, Any]
     assert paths[0] == f"['{next(iter(ours))}']"
 
 
-def test_one_can_be_made_of_a_dict_as_those_that_gather_them_do() -> None:
-    made = VideoClassifierOutput({"logits": torch.ones(2), "attentions": (torch.ones(1),)})  # type: ignore[arg-type]
+@pytest.mark.parametrize("of", [dict, lambda items: iter(items.items())])
+def test_one_can_be_made_of_a_dict_or_of_pairs_as_those_that_gather_them_do(of: Callable[[dict], Any]) -> None:
+    made = VideoClassifierOutput(of({"logits": torch.ones(2), "attentions": (torch.ones(1),)}))
     assert list(made) == ["logits", "attentions"] and made.loss is None
     assert torch.equal(made.logits, torch.ones(2))
     assert list(VivitOutput()) == [] and issubclass(VivitOutput, ModelOutput)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import vivit
@@ -317,7 +317,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read() -> None
         ("use_safetensor", "use_safetensors"),
         ("extra", ""),
         ("options", ""),
-        ("trust_remote_code", ""),
+        ("local_dir", ""),
     ],
 )
 def test_an_unknown_option_is_named_before_anything_is_read(option: str, near: str) -> None:
@@ -609,3 +609,142 @@ def test_a_tensor_of_another_shape_in_a_state_dict_is_told(classifier: Path) -> 
     for strict in (True, False):
         with pytest.raises(RuntimeError, match=r"layers\.1\.intermediate\.bias.*\[3\].*\[44\]"):
             load(classifier).load_state_dict(state, strict=strict)
+
+
+# What a user adds to a model, and how it is written
+
+
+class Derived(VivitForVideoClassification):
+    """As users of transformers write them."""
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__(config)
+        self.projection = nn.Linear(config.hidden_size, 4)
+        self.register_buffer("scale", torch.full((2,), 3.0))
+        self.register_buffer("steps", torch.arange(5), persistent=False)
+        self.post_init()
+
+
+def test_a_derived_class_loads_and_its_own_layers_are_new(classifier: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"has no projection\.bias, projection\.weight, scale: this model's are new"):
+        model = Derived.from_pretrained(classifier, attn_implementation="eager")
+    assert model.attn_implementation == "eager" and not model.training
+    theirs = transformers.VivitForVideoClassification.from_pretrained(classifier)
+    equal_tensors(model, dict(theirs.named_parameters()), but=("projection.weight", "projection.bias", "scale"))
+    assert 0.01 < model.projection.weight.std() < 0.03 and torch.equal(model.projection.bias, torch.zeros(4))
+    assert model.scale.tolist() == [3, 3] and model.steps.tolist() == [0, 1, 2, 3, 4]
+    with torch.no_grad():
+        model.projection.weight.fill_(7)
+    model.save_pretrained(tmp_path)
+    written = tensors_of(tmp_path)
+    assert {"projection.weight", "projection.bias", "scale", "classifier.weight"} < set(written)
+    assert all(
+        name.startswith("vivit.") for name in written if name.split(".")[0] not in ("projection", "scale", "classifier")
+    )
+    again = Derived.from_pretrained(tmp_path)  # without a warning
+    assert torch.equal(again.projection.weight, torch.full((4, 35), 7.0))
+    with pytest.raises(UserError, match="3 unexpected"):
+        load(tmp_path)
+
+
+def test_parts_that_were_replaced_are_written_by_their_names(classifier: Path, tmp_path: Path) -> None:
+    model = load(classifier)
+    model.classifier = nn.Sequential(nn.Dropout(0.1), nn.Linear(35, 7))
+    model.vivit.pooler = nn.Identity()
+    model.save_pretrained(tmp_path)
+    assert {name for name in tensors_of(tmp_path) if not name.startswith("vivit.")} == {
+        "classifier.1.weight",
+        "classifier.1.bias",
+    }
+    model.layernorm = nn.LayerNorm(3)  # as that of the transformer is called
+    with pytest.raises(ValueError, match=r"'layernorm\.weight' another name"):
+        model.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [VivitForVideoClassification, VivitModel])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_a_state_dict_of_ours_is_a_checkpoint_too(kind: Any, prefix: str, headless: Path, tmp_path: Path) -> None:
+    """As transformers' Trainer writes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = kind.from_pretrained(headless)
+    rewrite(tmp_path, {prefix + name: tensor for name, tensor in model.state_dict().items()})
+    model.config.save_pretrained(tmp_path)
+    again = kind.from_pretrained(tmp_path)
+    for (name, mine), read in zip(model.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(mine, read), name
+
+
+def test_a_state_dict_of_ours_that_does_not_fit_is_told(classifier: Path, tmp_path: Path) -> None:
+    state = load(classifier).state_dict()
+    state["vivit.layers.0.attention.qkv.weight"] = torch.zeros(100, 35)
+    state["vivit.layers.1.attention.qkv.bias"] = torch.tensor(1.0)
+    state["vivit.embeddings.projection.weight"] = torch.zeros(35, 7)
+    rewrite(tmp_path, state)
+    load(classifier).config.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="6 missing") as caught:
+        load(tmp_path)
+    assert "projection.weight is (35, 7)" in caught.value.details
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"safe_serialization": True, "push_to_hub": False, "max_shard_size": "5GB"},
+        {"is_main_process": True, "save_function": print},
+    ],
+)
+def test_saving_takes_the_options_that_ask_for_what_is_done(
+    options: dict[str, Any], classifier: Path, tmp_path: Path
+) -> None:
+    model = load(classifier)
+    model.save_pretrained(save_directory=tmp_path, **options)
+    logits_agree(load(tmp_path), model)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"safe_serialization": False}, "only safe_serialization=True"),
+        ({"push_to_hub": True}, "only push_to_hub=False"),
+        ({"max_shards": 1}, "no option 'max_shards', the nearest being 'max_shard_size'"),
+        ({"state_dict": {}}, "state_dict lacks"),
+    ],
+)
+def test_saving_refuses_what_is_not_done(option: dict[str, Any], said: str, classifier: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        load(classifier).save_pretrained(tmp_path / "new", **option)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_gathered_state_dict_is_written_in_place_of_the_models_own(classifier: Path, tmp_path: Path) -> None:
+    model = load(classifier)
+    model.save_pretrained(tmp_path, state_dict={name: tensor + 1 for name, tensor in model.state_dict().items()})
+    for name, tensor in tensors_of(classifier).items():
+        assert torch.equal(tensors_of(tmp_path)[name], tensor + 1), name
+    model.save_pretrained(tmp_path / "other", is_main_process=False)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trust_remote_code": True},
+        {"weights_only": True, "use_fast": False},
+        {"force_download": False, "proxies": None},
+    ],
+)
+def test_options_without_effect_are_taken(options: dict[str, Any], classifier: Path) -> None:
+    assert load(classifier, attn_implementation=None, **options).attn_implementation == "sdpa"
+    assert VivitConfig.from_pretrained(classifier, **options).hidden_size == 35
+    assert vivit.VivitImageProcessor.from_pretrained(classifier, **options).size == {"shortest_edge": 28}
+    with pytest.raises(ValueError, match="no option 'force_download'"):
+        load(classifier, force_download=True)
+
+
+def test_a_config_elsewhere_is_looked_for_as_the_caller_said(classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of a network with local_files_only, and what is not here is told by its name."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="'someone/config'"):
+        load(classifier, config="someone/config", local_files_only=True)

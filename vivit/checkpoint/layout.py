@@ -1,10 +1,10 @@
 """Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ _TO_PUBLISHED = [
     (re.compile(r"\.attention\.o_proj\."), ".attention.output.dense."),
     (re.compile(r"\.mlp\.fc1\."), ".intermediate.dense."),
     (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
+    # And our own, as state dicts of this project have them.
+    (re.compile(r"^embeddings\.projection\."), "embeddings.patch_embeddings.projection."),
+    (re.compile(r"^(encoder\..*(?:\.intermediate|\.output))\.(weight|bias)$"), r"\1.dense.\2"),
 ]
 
 # Published names → ours. Query, key and value are one matrix here, and the convolution of tubelets is the product that it is.
@@ -31,10 +34,12 @@ _TO_OWN = [
     (re.compile(r"(\.intermediate|\.output)\.dense\."), r"\1."),
 ]
 _PART = re.compile(r"(.*\.attention)\.attention\.(query|key|value)(\..*)")
+_FUSED = re.compile(r"(encoder\..*\.attention)\.qkv(\..*)")
 
 # Parts that a ViViT may have or lack, each as a whole.
 POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
 POSITIONS = "embeddings.position_embeddings"
+PROJECTION = "embeddings.patch_embeddings.projection.weight"
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
@@ -49,26 +54,35 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
     """Every tensor of a checkpoint as a view of the model's memory: write to it to load, read from it to save.
 
     Args:
-        model: a `VivitModel` or a `VivitForVideoClassification`.
-        of: parameter → the tensor of its shape to look at: its values by default, or its gradient.
+        model: a `VivitModel` or a `VivitForVideoClassification`, or one derived of them.
+        of: parameter or buffer → the tensor of its shape to look at: its values by default, or its gradient.
     Returns:
         published name without 'vivit.' → view. The fused query-key-value product appears as its three parts, the tubelet
-        projection as the 3-D convolution (E, C, time, height, width) it stands for.
+        projection as the 3-D convolution (E, C, time, height, width) it stands for. What else the model has, its class being
+        derived or a part of it replaced, goes by its own name.
+    Raises:
+        ValueError: if two tensors would have one name.
     """
+    seen: set[int] = set()
+
+    def look(tensor: nn.Parameter) -> Tensor:
+        seen.add(id(tensor))
+        return of(tensor)
+
     bare: Any = getattr(model, "vivit", model)
     config: Any = model.config
     kernel = (config.hidden_size, config.num_channels, *config.tubelet_size)
     views: dict[str, Tensor] = {
-        "embeddings.cls_token": of(bare.embeddings.cls_token),
-        "embeddings.position_embeddings": of(bare.embeddings.position_embeddings),
-        "embeddings.patch_embeddings.projection.weight": of(bare.embeddings.projection.weight).view(kernel),
-        "embeddings.patch_embeddings.projection.bias": of(bare.embeddings.projection.bias),
+        "embeddings.cls_token": look(bare.embeddings.cls_token),
+        "embeddings.position_embeddings": look(bare.embeddings.position_embeddings),
+        PROJECTION: look(bare.embeddings.projection.weight).view(kernel),
+        "embeddings.patch_embeddings.projection.bias": look(bare.embeddings.projection.bias),
     }
     modules: dict[str, nn.Module] = {"layernorm": bare.layernorm}
     for k, layer in enumerate(bare.layers):
         at = f"encoder.layer.{k}"
         for kind, parameter in layer.attention.qkv.named_parameters():
-            for part, view in zip(("query", "key", "value"), of(parameter).chunk(3), strict=True):
+            for part, view in zip(("query", "key", "value"), look(parameter).chunk(3), strict=True):
                 views[f"{at}.attention.attention.{part}.{kind}"] = view
         modules |= {
             f"{at}.layernorm_before": layer.layernorm_before,
@@ -77,12 +91,14 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
             f"{at}.intermediate.dense": layer.intermediate,
             f"{at}.output.dense": layer.output,
         }
-    if getattr(bare, "pooler", None) is not None:
-        modules["pooler.dense"] = bare.pooler.dense
-    if hasattr(model, "classifier"):
-        modules["classifier"] = cast(nn.Module, model.classifier)
     for name, module in modules.items():
-        views |= {f"{name}.{kind}": of(parameter) for kind, parameter in module.named_parameters()}
+        views |= {f"{name}.{kind}": look(parameter) for kind, parameter in module.named_parameters()}
+    for name, tensor in model.state_dict(keep_vars=True).items():  # the pooler and the head too
+        published = published_name(name)
+        if id(tensor) not in seen and published in views:
+            raise ValueError(f"two tensors of this model would be '{published}' in a file; give '{name}' another name")
+        if id(tensor) not in seen:
+            views[published] = look(tensor)
     return views
 
 
@@ -103,12 +119,10 @@ def to_own_names(state_dict: dict[str, Any], prefix: str, own: Collection[str]) 
             continue
         for pattern, replacement in _TO_OWN:
             published = pattern.sub(replacement, published)
-        if (
-            prefix + published in own and prefix + published not in state_dict
-        ):  # what is there twice is told as unexpected
+        ours = prefix + published
+        if ours in own and ours not in state_dict:  # what is there twice is told as unexpected
             tensor = state_dict.pop(name)
-            flat = published == "embeddings.projection.weight"
-            state_dict[prefix + published] = tensor.flatten(1) if flat else tensor
+            state_dict[ours] = tensor.flatten(1) if published == "embeddings.projection.weight" else tensor
     for ours, names in parts.items():
         alike = len({state_dict[name].shape for name in names.values()}) == 1
         if ours in own and ours not in state_dict and len(names) == 3 and alike:  # else they are told as unexpected
@@ -148,15 +162,17 @@ def read_into(
     """
     seen: dict[str, str] = {}
     misshapen, doubled = [], []
-    for disk_name, tensor in tensors:
-        name = published_name(disk_name)
+    for disk_name, name, tensor in _parts(tensors):
         if name in seen:
             doubled.append(Misfit("there twice", name, f"{seen[name]} and {disk_name}"))
             continue
         seen[name] = disk_name
         if name not in views:
             continue
-        shape, wanted = tuple(tensor.shape), tuple(views[name].shape)
+        wanted = tuple(views[name].shape)
+        if name == PROJECTION and tensor.ndim == 2 and tensor.numel() == views[name].numel():
+            tensor = tensor.view(wanted)  # as our state dicts have it
+        shape = tuple(tensor.shape)
         reshaped = reshape[name](tensor) if name in reshape else None
         if reshaped is not None or shape != wanted:
             text = f"{disk_name} is {shape}, " + (f"not {wanted}" if shape != wanted else "of as many in another order")
@@ -166,3 +182,15 @@ def read_into(
     missing = [Misfit("missing", name, name) for name in views if name not in seen]
     unexpected = [Misfit("unexpected", name, disk_name) for name, disk_name in seen.items() if name not in views]
     return [*missing, *unexpected, *misshapen, *doubled]
+
+
+def _parts(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, str, Tensor]]:
+    """(name on disk, published name, tensor), with three tensors for what a state dict of ours has as one."""
+    for disk_name, tensor in tensors:
+        name = published_name(disk_name)
+        found = _FUSED.fullmatch(name)
+        if found and tensor.ndim and len(tensor) % 3 == 0:
+            for part, piece in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
+                yield disk_name, f"{found[1]}.attention.{part}{found[2]}", piece
+        else:
+            yield disk_name, name, tensor

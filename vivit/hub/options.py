@@ -83,7 +83,20 @@ USUAL = HubOptions()
 OPTION_NAMES = frozenset(f.name for f in fields(HubOptions))
 
 
+# What transformers' `from_pretrained` takes and what changes nothing here: a checkpoint's code is never run, `.bin` files are
+# read as tensors alone, and a processor has one implementation.
+WITHOUT_EFFECT = frozenset({"trust_remote_code", "weights_only", "use_fast"})
+SWITCHED_OFF = frozenset(
+    {"force_download", "resume_download", "proxies", "mirror"}
+)  # the same where they ask for nothing
+
+
 def split_options(options: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
-    """The options that are `HubOptions`, and those that are not."""
+    """The options that are `HubOptions`, and those that are not; those without effect are gone."""
     ours = {name: value for name, value in options.items() if name in OPTION_NAMES}
-    return HubOptions(**ours), {name: value for name, value in options.items() if name not in OPTION_NAMES}
+    others = {
+        name: value
+        for name, value in options.items()
+        if name not in OPTION_NAMES | WITHOUT_EFFECT and (value or name not in SWITCHED_OFF)
+    }
+    return HubOptions(**ours), others
