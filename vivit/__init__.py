@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vivit.config import VivitConfig
     from vivit.model import VivitForVideoClassification, VivitModel
     from vivit.pipelines import VideoClassificationPipeline, pipeline
+    from vivit.pretrained import VivitPreTrainedModel
     from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 
 _ROOM = {
@@ -24,6 +25,7 @@ _ROOM = {
     "VivitForVideoClassification": "model",
     "VivitImageProcessor": "processing",
     "VivitModel": "model",
+    "VivitPreTrainedModel": "pretrained",
     "VivitVideoProcessor": "processing",
     "pipeline": "pipelines",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "VivitForVideoClassification",
     "VivitImageProcessor",
     "VivitModel",
+    "VivitPreTrainedModel",
     "VivitVideoProcessor",
     "pipeline",
 ]
