@@ -8,7 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vivit.auto import AutoConfig, AutoImageProcessor, AutoModelForVideoClassification, AutoVideoProcessor
+    from vivit.auto import (
+        AutoConfig,
+        AutoImageProcessor,
+        AutoModel,
+        AutoModelForVideoClassification,
+        AutoVideoProcessor,
+    )
     from vivit.config import VivitConfig
     from vivit.model import VivitForVideoClassification, VivitModel
     from vivit.pipelines import VideoClassificationPipeline, pipeline
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 _ROOM = {
     "AutoConfig": "auto",
     "AutoImageProcessor": "auto",
+    "AutoModel": "auto",
     "AutoModelForVideoClassification": "auto",
     "AutoVideoProcessor": "auto",
     "VideoClassificationPipeline": "pipelines",
@@ -33,6 +40,7 @@ _ROOM = {
 __all__ = [
     "AutoConfig",
     "AutoImageProcessor",
+    "AutoModel",
     "AutoModelForVideoClassification",
     "AutoVideoProcessor",
     "VideoClassificationPipeline",

@@ -104,12 +104,13 @@ ATTENTION: dict[str, AttentionFunction] = {
 }
 
 
-def get_attention(name: str) -> AttentionFunction:
-    """The backend of that name.
+def get_attention(name: str | None) -> AttentionFunction:
+    """The backend of that name; 'sdpa' if None.
 
     Raises:
         ValueError: for a name that is not in `ATTENTION`.
     """
-    if name not in ATTENTION:
+    name = "sdpa" if name is None else name
+    if not isinstance(name, str) or name not in ATTENTION:
         raise ValueError(f"attn_implementation={name!r} is unknown; known are {', '.join(ATTENTION)}")
     return ATTENTION[name]

@@ -1,6 +1,7 @@
 """The names by which transformers finds a class for a checkpoint: here each has one."""
 
-from typing import Any
+from importlib import import_module
+from typing import Any, ClassVar
 
 from vivit.config import VivitConfig
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
@@ -24,19 +25,35 @@ class AutoVideoProcessor:
     from_pretrained = VivitVideoProcessor.from_pretrained
 
 
-class AutoModelForVideoClassification:
-    """Gives a `VivitForVideoClassification`."""
+class _AutoModel:
+    kind: ClassVar[str]  # a class of `vivit.model`, imported when it is wanted: the others here need no torch
 
     @classmethod
     def from_pretrained(cls, *args: Any, **options: Any) -> Any:
-        """As `VivitForVideoClassification.from_pretrained`."""
-        from vivit.model import VivitForVideoClassification  # only here: the others need no torch
-
-        return VivitForVideoClassification.from_pretrained(*args, **options)
+        """As the `from_pretrained` of the class that it gives."""
+        return getattr(import_module("vivit.model"), cls.kind).from_pretrained(*args, **options)
 
     @classmethod
-    def from_config(cls, config: VivitConfig, **options: Any) -> Any:
-        """A model with random weights."""
-        from vivit.model import VivitForVideoClassification
+    def from_config(cls, config: VivitConfig, *, dtype: Any = None, torch_dtype: Any = None, **options: Any) -> Any:
+        """A model with random weights.
 
-        return VivitForVideoClassification(config, **options)
+        Args:
+            dtype, torch_dtype: as `from_pretrained` takes them, but for 'auto'.
+            options: of the class that it gives, `attn_implementation` for instance.
+        """
+        from vivit.precision import one_precision, set_precision
+
+        precision = one_precision(dtype, torch_dtype)
+        return set_precision(getattr(import_module("vivit.model"), cls.kind)(config, **options), precision)
+
+
+class AutoModel(_AutoModel):
+    """Gives a `VivitModel`."""
+
+    kind = "VivitModel"
+
+
+class AutoModelForVideoClassification(_AutoModel):
+    """Gives a `VivitForVideoClassification`."""
+
+    kind = "VivitForVideoClassification"

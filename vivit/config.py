@@ -1,6 +1,7 @@
 """The shape of a ViViT, as `config.json` spells it."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -11,7 +12,12 @@ from vivit.errors import UserError, nearest, refuse_unknown
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before anybody is told
 CALL = ("output_attentions", "output_hidden_states", "return_dict")
-CHANGEABLE = ("id2label", "label2id", "problem_type", *CALL)  # in a model's config
+CHANGEABLE = ("id2label", "label2id", "problem_type", "extra", *CALL)  # in a model's config
+# What a model is built with, and its weights do not tell.
+BUILT_WITH = (
+    *("hidden_act", "pooler_act", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+    *("initializer_range", "layer_norm_eps", "qkv_bias"),
+)
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -20,7 +26,8 @@ class VivitConfig:
     """What is decided about a model before it has weights. Device, dtype and attention backend are not part of it.
 
     A field can be set, and is checked as it is: `num_labels` drops names of another number, `id2label` sets what follows from
-    it. The config of a model lets only `CHANGEABLE` be set; a copy of it is free again.
+    it. The config of a model lets only `CHANGEABLE` be set; a copy of it is free again. What is no field can be set too: it is
+    kept in `extra`, with a warning that nothing here reads it.
 
     Args:
         image_size: height and width of a frame in pixels; one number means a square.
@@ -47,7 +54,7 @@ class VivitConfig:
         extra: keys of a `config.json` that this class has no use for; written back unchanged.
     Raises:
         ValueError: if a value is impossible, naming it, or can no longer be set.
-        AttributeError: where something is set that is no field.
+        AttributeError: where a property or a method is set.
     Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, table 1.
     """
 
@@ -83,25 +90,48 @@ class VivitConfig:
         if not self.__dict__.get("_made"):
             object.__setattr__(self, name, value)
             return
+        self._set({name: value})
+
+    def update(self, config_dict: Mapping[str, Any]) -> None:
+        """Set what a dict says, all of it at once: each alone might not fit the others as they were."""
+        self._set(config_dict)
+
+    def _set(self, values: Mapping[str, Any]) -> None:
         known = {f.name for f in fields(self)}
-        if name in self.extra or name == "use_cache":  # the latter transformers' Trainer sets, whatever it trains
-            self.__dict__["extra"] = {**self.extra, name: value}
-            return
-        if name not in known:
-            raise AttributeError(f"a VivitConfig has no field {nearest(name, known)}")
-        changed = self.changed(**{name: value})
+        changed = self.changed(**{name: value for name, value in values.items() if name in known})
         if self.__dict__.get("_in_a_model"):
-            if name not in CHANGEABLE:
-                raise ValueError(
-                    f"{name} of a model's config cannot be set: its weights were made for {getattr(self, name)!r}. Load or "
-                    f"make another model with {name}={value!r}"
+            self._check_settled(changed, values)
+        extra = dict(changed.extra)
+        for name, value in values.items():
+            if name in known:
+                continue
+            if name.startswith("__") or hasattr(type(self), name):
+                if getattr(self, name, None) == value:  # the model_type of a whole `to_dict()`
+                    continue
+                raise AttributeError(f"{name!r} of a VivitConfig is no field, and cannot be set")
+            # transformers' Trainer sets use_cache, whatever it trains; what begins with '_' is somebody's own business.
+            if name not in (*self.extra, "use_cache") and not name.startswith("_"):
+                warnings.warn(
+                    f"a VivitConfig has no field {nearest(name, known)}: it is kept and written back, and changes nothing here",
+                    stacklevel=3,
                 )
-            if changed.num_labels != self.num_labels:
+            # As files spell a dtype.
+            extra[name] = str(value).removeprefix("torch.") if value and name in ("dtype", "torch_dtype") else value
+        self.__dict__.update({f: getattr(changed, f) for f in known} | {"extra": extra})
+
+    def _check_settled(self, changed: "VivitConfig", values: Mapping[str, Any]) -> None:
+        """Refuse what cannot be set in the config of a model, unless it is what it was."""
+        for name in (f.name for f in fields(self) if f.name in values and f.name not in CHANGEABLE):
+            if (old := getattr(self, name)) != (new := getattr(changed, name)):
+                why = "the model was built with" if name in BUILT_WITH else "its weights were made for"
                 raise ValueError(
-                    f"id2label must name the {self.num_labels} classes of the model that this config is of, not "
-                    f"{changed.num_labels}; load or make another with num_labels={changed.num_labels}"
+                    f"{name} of a model's config cannot be set: {why} {old!r}. Load or make another model with {name}={new!r}"
                 )
-        self.__dict__.update({f: getattr(changed, f) for f in known})
+        if changed.num_labels != self.num_labels:
+            raise ValueError(
+                f"id2label must name the {self.num_labels} classes of the model that this config is of, not "
+                f"{changed.num_labels}; load or make another with num_labels={changed.num_labels}"
+            )
 
     def __getattr__(self, name: str) -> Any:
         # Keys of its file that mean nothing here can be read all the same; what Python asks for itself is never one.
@@ -117,11 +147,22 @@ class VivitConfig:
         """From here on this is the config of a model."""
         self.__dict__["_in_a_model"] = True
 
+    def settled(self) -> "VivitConfig":
+        """The config for a model made of this one: a copy, which leaves this one free, or this one if it is a model's."""
+        if self.__dict__.get("_in_a_model"):
+            return self
+        copied = replace(self)
+        copied.settle()
+        return copied
+
     def __post_init__(self) -> None:
         settle = self.__dict__.__setitem__
         for name in ("image_size", "tubelet_size"):
             if isinstance(value := getattr(self, name), Sequence):
                 settle(name, tuple(value))
+        if not isinstance(self.extra, Mapping):
+            raise ValueError(f"extra must map names to values, not {self.extra!r}")
+        settle("extra", dict(self.extra))
         if self.pooler_output_size is None:
             settle("pooler_output_size", self.hidden_size)
         self._check_shape()
@@ -182,6 +223,11 @@ class VivitConfig:
         for name in ("hidden_act", "pooler_act"):
             if getattr(self, name) not in ACTIVATIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; known are {', '.join(ACTIVATIONS)}")
+
+    @property
+    def use_return_dict(self) -> bool:
+        """The older name of `return_dict`."""
+        return self.return_dict
 
     @property
     def clip_size(self) -> tuple[int, int, int]:
@@ -272,6 +318,15 @@ class VivitConfig:
             config = replace(config, id2label=names, label2id={name: k for k, name in names.items()})
         return config.changed(**changes)
 
+    @classmethod
+    def from_json_file(cls, json_file: str | Path) -> "VivitConfig":
+        """Read a file that is written as a `config.json`. Raises as `from_dict`, and `UserError` for a damaged file."""
+        from vivit.hub import read_json
+
+        if not Path(json_file).exists():
+            raise FileNotFoundError(f"there is no file {str(json_file)!r}")
+        return cls.from_dict(read_json(Path(json_file)))
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of a `config.json` that transformers 4 and 5 both read."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("extra", "num_labels")}
@@ -279,7 +334,8 @@ class VivitConfig:
             "model_type": "vivit",
             "tubelet_size": list(self.tubelet_size),
             "image_size": self.image_size if isinstance(self.image_size, int) else list(self.image_size),
-            "id2label": {str(k): v for k, v in self.id2label.items()},
+            "id2label": dict(self.id2label),
+            "label2id": dict(self.label2id),
         }
         usual = {f.name: f.default for f in fields(self)}
         for name in ("problem_type", *CALL):  # as transformers writes them: where they say something
@@ -287,14 +343,58 @@ class VivitConfig:
                 del values[name]
         return dict(self.extra) | values
 
-    def to_json_string(self) -> str:
-        """What stands in a `config.json`."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    def to_diff_dict(self) -> dict[str, Any]:
+        """Of `to_dict` what is needed to make this config of the defaults, and its model_type."""
+        values, usual = self.to_dict(), VivitConfig().to_dict() | {"model_type": None}
+        found = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
+        usual = VivitConfig.from_dict(found).to_dict()  # what follows from others may follow otherwise
+        return {k: v for k, v in values.items() if k in found or v != usual[k]}
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` into `folder`, which is made if it is missing."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / "config.json").write_text(self.to_json_string(), encoding="utf-8")
+    def to_json_string(self, use_diff: bool = False) -> str:
+        """What stands in a `config.json`.
+
+        Args:
+            use_diff: write `to_diff_dict` instead of `to_dict`.
+        Raises:
+            ValueError: for something in `extra` that JSON has no word for.
+        """
+        for name, value in self.extra.items():
+            try:
+                json.dumps(value, sort_keys=True)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{name}={str(value)[:80]} of this config cannot be written as JSON; numbers, text, lists and dicts can"
+                ) from error
+        values = self.to_diff_dict() if use_diff else self.to_dict()
+        return json.dumps(values, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+    def to_json_file(self, json_file_path: str | Path, use_diff: bool = False) -> None:
+        """Write `to_json_string` to a file."""
+        text = self.to_json_string(use_diff)  # before a file is emptied
+        Path(json_file_path).write_text(text, encoding="utf-8")
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> list[str]:
+        """Write `config.json` into a folder, which is made if it is missing.
+
+        Returns:
+            The file that was written.
+        Raises:
+            ValueError: for `push_to_hub`, and as `to_json_string`.
+        """
+        refuse_push(push_to_hub)
+        text = self.to_json_string()
+        file = Path(save_directory) / "config.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return [str(file)]
+
+
+def refuse_push(push_to_hub: bool) -> None:
+    """Raise ValueError where somebody wants what they save to be uploaded too."""
+    if push_to_hub:
+        raise ValueError(
+            "push_to_hub=True: nothing is uploaded from here. Save into a folder, and upload that with `hf upload`"
+        )
 
 
 def _from_zero(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from vivit.errors import UserError, refuse_unknown
+from vivit.config import VivitConfig, refuse_push
+from vivit.errors import UserError, nearest, refuse_unknown
 from vivit.hub import OPTION_NAMES, PROCESSORS, as_path, locate, split_options
 from vivit.pictures import as_clips, channels_last
 from vivit.processor_files import IMAGE, SWITCHES, VIDEO, Stated, read_stated, understand
@@ -40,6 +41,11 @@ class BatchFeature(dict):
         except KeyError as error:
             raise AttributeError(name) from error
 
+    @property
+    def data(self) -> "BatchFeature":
+        """The dict, as that of transformers has it: this one is it."""
+        return self
+
     def to(self, *args: Any, **options: Any) -> "BatchFeature":
         """Call `.to(...)` on every tensor, as `torch.Tensor.to`; those of whole numbers move and keep their dtype.
 
@@ -62,16 +68,16 @@ class BatchFeature(dict):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass
 class VivitImageProcessor:
-    """What happens to frames before the model sees them, in the order of the fields.
+    """What happens to frames before the model sees them, in the order of the fields. Each can be set, and is checked as it is.
 
     Args:
         do_resize: resize each frame.
-        size: {"shortest_edge": pixels} keeps the aspect ratio; {"height": …, "width": …} does not.
+        size: {"shortest_edge": pixels}, or one number, keeps the aspect ratio; {"height": …, "width": …}, or two, does not.
         resample: PIL's filter, 0 to 5; 2 is bilinear.
         do_center_crop: cut `crop_size` from the middle, padding with black where the frame is smaller.
-        crop_size: {"height": …, "width": …} in pixels.
+        crop_size: {"height": …, "width": …} in pixels; or two numbers, or one for a square.
         do_rescale: multiply by `rescale_factor`.
         rescale_factor: 1/127.5 takes [0, 255] to [0, 2].
         offset: subtract 1 after rescaling.
@@ -82,6 +88,7 @@ class VivitImageProcessor:
             otherwise when they resize and pad.
     Raises:
         ValueError: for impossible values, naming them.
+        AttributeError: where something is set that is no field.
     Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1]. Those of other classes
         are made by other values of the fields, see `vivit.processor_files.CLASSES`.
     """
@@ -102,28 +109,35 @@ class VivitImageProcessor:
 
     model_input_names: ClassVar[list[str]] = ["pixel_values"]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not self.__dict__.get("_made"):
+            object.__setattr__(self, name, value)
+            return
+        known = {f.name for f in fields(self)}
+        if name not in known:
+            raise AttributeError(f"a {type(self).__name__} has no field {nearest(name, known)}")
+        changed = replace(self, **{name: value})
+        self.__dict__.update({f: getattr(changed, f) for f in known})
+
     def __post_init__(self) -> None:
         for name in SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         # Old files give one number for either.
-        size: Any = self.size
-        crop: Any = self.crop_size
-        size = {"shortest_edge": size} if _is_whole(size) else size
-        crop = dict.fromkeys(("height", "width"), crop) if _is_whole(crop) else crop
+        size: Any = {"shortest_edge": self.size} if _is_whole(self.size) else _of_pair(self.size)
+        crop: Any = _of_pair((self.crop_size,) * 2 if _is_whole(self.crop_size) else self.crop_size)
         if not isinstance(size, Mapping) or set(size) not in ({"shortest_edge"}, {"height", "width"}):
             raise ValueError(f"size must have 'shortest_edge', or 'height' and 'width', not {size!r}")
         if not isinstance(crop, Mapping) or set(crop) != {"height", "width"}:
             raise ValueError(f"crop_size must have 'height' and 'width', not {crop!r}")
         if not all(_is_whole(v) and 0 < v <= MOST_SIDE for v in (*size.values(), *crop.values())):
             raise ValueError(f"size={size} and crop_size={crop} must be whole numbers from 1 to {MOST_SIDE:,}")
-        object.__setattr__(self, "size", dict(size))
-        object.__setattr__(self, "crop_size", dict(crop))
+        self.size, self.crop_size = dict(size), dict(crop)
         if self.offset and not self.do_rescale:
             raise ValueError("offset=True needs do_rescale=True")
         if not (_is_whole(self.resample) and 0 <= self.resample <= 5):
             raise ValueError(f"resample must be one of PIL's filters 0 to 5, not {self.resample!r}")
-        object.__setattr__(self, "resample", int(self.resample))  # PIL's own enumeration is an int too
+        self.resample = int(self.resample)  # PIL's own enumeration is an int too
         if self.backend not in RESIZE:
             raise ValueError(f"backend={self.backend!r} is unknown; known are {', '.join(RESIZE)}")
         if self.backend == "torchvision" and self.resample not in (_BILINEAR, BICUBIC):
@@ -135,9 +149,10 @@ class VivitImageProcessor:
             if not numbers or not all(isinstance(v, int | float) and abs(v) <= MOST_NUMBER for v in numbers):
                 raise ValueError(f"{name} must be a number, or one a channel, not {str(value)[:80]!r}")
             if isinstance(value, Sequence):
-                object.__setattr__(self, name, tuple(value))  # so that what a file says equals what was written
+                setattr(self, name, list(value))  # so that what a file says equals what was written
             if name == "image_std" and any(abs(v) < 1 / MOST_NUMBER for v in numbers):
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
+        self.__dict__["_made"] = True
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> Self:
@@ -220,8 +235,6 @@ class VivitImageProcessor:
     @classmethod
     def _usual(cls, folder: Path) -> Self:
         """For a checkpoint without a processor's file: the crop is what its model takes, in the usual proportion."""
-        from vivit.config import VivitConfig
-
         if not (folder / "config.json").is_file():
             return cls()
         _, height, width = VivitConfig.from_folder(folder).clip_size
@@ -238,21 +251,29 @@ class VivitImageProcessor:
         scale, shift = self._line(3)
         return made | {"scale": scale.astype(np.float32).tolist(), "shift": shift.astype(np.float32).tolist()}
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the file that says this, which transformers reads too, into `folder`, which is made if it is missing.
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> list[str]:
+        """Write the file that says this, which transformers reads too, into a folder, which is made if it is missing.
 
         That is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels; it takes the place of
         whichever processor files are there.
+
+        Returns:
+            The file that was written.
+        Raises:
+            ValueError: for `push_to_hub`.
         """
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        refuse_push(push_to_hub)
+        folder, text = Path(save_directory), self.to_json_string()
+        folder.mkdir(parents=True, exist_ok=True)
         for other in PROCESSORS:  # every one that stayed would count too
-            (Path(folder) / other).unlink(missing_ok=True)
-        file = IMAGE if self.backend == "pil" else VIDEO
-        (Path(folder) / file).write_text(self.to_json_string(), encoding="utf-8")
+            (folder / other).unlink(missing_ok=True)
+        file = folder / (IMAGE if self.backend == "pil" else VIDEO)
+        file.write_text(text, encoding="utf-8")
+        return [str(file)]
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of its file: `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels."""
-        values: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = asdict(self)
         extra = values.pop("extra") or {}
         if values.pop("backend") == "pil":
             return extra | values | {"image_processor_type": "VivitImageProcessor"}
@@ -352,8 +373,9 @@ class VivitImageProcessor:
 
     def preprocess(
         self,
-        videos: Any,
+        videos: Any = None,
         *,
+        images: Any = None,
         return_tensors: str | None = None,
         data_format: str = "channels_first",
         input_data_format: str | None = None,
@@ -364,6 +386,7 @@ class VivitImageProcessor:
         Args:
             videos: one picture, a list of pictures (one clip), a list of clips, or an array or tensor of 3, 4 or 5
                 dimensions; pictures are PIL images, or (H, W, C) or (C, H, W) arrays or tensors in [0, 255].
+            images: the other name of `videos`.
             return_tensors: 'pt', 'np', or None for lists of arrays.
             data_format: 'channels_first' or 'channels_last' for the result.
             input_data_format: the same of the input; found from its shape if None.
@@ -374,6 +397,9 @@ class VivitImageProcessor:
             ValueError: for something that is no picture, frames of several sizes, or an impossible option.
         """
         refuse_unknown(changes, {f.name for f in fields(self)})
+        if videos is not None and images is not None:
+            raise ValueError("videos and images are two names of one thing; give one of them")
+        videos = images if videos is None else videos
         for name, value in (("return_tensors", return_tensors), ("data_format", data_format)):
             known = (None, "pt", "np") if name == "return_tensors" else ("channels_first", "channels_last")
             if value not in known:
@@ -415,7 +441,7 @@ class VivitImageProcessor:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class VivitVideoProcessor(VivitImageProcessor):
     """The same with torchvision's pixels, whatever class a checkpoint's files name.
 
@@ -428,6 +454,12 @@ class VivitVideoProcessor(VivitImageProcessor):
     def _of(cls, stated: Stated) -> Self:
         options = stated.options | {"backend": "torchvision"}
         return cls(**options, extra=stated.extra or None)
+
+
+def _of_pair(value: Any) -> Any:
+    """(height, width) by their names; whatever else as it is."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    return dict(zip(("height", "width"), value, strict=True)) if pair else value
 
 
 def _crop(size: int, kept: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Attention backends: one result, and the kernel that was asked for or a reason."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -143,12 +144,16 @@ def test_a_refused_kernel_leaves_no_setting_behind() -> None:
     assert EVENTS["sdpa-flash"] in {event.name for event in profiler.events()}
 
 
-@pytest.mark.parametrize("name", ["", "SDPA", "flash", "flash_attention_2"])
-def test_an_unknown_name_lists_the_known(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "SDPA", "flash", "flash_attention_2", {"": "eager"}, ["sdpa"], 3, True], ids=str)
+def test_an_unknown_name_lists_the_known(name: Any) -> None:
     with pytest.raises(ValueError) as caught:
         get_attention(name)
     assert repr(name) in str(caught.value)
     assert all(known in str(caught.value) for known in ATTENTION)
+
+
+def test_none_is_the_usual_one() -> None:
+    assert get_attention(None) is ATTENTION["sdpa"]
 
 
 def test_support_tries_everything_and_tells_why_not() -> None:

@@ -4,10 +4,12 @@ import copy
 import dataclasses
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from vivit import VivitConfig
@@ -323,8 +325,6 @@ def test_an_impossible_setting_is_named_and_changes_nothing(name: str, value: An
 @pytest.mark.parametrize(("name", "near"), [("num_label", "num_labels"), ("hidden_sizes", "hidden_size")])
 def test_an_unknown_field_is_named(name: str, near: str, tmp_path: Path) -> None:
     config = VivitConfig()
-    with pytest.raises(AttributeError, match=f"no field '{name}', the nearest being '{near}'"):
-        setattr(config, name, 3)
     with pytest.raises(AttributeError, match=f"no field '{name}'"):
         getattr(config, name)
     VivitConfig().save_pretrained(tmp_path)
@@ -381,8 +381,8 @@ def test_json_goes_round_and_is_read_by_transformers(tmp_path: Path) -> None:
 def test_the_keys_that_are_written_are_transformers() -> None:
     ours, theirs = VivitConfig().to_dict(), transformers.VivitConfig().to_dict()
     for name, value in ours.items():
-        text = {"id2label": {str(k): v for k, v in theirs["id2label"].items()}}.get(name, theirs[name])
-        assert value == text, name
+        assert value == theirs[name], name
+    assert [*ours["id2label"]] == [0, 1], "JSON makes text of them"
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
@@ -405,3 +405,204 @@ def test_other_keys_of_a_file_can_be_read_and_never_run() -> None:
     assert callable(config.changed) and config.to_dict()["__deepcopy__"] == 1
     with pytest.raises(ValueError):
         config.num_labels = -1
+
+
+# What is no field can be set, and is said to change nothing
+
+
+@pytest.fixture(params=["free", "a model's"])
+def config(request: pytest.FixtureRequest) -> VivitConfig:
+    return VivitConfig() if request.param == "free" else VivitConfig().settled()
+
+
+@pytest.mark.parametrize(("name", "near"), [("num_label", "num_labels"), ("video_sizes", "hidden_size")])
+def test_what_is_no_field_is_kept_with_a_warning(config: VivitConfig, name: str, near: str, tmp_path: Path) -> None:
+    theirs, other = transformers.VivitConfig(), config.changed()
+    with pytest.warns(UserWarning, match=f"no field '{name}', the nearest being '{near}'") as told:
+        setattr(config, name, [3])
+    assert [w.filename for w in told] == [__file__]
+    setattr(theirs, name, [3])
+    assert getattr(config, name) == getattr(theirs, name) == [3]
+    assert not hasattr(other, name) and other == VivitConfig(), "no other config shares it"
+    for kept in (config, theirs):
+        kept.save_pretrained(tmp_path)
+        assert getattr(VivitConfig.from_pretrained(tmp_path), name) == [3]
+        assert getattr(transformers.VivitConfig.from_pretrained(tmp_path), name) == [3]
+
+
+def test_what_is_known_not_to_be_a_field_needs_no_warning(config: VivitConfig) -> None:
+    config.extra = {"video_size": [32, 224, 224]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config.video_size = [8, 64, 64]
+        config.use_cache = False
+        config._mine = 1
+    assert config.extra == {"video_size": [8, 64, 64], "use_cache": False, "_mine": 1}
+
+
+@pytest.mark.parametrize("name", ["grid_size", "use_return_dict", "changed", "__class__"])
+def test_a_property_or_a_method_cannot_be_set(name: str, config: VivitConfig) -> None:
+    with pytest.raises(AttributeError, match=f"'{name}' of a VivitConfig is no field"):
+        setattr(config, name, 3)
+    assert config == VivitConfig()
+
+
+@pytest.mark.filterwarnings("ignore:a VivitConfig has no field")
+def test_a_dtype_is_kept_as_files_spell_it() -> None:
+    ours, theirs = VivitConfig(), transformers.VivitConfig()
+    for config in (ours, theirs):
+        config.dtype = torch.float16
+    assert ours.dtype == ours.to_dict()["dtype"] == theirs.to_dict()["dtype"] == "float16"
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), {"a": 1, 2: "b"}], ids=["set", "object", "keys of two kinds"])
+@pytest.mark.filterwarnings("ignore:a VivitConfig has no field")
+def test_what_json_has_no_word_for_is_named_before_a_file_is_touched(
+    value: Any, config: VivitConfig, tmp_path: Path
+) -> None:
+    VivitConfig().save_pretrained(tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    config.my_own_key = value
+    for use in (config.save_pretrained, lambda folder: config.to_json_file(folder / "config.json")):
+        with pytest.raises(ValueError, match=r"my_own_key=.* cannot be written as JSON"):
+            use(tmp_path)
+    assert (tmp_path / "config.json").read_text() == before
+    config.my_own_key = [1, {"a": None}]
+    config.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("extra", [3, None, ["a"]])
+def test_extra_maps_names_to_values(extra: Any) -> None:
+    with pytest.raises(ValueError, match="extra must map"):
+        VivitConfig(extra=extra)
+
+
+# The config of a model
+
+
+def test_a_model_has_a_copy_of_the_config_that_it_is_made_of() -> None:
+    config = VivitConfig.from_dict(VERSION_4)
+    of_model = config.settled()
+    assert of_model == config and of_model is not config and of_model.settled() is of_model
+    config.num_labels = 5
+    assert of_model == VivitConfig.from_dict(VERSION_4)
+    with pytest.raises(ValueError, match="num_labels of a model's config"):
+        of_model.num_labels = 5
+    of_model.id2label[0] = "another"  # type: ignore[index]
+    again = VivitConfig.from_dict(VERSION_4)
+    again.settled().id2label[0] = "another"  # type: ignore[index]
+    assert again.id2label[0] == "abseiling"
+
+
+def test_setting_what_is_so_already_is_allowed() -> None:
+    config = VivitConfig(image_size=(32, 48), tubelet_size=[2, 8, 8]).settled()
+    before = config.changed()
+    for name, value in fields_of(config).items():
+        setattr(config, name, list(value) if isinstance(value, tuple) else value)
+    config.update(config.to_dict())
+    assert config == before
+    with pytest.raises(ValueError, match="num_frames of a model's config cannot be set: its weights were made for 32"):
+        config.num_frames = 16
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "old"),
+    [
+        ("hidden_dropout_prob", 0.5, "0.0"),
+        ("attention_probs_dropout_prob", 0.5, "0.0"),
+        ("hidden_act", "relu", "'gelu_fast'"),
+        ("pooler_act", "relu", "'tanh'"),
+        ("initializer_range", 0.5, "0.02"),
+        ("layer_norm_eps", 0.5, "1e-06"),
+        ("qkv_bias", False, "True"),
+    ],
+)
+def test_what_weights_do_not_tell_is_refused_for_what_it_is(name: str, value: Any, old: str) -> None:
+    config = VivitConfig().settled()
+    sentence = (
+        f"{name} of a model's config cannot be set: the model was built with {old}. Load or make another model with "
+    )
+    with pytest.raises(ValueError) as caught:
+        setattr(config, name, value)
+    assert str(caught.value) == f"{sentence}{name}={value!r}" and config == VivitConfig()
+
+
+# Calls of transformers' config
+
+
+def test_the_older_name_of_return_dict() -> None:
+    for value in (True, False):
+        ours, theirs = VivitConfig(return_dict=value), transformers.VivitConfig(return_dict=value)
+        assert ours.use_return_dict is theirs.use_return_dict is value
+
+
+def test_an_update_is_of_everything_at_once() -> None:
+    changes = {"hidden_size": 30, "num_attention_heads": 5, "num_labels": 3, "image_size": 64, "model_type": "vivit"}
+    ours, theirs = VivitConfig(), transformers.VivitConfig()
+    for config in (ours, theirs):
+        config.update(changes)
+        assert [config.to_dict()[k] for k in ("hidden_size", "num_attention_heads", "image_size")] == [30, 5, 64]
+    assert ours.id2label == theirs.id2label and "model_type" not in ours.extra
+    with pytest.warns(UserWarning, match="no field 'num_clases'") as told:
+        ours.update({"num_frames": 8, "num_clases": 3})
+    assert [w.filename for w in told] == [__file__] and ours.num_frames == 8 and ours.num_clases == 3
+    before = ours.changed()
+    for impossible in ({"num_frames": 4, "hidden_size": 31}, {"num_frames": 4, "model_type": "videomae"}):
+        with pytest.raises((ValueError, AttributeError)):
+            ours.update(impossible)
+    assert ours == before, "what was refused changed nothing"
+
+
+def test_a_json_file_goes_round_and_is_read_by_transformers(tmp_path: Path) -> None:
+    config = VivitConfig.from_dict(VERSION_4, num_frames=8)
+    for use_diff in (False, True):
+        config.to_json_file(tmp_path / "mine.json", use_diff=use_diff)
+        assert VivitConfig.from_json_file(str(tmp_path / "mine.json")) == config
+        theirs = transformers.VivitConfig.from_json_file(tmp_path / "mine.json")
+        assert theirs.num_frames == 8 and theirs.id2label == config.id2label
+    theirs.to_json_file(tmp_path / "theirs.json")
+    assert fields_of(VivitConfig.from_json_file(tmp_path / "theirs.json")) == fields_of(config)
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        VivitConfig.from_json_file(tmp_path / "none.json")
+    (tmp_path / "mine.json").write_text("{")
+    with pytest.raises(UserError, match=r"mine\.json"):
+        VivitConfig.from_json_file(tmp_path / "mine.json")
+
+
+DIFFERENCES: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, set()),
+    ({"num_frames": 8}, {"num_frames"}),
+    ({"hidden_size": 24}, {"hidden_size", "pooler_output_size"}),
+    ({"hidden_size": 24, "pooler_output_size": 768}, {"hidden_size", "pooler_output_size"}),
+    ({"num_labels": 3}, {"id2label", "label2id"}),
+    ({"id2label": {0: "a", 1: "b"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}}, {"id2label", "label2id"}),
+    ({"problem_type": "regression", "return_dict": False}, {"problem_type", "return_dict"}),
+    ({"extra": {"mine": 1}}, {"mine"}),
+]
+
+
+@pytest.mark.parametrize(("changes", "names"), DIFFERENCES, ids=str)
+def test_what_differs_from_the_defaults_is_enough(changes: dict[str, Any], names: set[str]) -> None:
+    config = VivitConfig(**changes)
+    assert config.to_diff_dict().keys() == names | {"model_type"}
+    assert config.to_diff_dict().items() <= config.to_dict().items()
+    assert VivitConfig.from_dict(config.to_diff_dict()) == config
+    theirs = transformers.VivitConfig.from_dict(config.to_diff_dict())
+    assert theirs.id2label == config.id2label and theirs.pooler_output_size == config.pooler_output_size
+
+
+def test_a_dict_of_a_config_shares_no_labels_with_it() -> None:
+    config = VivitConfig()
+    for name in ("id2label", "label2id"):
+        config.to_dict()[name].clear()
+    assert config == VivitConfig()
+
+
+@pytest.mark.parametrize("how", [lambda c, f: c.save_pretrained(f), lambda c, f: c.save_pretrained(save_directory=f)])
+def test_saving_tells_the_file_and_uploads_nothing(how: Any, tmp_path: Path) -> None:
+    assert how(VivitConfig(), tmp_path / "a" / "b") == [str(tmp_path / "a" / "b" / "config.json")]
+    VivitConfig().save_pretrained(str(tmp_path), push_to_hub=False)
+    assert VivitConfig.from_pretrained(tmp_path) == VivitConfig.from_pretrained(tmp_path / "a" / "b") == VivitConfig()
+    with pytest.raises(ValueError, match="nothing is uploaded from here"):
+        VivitConfig().save_pretrained(tmp_path / "c", push_to_hub=True)
+    assert not (tmp_path / "c").exists()

@@ -386,7 +386,7 @@ def test_a_models_config_lets_its_labels_be_named_and_its_shape_be(classifier: P
     labels = torch.eye(7)[:2]
     wanted = F.binary_cross_entropy_with_logits(ours(oracle.clip(ours.config)).logits, labels)
     torch.testing.assert_close(ours(oracle.clip(ours.config), labels=labels).loss, wanted, rtol=0, atol=0)
-    for field, value in {"num_labels": 3, "num_frames": 4, "hidden_size": 70, "extra": {}}.items():
+    for field, value in {"num_labels": 3, "num_frames": 4, "hidden_size": 70}.items():
         with pytest.raises(ValueError, match=f"{field} of a model's config cannot be set: its weights"):
             setattr(ours.config, field, value)
     with pytest.raises(ValueError, match=r"must name the 7 classes of the model .*num_labels=2"):

@@ -134,6 +134,20 @@ def test_sizes_may_be_one_number(numbers: dict[str, int]) -> None:
     assert_same(*both(small_clip(), **numbers))
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+@pytest.mark.parametrize(
+    "numbers", [{"size": (33, 40)}, {"crop_size": (19, 44)}, {"size": (33, 40), "crop_size": (40, 33)}]
+)
+def test_sizes_may_be_two_numbers(numbers: dict[str, Any], kind: Any) -> None:
+    pairs = {name: kind(pair) for name, pair in numbers.items()}
+    assert_same(*both(small_clip(), **pairs))
+    ours, theirs = VivitImageProcessor(**pairs), transformers.VivitImageProcessor(**pairs)
+    assert (ours.size, ours.crop_size) == (theirs.size, theirs.crop_size)
+    called = VivitImageProcessor(**SMALL)(small_clip(), return_tensors="np", **pairs).pixel_values
+    assert np.array_equal(called, VivitImageProcessor(**SMALL | pairs)(small_clip(), return_tensors="np").pixel_values)
+    assert VivitImageProcessor.from_dict(pairs) == VivitImageProcessor.from_dict(ours.to_dict()) == ours
+
+
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("given", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("said", [True, False])
@@ -260,6 +274,116 @@ def test_preprocess_is_the_call() -> None:
     assert np.array_equal(one.pixel_values, other.pixel_values)
 
 
+def test_images_are_the_other_name_of_videos() -> None:
+    processor = VivitImageProcessor(**SMALL)
+    wanted = transformers.VivitImageProcessor(**SMALL)(images=small_clip(), return_tensors="np").pixel_values
+    assert_same(processor(images=small_clip(), return_tensors="np").pixel_values, wanted)
+    assert_same(processor.preprocess(videos=small_clip(), return_tensors="np").pixel_values, wanted)
+    with pytest.raises(ValueError, match="videos and images are two names"):
+        processor(small_clip(), images=small_clip())
+    with pytest.raises(ValueError):
+        processor(return_tensors="np")
+
+
+def test_the_dict_of_a_batch_is_the_batch() -> None:
+    batches = [
+        p(small_clip(), return_tensors="np") for p in (VivitImageProcessor(), transformers.VivitImageProcessor())
+    ]
+    for batch in batches:
+        assert isinstance(batch.data, dict) and batch.data.keys() == {"pixel_values"}
+        batch.data["labels"] = 3
+        assert batch.labels == 3
+    assert_same(*(batch.data["pixel_values"] for batch in batches))
+
+
+# A field can be set, and is checked as it is
+
+SETTINGS: list[dict[str, Any]] = [
+    {"do_normalize": False},
+    {"size": {"shortest_edge": 36}},
+    {"size": {"height": 25, "width": 40}},
+    {"crop_size": {"height": 10, "width": 12}},
+    {"resample": 0},
+    {"image_mean": [0.1, 0.2, 0.3]},
+    {"image_std": 0.25},
+    {"rescale_factor": 1 / 255},
+    {"offset": False, "do_rescale": False},  # in this order
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_what_is_set_is_transformers(settings: dict[str, Any]) -> None:
+    ours, theirs = VivitImageProcessor(**SMALL), transformers.VivitImageProcessor(**SMALL)
+    for processor in (ours, theirs):
+        for name, value in settings.items():
+            setattr(processor, name, value)
+    assert_same(*(p(small_clip(), return_tensors="np").pixel_values for p in (ours, theirs)))
+    assert ours.to_dict() == theirs.to_dict() and ours == VivitImageProcessor(**SMALL | settings)
+
+
+def test_old_spellings_can_be_set() -> None:
+    processor = VivitImageProcessor()
+    processor.size, processor.crop_size, processor.image_mean = 30, (22, 26), (0.1, 0.2, 0.3)
+    assert processor == VivitImageProcessor(**SMALL, image_mean=[0.1, 0.2, 0.3])
+    assert processor.image_mean == [0.1, 0.2, 0.3] and processor.output_size == (22, 26)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("size", {"longest_edge": 5}, "longest_edge"),
+        ("crop_size", 0, "0"),
+        ("do_normalize", "no", "'no'"),
+        ("do_rescale", False, "offset=True"),
+        ("image_std", 0, "image_std"),
+        ("resample", 9, "9"),
+        ("backend", "cv2", "'cv2'"),
+    ],
+)
+def test_an_impossible_setting_is_named_and_changes_nothing(name: str, value: Any, named: str) -> None:
+    processor = VivitImageProcessor()
+    with pytest.raises(ValueError) as caught:
+        setattr(processor, name, value)
+    assert named in str(caught.value) and processor == VivitImageProcessor()
+
+
+@pytest.mark.parametrize("kind", [VivitImageProcessor, VivitVideoProcessor])
+def test_what_is_no_field_cannot_be_set(kind: Any) -> None:
+    with pytest.raises(AttributeError, match=f"a {kind.__name__} has no field 'do_normalise', .*'do_normalize'"):
+        kind().do_normalise = False
+    processor = kind()
+    processor.do_normalize = False
+    assert processor == kind(do_normalize=False)
+    with pytest.raises(ValueError):
+        processor.size = "large"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p)), lambda p: p.changed(), dataclasses.replace],
+)
+def test_a_copy_is_equal_and_apart(how: Any) -> None:
+    processor = VivitImageProcessor(**SMALL, extra={"mine": 1})
+    copied = how(processor)
+    assert copied == processor and repr(copied) == repr(processor)
+    copied.size, copied.do_normalize = 99, False
+    assert processor == VivitImageProcessor(**SMALL, extra={"mine": 1})
+    with pytest.raises(ValueError):
+        copied.size = 0
+
+
+@pytest.mark.parametrize("how", [lambda p, f: p.save_pretrained(f), lambda p, f: p.save_pretrained(save_directory=f)])
+def test_saving_tells_the_file_and_uploads_nothing(how: Any, tmp_path: Path) -> None:
+    wanted = how(transformers.VivitImageProcessor(), str(tmp_path / "theirs"))
+    assert [Path(f).name for f in wanted] == ["preprocessor_config.json"]
+    assert how(VivitImageProcessor(), str(tmp_path / "ours")) == [f.replace("theirs", "ours") for f in wanted]
+    assert how(VivitVideoProcessor(), tmp_path / "ours") == [str(tmp_path / "ours" / "video_preprocessor_config.json")]
+    VivitImageProcessor().save_pretrained(tmp_path / "ours", push_to_hub=False)
+    with pytest.raises(ValueError, match="nothing is uploaded from here"):
+        VivitVideoProcessor().save_pretrained(tmp_path / "ours", push_to_hub=True)
+    assert [f.name for f in (tmp_path / "ours").iterdir()] == ["preprocessor_config.json"], "what was there stays"
+
+
 def test_the_input_is_left_alone() -> None:
     clip = small_clip()
     before = [frame.copy() for frame in clip]
@@ -345,7 +469,7 @@ def test_every_default_is_transformers() -> None:
     for field in dataclasses.fields(ours):
         if field.name not in ("extra", "backend"):
             value, wanted = getattr(ours, field.name), getattr(theirs, field.name)
-            assert value == (tuple(wanted) if isinstance(wanted, list) else wanted), field.name
+            assert value == wanted, field.name
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -383,7 +507,7 @@ def test_a_file_of_transformers_4(tmp_path: Path) -> None:
     for field in dataclasses.fields(ours):
         if field.name not in ("extra", "rescale_factor"):
             value, wanted = getattr(ours, field.name), getattr(VivitImageProcessor(), field.name)
-            assert (tuple(value) if isinstance(value, list) else value) == wanted, field.name
+            assert value == wanted, field.name
     ours.save_pretrained(tmp_path)
     assert published.items() <= json.loads((tmp_path / "preprocessor_config.json").read_text()).items()
 
@@ -528,7 +652,11 @@ def test_a_video_processor_of_a_checkpoint_without_one_crops_to_its_model(tmp_pa
         ({"size": {"shortest_edge": 0}}, "0"),
         ({"size": {"shortest_edge": 2.5}}, "2.5"),
         ({"size": "large"}, "large"),
-        ({"size": [224, 224]}, "224"),
+        ({"size": [224, 224, 3]}, "224"),
+        ({"size": (224, 2.5)}, "2.5"),
+        ({"size": (224,)}, "224"),
+        ({"crop_size": (22, 0)}, "0"),
+        ({"crop_size": "22"}, "crop_size"),
         ({"crop_size": {"shortest_edge": 5}}, "crop_size"),
         ({"crop_size": {"height": -5, "width": 3}}, "-5"),
         ({"size": -1}, "-1"),
