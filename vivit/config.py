@@ -26,7 +26,8 @@ class VivitConfig:
     """What is decided about a model before it has weights. Device, dtype and attention backend are not part of it.
 
     A field can be set, and is checked as it is: `num_labels` drops names of another number, `id2label` sets what follows from
-    it. The config of a model lets only `CHANGEABLE` be set; a copy of it is free again. What is no field can be set too: it is
+    it; values that only fit each other go together, by `update`. The config of a model lets only `CHANGEABLE` be set; a copy of
+    it is free again. What is no field can be set too: it is
     kept in `extra`, with a warning that nothing here reads it.
 
     Args:
@@ -139,6 +140,9 @@ class VivitConfig:
         if isinstance(extra, Mapping) and name in extra and not name.startswith("__"):
             return extra[name]
         raise AttributeError(f"a VivitConfig has no field {name!r}")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _made=True)  # which configs pickled by 0.1 do not say
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_in_a_model"}
@@ -270,14 +274,17 @@ class VivitConfig:
         return cls(**ours, extra={k: v for k, v in values.items() if k not in known}).changed(**changes)
 
     def changed(self, **changes: Any) -> "VivitConfig":
-        """A config with some fields replaced. A new `num_labels` drops names of another number.
+        """A config with some fields replaced. A new `num_labels` drops names of another number; None for it changes nothing.
 
         Raises:
             ValueError: for what is no field, or an impossible value.
         """
         refuse_unknown(changes, {f.name for f in fields(self)})
+        if "num_labels" in changes and changes["num_labels"] is None:
+            del changes["num_labels"]
         if changes.get("num_labels", self.num_labels) != self.num_labels or "id2label" in changes:
-            changes = {"num_labels": None, "id2label": None, "label2id": None} | changes
+            number = self.num_labels if changes.get("id2label") is None else None  # else the names say how many
+            changes = {"num_labels": number, "id2label": None, "label2id": None} | changes
         return replace(self, **changes)
 
     @classmethod

@@ -159,7 +159,7 @@ class VivitModel(VivitPreTrainedModel):
         self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str = "sdpa"
     ) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = config.settled()
         self.embeddings = VivitEmbeddings(config)
         self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -169,7 +169,6 @@ class VivitModel(VivitPreTrainedModel):
         )
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
-        config.settle()
 
     def forward(
         self,
@@ -235,7 +234,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
 
     def __init__(self, config: VivitConfig, *, attn_implementation: str = "sdpa") -> None:
         super().__init__()
-        self.config = config
+        self.config = config = config.settled()
         self.vivit = VivitModel(config, attn_implementation=attn_implementation, add_pooling_layer=False)
         self.attn_implementation = attn_implementation
         self.classifier = Linear(config.hidden_size, config.num_labels)

@@ -606,3 +606,17 @@ def test_saving_tells_the_file_and_uploads_nothing(how: Any, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="nothing is uploaded from here"):
         VivitConfig().save_pretrained(tmp_path / "c", push_to_hub=True)
     assert not (tmp_path / "c").exists()
+
+
+def test_names_that_are_taken_away_leave_their_number(tmp_path: Path) -> None:
+    config = VivitConfig(num_labels=3, id2label={0: "a", 1: "b", 2: "c"})
+    config.num_labels = None  # type: ignore[assignment]
+    assert (config.num_labels, config.id2label[2]) == (3, "c")
+    config.id2label = None  # type: ignore[assignment]
+    assert (config.num_labels, config.id2label, config.label2id["LABEL_1"]) == (
+        3,
+        {k: f"LABEL_{k}" for k in range(3)},
+        1,
+    )
+    config.save_pretrained(tmp_path)
+    assert VivitConfig.from_pretrained(tmp_path, id2label=None, label2id=None).num_labels == 3

@@ -426,13 +426,24 @@ def test_the_config_in_a_copy_of_a_model_is_settled(how: str, kind: Any, classif
     equal_tensors(copied, {name: t for name, t in published_tensors(ours).items()})
 
 
-def test_making_a_model_settles_the_config_that_it_was_made_of() -> None:
+def test_a_model_has_a_settled_copy_of_the_config_that_it_was_made_of() -> None:
     config = VivitConfig(**oracle.TINY)
     config.num_labels = 4
-    ours = VivitForVideoClassification(config)
-    assert ours.config is config and ours.classifier.out_features == 4
+    first, second = VivitForVideoClassification(config), VivitForVideoClassification(config)
+    assert first.config == config and first.config is first.vivit.config is first.vivit.embeddings.config
     with pytest.raises(ValueError, match="its weights were made for 4"):
-        config.num_labels = 5
+        first.config.num_labels = 5
+    first.config.id2label = dict(enumerate("abcd"))
+    assert first.vivit.config.id2label[3] == "d" and second.config.id2label[3] == config.id2label[3] == "LABEL_3"
+    config.num_labels = 5
+    assert VivitForVideoClassification(config).classifier.out_features == 5
+
+
+def test_models_of_one_checkpoint_have_configs_of_their_own(classifier: Path) -> None:
+    checkpoint = open_checkpoint(classifier)
+    first, second = (checkpoint.load(VivitForVideoClassification) for _ in range(2))
+    first.config.id2label = dict(enumerate("abcdefg"))
+    assert second.config.id2label == checkpoint.labels != first.config.id2label
 
 
 # What tools ask a model
