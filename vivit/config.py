@@ -110,8 +110,8 @@ class VivitConfig:
                 if getattr(self, name, None) == value:  # the model_type of a whole `to_dict()`
                     continue
                 raise AttributeError(f"{name!r} of a VivitConfig is no field, and cannot be set")
-            # transformers' Trainer sets use_cache, whatever it trains; what begins with '_' is somebody's own business.
-            if name not in (*self.extra, "use_cache") and not name.startswith("_"):
+            # transformers' Trainer sets use_cache, whatever it trains; what else begins with '_' is somebody's own business.
+            if name not in (*self.extra, "use_cache") and (not name.startswith("_") or name == "_attn_implementation"):
                 warnings.warn(
                     f"a VivitConfig has no field {nearest(name, known)}: it is kept and written back, and changes nothing here",
                     stacklevel=3,

@@ -148,7 +148,7 @@ class VivitModel(VivitPreTrainedModel):
     Args:
         config: its shape.
         add_pooling_layer: whether there is a pooler on the [CLS] token.
-        attn_implementation: a key of `vivit.attention.ATTENTION`.
+        attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
     """
 
     checkpointing: tuple[int, dict[str, Any]] | None = (
@@ -156,7 +156,7 @@ class VivitModel(VivitPreTrainedModel):
     )
 
     def __init__(
-        self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str = "sdpa"
+        self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str | None = "sdpa"
     ) -> None:
         super().__init__()
         self.config = config = config.settled()
@@ -232,11 +232,11 @@ class VivitModel(VivitPreTrainedModel):
 class VivitForVideoClassification(VivitPreTrainedModel):
     """The transformer with a linear head on its [CLS] token."""
 
-    def __init__(self, config: VivitConfig, *, attn_implementation: str = "sdpa") -> None:
+    def __init__(self, config: VivitConfig, *, attn_implementation: str | None = "sdpa") -> None:
         super().__init__()
         self.config = config = config.settled()
         self.vivit = VivitModel(config, attn_implementation=attn_implementation, add_pooling_layer=False)
-        self.attn_implementation = attn_implementation
+        self.attn_implementation = self.vivit.attn_implementation
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.classifier.apply(self._init)
 

@@ -52,8 +52,8 @@ class VivitPreTrainedModel(nn.Module):
         super().__setstate__(state)
         self.config.settle()  # a copy of a model has a copy of its config
 
-    def set_attn_implementation(self, name: str) -> None:
-        """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`.
+    def set_attn_implementation(self, name: str | None) -> None:
+        """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`, 'sdpa' if None.
 
         Raises:
             ValueError: for an unknown name.
@@ -61,7 +61,7 @@ class VivitPreTrainedModel(nn.Module):
         attend = get_attention(name)
         for module in self.modules():
             if isinstance(module, VivitPreTrainedModel):
-                module.attn_implementation = name
+                module.attn_implementation = name or "sdpa"
             elif hasattr(module, "attend"):
                 module.attend = attend  # type: ignore[assignment]
 
