@@ -191,9 +191,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _leave(*_: object) -> None:
-    """On Ctrl-C at once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then."""
+    """End with Ctrl-C, at once: torch aborts where a KeyboardInterrupt meets its import. Every printed line has left by then."""
     try:
-        # Only if it is imported: it may be half imported, or be what is being imported.
+        # Nothing is imported here, where an import may be what was interrupted.
         for folder in tuple(getattr(sys.modules.get("vivit.fetching"), "OPEN_FOLDERS", ())):
             rmtree(folder, ignore_errors=True)
     finally:

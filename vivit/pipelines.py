@@ -200,7 +200,7 @@ def read_ahead(read: Callable[..., ReadyClip], clips: Iterator[Any], workers: in
         workers: how many threads, and how many clips they are ahead at most; without threads if 0.
     """
     if not workers:
-        yield from (read(clip) for clip in clips)
+        yield from map(read, clips)
         return
     ahead: deque[Future[ReadyClip]] = deque()
     given_up: Future[None] = Future()
