@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _leave(*_: object) -> None:
-    """End with Ctrl-C, at once: torch aborts where a KeyboardInterrupt meets its import. Every printed line has left by then."""
+    """End at once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then."""
     try:
         # Nothing is imported here, where an import may be what was interrupted.
         for folder in tuple(getattr(sys.modules.get("vivit.fetching"), "OPEN_FOLDERS", ())):

@@ -205,14 +205,14 @@ async def _answer(client: "httpx2.AsyncClient", url: "httpx2.URL") -> "httpx2.Re
 
 @contextmanager
 def _sentences(shown: str, most_seconds: float) -> Iterator[None]:
-    """Turn whatever else goes wrong into a `FetchError`, without the words of the client, which may repeat the address."""
+    """Turn whatever goes wrong into a `FetchError`, without the words of the client, which may repeat the address."""
     import httpx2
 
     try:
         yield
         return
-    except FetchError:
-        raise
+    except FetchError as error:  # a new one too: this one's traceback leads to asyncio's frames, and they to it
+        sentence = str(error)
     except TimeoutError:
         sentence = f"{shown} did not arrive within {most_seconds:g} s, the limit. Try again, or {OTHERWISE}."
     except httpx2.ConnectError as error:
@@ -231,5 +231,5 @@ def _sentences(shown: str, most_seconds: float) -> Iterator[None]:
     except httpx2.ProxyError:
         sentence = f"The proxy of this machine refused to fetch {shown}. Correct or unset HTTPS_PROXY, or {OTHERWISE}."
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ArithmeticError, ExceptionGroup):  # anyio's last
-        sentence = f"The connection broke while {shown} was fetched. Try again, or {OTHERWISE}."
+        sentence = f"The connection broke while {shown} was fetched. Try again, look at the proxy if there is one, or {OTHERWISE}."
     raise FetchError(sentence) from None

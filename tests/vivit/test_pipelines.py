@@ -631,18 +631,20 @@ def test_no_thread_outlives_a_fault_that_is_kept(classify: VideoClassificationPi
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("kind", ["bytes", "address"])
 def test_a_fault_that_is_forgotten_is_gone(
-    classify: VideoClassificationPipeline, clip_path: Path, num_workers: int
+    classify: VideoClassificationPipeline, clip_path: Path, clip_address: str, kind: str, num_workers: int
 ) -> None:
     """With the clips that its traceback holds, and not when garbage is collected some day."""
     gc.collect()
     gc.disable()
     try:
-        answers = classify(iter([clip_path, b"bad"]), batch_size=4, num_workers=num_workers)
+        bad = b"bad" if kind == "bytes" else f"{clip_address}x"
+        answers = classify(iter([clip_path, bad]), batch_size=4, num_workers=num_workers)
         next(answers)
         try:
             next(answers)
-        except VideoError as error:
+        except UserError as error:
             fault = weakref.ref(error)
         del answers
         assert fault() is None
