@@ -231,5 +231,6 @@ def _sentences(shown: str, most_seconds: float) -> Iterator[None]:
     except httpx2.ProxyError:
         sentence = f"The proxy of this machine refused to fetch {shown}. Correct or unset HTTPS_PROXY, or {OTHERWISE}."
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ArithmeticError, ExceptionGroup):  # anyio's last
-        sentence = f"The connection broke while {shown} was fetched. Try again, look at the proxy if there is one, or {OTHERWISE}."
+        again = f"Try again, look at the proxy if there is one, or {OTHERWISE}."
+        sentence = f"The connection broke while {shown} was fetched. {again}"
     raise FetchError(sentence) from None
