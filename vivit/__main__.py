@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 # Whatever takes its time to import is imported by the functions, where a Ctrl-C is met.
@@ -189,8 +190,17 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(error)
 
 
+def _leave(*_: object) -> None:
+    """End at once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then."""
+    try:
+        # Nothing is imported here, where an import may be what was interrupted.
+        for folder in tuple(getattr(sys.modules.get("vivit.fetching"), "OPEN_FOLDERS", ())):
+            rmtree(folder, ignore_errors=True)
+    finally:
+        os._exit(130)
+
+
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell wants Ctrl-C ignored
-        # At once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        signal.signal(signal.SIGINT, _leave)
     sys.exit(main())

@@ -54,6 +54,10 @@ class CallOptions:
         for name, known in (("function_to_apply", SCORES), ("sampling", SAMPLING), ("geometry", GEOMETRY)):
             if (value := getattr(self, name)) is not None and not (isinstance(value, str) and value in known):
                 raise ValueError(f"{name}={value!r} is unknown; known are {', '.join(known)}")
+        if not isinstance(self.limits, VideoLimits | None):
+            raise ValueError(f"limits must be a vivit.video.VideoLimits, not {self.limits!r}")
+        if not (self.progress is None or callable(self.progress)):
+            raise ValueError(f"progress must be a function of a fraction, not {self.progress!r}")
 
     def changed(self, options: Mapping[str, Any], say: Iterable[str] = ()) -> "CallOptions":
         """With some of them replaced; None leaves one as it is.

@@ -6,13 +6,13 @@ visitor, who would reach the server's own network through it: no module of the a
 
 import asyncio
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import aclosing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vivit.errors import UserError
 
@@ -27,6 +27,9 @@ MOST_REDIRECTS = 5
 
 OTHERWISE = "download the clip yourself and give the file's path"
 CHECK = f"Check the address, or {OTHERWISE}."
+
+# The temporary folders that there are now: whoever ends the process without leaving their blocks removes them.
+OPEN_FOLDERS: set[str] = set()
 
 
 class FetchError(UserError):
@@ -44,25 +47,74 @@ def file_name(path: str) -> str:
 
 
 @contextmanager
-def fetched(address: str, *, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS) -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed at the end."""
+    with TemporaryDirectory(prefix="vivit-") as folder:
+        OPEN_FOLDERS.add(folder)
+        try:
+            yield Path(folder)
+        finally:
+            OPEN_FOLDERS.discard(folder)
+
+
+@contextmanager
+def fetched(
+    address: str,
+    *,
+    most_bytes: int = MOST_BYTES,
+    most_seconds: float = MOST_SECONDS,
+    given_up: Future[None] | None = None,
+) -> Iterator[Path]:
     """Fetch a clip into a temporary file, which is removed at the end.
 
     Args:
         address: http:// or https://; a user and a password in it are sent as HTTP's basic authentication.
         most_bytes: of the clip.
         most_seconds: for all of the transfer, redirects included; only looking the host's name up may take longer.
+        given_up: once this is done, nobody waits for the clip any more, and the transfer is broken off.
     Yields:
         The file. Its name is the last part of the address's path, as far as that can be one.
     Raises:
         FetchError: if it cannot be fetched within the limits, in one sentence.
+        concurrent.futures.CancelledError: if it was given up.
     """
     url = _parsed(address)
-    with TemporaryDirectory(prefix="vivit-") as folder:
-        path = Path(folder) / file_name(url.path)
-        with _sentences(_shown(url), most_seconds), ThreadPoolExecutor(1) as thread:
-            # In a thread of its own, since a notebook runs an event loop in its thread, and asyncio none within another.
-            thread.submit(lambda: asyncio.run(_transfer(url, path, most_bytes, most_seconds))).result()
+    with temporary_folder() as folder:
+        path = folder / file_name(url.path)
+        with _sentences(_shown(url), most_seconds):
+            _run_apart(_transfer(url, path, most_bytes, most_seconds), [given_up] if given_up else [])
         yield path
+
+
+def _run_apart(transfer: Coroutine[Any, Any, None], given_up: list[Future[None]]) -> None:
+    """Run it in a thread of its own, since a notebook runs an event loop in its thread, and asyncio none within another.
+
+    Ctrl-C is met by whoever waits here, and the transfer is broken off then, as when it is given up.
+    """
+    loop = asyncio.new_event_loop()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(transfer)
+
+    def cancel() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+
+    thread = ThreadPoolExecutor(1, "vivit-fetch")
+    done = thread.submit(run)
+    try:
+        wait([done, *given_up], return_when=FIRST_COMPLETED)
+        if not done.done():
+            raise CancelledError
+        done.result()
+    except BaseException:
+        with suppress(RuntimeError):  # the loop is closed where the transfer has ended
+            loop.call_soon_threadsafe(cancel)
+        wait([done], timeout=1)  # looking a name up cannot be broken off, and leaves no file
+        raise
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _parsed(address: str) -> "httpx2.URL":
@@ -88,15 +140,12 @@ def _shown(url: "httpx2.URL") -> str:
 
 
 async def _transfer(url: "httpx2.URL", path: Path, most_bytes: int, most_seconds: float) -> None:
-    import httpx2
-
     too_large = (
         f"{_shown(url)} is larger than {most_bytes / 2**20:g} MB, the limit. Give a smaller clip, or {OTHERWISE}."
     )
-    # The client's own limits are for one read each, so that a server which drips would never meet them.
     async with (
         asyncio.timeout(most_seconds),
-        httpx2.AsyncClient(timeout=None) as client,
+        _client() as client,
         aclosing(await _answer(client, url)) as response,
     ):
         if (status := response.status_code) != HTTPStatus.OK:
@@ -105,12 +154,38 @@ async def _transfer(url: "httpx2.URL", path: Path, most_bytes: int, most_seconds
         promised, size = response.headers.get("Content-Length", ""), 0
         if promised.isdecimal() and int(promised) > most_bytes:
             raise FetchError(too_large)
-        with path.open("wb") as file:
+        with _writing(_shown(url)), path.open("wb") as file:
             async for piece in response.aiter_raw():
                 size += len(piece)
                 if size > most_bytes:  # whatever was promised
                     raise FetchError(too_large)
                 file.write(piece)
+
+
+def _client() -> "httpx2.AsyncClient":
+    """It reads what the environment says of proxies and certificates, which need not be of any use."""
+    import httpx2
+
+    try:
+        # Its own limits are for one read each, so that a server which drips would never meet them.
+        return httpx2.AsyncClient(timeout=None)
+    except (httpx2.InvalidURL, ImportError, ValueError, OSError):
+        raise FetchError(
+            "What this machine sets for proxies or certificates cannot be used. Correct or unset HTTPS_PROXY, HTTP_PROXY, "
+            "ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+        ) from None
+
+
+@contextmanager
+def _writing(shown: str) -> Iterator[None]:
+    """The network's faults are the client's own classes, so that an OSError is the file's."""
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise FetchError(
+            f"{shown} could not be written to the temporary folder ({why}). Free some space, or set TMPDIR."
+        ) from None
 
 
 async def _answer(client: "httpx2.AsyncClient", url: "httpx2.URL") -> "httpx2.Response":
@@ -130,23 +205,32 @@ async def _answer(client: "httpx2.AsyncClient", url: "httpx2.URL") -> "httpx2.Re
 
 @contextmanager
 def _sentences(shown: str, most_seconds: float) -> Iterator[None]:
-    """Turn whatever else goes wrong into a `FetchError`, without the words of the client, which may repeat the address."""
+    """Turn whatever goes wrong into a `FetchError`, without the words of the client, which may repeat the address."""
     import httpx2
 
     try:
         yield
         return
-    except FetchError:
-        raise
+    except FetchError as error:  # a new one too: this one's traceback leads to asyncio's frames, and they to it
+        sentence = str(error)
     except TimeoutError:
         sentence = f"{shown} did not arrive within {most_seconds:g} s, the limit. Try again, or {OTHERWISE}."
     except httpx2.ConnectError as error:
-        unknown = re.search(r"Errno -\d|getaddrinfo|name resolution|nodename", str(error))
-        fault = "could not be looked up" if unknown else "cannot be reached"
-        sentence = f"The host of {shown} {fault}. Check the address and the network."
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, ArithmeticError, ExceptionGroup):  # the last of anyio's
-        sentence = f"The connection broke while {shown} was fetched. Try again, or {OTHERWISE}."
-    except OSError as error:
-        why = (error.strerror or type(error).__name__).lower()
-        sentence = f"{shown} could not be written to the temporary folder ({why}). Free some space, or set TMPDIR."
+        said = str(error)
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            sentence = (
+                f"The certificate of the host of {shown} is not trusted on this machine. Set SSL_CERT_FILE to a file of "
+                f"certificates that are, or {OTHERWISE}."
+            )
+        elif "SSL" in said:
+            sentence = f"The host of {shown} does not answer as https:// wants it (TLS failed). {CHECK}"
+        else:
+            unknown = re.search(r"Errno -\d|getaddrinfo|name resolution|nodename", said)
+            fault = "could not be looked up" if unknown else "cannot be reached"
+            sentence = f"The host of {shown} {fault}. Check the address, the network, and the proxy if there is one."
+    except httpx2.ProxyError:
+        sentence = f"The proxy of this machine refused to fetch {shown}. Correct or unset HTTPS_PROXY, or {OTHERWISE}."
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ArithmeticError, ExceptionGroup):  # anyio's last
+        again = f"Try again, look at the proxy if there is one, or {OTHERWISE}."
+        sentence = f"The connection broke while {shown} was fetched. {again}"
     raise FetchError(sentence) from None

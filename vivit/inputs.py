@@ -6,17 +6,17 @@ Letters: T frames, C channels, H × W pixels.
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from vivit.errors import UserError
-from vivit.fetching import MOST_BYTES, fetched, file_name, is_address
+from vivit.fetching import MOST_BYTES, fetched, file_name, is_address, temporary_folder
 from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
 from vivit.video.sampling import choose_indices, too_few
@@ -49,7 +49,7 @@ class ReadyClip:
 
 
 def is_clip(value: Any) -> bool:
-    """Whether this is one clip, or would be if it were any good; else it may hold several."""
+    """Whether this is taken for one clip, whether or not it can be classified; else it may hold several."""
     if isinstance(value, str | os.PathLike | Mapping | Image.Image | BYTES) or hasattr(value, "read"):
         return True
     if hasattr(value, "ndim"):
@@ -76,6 +76,7 @@ def prepare(
     sampling: str = "uniform",
     stride: int = 1,
     start: int = 0,
+    given_up: Future[None] | None = None,
     **reading: Any,
 ) -> ReadyClip:
     """A clip of any kind, read, resized and normalised.
@@ -85,6 +86,7 @@ def prepare(
         num_frames: how many frames the model takes. Pictures that are just as many are taken as they are.
         processor: what makes `pixel_values` of frames.
         sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        given_up: see `vivit.fetching.fetched`.
         reading: options of `read_frames` for what is a file: geometry, limits, progress.
     Raises:
         vivit.video.VideoError: if a file cannot be used.
@@ -100,7 +102,7 @@ def prepare(
         few = [too_few(len(clip))] if len(set(indices)) < num_frames else []
         timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
         return ReadyClip(pixel_values, indices, [], few, timings)
-    with _as_file(clip, name) as path:
+    with _as_file(clip, name, given_up) as path:
         here = time.perf_counter()
         read = prepare_clip(path, num_frames, processor, **choice, **reading)
     middle = time.perf_counter()
@@ -141,18 +143,19 @@ def _here(frame: Any) -> Any:
 
 
 @contextmanager
-def _as_file(clip: Any, name: str) -> Iterator[Path]:
+def _as_file(clip: Any, name: str, given_up: Future[None] | None) -> Iterator[Path]:
     """The file that a clip is in, or a temporary one of this name with its content."""
     if isinstance(clip, str) and is_address(clip):
-        with fetched(clip) as path:
+        with fetched(clip, given_up=given_up) as path:
             yield path
     elif isinstance(clip, str | os.PathLike):
         yield Path(clip)
     elif isinstance(clip, BYTES) or hasattr(clip, "read"):
-        with TemporaryDirectory(prefix="vivit-") as folder:
-            path = Path(folder) / name
+        with temporary_folder() as folder:
+            path = folder / name
             with path.open("wb") as file:
-                for piece in [clip] if isinstance(clip, BYTES) else _pieces(clip):
+                # A memoryview may be of every second byte, and files take none of those.
+                for piece in [bytes(clip)] if isinstance(clip, BYTES) else _pieces(clip):
                     file.write(piece)
             yield path
     else:

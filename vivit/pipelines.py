@@ -1,15 +1,16 @@
 """Clips of any kind → [{"label", "score"}], in one call."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from inspect import signature
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ from vivit.scores import top_predictions
 
 UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so the answer means little."
 
+# What is said of where to look, and holds for any name; the rest is about one checkpoint.
+ANYWHERE = ("token", "cache_dir", "local_files_only")
 # What model_kwargs may hold. Memory is always used sparingly; the last is there for those who pass it.
 LOADING = OPTION_NAMES | {"attn_implementation", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
 
@@ -65,9 +68,10 @@ class VideoClassificationPipeline:
     """Classifies clips; made by `pipeline`.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; `torch.compile` may have compiled it.
         image_processor: what makes its input of frames.
         familiarity: the statistics of the model's training clips, by which others are told and warned of.
+        device: where the model goes, as `vivit.device.one_device` takes it; it stays where it is if None.
         defaults: options of the call, which the call may replace.
     """
 
@@ -78,12 +82,14 @@ class VideoClassificationPipeline:
         model: VivitForVideoClassification,
         image_processor: VivitImageProcessor,
         familiarity: Familiarity | None = None,
+        *,
+        device: int | str | torch.device | None = None,
         **defaults: Any,
     ) -> None:
-        self.model = model
+        self.model = model if device is None else model.to(one_device(device))
         self.image_processor = self.video_processor = image_processor
         self.familiarity = familiarity
-        self.defaults = CallOptions().changed(defaults, signature(pipeline).parameters)
+        self.defaults = CallOptions().changed(defaults, signature(type(self)).parameters)
 
     @property
     def device(self) -> torch.device:
@@ -98,7 +104,7 @@ class VideoClassificationPipeline:
     torch_dtype = dtype  # its older spelling
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
-        """Classify one clip or several.
+        """Classify one clip or several. Ctrl-C breaks transfers off, and waits for files that are being decoded.
 
         Args:
             inputs: a clip, one of `vivit.inputs.KINDS`; or several: a list, a tuple, an array or a tensor of 5 dimensions, or
@@ -110,11 +116,16 @@ class VideoClassificationPipeline:
         Raises:
             vivit.video.VideoError: if a file cannot be used.
             vivit.fetching.FetchError: if an address cannot be fetched.
-            ValueError: for what is no clip, or an unknown or impossible option.
+            ValueError: for what is no clip, a dataset that neither has a length nor can be iterated over, or an unknown or
+                impossible option.
         """
         chosen = self.defaults.changed(options)
         if is_clip(inputs) or not (hasattr(inputs, "__iter__") or isinstance(inputs, Dataset)):
             return next(self._several(iter([inputs]), replace(chosen, num_workers=0)))
+        if not (hasattr(inputs, "__iter__") or hasattr(inputs, "__len__")):
+            raise ValueError(
+                f"a {type(inputs).__name__} without __len__ and __iter__ has no end; give it one of them, or give its clips"
+            )
         lazy = isinstance(inputs, Dataset) or not hasattr(inputs, "__len__")
         # Datasets have items and a length, and need not end an iteration by themselves.
         items = iter(inputs) if hasattr(inputs, "__iter__") else (inputs[k] for k in range(len(inputs)))
@@ -123,25 +134,30 @@ class VideoClassificationPipeline:
 
     def _several(self, clips: Iterator[Any], options: CallOptions) -> Iterator[Predictions]:
         """The answers in order. What is wrong with a clip is raised in its turn, after the answers before it."""
-        ready = read_ahead(partial(self._prepare, options=options), clips, options.num_workers)
         fault = None
-        while fault is None:
-            batch = []
-            try:
-                for clip in islice(ready, options.batch_size):
-                    batch.append(clip)
-            except Exception as error:
-                fault = error
-            if not (batch or fault):
-                return
-            if batch:
-                yield from self._classify(batch, options)
-        raise fault
+        # Closed here and not when it is forgotten, which an exception that someone keeps would put off.
+        with closing(read_ahead(partial(self._prepare, options), clips, options.num_workers)) as ready:
+            while fault is None:
+                batch = []
+                try:
+                    for clip in islice(ready, options.batch_size):
+                        batch.append(clip)
+                except Exception as error:
+                    fault = error
+                if not (batch or fault):
+                    return
+                if batch:
+                    yield from self._classify(batch, options)
+        try:
+            raise fault
+        finally:
+            del fault  # it holds this frame, and the clips in it, which should not hold it in turn
 
-    def _prepare(self, clip: Any, options: CallOptions) -> ReadyClip:
+    def _prepare(self, options: CallOptions, clip: Any, given_up: Future[None] | None = None) -> ReadyClip:
         begin = perf_counter()
         config = self.model.config
-        ready = prepare(clip, options.num_frames or config.num_frames, self.image_processor, **options.reading)
+        num_frames = options.num_frames or config.num_frames
+        ready = prepare(clip, num_frames, self.image_processor, given_up=given_up, **options.reading)
         if ready.pixel_values.shape[2:] != config.clip_size[1:]:  # only another number of frames can be asked for
             made, taken = ready.pixel_values.shape[2:], config.clip_size[1:]
             raise ValueError(
@@ -175,21 +191,37 @@ class VideoClassificationPipeline:
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
 
 
-def read_ahead(read: Callable[[Any], ReadyClip], clips: Iterator[Any], workers: int) -> Iterator[ReadyClip]:
-    """`map(read, clips)`, with so many threads that work ahead; as many clips are read, or being read, at most."""
+def read_ahead(read: Callable[..., ReadyClip], clips: Iterator[Any], workers: int) -> Generator[ReadyClip, None, None]:
+    """`map(read, clips)`, with threads that read the next clips meanwhile.
+
+    Args:
+        read: of a clip and, in a thread, a future that is done once nobody waits for it any more.
+        clips: what they raise is raised after the clips before it.
+        workers: how many threads, and how many clips they are ahead at most; without threads if 0.
+    """
     if not workers:
         yield from map(read, clips)
         return
     ahead: deque[Future[ReadyClip]] = deque()
+    given_up: Future[None] = Future()
+    ended = False
     with ThreadPoolExecutor(workers, "vivit-read") as threads:
         try:
-            for clip in clips:
-                ahead.append(threads.submit(read, clip))
-                if len(ahead) > workers:
-                    yield ahead.popleft().result()
-            while ahead:
+            while True:
+                while not ended and len(ahead) <= workers:
+                    try:
+                        ahead.append(threads.submit(read, next(clips), given_up))
+                    except StopIteration:
+                        ended = True
+                    except Exception as error:
+                        ended = True
+                        ahead.append(Future())
+                        ahead[-1].set_exception(error)
+                if not ahead:
+                    return
                 yield ahead.popleft().result()
         finally:
+            given_up.set_result(None)
             threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -216,26 +248,29 @@ def pipeline(
 
     Args:
         task: 'video-classification', the only one there is.
-        model: a model, an open checkpoint, or any name `VivitForVideoClassification.from_pretrained` takes.
-        config: use this instead of the checkpoint's; a name is looked for as the model's is.
+        model: a model, which `torch.compile` may have compiled, an open checkpoint, or any name
+            `VivitForVideoClassification.from_pretrained` takes.
+        config: use this instead of the checkpoint's. A name is looked for with the model's token, cache_dir and
+            local_files_only, and with its other options only if it is the model's name, or the model is open.
         image_processor: a processor or the name of its checkpoint; the model's own if None.
         video_processor: the same; by a name it is a `VivitVideoProcessor`, with torchvision's pixels.
         device, device_map: where the model goes, as `vivit.device.one_device` takes them; a CUDA GPU if there is one if both
             are None, and a model that is loaded stays where it is.
-        dtype, torch_dtype, attn_implementation, revision, token: as `from_pretrained` takes them; not for a model that is
-            loaded, the last two not for a checkpoint that is open.
-        model_kwargs: these, and others of `LOADING`.
+        dtype, torch_dtype, attn_implementation: as `from_pretrained` takes them; not for a model that is loaded.
+        revision, token: as `from_pretrained` takes them, for what is given by its name.
+        model_kwargs: any of `LOADING`: those above, and where else `vivit.hub.HubOptions` may have a name looked for.
         trust_remote_code, use_fast: without effect; code that comes with a checkpoint is never run.
         defaults: options of the call, see `CallOptions`, which the call may replace.
     Raises:
-        ValueError: for another task, an unknown or impossible option, or a model object without an image processor or with
-            options of `from_pretrained`.
+        ValueError: for another task, an unknown or impossible option, one that would change nothing of what is loaded or
+            open already, or a model object without an image processor.
         and what `from_pretrained` raises; unlike there a checkpoint without a classification head is refused.
     """
     if task not in (None, VideoClassificationPipeline.task):
         raise ValueError(f"task={task!r} is unknown; ViViT does 'video-classification'")
-    if not isinstance(model, str | Path | Checkpoint | VivitForVideoClassification):
-        raise ValueError(f"model must be a name, a folder, an open checkpoint or a model, not {model!r}")
+    bare = getattr(model, "_orig_mod", model)  # torch.compile wraps it in a module of another class
+    if not isinstance(bare, str | Path | Checkpoint | VivitForVideoClassification):
+        raise ValueError(f"model must be a name, a folder, an open checkpoint or a model, not {type(bare).__name__}")
     CallOptions().changed(defaults, signature(pipeline).parameters)  # before what takes its time
     given = _given(
         model_kwargs,
@@ -250,35 +285,42 @@ def pipeline(
     if device is not None or "device_map" in given:
         place = one_device(device, given.pop("device_map", None))
     where = {name: value for name, value in given.items() if name in OPTION_NAMES}
-    useless = [*given, *(["config"] if config else [])] if isinstance(model, VivitForVideoClassification) else []
-    useless = [*where] if isinstance(model, Checkpoint) else useless
-    if useless:
-        raise ValueError(
-            f"{', '.join(useless)} would not change what is loaded or open already; give its name instead of the object, or "
-            "pass them to from_pretrained or open_checkpoint"
-        )
     if image_processor is not None and video_processor is not None:
         raise ValueError("image_processor and video_processor are two names of one thing; give one of them")
     kind = VivitImageProcessor if video_processor is None else VivitVideoProcessor
     processor = image_processor if video_processor is None else video_processor
+    is_loaded = isinstance(bare, VivitForVideoClassification)
+    looked_for = any(isinstance(thing, str | Path) for thing in (model, config, processor))
+    # What is loaded is decided, and where to look is of use to names alone.
+    named = [*given, *([] if config is None else ["config"])]
+    if idle := [name for name in named if (not looked_for if name in where else is_loaded)]:
+        raise ValueError(
+            f"{', '.join(idle)} would not change what is loaded or open already; give its name instead of the object, or "
+            "pass them to from_pretrained or open_checkpoint"
+        )
     if isinstance(processor, str | Path):
         processor = kind.from_pretrained(processor, **where)
     if not isinstance(processor, VivitImageProcessor | None):
-        raise ValueError(f"image_processor must be a VivitImageProcessor or the name of one, not {processor!r}")
-    if isinstance(model, VivitForVideoClassification):
+        raise ValueError(
+            f"image_processor must be a VivitImageProcessor or the name of one, not {type(processor).__name__}"
+        )
+    if isinstance(bare, VivitForVideoClassification):
         if processor is None:
             raise ValueError("give image_processor beside a model object")
-        model = model if place is None else model.to(place)
-        return VideoClassificationPipeline(model.eval(), processor, **defaults)
-    checkpoint = model if isinstance(model, Checkpoint) else open_checkpoint(model, **where)
+        model = cast(VivitForVideoClassification, model).eval()
+        return VideoClassificationPipeline(model, processor, device=place, **defaults)
+    checkpoint = bare if isinstance(bare, Checkpoint) else open_checkpoint(bare, **where)
     if config is not None:
-        config = config if isinstance(config, VivitConfig) else VivitConfig.from_pretrained(config, **where)
+        if not isinstance(config, VivitConfig):
+            shared = isinstance(model, Checkpoint) or str(config) == str(model)
+            options = where if shared else {name: where[name] for name in ANYWHERE if name in where}
+            config = VivitConfig.from_pretrained(config, **options)
         checkpoint = replace(checkpoint, config=config)
     if checkpoint.folder is None:
         raise UserError(f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint.")
-    named = given.get("dtype"), given.get("torch_dtype")
-    as_stated = {*named} - {None} == {"auto"}
-    precision = stated_precision(checkpoint.folder, checkpoint.options) if as_stated else one_precision(*named)
+    dtypes = given.get("dtype"), given.get("torch_dtype")
+    as_stated = {*dtypes} - {None} == {"auto"}
+    precision = stated_precision(checkpoint.folder, checkpoint.options) if as_stated else one_precision(*dtypes)
     processor = processor or checkpoint.processor  # read before the weights are: it may be unusable
     model = checkpoint.load(
         VivitForVideoClassification,

@@ -7,11 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ import torch
 
 from tests import oracle
 from tests.clips import write_clip
+from tests.serving import Stalling, running, serving
 from tests.unusable import UNUSABLE
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
@@ -91,21 +90,16 @@ def test_a_clip_may_be_an_address(
     checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    handler = partial(SimpleHTTPRequestHandler, directory=str(clip_path.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        base = f"http://127.0.0.1:{server.server_port}"
+    with running(serving(clip_path.parent)) as base:
         clips = [f"{base}/{clip_path.name}", f"{base}/none.mp4?key=secret", f"file://{clip_path}", clip_path]
         status, out, err = run_here(capsys, "classify", *clips, "--model", checkpoint, "--json")
-        server.shutdown()
-        thread.join()
     assert status == 2
     reports = [json.loads(line) for line in out.splitlines()]
     assert [r["clip"] for r in reports] == [clips[0], str(clip_path)]
     assert reports[0]["predictions"] == reports[1]["predictions"] and "fetch" in reports[0]["timings_ms"]
-    faults = [line for line in err.splitlines() if line.startswith("vivit: ")]  # beside the server's log
-    assert len(faults) == 2 and "404" in faults[0] and "secret" not in faults[0] and "file://" in faults[1]
+    faults = err.splitlines()
+    assert len(faults) == 2 and all(line.startswith("vivit: ") for line in faults)
+    assert "404" in faults[0] and "secret" not in faults[0] and "file://" in faults[1]
 
 
 def test_geometry(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -437,6 +431,27 @@ def test_an_interrupt_ends_the_process_with_130(checkpoint: Path, clip_path: Pat
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         assert process.stderr.read() == "" and process.wait(60) == 130
+
+
+def test_an_interrupt_leaves_no_file_of_an_address(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "temporary").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary"), "no_proxy": "127.0.0.1"}
+    server = Stalling()
+    with running(server) as base:
+        command = [sys.executable, "-m", "vivit", "classify", f"{base}/clip.mp4", "--model", checkpoint]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            try:
+                assert server.begun.wait(60)
+                end = time.monotonic() + 60
+                while not [*tmp_path.glob("temporary/vivit-*/clip.mp4")]:
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(60) == 130 and process.stderr and process.stderr.read() == ""
+            finally:
+                server.over.set()
+                process.kill()
+    assert not [*tmp_path.glob("temporary/vivit-*")]
 
 
 def test_a_reader_that_leaves_is_no_fault(checkpoint: Path, clip_path: Path) -> None:

@@ -1,18 +1,24 @@
 """Clips by address, from a real server on 127.0.0.1 that misbehaves where it is asked to."""
 
 import asyncio
+import os
+import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from tests.serving import Stalling, running
 from vivit.errors import UserError
-from vivit.fetching import FetchError, fetched, file_name, is_address
+from vivit.fetching import OPEN_FOLDERS, FetchError, fetched, file_name, is_address
 
 CONTENT = bytes(range(256)) * 40
 
@@ -127,19 +133,22 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, CONTENT)
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):  # the machine's proxy knows no 127.0.0.1 of ours
+@pytest.fixture(autouse=True)
+def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's proxy knows no 127.0.0.1 of ours."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(server):
+        try:
+            yield server
+        finally:
+            server.over.set()
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +158,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    assert not [*folder.iterdir()]
+    assert not [*folder.iterdir()] and not OPEN_FOLDERS
 
 
 def refused(address: str, **limits: float) -> str:
@@ -233,6 +242,86 @@ def test_a_notebook_may_fetch_too(server: Server) -> None:
             return file.stat().st_size
 
     assert asyncio.run(cell()) == len(CONTENT)
+
+
+@contextmanager
+def while_it_stalls(act: Callable[[], object]) -> Iterator[str]:
+    """The address of a clip that never comes; once it has begun to, `act` is called, which must end the block."""
+    server, left, in_time = Stalling(), threading.Event(), []
+
+    def acting() -> None:
+        if server.begun.wait(60):
+            act()
+            in_time.append(left.wait(20))  # of the 60 s that a transfer may take
+        server.over.set()
+
+    thread = threading.Thread(target=acting, daemon=True)
+    with running(server) as base:
+        thread.start()
+        try:
+            yield f"{base}/clip.mp4"
+        finally:
+            left.set()
+            thread.join()
+    assert in_time == [True]
+    for thread in threading.enumerate():
+        if thread.name.startswith("vivit-fetch"):
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def test_an_interrupt_breaks_a_transfer_off() -> None:
+    interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
+    with while_it_stalls(interrupt) as address, pytest.raises(KeyboardInterrupt), fetched(address):
+        raise AssertionError("it was fetched")
+
+
+def test_a_transfer_that_is_given_up_is_broken_off(server: Server) -> None:
+    given_up: Future[None] = Future()
+    with fetched(server.address("/clip.mp4"), given_up=given_up) as file:
+        assert file.read_bytes() == CONTENT
+    give_up = partial(given_up.set_result, None)
+    with while_it_stalls(give_up) as address, pytest.raises(CancelledError), fetched(address, given_up=given_up):
+        raise AssertionError("it was fetched")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://u:secret@127.0.0.1:1"),
+        ("HTTP_PROXY", "secret://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/no/such/secret"),
+        ("SSL_CERT_FILE", "/dev/null"),
+    ],
+)
+def test_what_the_environment_says_may_be_of_no_use(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert name in refused(server.address("/clip.mp4")) and not server.requests
+
+
+def test_a_proxy_that_refuses(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.address("", user="u:secret@"))
+    assert "proxy" in refused("https://127.0.0.1:1/a.mp4?secret") and not server.requests
+
+
+def test_a_host_that_speaks_no_tls(server: Server) -> None:
+    assert "TLS" in refused(server.address("/clip.mp4?secret").replace("http:", "https:")) and not server.requests
+
+
+def test_a_certificate_that_nobody_vouches_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(*_: object) -> None:
+        raise httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+
+    monkeypatch.setattr("vivit.fetching._answer", answer)
+    assert "certificate of the host" in refused("https://u:secret@host/a.mp4?secret")
+
+
+@pytest.mark.parametrize(("file", "why"), [("/dev/full", "no space left"), ("/no/such/folder/clip", "no such file")])
+def test_a_file_that_cannot_be_written(server: Server, monkeypatch: pytest.MonkeyPatch, file: str, why: str) -> None:
+    monkeypatch.setattr("vivit.fetching.file_name", lambda _: file)
+    assert f"temporary folder ({why}" in refused(server.address("/clip.mp4?secret"))
 
 
 def test_a_host_that_is_not_there() -> None:

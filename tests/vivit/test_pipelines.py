@@ -1,5 +1,6 @@
 """From a file to named classes: transformers' pipeline on the same clip and weights, and the published examples."""
 
+import gc
 import io
 import re
 import shutil
@@ -8,11 +9,10 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Timer
 from typing import Any
 
 import av
@@ -25,6 +25,7 @@ from PIL import Image
 import vivit
 from tests import oracle
 from tests.clips import write_clip
+from tests.serving import Stalling, running, serving
 from vivit import (
     VideoClassificationPipeline,
     VivitConfig,
@@ -195,8 +196,9 @@ def test_models_and_processors_may_be_objects_names_or_paths(checkpoint: Path, c
 )
 def test_a_model_object_has_what_is_decided_on_loading(checkpoint: Path, option: dict[str, str]) -> None:
     model = VivitForVideoClassification.from_pretrained(checkpoint)
+    processor = VivitImageProcessor.from_pretrained(checkpoint)
     with pytest.raises(ValueError, match=rf"{next(iter(option))} would not.*from_pretrained"):
-        pipeline("video-classification", model=model, image_processor=checkpoint, **option)
+        pipeline("video-classification", model=model, image_processor=processor, **option)
 
 
 def test_the_older_spelling_of_dtype(checkpoint: Path) -> None:
@@ -294,22 +296,12 @@ def classify(checkpoint: Path) -> VideoClassificationPipeline:
     return pipeline("video-classification", model=checkpoint, top_k=7)
 
 
-def served(folder: Path) -> ThreadingHTTPServer:
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
-    return ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-
 @pytest.fixture
 def clip_address(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The clip on a web server."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with served(clip_path.parent) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/{clip_path.name}"
-        server.shutdown()
-        thread.join()
+    with running(serving(clip_path.parent)) as base:
+        yield f"{base}/{clip_path.name}"
 
 
 @pytest.fixture
@@ -327,6 +319,7 @@ FILES: dict[str, Callable[[Path], Any]] = {
     "bytes": lambda path: path.read_bytes(),
     "bytearray": lambda path: bytearray(path.read_bytes()),
     "memoryview": lambda path: memoryview(path.read_bytes()),
+    "every second byte": lambda path: memoryview(np.frombuffer(path.read_bytes(), np.uint8).repeat(2))[::2],
     "file": lambda path: path.open("rb"),
     "unnamed file": lambda path: io.BytesIO(path.read_bytes()),
     "a dict": lambda path: {"video": path, "label": 3},
@@ -564,7 +557,7 @@ def test_a_generator_is_read_as_answers_are_asked_for(
         assert_same_predictions(next(answers), wanted)
         assert taken == (asked // batch_size + 1) * batch_size + num_workers
     answers.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vivit-read")]
+    assert not reading_threads()
 
 
 class Meeting(io.BytesIO):
@@ -607,6 +600,77 @@ def test_a_bad_clip_is_raised_in_its_turn(
         next(answers)
 
 
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_source_that_breaks_off_costs_no_answer(
+    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+) -> None:
+    def breaking() -> Iterator[Path]:
+        for _ in range(3):
+            yield clip_path
+        raise ZeroDivisionError
+
+    answers, wanted = classify(breaking(), batch_size=batch_size, num_workers=num_workers), classify(clip_path)
+    for _ in range(3):
+        assert_same_predictions(next(answers), wanted)
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+def reading_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vivit-read")]
+
+
+def test_no_thread_outlives_a_fault_that_is_kept(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with classify.model.vivit.register_forward_hook(fail), pytest.raises(ZeroDivisionError) as kept:
+        classify([clip_path] * 5, num_workers=3)
+    assert kept.value.__traceback__ and not reading_threads()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("kind", ["bytes", "address"])
+def test_a_fault_that_is_forgotten_is_gone(
+    classify: VideoClassificationPipeline, clip_path: Path, clip_address: str, kind: str, num_workers: int
+) -> None:
+    """With the clips that its traceback holds, and not when garbage is collected some day."""
+    gc.collect()
+    gc.disable()
+    try:
+        bad = b"bad" if kind == "bytes" else f"{clip_address}x"
+        answers = classify(iter([clip_path, bad]), batch_size=4, num_workers=num_workers)
+        next(answers)
+        try:
+            next(answers)
+        except UserError as error:
+            fault = weakref.ref(error)
+        del answers
+        assert fault() is None
+    finally:
+        gc.enable()
+
+
+def test_transfers_are_broken_off_with_the_iterator(
+    classify: VideoClassificationPipeline, clip_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Stalling()
+    late = Timer(20, server.over.set)  # of the 60 s that a transfer may take
+    late.daemon = True
+    with running(server) as base:
+        late.start()
+        try:
+            answers = classify(iter([clip_path, f"{base}/a.mp4", f"{base}/b.mp4"]), num_workers=2)
+            assert len(next(answers)) == 7 and server.begun.wait(15)
+            answers.close()
+            assert not server.over.is_set() and not reading_threads()
+        finally:
+            late.cancel()
+            server.over.set()
+
+
 class Numbered(torch.utils.data.Dataset):
     """As PyTorch's are: with items and a length, and no end that an iteration would meet."""
 
@@ -629,6 +693,15 @@ def test_a_dataset_is_an_iterator(classify: VideoClassificationPipeline, clip_pa
     assert [*answers] == [wanted, wanted] and clips.taken == [0, 1, 2]
     assert classify({clip_path}) == classify(np.array([str(clip_path)])) == [wanted]
     assert [*classify(iter([]))] == classify(()) == []
+
+
+def test_a_dataset_without_an_end_is_refused(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    class Endless(torch.utils.data.Dataset):
+        def __getitem__(self, index: int) -> Path:
+            return clip_path
+
+    with pytest.raises(ValueError, match="Endless without __len__"):
+        classify(Endless())
 
 
 TURNED = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)  # a quarter turn, as phones write it
@@ -683,6 +756,8 @@ def test_an_unknown_option_is_named_with_the_nearest(
         {"sampling": "random"},
         {"geometry": "sideways"},
         {"geometry": ["stored"]},
+        {"limits": 3},
+        {"progress": 3},
     ],
     ids=str,
 )
@@ -759,6 +834,32 @@ def test_what_is_open_already_is_not_looked_for_again(checkpoint: Path) -> None:
             pipeline(model=open_checkpoint(checkpoint), **option)
 
 
+def test_where_to_look_is_for_what_is_given_by_name(checkpoint: Path, tmp_path: Path) -> None:
+    """Beside a model or a checkpoint that is at hand."""
+    shutil.copytree(checkpoint, tmp_path / "inner")
+    VivitConfig.from_pretrained(checkpoint, problem_type="regression").save_pretrained(tmp_path / "inner")
+    options: dict[str, Any] = {"token": "x", "model_kwargs": {"subfolder": "inner"}}
+    model, opened = VivitForVideoClassification.from_pretrained(checkpoint), open_checkpoint(checkpoint)
+    for option in ("image_processor", "video_processor"):
+        for given in (model, opened):
+            assert pipeline(model=given, **{option: tmp_path}, **options).image_processor.output_size == (24, 20)
+    assert pipeline(model=opened, config=tmp_path, **options).model.config.problem_type == "regression"
+    with pytest.raises(ValueError, match=r"^attn_implementation, config would not change"):
+        pipeline(
+            model=model, image_processor=tmp_path, config=model.config, revision="main", attn_implementation="eager"
+        )
+
+
+def test_a_config_of_another_name_is_looked_for_without_the_models_folder(checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint, tmp_path / "theirs" / "inner")
+    shutil.copytree(checkpoint, tmp_path / "other")
+    VivitConfig.from_pretrained(checkpoint, problem_type="regression").save_pretrained(tmp_path / "other")
+    options: dict[str, Any] = {"model_kwargs": {"subfolder": "inner", "local_files_only": True}}
+    for config, kind in (("other", "regression"), ("theirs", None)):
+        classify = pipeline(model=tmp_path / "theirs", config=tmp_path / config, **options)
+        assert classify.model.config.problem_type == kind
+
+
 def test_a_config_of_ones_own(checkpoint: Path, clip_path: Path, tmp_path: Path) -> None:
     names = {k: f"class {k}" for k in range(7)}
     config = VivitConfig.from_pretrained(
@@ -790,6 +891,42 @@ def test_a_processor_by_its_other_name(checkpoint: Path, clip_path: Path) -> Non
 def test_a_model_that_is_none(model: Any) -> None:
     with pytest.raises(ValueError, match="model must be"):
         pipeline("video-classification", model)
+
+
+def test_what_is_wrong_is_named_and_not_shown(checkpoint: Path) -> None:
+    linear = torch.nn.Linear(2, 2)
+    for model in (linear, torch.compile(linear)):
+        with pytest.raises(ValueError, match=r"not Linear$"):
+            pipeline(model=model)
+    with pytest.raises(ValueError, match=r"not Linear$"):
+        pipeline(model=checkpoint, image_processor=linear)  # type: ignore[arg-type]
+
+
+def test_a_compiled_model_is_used_as_compiled(checkpoint: Path, clip_path: Path) -> None:
+    model, processor = (kind.from_pretrained(checkpoint) for kind in (VivitForVideoClassification, VivitImageProcessor))
+    passes: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
+        return lambda *inputs: passes.append(1) or graph(*inputs)  # type: ignore[func-returns-value]
+
+    torch.compiler.reset()
+    compiled = torch.compile(model.train(), backend=backend)
+    classify = pipeline(model=compiled, image_processor=processor, device="cpu")
+    assert classify.model is compiled and not model.training and classify.device == torch.device("cpu")
+    assert_same_predictions(classify(clip_path), pipeline(model=checkpoint)(clip_path))
+    assert passes
+    torch.compiler.reset()
+
+
+def test_a_pipeline_by_its_class_moves_the_model(checkpoint: Path, clip_path: Path) -> None:
+    model = VivitForVideoClassification.from_pretrained(checkpoint)
+    processor = VivitImageProcessor.from_pretrained(checkpoint)
+    for device in (-1, None, "cpu"):
+        classify = VideoClassificationPipeline(model=model, image_processor=processor, device=device)
+        assert classify.model is model and classify(clip_path) == pipeline(model=checkpoint)(clip_path)
+    assert VideoClassificationPipeline(model, processor, device="meta").device == torch.device("meta")
+    with pytest.raises(ValueError, match="'devices', the nearest being 'device'"):
+        VideoClassificationPipeline(model, processor, devices=-1)
 
 
 def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:
