@@ -321,7 +321,8 @@ def pipeline(
     dtypes = given.get("dtype"), given.get("torch_dtype")
     as_stated = {*dtypes} - {None} == {"auto"}
     precision = stated_precision(checkpoint.folder, checkpoint.options) if as_stated else one_precision(*dtypes)
-    processor = processor or checkpoint.processor  # read before the weights are: it may be unusable
+    # Read before the weights are: it may be unusable. A copy, which its user may change.
+    processor = processor or replace(checkpoint.processor)
     model = checkpoint.load(
         VivitForVideoClassification,
         attn_implementation=given.get("attn_implementation", "sdpa"),

@@ -6,7 +6,7 @@ import shutil
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import reduce
 from inspect import currentframe, signature
@@ -237,10 +237,11 @@ class VivitPreTrainedModel(nn.Module):
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
         attention = attn_implementation or "sdpa"
         get_attention(attention)
-        place, kinds = one_device(device, device_map), {dtype, torch_dtype} - {None}
-        if "auto" in kinds and len(kinds) > 1:
+        place = one_device(device, device_map)
+        given = [kind for kind in (dtype, torch_dtype) if kind is not None]
+        if "auto" in given and given.count("auto") < len(given):
             raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
-        precision = one_precision(dtype, torch_dtype) if "auto" not in kinds else ""
+        precision = one_precision(dtype, torch_dtype) if "auto" not in given else ""
         if isinstance(config, str | Path):  # in another place, to which revision and subfolder say nothing
             here = {"token": where.token, "cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
             config = VivitConfig.from_pretrained(config, **here)
@@ -351,26 +352,7 @@ class VivitPreTrainedModel(nn.Module):
             for sentence in said:
                 warn(sentence)
             return found
-        firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
-        counts = ", ".join(
-            f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
-            for kind, n in Counter(misfit.kind for misfit in faults).items()
-        )
-        sentence = (
-            f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
-            "holds every tensor once, as that file describes them."
-        )
-        advice = ""
-        if all(misfit.name in head | {POSITIONS} and misfit.kind != "there twice" for misfit in faults):
-            if of_kind("missing") == HEAD:
-                sentence = f"The checkpoint '{name}' {HEADLESS}"
-            # Not in the first line, which is all that someone without Python is shown.
-            advice = (
-                "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "
-                "position embeddings."
-            )
-        details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
-        raise UserError(f"{sentence}\n{details}{advice}", details)
+        raise _does_not_fit(name, faults, head)
 
     def _added(self) -> set[str]:
         """The published names of what a derived class has beside the layers of its base."""
@@ -453,3 +435,33 @@ def warn(sentence: str) -> None:
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("vivit", "torch"):
         frame, level = frame.f_back, level + 1
     warnings.warn(sentence, stacklevel=level)
+
+
+def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) -> UserError:
+    """What to raise where a checkpoint and a model differ.
+
+    Args:
+        name: of the checkpoint.
+        faults: what does not fit.
+        head: of it what is of the head.
+    """
+    firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
+    counts = ", ".join(
+        f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
+        for kind, n in Counter(misfit.kind for misfit in faults).items()
+    )
+    sentence = (
+        f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
+        "holds every tensor once, as that file describes them."
+    )
+    advice = ""
+    if all(misfit.name in {*head, POSITIONS} and misfit.kind != "there twice" for misfit in faults):
+        if {misfit.name for misfit in faults if misfit.kind == "missing"} == HEAD:
+            sentence = f"The checkpoint '{name}' {HEADLESS}"
+        # Not in the first line, which is all that someone without Python is shown.
+        advice = (
+            "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "
+            "position embeddings."
+        )
+    details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
+    return UserError(f"{sentence}\n{details}{advice}", details)

@@ -759,3 +759,8 @@ def test_a_config_elsewhere_is_looked_for_as_the_caller_said(classifier: Path, m
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="'someone/config'"):
         load(classifier, config="someone/config", local_files_only=True)
+
+
+def test_a_dtype_of_another_kind_is_told_as_unknown(classifier: Path) -> None:
+    with pytest.raises(ValueError, match="is unknown; known are float32"):
+        load(classifier, dtype={"": "float16"})
