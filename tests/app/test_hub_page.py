@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 
 STORAGE = "^storage GET"
 SLOW = Fault(STORAGE, pause=0.15)  # 16 kB at a time
+CRAWLING = Fault(STORAGE, pause=0.6)  # a clip is 6 of them, and what is said meanwhile is to be seen
 CLIP = "val/golf_driving/-abc_000001.mp4"
 TRUTH = "golf driving"
 
@@ -151,7 +152,7 @@ def test_from_the_first_look_to_an_answer_with_its_truth(
     expect(page.get_by_text("Pick a clip: it is downloaded once.")).to_be_visible()
     choose(page, "Split", "val")
     expect(page.get_by_text(re.compile(r"^0\.1 MB$"))).to_have_count(2)  # in the place of pictures
-    hub.faults = [SLOW]
+    hub.faults = [CRAWLING]
     tile(page, 0).click()
     expect(page.get_by_text(re.compile(r"Downloading -abc_000001\.mp4: 0\.\d of 0\.1 MB"))).to_be_visible()
     answered(page)
