@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -241,7 +241,8 @@ def test_a_notebook_may_fetch_too(server: Server) -> None:
         with fetched(server.address("/clip.mp4")) as file:
             return file.stat().st_size
 
-    assert asyncio.run(cell()) == len(CONTENT)
+    with ThreadPoolExecutor(1) as thread:  # in the tests' own a browser's loop may run, which asyncio.run refuses
+        assert thread.submit(lambda: asyncio.run(cell())).result() == len(CONTENT)
 
 
 @contextmanager
