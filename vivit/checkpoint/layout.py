@@ -63,42 +63,16 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
     Raises:
         ValueError: if two tensors would have one name.
     """
-    seen: set[int] = set()
-
-    def look(tensor: nn.Parameter) -> Tensor:
-        seen.add(id(tensor))
-        return of(tensor)
-
-    bare: Any = getattr(model, "vivit", model)
     config: Any = model.config
     kernel = (config.hidden_size, config.num_channels, *config.tubelet_size)
-    views: dict[str, Tensor] = {
-        "embeddings.cls_token": look(bare.embeddings.cls_token),
-        "embeddings.position_embeddings": look(bare.embeddings.position_embeddings),
-        PROJECTION: look(bare.embeddings.projection.weight).view(kernel),
-        "embeddings.patch_embeddings.projection.bias": look(bare.embeddings.projection.bias),
-    }
-    modules: dict[str, nn.Module] = {"layernorm": bare.layernorm}
-    for k, layer in enumerate(bare.layers):
-        at = f"encoder.layer.{k}"
-        for kind, parameter in layer.attention.qkv.named_parameters():
-            for part, view in zip(("query", "key", "value"), look(parameter).chunk(3), strict=True):
-                views[f"{at}.attention.attention.{part}.{kind}"] = view
-        modules |= {
-            f"{at}.layernorm_before": layer.layernorm_before,
-            f"{at}.attention.output.dense": layer.attention.output,
-            f"{at}.layernorm_after": layer.layernorm_after,
-            f"{at}.intermediate.dense": layer.intermediate,
-            f"{at}.output.dense": layer.output,
-        }
-    for name, module in modules.items():
-        views |= {f"{name}.{kind}": look(parameter) for kind, parameter in module.named_parameters()}
-    for name, tensor in model.state_dict(keep_vars=True).items():  # the pooler and the head too
-        published = published_name(name)
-        if id(tensor) not in seen and published in views:
-            raise ValueError(f"two tensors of this model would be '{published}' in a file; give '{name}' another name")
-        if id(tensor) not in seen:
-            views[published] = look(tensor)
+    named: dict[int, tuple[str, nn.Parameter]] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        named.setdefault(id(tensor), (name, tensor))  # one that is shared goes by its first name
+    views: dict[str, Tensor] = {}
+    for own, name, view in _parts((own, of(tensor)) for own, tensor in named.values()):
+        if name in views:
+            raise ValueError(f"two tensors of this model would be '{name}' in a file; give '{own}' another name")
+        views[name] = view.view(kernel) if name == PROJECTION else view
     return views
 
 
@@ -185,12 +159,12 @@ def read_into(
 
 
 def _parts(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, str, Tensor]]:
-    """(name on disk, published name, tensor), with three tensors for what a state dict of ours has as one."""
-    for disk_name, tensor in tensors:
-        name = published_name(disk_name)
+    """(name in any layout, tensor) → (that name, published name, tensor), three of them for what ours has as one."""
+    for given, tensor in tensors:
+        name = published_name(given)
         found = _FUSED.fullmatch(name)
         if found and tensor.ndim and len(tensor) % 3 == 0:
             for part, piece in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
-                yield disk_name, f"{found[1]}.attention.{part}{found[2]}", piece
+                yield given, f"{found[1]}.attention.{part}{found[2]}", piece
         else:
-            yield disk_name, name, tensor
+            yield given, name, tensor
