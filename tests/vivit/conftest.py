@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests import oracle
+from vivit import VideoClassificationPipeline, pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
     oracle.save(folder, num_labels=7, **labels)
     return folder
+
+
+@pytest.fixture
+def classify(checkpoint: Path) -> VideoClassificationPipeline:
+    """A pipeline of that checkpoint, which gives all its classes."""
+    return pipeline("video-classification", model=checkpoint, top_k=7)

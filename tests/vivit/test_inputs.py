@@ -1,0 +1,450 @@
+"""What a call of a pipeline may be given: every kind of clip against its path, or transformers on the same frames."""
+
+import gc
+import io
+import re
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Barrier, Timer
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from tests.clips import write_clip
+from tests.serving import Stalling, running, serving
+from tests.vivit.answers import assert_same_predictions, decode_all, their_pipeline
+from vivit import (
+    VideoClassificationPipeline,
+    pipeline,
+)
+from vivit.errors import UserError
+from vivit.familiarity import Familiarity
+from vivit.fetching import FetchError
+from vivit.scores import top_predictions
+from vivit.video import VideoError
+
+
+@pytest.fixture
+def clip_address(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The clip on a web server."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with running(serving(clip_path.parent)) as base:
+        yield f"{base}/{clip_path.name}"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, of which none may be left."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    yield tmp_path / "temporary"
+    assert not [*(tmp_path / "temporary").iterdir()]
+
+
+FILES: dict[str, Callable[[Path], Any]] = {
+    "path": lambda path: path,
+    "text": str,
+    "bytes": lambda path: path.read_bytes(),
+    "bytearray": lambda path: bytearray(path.read_bytes()),
+    "memoryview": lambda path: memoryview(path.read_bytes()),
+    "every second byte": lambda path: memoryview(np.frombuffer(path.read_bytes(), np.uint8).repeat(2))[::2],
+    "file": lambda path: path.open("rb"),
+    "unnamed file": lambda path: io.BytesIO(path.read_bytes()),
+    "a dict": lambda path: {"video": path, "label": 3},
+    "datasets' bytes": lambda path: {"video": {"bytes": path.read_bytes(), "path": "elsewhere/moving.mp4"}},
+    "datasets' path": lambda path: {"video": {"bytes": None, "path": str(path)}},
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_of_any_kind(classify: VideoClassificationPipeline, clip_path: Path, temporary: Path, kind: str) -> None:
+    wanted = classify(clip_path)
+    for result in (classify(FILES[kind](clip_path)), classify([FILES[kind](clip_path)])[0]):
+        assert result == wanted
+        assert (result.indices, result.seconds, result.warnings) == (wanted.indices, wanted.seconds, wanted.warnings)
+        assert list(result.timings_ms) == ["probe", "decode", "preprocess", "forward", "total"]
+
+
+@pytest.mark.parametrize("kind", [str, lambda address: {"video": address}], ids=["text", "a dict"])
+def test_an_address(
+    checkpoint: Path,
+    classify: VideoClassificationPipeline,
+    clip_path: Path,
+    clip_address: str,
+    temporary: Path,
+    kind: Any,
+) -> None:
+    result = classify(kind(clip_address))
+    assert result == classify(clip_path)
+    assert list(result.timings_ms) == ["fetch", "probe", "decode", "preprocess", "forward", "total"]
+    theirs = their_pipeline(checkpoint)(clip_address, frame_sampling_rate=2, top_k=7)
+    assert_same_predictions(classify(kind(clip_address), frame_sampling_rate=2), theirs)
+    with pytest.raises(FetchError, match="404"):
+        classify(kind(clip_address + "x"))
+
+
+def test_an_address_of_another_kind_is_no_path(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    for address in (f"file://{clip_path}", "ftp://host/clip.mp4"):
+        with pytest.raises(FetchError, match="https://"):
+            classify(address)
+
+
+def test_a_file_is_read_from_where_it_is(
+    classify: VideoClassificationPipeline, clip_path: Path, tmp_path: Path, temporary: Path
+) -> None:
+    (tmp_path / "prefixed").write_bytes(b"x" * 1000 + clip_path.read_bytes())
+    with (tmp_path / "prefixed").open("rb") as file:
+        file.seek(1000)
+        assert classify(file) == classify(clip_path)
+        with pytest.raises(VideoError, match="empty"):
+            classify(file)  # which is at its end now
+
+
+def test_a_file_without_end_is_refused(
+    classify: VideoClassificationPipeline, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vivit.inputs.MOST_BYTES", 3 * 2**20)
+    with Path("/dev/zero").open("rb") as file, pytest.raises(UserError, match="larger than 3 MB"):
+        classify(file)
+
+
+def test_a_file_of_text_is_refused(classify: VideoClassificationPipeline, clip_path: Path, temporary: Path) -> None:
+    with clip_path.open(encoding="latin-1") as file, pytest.raises(ValueError, match="binary"):
+        classify(file)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", None])
+def test_a_bad_file_of_bytes_is_a_sentence(
+    classify: VideoClassificationPipeline, temporary: Path, name: str | None
+) -> None:
+    with pytest.raises(VideoError, match=re.escape(f"'{name or 'clip'}'")) as caught:
+        classify({"bytes": b"not a video", "path": name and f"/their/{name}"})
+    assert str(temporary) not in str(caught.value)
+
+
+PICTURES: dict[str, Callable[[np.ndarray], Any]] = {  # of (T, H, W, 3) uint8
+    "channels last": lambda frames: frames,
+    "channels first": lambda frames: frames.transpose(0, 3, 1, 2),
+    "whole numbers as floats": lambda frames: frames.astype(np.float64),
+    "tensor": torch.from_numpy,
+    "tensor, channels first": lambda frames: torch.from_numpy(frames).permute(0, 3, 1, 2),
+    "tensor with a gradient": lambda frames: torch.from_numpy(frames).float().requires_grad_(),
+    "half tensor": lambda frames: torch.from_numpy(frames).to(torch.bfloat16),
+    "PIL images": lambda frames: [Image.fromarray(frame) for frame in frames],
+    "tuple of arrays": tuple,
+    "list of tensors": lambda frames: [*torch.from_numpy(frames).to(torch.bfloat16)],
+    "a dict": lambda frames: {"video": frames},
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_frames_of_any_kind(classify: VideoClassificationPipeline, clip_path: Path, kind: str) -> None:
+    """They are sampled as those of a file are, unless they are just as many as the model takes."""
+    frames = decode_all(clip_path)
+    for options in ({}, {"frame_sampling_rate": 3}, {"sampling": "consecutive", "stride": 2, "start": 5}):
+        wanted, result = classify(clip_path, **options), classify(PICTURES[kind](frames), **options)
+        assert result == wanted and result.indices == wanted.indices
+        assert (result.seconds, result.warnings) == ([], [])
+        assert list(result.timings_ms) == ["preprocess", "forward", "total"]
+        exactly = classify(PICTURES[kind](frames[wanted.indices]), **options)
+        assert exactly == wanted and exactly.indices == [*range(8)]
+
+
+def test_frames_are_classified_as_by_transformers(
+    classify: VideoClassificationPipeline, checkpoint: Path, clip_path: Path
+) -> None:
+    frames = decode_all(clip_path)[10:18]
+    for clip in (frames, torch.from_numpy(frames).permute(0, 3, 1, 2) / 255):
+        inputs = transformers.VivitImageProcessor.from_pretrained(checkpoint)(list(clip), return_tensors="pt")
+        with torch.inference_mode():
+            theirs = transformers.VivitForVideoClassification.from_pretrained(checkpoint)(**inputs).logits[0]
+        assert_same_predictions(classify(clip), top_predictions(theirs, classify.model.config.id2label, 7))
+
+
+def test_too_few_frames_repeat_as_those_of_a_file(classify: VideoClassificationPipeline, short_clip_path: Path) -> None:
+    wanted, result = classify(short_clip_path), classify(decode_all(short_clip_path))
+    assert result == wanted and result.indices == wanted.indices == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert result.warnings == wanted.warnings and len(wanted.warnings) == 1
+
+
+def test_a_batch_of_frames(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    frames = decode_all(clip_path)
+    wanted = [classify(frames[:20]), classify(frames[20:40])]
+    both = frames[:40].reshape(2, 20, *frames.shape[1:])
+    for batch in (both, torch.from_numpy(both), [*both], tuple(both), [list(clip) for clip in both]):
+        result = classify(batch)
+        assert isinstance(result, list) and result == wanted and wanted[0] != wanted[1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        3,
+        np.zeros((48, 64, 3), np.uint8),
+        np.zeros((48, 64), np.uint8),
+        np.zeros((1, 1, 8, 48, 64, 3), np.uint8),
+        np.zeros((0, 48, 64, 3), np.uint8),
+        np.zeros((8, 48, 64, 5), np.uint8),
+        Image.new("RGB", (64, 48)),
+        [None],
+        [[]],
+        {"label": 3},
+        {"video": None},
+        {"video": [np.zeros((8, 48, 64, 3), np.uint8)]},
+    ],
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'shape', value)}",
+)
+def test_what_is_no_clip_is_refused(classify: VideoClassificationPipeline, given: Any) -> None:
+    with pytest.raises(ValueError, match=r"clip|channels"):
+        classify(given)
+
+
+@pytest.fixture
+def several(clip_path: Path, short_clip_path: Path) -> list[Any]:
+    """Seven clips of many kinds, no two alike."""
+    frames = decode_all(clip_path)
+    return [clip_path, str(short_clip_path), frames[3:], frames[5:13], short_clip_path.read_bytes(), frames[:9], frames]
+
+
+def assert_same_answers(ours: list[Any], wanted: list[Any]) -> None:
+    for one, other in zip(ours, wanted, strict=True):
+        assert_same_predictions(one, other)  # other sums than alone may be rounded otherwise
+        assert (one.indices, one.seconds, one.warnings) == (other.indices, other.seconds, other.warnings)
+
+
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 1), (2, 0), (3, 2), (7, 1), (16, 9)])
+def test_batches_and_threads_answer_the_same(
+    checkpoint: Path, classify: VideoClassificationPipeline, several: list[Any], batch_size: int, num_workers: int
+) -> None:
+    wanted, options = [classify(clip) for clip in several], {"batch_size": batch_size, "num_workers": num_workers}
+    passes: list[int] = []
+    with classify.model.vivit.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0]))):
+        assert_same_answers(classify(several, **options), wanted)
+    assert passes == [min(batch_size, 7 - k) for k in range(0, 7, batch_size)]
+    assert_same_answers(classify(tuple(several), **options), wanted)
+    assert_same_answers([*classify((clip for clip in several), **options)], wanted)
+    assert_same_answers(pipeline("video-classification", checkpoint, top_k=7, **options)(several), wanted)
+    assert_same_predictions(classify(several[0], **options), wanted[0])
+
+
+@pytest.mark.parametrize(
+    "kind", [list, iter, lambda paths: (path for path in paths)], ids=["list", "iter", "generator"]
+)
+def test_several_are_classified_as_by_transformers(
+    checkpoint: Path, clip_path: Path, tmp_path: Path, kind: Any
+) -> None:
+    """An iterator that is no generator theirs does not take."""
+    paths = [str(clip_path), str(write_clip(tmp_path / "numbers.mp4", 20)), str(clip_path)]
+    options: dict[str, Any] = {"batch_size": 2, "frame_sampling_rate": 2}
+    theirs = their_pipeline(checkpoint)(paths if kind is iter else kind(paths), **options)
+    ours = pipeline("video-classification", checkpoint)(kind(paths), **options)
+    assert isinstance(ours, list) == isinstance(theirs, list) or kind is iter
+    for one, other in zip(ours, theirs, strict=True):
+        assert_same_predictions(one, other)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["", "familiarity"])
+def test_one_pass_gives_the_models_logits(classify: VideoClassificationPipeline, clip_path: Path, known: bool) -> None:
+    """Where features are wanted too, and where not; then it is by a call, as a compiled model needs it."""
+    ones = np.ones((1, 2), np.float32)
+    statistics = Familiarity(
+        np.zeros((1, 35), np.float32), np.eye(35, dtype=np.float32)[None, :2], ones, ones[:, 0], 1e9
+    )
+    classify.familiarity = statistics if known else None
+    passes: list[torch.Tensor] = []
+    calls: list[int] = []
+    with (
+        classify.model.vivit.register_forward_hook(lambda _, inputs, __: passes.append(inputs[0])),
+        classify.model.register_forward_hook(lambda *_: calls.append(1)),
+    ):
+        result = classify(clip_path, function_to_apply="none")
+    (pixel_values,) = passes
+    assert result.warnings == [] and len(calls) == (not known)
+    with torch.inference_mode():
+        logits = classify.model(pixel_values).logits[0]
+    assert result == top_predictions(logits, classify.model.config.id2label, 7, "none")
+
+
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (2, 0), (4, 0), (3, 2), (1, 3)])
+def test_a_generator_is_read_as_answers_are_asked_for(
+    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield clip_path
+
+    answers = classify(endless(), batch_size=batch_size, num_workers=num_workers)
+    assert taken == 0
+    wanted = classify(clip_path)
+    for asked in range(9):
+        assert_same_predictions(next(answers), wanted)
+        assert taken == (asked // batch_size + 1) * batch_size + num_workers
+    answers.close()
+    assert not reading_threads()
+
+
+class Meeting(io.BytesIO):
+    """A file whose reader waits until as many are being read at the same time."""
+
+    def __init__(self, content: bytes, barrier: Barrier) -> None:
+        super().__init__(content)
+        self.barrier = barrier
+        self.reader = ""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.reader:
+            self.reader = threading.current_thread().name
+            self.barrier.wait(timeout=60)
+        return super().read(size)
+
+
+def test_threads_read_side_by_side(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    barrier = Barrier(3)
+    files = [Meeting(clip_path.read_bytes(), barrier) for _ in range(3)]
+    assert classify(files, num_workers=3) == [classify(clip_path)] * 3
+    assert len({file.reader for file in files}) == 3 and all("vivit-read" in file.reader for file in files)
+    alone = Meeting(clip_path.read_bytes(), Barrier(1))
+    classify([alone])
+    assert alone.reader == threading.current_thread().name
+
+
+@pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (4, 0), (2, 3)])
+def test_a_bad_clip_is_raised_in_its_turn(
+    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+) -> None:
+    clips = [clip_path, clip_path, b"bad", clip_path]
+    options = {"batch_size": batch_size, "num_workers": num_workers}
+    with pytest.raises(VideoError):
+        classify(clips, **options)
+    answers, wanted = classify((clip for clip in clips), **options), classify(clip_path)
+    for _ in range(2):
+        assert_same_predictions(next(answers), wanted)
+    with pytest.raises(VideoError):
+        next(answers)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_source_that_breaks_off_costs_no_answer(
+    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+) -> None:
+    def breaking() -> Iterator[Path]:
+        for _ in range(3):
+            yield clip_path
+        raise ZeroDivisionError
+
+    answers, wanted = classify(breaking(), batch_size=batch_size, num_workers=num_workers), classify(clip_path)
+    for _ in range(3):
+        assert_same_predictions(next(answers), wanted)
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+def reading_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("vivit-read")]
+
+
+def test_no_thread_outlives_a_fault_that_is_kept(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with classify.model.vivit.register_forward_hook(fail), pytest.raises(ZeroDivisionError) as kept:
+        classify([clip_path] * 5, num_workers=3)
+    assert kept.value.__traceback__ and not reading_threads()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("kind", ["bytes", "address"])
+def test_a_fault_that_is_forgotten_is_gone(
+    classify: VideoClassificationPipeline, clip_path: Path, clip_address: str, kind: str, num_workers: int
+) -> None:
+    """With the clips that its traceback holds, and not when garbage is collected some day."""
+    gc.collect()
+    gc.disable()
+    try:
+        bad = b"bad" if kind == "bytes" else f"{clip_address}x"
+        answers = classify(iter([clip_path, bad]), batch_size=4, num_workers=num_workers)
+        next(answers)
+        try:
+            next(answers)
+        except UserError as error:
+            fault = weakref.ref(error)
+        del answers
+        assert fault() is None
+    finally:
+        gc.enable()
+
+
+def test_transfers_are_broken_off_with_the_iterator(
+    classify: VideoClassificationPipeline, clip_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Stalling()
+    late = Timer(20, server.over.set)  # of the 60 s that a transfer may take
+    late.daemon = True
+    with running(server) as base:
+        late.start()
+        try:
+            answers = classify(iter([clip_path, f"{base}/a.mp4", f"{base}/b.mp4"]), num_workers=2)
+            assert len(next(answers)) == 7 and server.begun.wait(15)
+            answers.close()
+            assert not server.over.is_set() and not reading_threads()
+        finally:
+            late.cancel()
+            server.over.set()
+
+
+class Numbered(torch.utils.data.Dataset):
+    """As PyTorch's are: with items and a length, and no end that an iteration would meet."""
+
+    def __init__(self, clip: Any) -> None:
+        self.clip = clip
+        self.taken: list[int] = []
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        self.taken.append(index)
+        return self.clip
+
+
+def test_a_dataset_is_an_iterator(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    clips = Numbered({"video": clip_path})
+    answers, wanted = classify(clips), classify(clip_path)
+    assert clips.taken == [] and next(answers) == wanted and clips.taken == [0]
+    assert [*answers] == [wanted, wanted] and clips.taken == [0, 1, 2]
+    assert classify({clip_path}) == classify(np.array([str(clip_path)])) == [wanted]
+    assert [*classify(iter([]))] == classify(()) == []
+
+
+def test_a_dataset_without_an_end_is_refused(classify: VideoClassificationPipeline, clip_path: Path) -> None:
+    class Endless(torch.utils.data.Dataset):
+        def __getitem__(self, index: int) -> Path:
+            return clip_path
+
+    with pytest.raises(ValueError, match="Endless without __len__"):
+        classify(Endless())
+
+
+TURNED = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)  # a quarter turn, as phones write it
+
+
+def test_geometry_is_that_of_files(classify: VideoClassificationPipeline, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "turned.mp4", 8, display_matrix=TURNED)
+    stored = decode_all(path)
+    assert classify(path, geometry="stored") == classify(stored) != classify(path)
+    assert classify(path) == classify(path, geometry="upright")
+    assert classify(stored, geometry="upright") == classify(stored, geometry="stored")
