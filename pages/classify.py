@@ -7,6 +7,7 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import Classification, Classify, ReadFrames
+from ui.advice import show_advice
 from ui.answer import in_words, show_answer, show_brief, show_costs, show_stages
 from ui.clip_sources import choose_clip
 from ui.clips import play
@@ -34,12 +35,12 @@ with st.container():  # so that whatever it draws moves no widget below: one tha
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0))
 player, right = st.columns([300, 1060], gap="medium")
 with right:
-    answer, controls = st.columns([5, 5], gap="medium")
+    answer, controls = st.columns([47, 53], gap="medium")
     costs = st.container(key="costs")
 with controls, st.container(key="controls"):
     settings = pick_settings(pressed)
     check_link("classify", CONTROLS)
-    progress = st.container()
+    hints, progress = st.container(), st.container()
 if clip is None:
     answer.info(
         "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "
@@ -54,6 +55,8 @@ if not settings.checkpoint:
     show_machine()
     st.stop()
 visit().settings = settings
+with hints:
+    show_advice(settings.checkpoint)
 former = visit().runs[-1] if visit().runs else None
 path, truth = clip.path, clip.truth
 

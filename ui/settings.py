@@ -30,15 +30,15 @@ FOLDER = "a folder on this machine…"
 
 def pick_settings(pressed: str = "") -> Settings:
     """Draw the controls and return what they say. Args: pressed: a key, '1' for the first backend that runs here."""
-    backends = [name for name in ATTENTION if name not in _missing("attention")]
+    backends = [name for name in ATTENTION if name not in missing("attention")]
     if pressed.isdigit() and int(pressed) <= len(backends):
         set_widget("attention", backends[int(pressed) - 1])
     with st.container(horizontal=True, gap="small", wrap=False):
         first, more = st.container(), st.container(width="content")
     with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
         checkpoint = _pick_checkpoint()
-    attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", _missing("attention"))
-    precision = _pick("Precision", "precision", PRECISION, "float32", _missing("precision"))
+    attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", missing("attention"))
+    precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
     with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
         sampling = st.segmented_control(
             "Frame sampling",
@@ -93,19 +93,14 @@ def _pick_checkpoint() -> str:
 
 
 def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:
-    """A choice of what runs here, and beside it what does not, disabled, with the reason."""
+    """A choice of what runs here; `ui.advice` says why the rest does not."""
     here = [name for name in options if name not in missing]
     if (asked := widget(key, default)) in missing:
         st.warning(f"{missing[asked]} Using '{default}'.")
         set_widget(key, default)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        chosen = st.segmented_control(
-            label, here, default=default, required=True, key=key, bind="query-params", help=_list(options), wrap=True
-        )
-        if missing:
-            many = f"{len(missing)} do" if len(missing) > 1 else "1 does"
-            with st.popover(f"{many} not run here", type="tertiary"):
-                st.markdown(_list({name: reason.replace("'", "`") for name, reason in missing.items()}))
+    chosen = st.segmented_control(
+        label, here, default=default, required=True, key=key, bind="query-params", help=_list(options), wrap=True
+    )
     return chosen or default
 
 
@@ -113,7 +108,7 @@ def _list(options: dict[str, str]) -> str:
     return "\n".join(f"- **{name}**: {text}" for name, text in options.items())
 
 
-def _missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
+def missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     """Names that run in no combination here → why. Empty until the model worker has looked."""
     machine = get_machine()
     support = machine.support if machine else ()

@@ -11,6 +11,7 @@ import streamlit as st
 from engine import Job, comparisons
 from engine.tasks import Frames
 from ui import charts
+from ui.advice import in_a_sentence
 from ui.components.hush import hush
 from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
@@ -97,6 +98,7 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
         attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
         precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
         st.caption("The others are compared with the first: with the first backend in the first precision.")
+        st.caption(in_a_sentence(settings.checkpoint))
     chosen = tuple((a, p) for p in precision for a in attention if runs_here(a, p))
     return chosen or tuple(usual)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from ui.advice import in_a_sentence
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
 from ui.visit import ChosenClip, set_widget, visit, widget
@@ -161,6 +162,7 @@ def _pick_grid(checkpoint: str) -> list[Cell]:
             sizes = _pills("Batch size", list(SIZES), [1], "b-sizes")
             mode = st.segmented_control("Mode", list(MODES), default="inference", required=True, key="b-mode")
             compiled = _pills("Compiled", ["no", "yes"], ["no"], "b-compiled")
+        st.caption(in_a_sentence(checkpoint))
     return grid(checkpoint, attention, precision, sizes, [mode], [choice == "yes" for choice in compiled])
 
 
