@@ -10,7 +10,7 @@ import streamlit as st
 from engine.tasks import Prediction
 from ui.escape import inert, literal
 from ui.visit import visit
-from vivit.benchmark.charts import Bar, Places, latencies, memories, write_values
+from vivit.benchmark.charts import Bar, Places, latencies, memories, memory_heading, write_values
 
 PRESENTED = 20  # pixels of a chart's text, 12 otherwise
 HIGHER = 1.4  # by how much a chart is higher then: as its text it would not fit the screen
@@ -123,7 +123,7 @@ def show_cells(bars: Sequence[Bar], keys: tuple[str, str], of: str, places: Plac
         st.markdown(f":small[Latency, median and 5th to 95th percentile: {literal(of)}]")
         show(latencies(bars, places), keys[0], "Latency of each in milliseconds")
     with right:
-        st.markdown(":small[Memory at the peak, weights + activations]")
+        st.markdown(f":small[{memory_heading(bars)}]")
         show(memories(bars, places), keys[1], "Memory of each in MiB")
 
 

@@ -205,8 +205,14 @@ def _show_documentation(result: Result) -> None:
         _show_table(ours, f"The {mode} table, measured here", decimals=2)
         st.markdown("As published, on an A100 40GB with PyTorch 2.3 and ViViT-B/16x2:")
         _show_table(published, f"The {mode} table, as published", decimals=2)
-    if not shown:
-        st.info("This sweep has not the cells of these tables. The presets 'documentation's …' measure them.")
+    if kept := documentation.weights_table(result):
+        st.subheader("The documentation's paragraph on quantisation, on this sweep's machine")
+        st.markdown(documentation.QUANTISATION)
+        _show_table(kept, "What the weights take in each precision", decimals=2)
+    if not (shown or kept):
+        st.info(
+            "This sweep has not the cells of these tables. The presets 'documentation's …' and 'memory of the weights …' measure them."
+        )
     for fault in documentation.FAULTS:
         st.caption(f":material/report: {fault}")
 

@@ -23,6 +23,7 @@ from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.results import Result
 from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
+from vivit.benchmark.wording import agrees
 from vivit.checkpoint import Checkpoint
 from vivit.hub import split_name
 from vivit.names import BACKENDS, PRECISIONS
@@ -201,6 +202,7 @@ def _show_bars(held: Compared) -> None:
             f"{words}; {_ratio_in_words(row, comparison)}",
             "; ".join(caveats),
             "1 round" * (comparison.rounds == 1) or "busy machine" * comparison.busy,
+            kept_in={kind: size / MIB for kind, size in row.found.weights_kept_in.items()},
         )
         for row in comparison.rows()
     ]
@@ -216,7 +218,7 @@ def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
     interval = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}"
     verdict = row.ratio.verdict
     said = verdict if verdict == NO_DIFFERENCE else f"{row.ratio.value:.2f} times as fast as the first"
-    return f"{said} ({interval})"
+    return "; ".join(filter(None, (f"{said} ({interval})", agrees(row.agreement))))
 
 
 def _show_recorded(result: Result) -> None:

@@ -4,8 +4,8 @@ What a figure wants is marked the same way in all: a bar is hatched, a point is 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from vivit.benchmark.families import Gain, cell_name, family, family_name
 from vivit.benchmark.measurement import MIB, Cell, Measurement
 from vivit.benchmark.results import Pair
 from vivit.benchmark.side_by_side import FASTER, MARGIN, NO_DIFFERENCE, SLOWER, Ratio
-from vivit.benchmark.wording import memory, plain, times
+from vivit.benchmark.wording import agrees, memory, plain, times
 from vivit.names import BACKENDS, PRECISIONS, colour
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Bar:
         mark: the same in a word or two.
         text: its label where a heading tells the rest; `label` if ''.
         predicted_ms, predicted_mib: what the cost model had said.
+        kept_in: dtype → MiB of the weights; {} where that is not known.
     """
 
     label: str
@@ -59,6 +60,7 @@ class Bar:
     text: str = ""
     predicted_ms: float | None = None
     predicted_mib: float | None = None
+    kept_in: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def colour(self) -> str:
@@ -67,6 +69,22 @@ class Bar:
     @property
     def peak_mib(self) -> float:
         return self.weights_mib + self.activations_mib
+
+
+# What weights are kept in → how its part of a bar is filled; the last is for sweeps that did not say.
+KEPT = {"int8": "x", "float16": ".", "bfloat16": ".", "float32": "", "a dtype that was not kept": ""}
+
+
+def _kept(bar: Bar) -> Mapping[str, float]:
+    return bar.kept_in or {list(KEPT)[-1]: bar.weights_mib}
+
+
+def memory_heading(bars: "Sequence[Bar]") -> str:
+    """What a chart of `memories` shows, with what the fillings mean that are in it."""
+    fillings = {"x": "crossed 8 bits", ".": "dotted 16"}
+    found = dict.fromkeys(KEPT[kind] for kind in KEPT if any(kind in bar.kept_in for bar in bars))
+    said = ", ".join(fillings[shape] for shape in found if shape in fillings)
+    return f"Memory at the peak, weights{f' ({said})' if said else ''} + activations"
 
 
 Places = list[tuple[str, str]]  # from top to bottom: a bar's label, '' for a heading, and the text beside it
@@ -91,6 +109,7 @@ def bars_of(rows: Sequence[Measurement]) -> list[Bar]:
             short_name(row.cell),
             row.estimate.latency_ms if row.estimate else None,
             row.estimate.peak / MIB if row.estimate else None,
+            {kind: size / MIB for kind, size in row.memory.weights_kept_in.items()} if row.memory else {},
         )
         for row in rows
         if row.latency
@@ -144,22 +163,28 @@ def latencies(bars: Sequence[Bar], places: Places | None = None) -> "go.Figure":
 
 
 def memories(bars: Sequence[Bar], places: Places | None = None) -> "go.Figure":
-    """Weights, paler, and activations of each cell, stacked, and their sum beyond the end. Args: as `latencies`'."""
+    """Weights, paler, by what they are kept in, and activations of each cell, stacked, and their sum beyond the end.
+
+    Args: as `latencies`'.
+    """
     places = places or [(bar.label, escape(bar.label)) for bar in bars]
     figure = _cells(places)
     figure.update_layout(barmode="stack")
     unknown = [bar for bar in bars if math.isnan(bar.peak_mib)]
     bars = [bar for bar in bars if not math.isnan(bar.peak_mib)]
     at = _at(bars, places)
-    for part, values in (
-        ("weights", [bar.weights_mib for bar in bars]),
-        ("activations", [bar.activations_mib for bar in bars]),
-    ):
+    parts = [(f"weights in {kind}", [_kept(bar).get(kind, 0.0) for bar in bars], shape) for kind, shape in KEPT.items()]
+    parts = [part for part in parts if any(part[1])]
+    for part, values, shape in [*parts, ("activations", [bar.activations_mib for bar in bars], "")]:
         figure.add_bar(
             x=values,
             y=at,
             orientation="h",
-            marker={"color": [bar.colour for bar in bars], "opacity": 1.0 if part == "activations" else 0.55},
+            marker={
+                "color": [bar.colour for bar in bars],
+                "opacity": 1.0 if part == "activations" else 0.55,
+                "pattern": {"shape": shape, "size": 5, "solidity": 0.4},
+            },
             hovertext=[
                 f"{escape(bar.label)}: {three_digits(value)} MiB of {part};<br>{escape(bar.words)}"
                 for bar, value in zip(bars, values, strict=True)
@@ -231,14 +256,15 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
 
 def _gain_in_words(gain: Gain, documented: bool) -> str:
     name, ratio, share, marks = short_name(gain.row.cell), gain.ratio, gain.memory_share, _marks(gain.row, gain.base)
+    same = agrees(gain.agreement)
     if ratio is None:
         return _line(f"{name}: no ratio, not warm in enough of the same rounds", marks=marks)
     if documented:
         saved = f"memory saved {(1 / share - 1) * 100:+.0f} %" if share else ""
         value, low, high = (f"{(end - 1) * 100:+.0f}" for end in (ratio.value, ratio.low, ratio.high))
         untold = f", {NO_DIFFERENCE}" * (ratio.verdict == NO_DIFFERENCE)
-        return _line(f"{name}: speed-up {value} % ({low} to {high}){untold}", saved, marks)
-    return _line(f"{name}: {_speed(ratio)}", memory(share).removeprefix("takes ") if share else "", marks)
+        return _line(f"{name}: speed-up {value} % ({low} to {high}){untold}", saved, same, marks=marks)
+    return _line(f"{name}: {_speed(ratio)}", memory(share).removeprefix("takes ") if share else "", same, marks=marks)
 
 
 def _speed(ratio: Ratio) -> str:
@@ -293,7 +319,7 @@ def _pair_in_words(pair: Pair, what: str) -> str:
     if what == "MiB":
         return _line(f"{name}: {values}", memory(share).removeprefix("takes ") if share else "")
     speed = _speed(ratio) if ratio else "no ratio, too few processes"
-    return _line(f"{name}: {values}", speed, _marks(pair.ours, pair.theirs))
+    return _line(f"{name}: {values}", speed, marks=_marks(pair.ours, pair.theirs))
 
 
 def value_of(row: Measurement, what: str) -> float:
@@ -383,11 +409,18 @@ def short_name(cell: Cell) -> str:
     return cell.attention + ", compiled" * cell.compiled
 
 
-def _line(first: str, second: str = "", marks: str = "") -> str:
-    """Text of one cell, in two lines where one is too long. Args: marks: in brackets, or ''."""
-    parts = [part for part in (first, second) if part]
-    parts[-1] += marks
-    return (", " if sum(map(len, parts)) <= LONGEST else ",<br>").join(map(escape, parts))
+def _line(*parts: str, marks: str = "") -> str:
+    """Text of one cell, in lines that a phone's width holds. Args: marks: in brackets, or ''."""
+    said = [part for part in parts if part]
+    said[-1] += marks
+    lines = [said[0]]
+    for part in said[1:]:
+        if len(lines[-1]) + len(part) <= LONGEST:
+            lines[-1] += f", {part}"
+        else:
+            lines[-1] += ","
+            lines.append(part)
+    return "<br>".join(map(escape, lines))
 
 
 def _at(bars: Sequence[Bar], places: Places) -> list[int]:

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from vivit.benchmark.families import Gain
+from vivit.benchmark.families import Gain, gain_of
 from vivit.benchmark.measurement import Latency, Measurement
-from vivit.benchmark.results import Result, find_ratio_of, memory_share
+from vivit.benchmark.results import Result, find_ratio_of
+from vivit.benchmark.wording import times
+from vivit.names import PRECISIONS
 
 _INFERENCE = (
     "num_batches",
@@ -56,6 +58,12 @@ FAULTS = (
 )
 
 
+QUANTISATION = (
+    "Of quantisation the documentation says that weights kept in fewer bits take less memory, and loads the model in 8 bits with "
+    "bitsandbytes; it gives no figures. These are what each precision keeps its weights in, and what that costs."
+)
+
+
 HALF = {"float32": False, "float16": True}  # the table has no word for other precisions
 LEAST_BATCHES = 20
 
@@ -96,15 +104,40 @@ def training_table(result: Result) -> list[dict[str, Any]]:
     ]
 
 
+def weights_table(result: Result) -> list[dict[str, Any]]:
+    """What the weights take in each precision, with the usual backend where it was measured; [] without float32 and another."""
+    rows: dict[str, Measurement] = {}
+    for row in sorted(result.rows, key=lambda row: (row.cell.attention != "sdpa", row.cell.batch_size)):
+        if row.memory and row.cell.mode == "inference" and not row.cell.compiled:
+            rows.setdefault(row.cell.precision, row)
+    base = rows.get("float32")
+    if base is None or base.memory is None or len(rows) < 2:
+        return []
+    table = []
+    for row in (rows[name] for name in PRECISIONS if name in rows):
+        memory, ratio, agreement = row.memory, find_ratio_of(row, base), result.agreement(row)
+        assert memory
+        kept = ", ".join(f"{size / 1e6:,.1f} {kind}" for kind, size in memory.weights_kept_in.items())
+        table.append(
+            {
+                "cell": row.cell.name,
+                "weights (MB)": memory.weights / 1e6,
+                "kept in (MB)": kept or None,
+                "of float32 (%)": 100 * memory.weights / base.memory.weights,
+                "peak (MB)": memory.peak / 1e6,
+                "times as fast as float32": None if row is base or ratio is None else " (".join(times(ratio)) + ")",
+                "same top 1": agreement.top1 if agreement else None,
+                "largest logit difference": agreement.max_logit_difference if agreement else None,
+            }
+        )
+    return table
+
+
 def gains(result: Result) -> list[Gain]:
     """Every sound row beside the one that differs from it in being eager alone, as the documentation compares."""
     sound = {row.cell: row for row in result.rows if row.sound}
     pairs = [(row, sound.get(replace(cell, attention="eager"))) for cell, row in sound.items()]
-    return [
-        Gain(row, eager, find_ratio_of(row, eager), memory_share(row, eager))
-        for row, eager in pairs
-        if eager and eager is not row
-    ]
+    return [gain_of(result, row, eager) for row, eager in pairs if eager and eager is not row]
 
 
 def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -> list[tuple]:

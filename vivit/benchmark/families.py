@@ -67,12 +67,14 @@ class Gain:
         row, base: the two.
         ratio: how many times as fast the row's is; None where too few rounds have warm calls of both.
         memory_share: its peak over the other's; None if either is not known.
+        agreement: how near its answers are to eager float32's; None where there are not both.
     """
 
     row: Measurement
     base: Measurement
     ratio: Ratio | None
     memory_share: float | None
+    agreement: Agreement | None = None
 
 
 def gains(result: Result, wanted: str | None = None) -> list[Gain]:
@@ -81,5 +83,10 @@ def gains(result: Result, wanted: str | None = None) -> list[Gain]:
     for rows in families(result).values():
         if base := base_of(rows, wanted):
             others = [row for row in rows if row.sound and row is not base]
-            found += [Gain(row, base, find_ratio_of(row, base), memory_share(row, base)) for row in others]
+            found += [gain_of(result, row, base) for row in others]
     return found
+
+
+def gain_of(result: Result, row: Measurement, base: Measurement) -> Gain:
+    """What there is to say of two rows of a result."""
+    return Gain(row, base, find_ratio_of(row, base), memory_share(row, base), result.agreement(row))

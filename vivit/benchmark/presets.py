@@ -73,6 +73,11 @@ PRESETS: dict[str, Preset] = {
     "number of tokens": Preset(
         "How do time and memory grow with the length of the clip?", ("eager", "sdpa"), num_frames=(4, 8, 16, 32)
     ),
+    "memory of the weights: float32, half, 8 bit": Preset(
+        "What do weights take in fewer bits, what does that cost in time, and do the answers stay?",
+        ("sdpa",),
+        ("float32", "float16", "bfloat16", "float16-weights", "int8-bitsandbytes"),
+    ),
     "documentation's inference table": Preset(
         "Eager beside sdpa as the model's documentation measured them: over 20 batches, batch sizes 1 to 8.",
         ("eager", "sdpa"),

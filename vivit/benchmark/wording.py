@@ -104,6 +104,14 @@ def answers(found: Sequence[Answer]) -> str:
     return f"not all give {same}: {', and '.join(said)}"
 
 
+def agrees(found: Agreement | None) -> str:
+    """How near an answer is to eager float32's: 'same first answer, logits within 0.02'; '' where that is not known."""
+    if found is None:
+        return ""
+    first = "same first answer" if found.top1 else "another first answer"
+    return f"{first}, logits within {found.max_logit_difference:.1g}"
+
+
 def names(cells: Sequence[str]) -> str:
     """'a, b and c', each once."""
     *first, last = dict.fromkeys(cells)
