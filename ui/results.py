@@ -211,7 +211,8 @@ def _show_documentation(result: Result) -> None:
         _show_table(kept, "What the weights take in each precision", decimals=2)
     if not (shown or kept):
         st.info(
-            "This sweep has not the cells of these tables. The presets 'documentation's …' and 'memory of the weights …' measure them."
+            "This sweep has not the cells of these tables. The presets 'documentation's …' and 'memory of the weights …' "
+            "measure them."
         )
     for fault in documentation.FAULTS:
         st.caption(f":material/report: {fault}")

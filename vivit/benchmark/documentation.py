@@ -59,8 +59,8 @@ FAULTS = (
 
 
 QUANTISATION = (
-    "Of quantisation the documentation says that weights kept in fewer bits take less memory, and loads the model in 8 bits with "
-    "bitsandbytes; it gives no figures. These are what each precision keeps its weights in, and what that costs."
+    "Of quantisation the documentation says that weights kept in fewer bits take less memory, and loads the model in 8 bits "
+    "with bitsandbytes; it gives no figures. These are what each precision keeps its weights in, and what that costs."
 )
 
 

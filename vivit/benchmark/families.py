@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vivit.benchmark.measurement import Cell, Measurement
+from vivit.benchmark.measurement import Agreement, Cell, Measurement
 from vivit.benchmark.results import Result, find_ratio_of, memory_share
 from vivit.benchmark.side_by_side import Ratio
 from vivit.hub import split_name
