@@ -114,7 +114,7 @@ def advice(found: Sequence[Expected], device: str) -> str:
     exact, lean = fastest_exact(found), leanest(found)
     if exact is None or lean is None:
         return ""
-    both = "and the leanest" if lean is exact else f"cell, {lean.name} the leanest"
+    both = "cell and the leanest" if lean is exact else f"cell, {lean.name} the leanest"
     said = f"On this {device} {exact.name} is the fastest exact {both}."
     others = []
     for precision in PRECISIONS:

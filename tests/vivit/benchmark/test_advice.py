@@ -1,0 +1,117 @@
+"""What is said before anything is run: by made-up rates whose outcome is known."""
+
+from dataclasses import replace
+
+import pytest
+
+from vivit.benchmark.advice import Expected, advice, expect, fastest_exact, leanest, slowness, speed
+from vivit.benchmark.cost import estimate
+from vivit.benchmark.measurement import Cell
+from vivit.config import VivitConfig
+from vivit.machine import Machine, Support
+from vivit.names import BACKENDS, PRECISIONS
+
+CONFIG = VivitConfig(num_labels=400)
+
+
+def machine(rates: dict[tuple[str, str], float], products: dict[str, float]) -> Machine:
+    """One whose attention reaches so many FLOP/s; a backend and precision that are not named do not run."""
+    support = tuple(
+        Support(a, p, rates[a, p]) if (a, p) in rates else Support(a, p, reason=f"no {a} in {p}")
+        for p in PRECISIONS
+        for a in BACKENDS
+    )
+    return Machine("cpu", "made up", 2**34, 1, 1, "", "", {}, support, products, 1e12)
+
+
+SLOW_HALF = machine(
+    {("eager", "float32"): 1e11, ("sdpa", "float32"): 2e11, ("sdpa", "float16"): 2e10, ("sdpa", "bfloat16"): 2e11},
+    {"float32": 2e11, "float16": 2e10, "bfloat16": 1.9e11},
+)
+
+
+def test_it_is_the_cost_model_of_what_ran_and_nothing_else() -> None:
+    found = expect(CONFIG, SLOW_HALF)
+    assert [(e.attention, e.precision) for e in found] == [
+        ("eager", "float32"),
+        ("sdpa", "float32"),
+        ("sdpa", "float16"),
+        ("sdpa", "bfloat16"),
+    ]
+    for cell in found:
+        guess = estimate(Cell("", cell.attention, cell.precision), CONFIG, SLOW_HALF)
+        assert (cell.latency_ms, cell.peak) == (guess.latency_ms, guess.peak)
+
+
+def test_a_precision_without_a_rate_of_products_is_left_out() -> None:
+    lacking = replace(SLOW_HALF, flops_per_second={"float32": 2e11})
+    assert {cell.precision for cell in expect(CONFIG, lacking)} == {"float32"}
+
+
+def test_the_sentence_names_the_fastest_exact_the_leanest_and_what_is_slow() -> None:
+    said = advice(expect(CONFIG, SLOW_HALF), "processor")
+    assert said == (
+        "On this processor sdpa in float32 is the fastest exact cell, sdpa in bfloat16 the leanest. "
+        "float16 takes about 10 times as long as float32."
+    )
+
+
+def test_where_half_is_fast_it_says_so_and_float32_stays_the_exact_one() -> None:
+    fast = machine(
+        {("sdpa", "float32"): 1e13, ("sdpa", "float16"): 4e13},
+        {"float32": 1e13, "float16": 4e13},
+    )
+    said = advice(expect(CONFIG, fast), "GPU")
+    assert "sdpa in float32 is the fastest exact cell, sdpa in float16 the leanest" in said
+    assert said.endswith("float16 is about 4.0 times as fast as float32.")
+
+
+def test_of_one_cell_alone_it_is_both_and_of_none_nothing() -> None:
+    alone = machine({("sdpa", "float32"): 1e11}, {"float32": 1e11})
+    assert advice(expect(CONFIG, alone), "processor") == (
+        "On this processor sdpa in float32 is the fastest exact cell and the leanest."
+    )
+    nothing = machine({}, {"float32": 1e11})
+    assert advice(expect(CONFIG, nothing), "processor") == ""
+    assert fastest_exact([]) is None and leanest([]) is None
+
+
+def test_the_usual_backend_is_named_where_none_is_told_from_it_and_only_there() -> None:
+    def cells(flash_ms: float) -> list[Expected]:
+        return [Expected("sdpa-flash", "float32", flash_ms, 100), Expected("sdpa", "float32", 100.0, 100)]
+
+    for flash_ms, named in ((95.0, "sdpa"), (80.0, "sdpa-flash")):
+        for choose in (fastest_exact, leanest):
+            chosen = choose(cells(flash_ms))
+            assert chosen and chosen.attention == named, (choose, flash_ms)
+
+
+def test_what_is_kept_in_fewer_bits_is_not_exact() -> None:
+    weights = Expected("sdpa", "float16-weights", 1.0, 1)
+    assert not weights.exact and fastest_exact([weights]) is None and leanest([weights]) is weights
+
+
+def test_a_cell_is_compared_with_its_backend_in_float32_or_with_the_usual_one() -> None:
+    found = expect(CONFIG, SLOW_HALF)
+    assert slowness(found, "sdpa", "float32") is None
+    assert slowness(found, "sdpa-cudnn", "float32") is None and speed(found, "sdpa-cudnn", "float32") == ""
+    assert speed(found, "eager", "float32").startswith("takes about") and "as long as sdpa" in speed(
+        found, "eager", "float32"
+    )
+    alone = [Expected("sdpa", "float32", 10.0, 1), Expected("sdpa-cudnn", "float16", 5.0, 1)]
+    assert speed(alone, "sdpa-cudnn", "float16") == "is about 2.0 times as fast as sdpa in float32"
+
+
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [
+        (170.0, "takes about 1.7 times as long as float32"),
+        (1234.0, "takes about 12 times as long as float32"),
+        (110.0, "takes about as long as float32"),
+        (90.0, "takes about as long as float32"),
+        (50.0, "is about 2.0 times as fast as float32"),
+    ],
+)
+def test_a_ratio_in_words(ms: float, words: str) -> None:
+    found = [Expected("sdpa", "float32", 100.0, 1), Expected("sdpa", "bfloat16", ms, 1)]
+    assert speed(found, "sdpa", "bfloat16") == words
