@@ -5,7 +5,6 @@ Letters: B clips, A heads, N tokens, D width of one head.
 
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 
 import torch
@@ -14,13 +13,30 @@ from torch import Tensor
 from vivit.errors import NO_DROPOUT, AttentionUnavailable, out_of_memory, what_it_needs
 from vivit.names import BACKENDS
 
-# The module whose `flash_attn_func` it is. 2 and 4 share a folder, and that of 2 may hold parts of 4 that lack theirs:
-# which of them is installed, only the distributions say.
-PACKAGES = {
-    "flash_attention_2": "flash_attn",
-    "flash_attention_3": "flash_attn_interface",
-    "flash_attention_4": "flash_attn.cute",
-}
+Attend = Callable[..., Tensor | tuple[Tensor, ...]]  # of (B, N, A, D) each
+
+
+def _import_2() -> Attend:
+    from flash_attn import flash_attn_func
+
+    return flash_attn_func
+
+
+def _import_3() -> Attend:
+    from flash_attn_interface import flash_attn_func
+
+    return flash_attn_func
+
+
+def _import_4() -> Attend:
+    from flash_attn.cute import flash_attn_func
+
+    return flash_attn_func
+
+
+# 2 and 4 share a folder, and that of 2 may hold parts of 4 without what these need: which is installed, only the
+# distributions say.
+PACKAGES = {"flash_attention_2": _import_2, "flash_attention_3": _import_3, "flash_attention_4": _import_4}
 
 
 def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
@@ -37,8 +53,11 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
     """
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p and not BACKENDS[name].has_dropout:
-            raise AttentionUnavailable(what_it_needs(name, [NO_DROPOUT]))
-        return _call(name, query, key, value, dropout_p)
+            raise RuntimeError(what_it_needs(name, [NO_DROPOUT]))
+        try:
+            return _call(name, query, key, value, dropout_p)
+        except ImportError as error:
+            raise AttentionUnavailable(what_it_needs(name, [_wanted(name)]), str(error)) from error
     device = query.device
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
     needs = lacking(name, device.type, capability, query.dtype, dropout_p, installed(BACKENDS[name].package))
@@ -64,9 +83,10 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
 
 
 def _call(name: str, query: Tensor, key: Tensor, value: Tensor, dropout_p: float) -> Tensor:
-    attend: Callable[..., Tensor | tuple[Tensor, ...]] = import_module(PACKAGES[name]).flash_attn_func
     options = {"dropout_p": dropout_p} if BACKENDS[name].has_dropout else {}
-    found = attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), **options)  # (B, N, A, D)
+    found = PACKAGES[name]()(
+        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), **options
+    )  # (B, N, A, D)
     return (found[0] if isinstance(found, tuple) else found).transpose(1, 2)
 
 
@@ -100,8 +120,12 @@ def lacking(
     if dropout_p and not backend.has_dropout:
         needs.append(NO_DROPOUT)
     if not is_installed:
-        needs.append(f"the package {backend.package} ({backend.source})")
+        needs.append(_wanted(name))
     return what_it_needs(name, needs)
+
+
+def _wanted(name: str) -> str:
+    return f"the package {BACKENDS[name].package} ({BACKENDS[name].source})"
 
 
 @cache  # asked for in every layer

@@ -39,7 +39,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     options: Any = {"FLOAT32_PRECISION": "'ieee'"} if query.device.type == "cuda" else None
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p:
-            raise AttentionUnavailable(what_it_needs(NAME, [NO_DROPOUT]))
+            raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))
         return flex(query, key, value, kernel_options=options)
     if torch.jit.is_tracing():
         raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
