@@ -15,7 +15,7 @@ from engine.worker import typed
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
-from vivit.benchmark.passes import Contestant, enter, examine, telling, time_round
+from vivit.benchmark.passes import Contestant, compile_backend, enter, examine, telling, time_round
 from vivit.benchmark.probes import describe
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
@@ -24,6 +24,7 @@ from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VivitForVideoClassification
+from vivit.names import BACKENDS
 from vivit.precision import set_precision
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.progress import Progress
@@ -143,6 +144,9 @@ def _run(
         # Nothing else happens in those after the first: no hooks, no recorder.
         return first_pass() if found is None else timed(forward, device)[1]
 
+    if BACKENDS[model.attn_implementation].compiled:
+        progress(0.0, "Compiling the attention")
+        compile_backend(model, pixel_values)
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()

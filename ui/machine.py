@@ -20,13 +20,21 @@ def show_machine() -> None:
         rows = [
             {"backend": name}
             | {
-                s.precision: "not here" if s.reason else f"{s.flops_per_second / 1e9:,.0f} GFLOP/s"
+                s.precision: "not here"
+                if s.reason
+                else f"{s.flops_per_second / 1e9:,.0f} GFLOP/s"
+                if s.flops_per_second
+                else "compiled first"
                 for s in machine.support
                 if s.attention == name
             }
             for name in dict.fromkeys(s.attention for s in machine.support)
         ]
-        st.dataframe(rows, hide_index=True, alt="Attention backends by precision: the speed of each, or 'not here'")
+        st.dataframe(
+            rows,
+            hide_index=True,
+            alt="Attention backends by precision: the speed of each, 'not here', or 'compiled first'",
+        )
         if probes := machine.probes:
             products = ", ".join(f"{p} {rate / 1e9:,.0f}" for p, rate in machine.flops_per_second.items())
             st.caption(
@@ -37,4 +45,4 @@ def show_machine() -> None:
         for name, reason, details in dict.fromkeys((s.attention, s.reason, s.details) for s in machine.support):
             if reason:
                 st.markdown(f"- `{name}`: {reason}")
-                st.caption(f"PyTorch says: {details.splitlines()[0]}" if details else "")
+                st.caption(f"In its own words: {details.splitlines()[0]}" if details else "")

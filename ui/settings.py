@@ -130,8 +130,11 @@ def unavailable(settings: Settings) -> str:
     return found.reason if found else ""
 
 
-def estimate_seconds(settings: Settings, checkpoint: Checkpoint) -> float:
-    """How long one pass of a checkpoint will take here, for a backend that runs here once the model worker is up."""
+def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool = True) -> float:
+    """How long one pass of a checkpoint will take here, for a backend that runs here once the model worker is up.
+
+    Args: first: as `cost.estimate_seconds`'.
+    """
     machine = get_machine()
     assert machine is not None
-    return cost.estimate_seconds(checkpoint.config, machine, settings.attention, settings.precision)
+    return cost.estimate_seconds(checkpoint.config, machine, settings.attention, settings.precision, first=first)

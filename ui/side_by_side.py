@@ -18,7 +18,7 @@ from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds, runs_here
 from ui.visit import Compared, Run, Settings, visit, visitor
 from vivit.benchmark.charts import Bar
-from vivit.benchmark.cost import default_cells
+from vivit.benchmark.cost import compile_seconds, default_cells
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.results import Result
@@ -117,7 +117,7 @@ def _seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, scale: fl
 
 
 def _estimate(attention: str, precision: str, settings: Settings, checkpoint: Checkpoint) -> float:
-    return estimate_seconds(replace(settings, attention=attention, precision=precision), checkpoint)
+    return estimate_seconds(replace(settings, attention=attention, precision=precision), checkpoint, first=False)
 
 
 def _sound_seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, run: Run | None) -> float:
@@ -126,7 +126,8 @@ def _sound_seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, run
     if run is not None:
         known = _estimate(run.settings.attention, run.settings.precision, settings, checkpoint)
         scale = run.result.latency_ms / 1e3 / known
-    return min(SHORT) * _seconds(cells, settings, checkpoint, scale)
+    compiling = sum(compile_seconds(attention) for attention, _ in cells)
+    return compiling + min(SHORT) * _seconds(cells, settings, checkpoint, scale)
 
 
 def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:

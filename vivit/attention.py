@@ -3,6 +3,7 @@
 Letters: B clips, A heads, N tokens, D width of one head.
 """
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vivit.errors import UserError
+from vivit.errors import AttentionUnavailable
+from vivit.flash_attention import PACKAGES, package_attention
+from vivit.flex_attention import flex_attention
 from vivit.names import BACKENDS
 
 AttentionFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-
-
-class AttentionUnavailable(UserError, RuntimeError):
-    """An attention backend was asked for that cannot run here; `details` has PyTorch's words."""
 
 
 def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
@@ -101,6 +100,8 @@ ATTENTION: dict[str, AttentionFunction] = {
     "eager": eager_attention,
     "sdpa": sdpa_attention,
     **{name: partial(kernel_attention, name) for name in KERNELS},  # a partial call can be copied and pickled
+    **{name: partial(package_attention, name) for name in PACKAGES},
+    "flex_attention": flex_attention,
 }
 
 
@@ -108,9 +109,21 @@ def get_attention(name: str | None) -> AttentionFunction:
     """The backend of that name; 'sdpa' if None.
 
     Raises:
-        ValueError: for a name that is not in `ATTENTION`.
+        ValueError: for a name that is not in `ATTENTION`, the name of a Hub kernel among them.
     """
     name = "sdpa" if name is None else name
+    if isinstance(name, str) and "/" in name:
+        raise ValueError(
+            f"attn_implementation={name!r} is a kernel of the Hub, which is not loaded here; {_like(name)}"
+        )
     if not isinstance(name, str) or name not in ATTENTION:
         raise ValueError(f"attn_implementation={name!r} is unknown; known are {', '.join(ATTENTION)}")
     return ATTENTION[name]
+
+
+def _like(kernel: str) -> str:
+    """Which of ours a kernel of the Hub is, such as 'kernels-community/flash-attn2' or 'owner/vllm-flash-attn3@v1'."""
+    if found := re.search(r"flash-attn-?([234]?)(?:[@:]|$)", kernel):
+        ours = f"flash_attention_{found[1] or 2}"
+        return f"'{ours}' is the same kernel, from the package {BACKENDS[ours].package}"
+    return f"known are {', '.join(ATTENTION)}"

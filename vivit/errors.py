@@ -1,6 +1,6 @@
 """What can go wrong that is no fault of ours. Imports nothing of ours."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -17,6 +17,19 @@ class UserError(ValueError):
     def __init__(self, sentence: str, details: str = "") -> None:
         super().__init__(sentence)
         self.details = details
+
+
+class AttentionUnavailable(UserError, RuntimeError):
+    """An attention backend was asked for that cannot run here; `details` has PyTorch's or its package's words."""
+
+
+NO_DROPOUT = "attention_probs_dropout_prob 0 (it has no dropout)"
+
+
+def what_it_needs(attention: str, needs: Sequence[str]) -> str:
+    """The sentence for a backend that cannot run, with everything that it needs and has not; '' if that is nothing."""
+    *others, last = needs or [""]
+    return f"'{attention}' needs {', '.join(others)}{' and ' * bool(others)}{last}. Choose 'sdpa'." if needs else ""
 
 
 def out_of_memory(error: BaseException) -> bool:

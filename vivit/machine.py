@@ -17,7 +17,8 @@ class Support:
 
     Args:
         attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
-        flops_per_second: the rate it reached on a few tokens, 0 where it does not run.
+        flops_per_second: the rate it reached on a few tokens; 0 where it does not run, and where it runs and would have to
+            be compiled to be tried.
         reason: why it does not run, '' where it does.
         details: PyTorch's own words for it.
     """

@@ -17,6 +17,12 @@ class Backend:
         keeps_scores: whether it writes the (N, N) scores of every head to memory.
         cuda_only: whether it runs on CUDA GPUs alone.
         half_only: whether a GPU runs it in float16 and bfloat16 alone.
+        has_dropout: whether it has dropout on a GPU.
+        compiled: whether its first call compiles it, which takes seconds.
+        package: the distribution that brings it, '' for PyTorch itself.
+        source: how to come by that.
+        least_capability: of a GPU, (major, minor) as CUDA numbers its chips.
+        one_generation: whether it runs on chips of that major number alone.
     """
 
     explanation: str
@@ -24,9 +30,15 @@ class Backend:
     keeps_scores: bool = False
     cuda_only: bool = False
     half_only: bool = False
+    has_dropout: bool = True
+    compiled: bool = False
+    package: str = ""
+    source: str = ""
+    least_capability: tuple[int, int] = (0, 0)
+    one_generation: bool = False
 
 
-# The colours of Okabe and Ito, which colour-blind people tell apart too.
+# The colours of Okabe and Ito, which colour-blind people tell apart too; then of Paul Tol's muted ones, and a brown.
 BACKENDS: dict[str, Backend] = {
     "eager": Backend("holds the whole N × N score matrix of every head", "#d55e00", keeps_scores=True),
     "sdpa": Backend("PyTorch picks the fused kernel", "#0072b2"),
@@ -34,6 +46,44 @@ BACKENDS: dict[str, Backend] = {
     "sdpa-flash": Backend("FlashAttention, tile by tile, never the whole matrix", "#009e73", half_only=True),
     "sdpa-efficient": Backend("memory-efficient attention, CUDA only", "#56b4e9", cuda_only=True),
     "sdpa-cudnn": Backend("cuDNN's fused attention, CUDA only", "#cc79a7", cuda_only=True, half_only=True),
+    "flash_attention_2": Backend(
+        "the package flash-attn, CUDA only",
+        "#332288",
+        cuda_only=True,
+        half_only=True,
+        package="flash-attn",
+        source="pip install flash-attn --no-build-isolation",
+        least_capability=(8, 0),
+    ),
+    "flash_attention_3": Backend(
+        "the package flash-attn-3, for Hopper GPUs",
+        "#882255",
+        cuda_only=True,
+        half_only=True,
+        has_dropout=False,
+        package="flash-attn-3",
+        source="from the folder hopper of github.com/Dao-AILab/flash-attention",
+        least_capability=(9, 0),
+        one_generation=True,
+    ),
+    # 4.0.0b36 has a forward pass for chips of 8.x too, and no backward pass for them.
+    "flash_attention_4": Backend(
+        "the package flash-attn-4, for Hopper and Blackwell GPUs",
+        "#999933",
+        cuda_only=True,
+        half_only=True,
+        has_dropout=False,
+        package="flash-attn-4",
+        source="pip install flash-attn-4",
+        least_capability=(9, 0),
+    ),
+    "flex_attention": Backend(
+        "PyTorch's FlexAttention, compiled by its first call",
+        "#7f4f24",
+        has_dropout=False,
+        compiled=True,
+        least_capability=(7, 0),
+    ),
 }
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of one number

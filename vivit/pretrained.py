@@ -1,9 +1,6 @@
 """What models share beside their layers: how they are read and written, and the calls that training and tools make."""
 
 import math
-import os
-import shutil
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 from vivit.attention import get_attention
 from vivit.checkpoint.files import read_tensors, write_tensors
 from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, Misfit, published_tensors, read_into
+from vivit.compiling import missing_compiler
 from vivit.config import VivitConfig
 from vivit.device import one_device
 from vivit.errors import UserError, nearest, refuse_unknown
@@ -145,9 +143,8 @@ class VivitPreTrainedModel(nn.Module):
         Raises:
             vivit.errors.UserError: if that wants a C++ compiler, as it does on a CPU, and there is none.
         """
-        compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as Inductor chooses
         on_cpu = self.device.type == "cpu" and options.get("backend", "inductor") == "inductor"
-        if on_cpu and not shutil.which(compiler):
+        if on_cpu and (compiler := missing_compiler()):
             raise UserError(
                 f"torch.compile wants the C++ compiler '{compiler}', which is not on this machine. Install it, name another in "
                 "CXX, or pass backend='aot_eager', which needs none and is no faster than no compiling."

@@ -34,9 +34,11 @@ from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.errors import UserError, out_of_memory
+from vivit.flex_attention import refuse_flex
 from vivit.interrupts import interrupts_wait
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
+from vivit.names import BACKENDS
 from vivit.precision import DTYPES
 from vivit.records import from_json
 from vivit.threads import waiting
@@ -238,7 +240,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     model = checkpoint.load(VivitForVideoClassification, **loading)
     pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
     training = cell.mode == "training"
-    if cell.compiled:
+    if cell.compiles:
         # A warm cache would make the first call of the second round look cheap.
         torch.compiler.config.force_disable_caches = True
         torch._inductor.config.compile_threads = 1  # helpers of a killed process would outlive it
@@ -274,7 +276,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
             held = _held_bytes(pixels, optimiser)
             ms, recorded = measure.record(time_call, device)
             timing = Round(ms, (ms,), warm=False)
-        elif cell.compiled:
+        elif cell.compiles:
             compile_ms = time_call()
             others = OtherWork()  # the compiler is none
             timing = replace(measure.repeat(time_call, planned.rule), first_ms=compile_ms)
@@ -298,12 +300,15 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
 
 
 def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
-    """Raise what the backend would raise, before the model is loaded."""
+    """Raise what the backend would raise, before the model is loaded; nothing is compiled, which is of the first call."""
     dtype = DTYPES[cell.precision].compute
     size = (3, 1, config.num_attention_heads, 64, config.head_size)
     query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
     dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0
-    get_attention(cell.attention)(query, key, value, dropout)
+    if BACKENDS[cell.attention].compiled:
+        refuse_flex(query, dropout, gradients=cell.mode == "training")
+    else:
+        get_attention(cell.attention)(query, key, value, dropout)
 
 
 def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None) -> Tensor:

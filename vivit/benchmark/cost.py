@@ -13,6 +13,9 @@ from vivit.names import BACKENDS, BYTES, PRECISIONS
 
 COMPUTE_BYTES = {name: BYTES[kinds.compute] for name, kinds in PRECISIONS.items()}
 WEIGHT_BYTES = {name: BYTES[kinds.weights] for name, kinds in PRECISIONS.items()}
+# What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of a
+# Xeon with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
+COMPILE_SECONDS = 10.0
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
@@ -107,7 +110,8 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
 
     Time is the arithmetic of the products with weights over the machine's rate of such products, and of attention over
     the rate that its kernel reached on a few tokens. Where scores are written to memory, their traffic over its bandwidth
-    comes on top on a CPU; on a GPU attention is at least that and its arithmetic over the former rate.
+    comes on top on a CPU; on a GPU attention is at least that and its arithmetic over the former rate. A backend that is
+    compiled has no rate before it has been, and takes that of 'sdpa'; compiling is not among a call's time.
 
     Args:
         cell: what would be measured.
@@ -141,6 +145,8 @@ def _seconds(
     config: VivitConfig, machine: Machine, attention: str, precision: str, mode: str = "inference"
 ) -> float | None:
     found = machine.find(attention, precision)
+    if found and not found.reason and BACKENDS[attention].compiled and not found.flops_per_second:
+        found = machine.find("sdpa", precision)  # the nearest that has been tried
     if found is None or not found.flops_per_second:
         return None
     training = machine.training_flops_per_second if mode == "training" else {}
@@ -154,13 +160,21 @@ def _seconds(
     return linear_flops(config) / products + seconds
 
 
-def estimate_seconds(config: VivitConfig, machine: Machine, attention: str, precision: str) -> float:
+def compile_seconds(attention: str) -> float:
+    """What the first call of a backend takes beside its arithmetic, 0 for those that are not compiled."""
+    return COMPILE_SECONDS * BACKENDS[attention].compiled
+
+
+def estimate_seconds(
+    config: VivitConfig, machine: Machine, attention: str, precision: str, *, first: bool = True
+) -> float:
     """How long one clip's forward pass will take, before it is run.
 
     Args:
         config: the model's shape.
         machine: what is known of it.
         attention, precision: keys of `BACKENDS` and `PRECISIONS` that run there.
+        first: whether it may be the first, which is compiled where the backend is.
     Returns:
         Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
         models take longer, since the rates are those of full-sized products.
@@ -168,7 +182,7 @@ def estimate_seconds(config: VivitConfig, machine: Machine, attention: str, prec
     seconds = _seconds(config, machine, attention, precision)
     if seconds is None:
         raise ValueError(f"'{attention}' does not run in {precision} here")
-    return seconds
+    return seconds + compile_seconds(attention) * first
 
 
 def paying_precision(config: VivitConfig, machine: Machine) -> str:

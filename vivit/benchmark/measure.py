@@ -10,10 +10,14 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from vivit.benchmark.measurement import Round, StoppingRule
+from vivit.flex_attention import REGION
 
 Result = TypeVar("Result")
 
 FUSED = "aten::_scaled_dot_product_"
+PACKAGES = ("flash_attn::", "flash_attn_3::")  # operators of FlashAttention's packages …
+PACKAGE_FUNCTION = "FlashAttnFunc"  # … and what those that register none run
+COMPILED = "Torch-Compiled Region"
 SOFTMAX = "aten::_softmax"
 
 
@@ -104,23 +108,34 @@ def attention_kernel(names: Iterable[str]) -> str:
     """The attention operator among the names of a profile.
 
     Returns:
-        PyTorch's fused operator; else '_softmax', which is attention written out; else the compiled kernel that holds
-        it; '' if there is none.
+        PyTorch's fused operator; else that of a FlashAttention package; else FlexAttention's compiled kernel, or where that
+        has no name of its own, the region that holds it; else '_softmax', which is attention written out; else the
+        compiled kernel that holds that; '' if there is none.
     """
     found = set(names)
-    fused = sorted(n for n in found if n.startswith(FUSED) and "backward" not in n)
+    fused = sorted(n for n in found if n.startswith((FUSED, *PACKAGES)) and "backward" not in n)
     if fused:
         return ", ".join(n.removeprefix("aten::") for n in fused)
+    if PACKAGE_FUNCTION in found:
+        return PACKAGE_FUNCTION
+    if flex := [n for n in found if n.startswith("triton_") and ("flex_attention" in n or "flex_decoding" in n)]:
+        return min(flex)
+    if REGION in found and any(n.startswith(COMPILED) for n in found):
+        return REGION
     if SOFTMAX in found:
         return SOFTMAX.removeprefix("aten::")
     return min((n for n in found if "softmax" in n and not n.startswith("aten::")), default="")
 
 
 def device_kernels(names: Iterable[str]) -> tuple[str, ...]:
-    """The GPU kernels that compute attention or its softmax, without their template arguments."""
-    words = ("flash", "fmha", "sdpa", "attention", "softmax")
+    """The GPU kernels that compute attention or its softmax, without their arguments, which CuTe's names hold too."""
+    words = ("flash", "fmha", "sdpa", "attention", "softmax", "flex_decoding")
     short = {
-        name.removeprefix("void ").replace("(anonymous namespace)::", "").split("<")[0].split("(")[0]: name
+        name.removeprefix("void ")
+        .replace("(anonymous namespace)::", "")
+        .split("<")[0]
+        .split("(")[0]
+        .split("_object_at_")[0]: name
         for name in names
     }
     return tuple(sorted(s for s in short if any(word in s.lower() for word in words)))

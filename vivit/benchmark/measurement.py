@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from vivit.names import BACKENDS
+
 MODES = ("inference", "training")
 STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
 NOISY = 0.05  # of the median: a spread or a drift above it is called noisy
@@ -27,7 +29,7 @@ class Cell:
         attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
         batch_size: clips a call.
         mode: 'inference' (a forward pass) or 'training' (forward, backward and an AdamW step, random labels).
-        compiled: whether the model goes through `torch.compile`.
+        compiled: whether the model goes through `torch.compile`; not whether its backend does.
         num_frames: frames a clip, the checkpoint's own if None; others interpolate its position embeddings.
     """
 
@@ -49,6 +51,11 @@ class Cell:
     def reference(self) -> "Cell":
         """The cell whose answers this one's are compared with: eager float32 on the same clip."""
         return Cell(self.checkpoint, "eager", "float32", num_frames=self.num_frames)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the first call of a process compiles: the model, or a backend that is always compiled."""
+        return self.compiled or (self.attention in BACKENDS and BACKENDS[self.attention].compiled)
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping
 from math import ceil
 
+from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.machine import Machine
 
@@ -73,9 +74,12 @@ class Pace:
     def untimed(self, cell: Cell) -> float:
         """What a process takes beside its timed calls."""
         once = self.latency(cell)
+        first = once + compile_seconds(cell.attention)
+        if cell.compiles and (row := self._rows.get(cell)) and row.latency:
+            first = statistics.median(r.first_ms for r in row.latency.rounds) / 1e3
         start = statistics.median(self._overheads) if self._overheads else START_SECONDS[self._machine.device]
         recorded = 0.0 if cell in self._rows else once / self._rounds  # one of them records
-        return start + once + self._warm_up(once) + recorded
+        return start + first + self._warm_up(once) + recorded
 
     def timed(self, cell: Cell, share: float) -> float:
         """Of a process's timed calls. Args: share: 0 for the least that will do, 1 for all that the rule wants."""

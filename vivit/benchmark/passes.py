@@ -12,6 +12,7 @@ from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.side_by_side import SLOT_SECONDS, Examined, TimedRound
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
+from vivit.names import BACKENDS
 from vivit.progress import Progress
 
 SLOW_SECONDS = 2.0  # a pass that takes as long is not made twice before the rounds
@@ -57,10 +58,22 @@ def telling(model: VivitForVideoClassification, progress: Progress) -> Iterator[
 
 
 @torch.inference_mode()
+def compile_backend(model: VivitForVideoClassification, pixel_values: torch.Tensor) -> None:
+    """Where a model's attention is compiled by its first call, have its first layer make it, outside all that is measured.
+
+    Args:
+        pixel_values: (1, T, C, H, W), of the size that is to be measured.
+    """
+    if BACKENDS[model.attn_implementation].compiled:
+        model.vivit.layers[0](model.vivit.embeddings(pixel_values))
+
+
+@torch.inference_mode()
 def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Examined:
     """Warm a cell up, and find its memory and its answer, in passes that are not timed for the comparison."""
     model, device = contestant.model, contestant.model.device
     model.set_attn_implementation(contestant.attention)
+    compile_backend(model, contestant.pixel_values)
     with telling(model, progress):
         if device.type == "cuda":
             contestant()  # its libraries keep memory from their first use on, which is no activation

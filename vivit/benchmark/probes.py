@@ -14,8 +14,10 @@ from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
 from vivit.device import default_device, memory_bytes
+from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
 from vivit.machine import Machine, Probes, Support
+from vivit.names import BACKENDS
 from vivit.precision import DTYPES
 
 
@@ -31,7 +33,7 @@ def choose_probes(device: torch.device) -> Probes:
 
 
 def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> list[Support]:
-    """Try every attention backend in every precision on a few tokens.
+    """Try every attention backend in every precision on a few tokens; those that are compiled are not run.
 
     Args:
         device: where to try.
@@ -48,8 +50,12 @@ def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> 
             key = attention, kinds.compute
             if key not in tried:
                 try:
-                    seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
-                    tried[key] = Support(attention, precision, flops_per_second=flops / seconds)
+                    if BACKENDS[attention].compiled:  # for longer than a server's start may take
+                        refuse_flex(query)
+                        tried[key] = Support(attention, precision)
+                    else:
+                        seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
+                        tried[key] = Support(attention, precision, flops_per_second=flops / seconds)
                 except AttentionUnavailable as error:
                     tried[key] = Support(attention, precision, reason=str(error), details=error.details)
             found.append(replace(tried[key], precision=precision))

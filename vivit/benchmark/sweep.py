@@ -315,7 +315,7 @@ class Sweep:
         if record:  # the cost model may be far off
             limit = max(limit, PATIENCE * self.budget_seconds - self.spent_seconds)
         cold = self._short and self._left() < self._pace.untimed(cell) + timed + once * record
-        in_first = cold and record and not cell.compiled
+        in_first = cold and record and not cell.compiles
         return PlannedRound(
             cell,
             rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
