@@ -13,6 +13,7 @@ import torch
 from engine.tasks import Classification, Classify, ExamineCell, MeasuredRound, MeasureRound, Prediction, TimeCells
 from engine.worker import typed
 from vivit.benchmark.child import measure_in_child
+from vivit.benchmark.cost import weights_bytes
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
 from vivit.benchmark.passes import Contestant, compile_backend, enter, examine, telling, time_round
@@ -25,7 +26,7 @@ from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VivitForVideoClassification
 from vivit.names import BACKENDS
-from vivit.precision import set_precision
+from vivit.precision import kept_bytes
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.progress import Progress
 from vivit.scores import top_predictions
@@ -164,8 +165,7 @@ def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> Vivit
         return _loaded[key]
     for other in [k for k in _loaded if k[0] == checkpoint.name and k[2] != checkpoint.written_ns]:  # has changed since
         del _loaded[other]
-    with torch.device("meta"):
-        needed = _bytes(set_precision(VivitForVideoClassification(checkpoint.config), precision))
+    needed = weights_bytes(checkpoint.config, precision, device.type)
     while _loaded and needed + sum(map(_bytes, _loaded.values())) > MEMORY_SHARE * memory_bytes(device):
         del _loaded[next(iter(_loaded))]
     _loaded[key] = checkpoint.load(VivitForVideoClassification, dtype=precision, device=device)
@@ -233,7 +233,7 @@ def _unload() -> None:
 
 
 def _bytes(model: torch.nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in model.parameters())
+    return sum(kept_bytes(model).values())
 
 
 TASKS = typed({Classify: classify, ExamineCell: examine_cell, TimeCells: time_cells, MeasureRound: measure})

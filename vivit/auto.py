@@ -43,7 +43,7 @@ class _AutoModel:
         """
         from vivit.precision import one_precision, set_precision
 
-        precision = one_precision(dtype, torch_dtype)
+        precision = one_precision(dtype, torch_dtype) or "float32"
         return set_precision(getattr(import_module("vivit.model"), cls.kind)(config, **options), precision)
 
 

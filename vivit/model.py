@@ -225,7 +225,7 @@ class VivitModel(VivitPreTrainedModel):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
-        to_own_names(state_dict, prefix, {prefix + name for name, _ in self.named_parameters()})
+        to_own_names(state_dict, prefix, {prefix + name for name in self.state_dict(keep_vars=True)})
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

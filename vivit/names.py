@@ -86,7 +86,7 @@ BACKENDS: dict[str, Backend] = {
     ),
 }
 
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # of one number
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}  # of one number
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,17 @@ class Precision:
 
     Args:
         weights: the dtype that matrices are kept in, a key of `BYTES`.
-        compute: the dtype of every product and activation, and of all other parameters.
+        compute: the dtype of every product and activation, and of all other parameters; read it by `compute_dtype`.
         explanation: in one line.
         lightness: how much of white is in a backend's colour where a chart tells precisions apart, 0 to 1.
+        compute_on_gpu: the same on a CUDA GPU where that is another, or ''.
     """
 
     weights: str
     compute: str
     explanation: str
     lightness: float
+    compute_on_gpu: str = ""
 
 
 PRECISIONS: dict[str, Precision] = {
@@ -113,7 +115,16 @@ PRECISIONS: dict[str, Precision] = {
     "float16-weights": Precision(
         "float16", "float32", "weights kept in float16, arithmetic in float32: half the memory", 0.6
     ),
+    "int8-bitsandbytes": Precision(  # half precision is slow on CPUs
+        "int8", "float32", "the encoder's matrices in 8 bit (LLM.int8), needs the package bitsandbytes", 0.7, "float16"
+    ),
 }
+
+
+def compute_dtype(precision: str, device: str) -> str:
+    """The dtype that is computed in. Args: precision: a key of `PRECISIONS`; device: its type, 'cpu' or 'cuda' for instance."""
+    kinds = PRECISIONS[precision]
+    return (kinds.compute_on_gpu if device == "cuda" else "") or kinds.compute
 
 
 def colour(attention: str, precision: str = "float32") -> str:

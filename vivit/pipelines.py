@@ -20,13 +20,14 @@ from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device, one_device
+from vivit.eight_bit import asked_for
 from vivit.errors import UserError, refuse_unknown
 from vivit.familiarity import Familiarity
 from vivit.hub import OPTION_NAMES
 from vivit.inputs import ReadyClip, is_clip, prepare
 from vivit.model import VivitForVideoClassification
 from vivit.precision import one_precision
-from vivit.pretrained import stated_precision
+from vivit.pretrained import choose_precision
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 from vivit.scores import top_predictions
 
@@ -34,8 +35,9 @@ UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so 
 
 # What is said of where to look, and holds for any name; the rest is about one checkpoint.
 ANYWHERE = ("token", "cache_dir", "local_files_only")
+EIGHT_BIT = frozenset({"load_in_8bit", "load_in_4bit", "quantization_config"})
 # What model_kwargs may hold. Memory is always used sparingly; the last is there for those who pass it.
-LOADING = OPTION_NAMES | {"attn_implementation", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
+LOADING = OPTION_NAMES | EIGHT_BIT | {"attn_implementation", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
 
 
 class Predictions(list):
@@ -318,9 +320,9 @@ def pipeline(
         checkpoint = replace(checkpoint, config=config)
     if checkpoint.folder is None:
         raise UserError(f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint.")
-    dtypes = given.get("dtype"), given.get("torch_dtype")
-    as_stated = {*dtypes} - {None} == {"auto"}
-    precision = stated_precision(checkpoint.folder, checkpoint.options) if as_stated else one_precision(*dtypes)
+    of_dtype = one_precision(given.get("dtype"), given.get("torch_dtype"))
+    asked = asked_for(**{name: given[name] for name in EIGHT_BIT if name in given})
+    precision = choose_precision(checkpoint.folder, checkpoint.options, of_dtype, asked)
     # Read before the weights are: it may be unusable. A copy, which its user may change.
     processor = processor or replace(checkpoint.processor)
     model = checkpoint.load(
@@ -337,6 +339,7 @@ def _given(model_kwargs: Mapping[str, Any] | None, **options: Any) -> dict[str, 
     extra = {name: value for name, value in (model_kwargs or {}).items() if value is not None}
     refuse_unknown(extra, LOADING)
     extra.pop("low_cpu_mem_usage", None)
+    extra = {name: value for name, value in extra.items() if name not in EIGHT_BIT or value is not False}
     given = {name: value for name, value in options.items() if value is not None}
     if twice := given.keys() & extra:
         raise ValueError(f"{', '.join(sorted(twice))} is given beside model_kwargs and in them; give it once")

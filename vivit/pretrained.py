@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from vivit.attention import get_attention
-from vivit.checkpoint.files import read_tensors, write_tensors
-from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, Misfit, published_tensors, read_into
+from vivit.checkpoint.files import dequantised, read_tensors, write_tensors
+from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, SCALES, Misfit, published_tensors, read_into
 from vivit.compiling import missing_compiler
 from vivit.config import VivitConfig
 from vivit.device import one_device
+from vivit.eight_bit import EightBit, asked_for, quantise, settings, written_as
 from vivit.errors import UserError, nearest, refuse_unknown
 from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
 from vivit.positions import Grid, interpolate
-from vivit.precision import get_precision, one_precision, set_precision
+from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype, get_precision, one_precision, set_precision
 
 # What transformers' `save_pretrained` takes → the value that asks for what is done here; None for what asks for nothing.
 SAVED_ANYWAY = {
@@ -189,6 +190,9 @@ class VivitPreTrainedModel(nn.Module):
         torch_dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
         device_map: Any = None,
+        load_in_8bit: bool | None = None,
+        load_in_4bit: bool | None = None,
+        quantization_config: Any = None,
         ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False,
         low_cpu_mem_usage: bool = True,
@@ -203,11 +207,15 @@ class VivitPreTrainedModel(nn.Module):
             config: use this instead of the checkpoint's `config.json`; or the name of the checkpoint that has it.
             attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
-                is in; float32 if None.
+                is in; if None float32, and 8 bit for a checkpoint that is in 8 bit. Beside 8 bit that is asked for it is what
+                all else is in, float16 on a GPU and float32 on a CPU if None.
             torch_dtype: the older spelling of `dtype`.
             device: where to put the weights; the CPU if None.
             device_map: the same as transformers names it: 'auto' for a GPU if there is one, a device, a CUDA index, or a dict
                 whose values are one of these.
+            load_in_8bit: keep the encoder's matrices in 8 bit: 'int8-bitsandbytes'. It needs the package bitsandbytes.
+            load_in_4bit: not done here; there for those who pass False.
+            quantization_config: transformers' `BitsAndBytesConfig(load_in_8bit=True)`, or the same as a dict.
             ignore_mismatched_sizes: give a classification head of another size new random weights, and interpolate position
                 embeddings of another number of frames or another image size; both with a warning.
             output_loading_info: return what did not fit too.
@@ -223,6 +231,7 @@ class VivitPreTrainedModel(nn.Module):
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
+            vivit.eight_bit.EightBitUnavailable: if 8 bit cannot be had here.
             ValueError: for an unknown option, an impossible config, an unknown backend or precision, or options that contradict
                 each other.
         """
@@ -235,16 +244,14 @@ class VivitPreTrainedModel(nn.Module):
         attention = attn_implementation or "sdpa"
         get_attention(attention)
         place = one_device(device, device_map)
-        given = [kind for kind in (dtype, torch_dtype) if kind is not None]
-        if "auto" in given and given.count("auto") < len(given):
-            raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
-        precision = one_precision(dtype, torch_dtype) if "auto" not in given else ""
+        of_dtype = one_precision(dtype, torch_dtype)
+        asked = asked_for(load_in_8bit, load_in_4bit, quantization_config)
         if isinstance(config, str | Path):  # in another place, to which revision and subfolder say nothing
             here = {"token": where.token, "cache_dir": where.cache_dir, "local_files_only": where.local_files_only}
             config = VivitConfig.from_pretrained(config, **here)
         folder = locate(pretrained_model_name_or_path, where)[1]
         config = config or VivitConfig.from_folder(folder, **changes)
-        precision = precision or stated_precision(folder, where)
+        precision = choose_precision(folder, where, of_dtype, asked)
         model = cls.without_weights(config, attn_implementation=attention, dtype=precision, device=place)
         found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
         if not add_pooling_layer:
@@ -253,9 +260,18 @@ class VivitPreTrainedModel(nn.Module):
 
     @classmethod
     def without_weights(
-        cls, config: VivitConfig, *, attn_implementation: str, dtype: str | torch.dtype, device: str | torch.device
+        cls,
+        config: VivitConfig,
+        *,
+        attn_implementation: str,
+        dtype: str | torch.dtype | EightBit,
+        device: str | torch.device,
     ) -> Self:
         """A model whose weights are yet to be loaded: they hold whatever the memory held. Arguments as `from_pretrained`'s."""
+        config = replace(config, extra={k: v for k, v in config.extra.items() if k != "quantization_config"})
+        if get_precision(dtype) == EIGHT_BIT:  # on 'meta' it could not be told what the device computes in
+            asked = dtype if isinstance(dtype, EightBit) else EightBit()
+            dtype = replace(asked, compute=asked.compute or compute_dtype(EIGHT_BIT, device))
         if cls._published() is not cls:  # a derived class may make weights of its own that no file has
             with torch.device(device):
                 model = set_precision(cls(config), dtype)
@@ -294,6 +310,7 @@ class VivitPreTrainedModel(nn.Module):
         Raises:
             vivit.errors.UserError: as `from_pretrained`.
         """
+        written_as(_quantization(folder), called(folder))
         positions = self.base_model.embeddings.position_embeddings
         resized: Grid | None = None
 
@@ -309,7 +326,8 @@ class VivitPreTrainedModel(nn.Module):
             resized = of
             return interpolate(tensor, of, self.config.grid_size)
 
-        found = read_into(published_tensors(self), read_tensors(folder, options), {POSITIONS: resize})
+        tensors = dequantised(read_tensors(folder, options))
+        found = read_into(published_tensors(self), tensors, {POSITIONS: resize}, quantise)
 
         def of_kind(*kinds: str) -> set[str]:
             return {misfit.name for misfit in found if misfit.kind in kinds}
@@ -412,14 +430,53 @@ class VivitPreTrainedModel(nn.Module):
         )
         dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
         # What was read may say the dtype in its older spelling.
-        extra = {k: v for k, v in self.config.extra.items() if k != "torch_dtype"}
+        extra = {k: v for k, v in self.config.extra.items() if k not in ("torch_dtype", "quantization_config")}
         extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
+        kept = [n for n, m in self.named_modules() if isinstance(m, nn.Linear) and m is not self.get_input_embeddings()]
+        if eight_bit := settings(self, kept):
+            extra["quantization_config"] = eight_bit
+            stems = [name.removesuffix(SCALES) for name in tensors if name.endswith(f".{SCALES}")]
+            tensors |= {f"{stem}weight_format": torch.tensor(0, dtype=torch.uint8) for stem in stems}  # 0: by rows
         replace(self.config, extra=extra).save_pretrained(save_directory)
         write_tensors(save_directory, {self._on_disk(name): tensor for name, tensor in tensors.items()})
 
 
+def choose_precision(
+    folder: Path, options: HubOptions, named: str | None, asked: EightBit | None = None
+) -> str | EightBit:
+    """The precision to load a checkpoint in.
+
+    Args:
+        folder, options: where it is, and in which files.
+        named: as `one_precision` has it.
+        asked: 8 bit, where that is asked for beside it.
+    Raises:
+        ValueError: if the two contradict each other.
+        vivit.errors.UserError: for a checkpoint that is quantised in a way that cannot be read here.
+    """
+    written = written_as(_quantization(folder), called(folder))
+    if asked is None and named not in (None, "auto", EIGHT_BIT):
+        return named
+    compute = None
+    if named == "auto":
+        named = stated_precision(folder, options)
+    if asked is None and written is None:
+        return named or "float32"
+    if named not in (None, EIGHT_BIT):
+        if DTYPES[named].weights != DTYPES[named].compute:
+            raise ValueError(f"dtype={named!r} and 8 bit contradict each other; give one of them")
+        compute = DTYPES[named].compute
+    # What a checkpoint in 8 bit was made with goes before what is usual.
+    return replace(written if written and asked in (None, EightBit()) else asked or EightBit(), compute=compute)
+
+
+def _quantization(folder: Path) -> Any:
+    file = folder / "config.json"
+    return read_json(file).get("quantization_config") if file.is_file() else None
+
+
 def stated_precision(folder: Path, options: HubOptions = USUAL) -> str:
-    """The precision that a checkpoint is in: what its config.json says, else that of its first tensor."""
+    """The precision of a checkpoint, or of what is not in 8 bit: what its config.json says, else that of its first tensor."""
     config = read_json(folder / "config.json")
     stated = config.get("dtype") or config.get("torch_dtype")
     kinds = (tensor.dtype for _, tensor in read_tensors(folder, options) if tensor.is_floating_point())

@@ -33,13 +33,14 @@ from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import default_device
+from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError, out_of_memory
 from vivit.flex_attention import refuse_flex
 from vivit.interrupts import interrupts_wait
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
 from vivit.names import BACKENDS
-from vivit.precision import DTYPES
+from vivit.precision import EIGHT_BIT, compute_dtype, kept_bytes
 from vivit.records import from_json
 from vivit.threads import waiting
 
@@ -214,7 +215,7 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
         while cause := causes[-1].__cause__ or causes[-1].__context__:
             causes.append(cause)  # a compiler wraps what it meets
         for cause in causes:
-            if isinstance(cause, AttentionUnavailable):
+            if isinstance(cause, AttentionUnavailable | EightBitUnavailable):
                 return Measurement(cell, "unavailable", str(cause), cause.details)
             if type(cause).__name__ == "InvalidCxxCompiler":
                 return Measurement(
@@ -235,6 +236,8 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     cell, device = planned.cell, default_device()
     checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
     config = checkpoint.config
+    if cell.mode == "training" and cell.precision == EIGHT_BIT:
+        raise EightBitUnavailable("Weights in 8 bit cannot be trained: they are whole numbers, and have no gradients.")
     try_attention(cell, config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
     model = checkpoint.load(VivitForVideoClassification, **loading)
@@ -301,7 +304,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
 
 def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
     """Raise what the backend would raise, before the model is loaded; nothing is compiled, which is of the first call."""
-    dtype = DTYPES[cell.precision].compute
+    dtype = compute_dtype(cell.precision, device)
     size = (3, 1, config.num_attention_heads, 64, config.head_size)
     query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
     dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0
@@ -340,13 +343,14 @@ def _held_bytes(pixels: Tensor, optimiser: torch.optim.Optimizer | None) -> int:
 
 
 def _memory(model: VivitForVideoClassification, beyond_weights: int, device: torch.device) -> Memory:
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    weights = kept_bytes(model)
     cuda = device.type == "cuda"
     allocated = torch.cuda.max_memory_allocated(device) if cuda else None
     return Memory(
-        weights=weights,
+        weights=sum(weights.values()),
         activations=beyond_weights,  # what CUDA's libraries keep for themselves is in `allocated` alone
         allocated=allocated,
         reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
         resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        weights_kept_in=weights,
     )

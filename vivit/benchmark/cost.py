@@ -9,13 +9,12 @@ from dataclasses import replace
 from vivit.benchmark.measurement import Cell, Estimate
 from vivit.config import VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, BYTES, PRECISIONS
+from vivit.names import BACKENDS, BYTES, PRECISIONS, compute_dtype
 
-COMPUTE_BYTES = {name: BYTES[kinds.compute] for name, kinds in PRECISIONS.items()}
-WEIGHT_BYTES = {name: BYTES[kinds.weights] for name, kinds in PRECISIONS.items()}
-# What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of a
-# Xeon with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
+# What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of an
+# AMD EPYC with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
 COMPILE_SECONDS = 10.0
+EIGHT_BIT = "int8-bitsandbytes"
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
@@ -48,7 +47,12 @@ def parameters(config: VivitConfig) -> tuple[int, int]:
     return matrices, rest
 
 
-def score_traffic_bytes(config: VivitConfig, attention: str, precision: str) -> int:
+def compute_bytes(precision: str, device: str) -> int:
+    """Of one number that is computed with. Args: device: 'cpu' or 'cuda'."""
+    return BYTES[compute_dtype(precision, device)]
+
+
+def score_traffic_bytes(config: VivitConfig, attention: str, precision: str, device: str = "cpu") -> int:
     """Bytes that one clip's forward pass moves for scores kept in memory; 0 for a backend that keeps none.
 
     Eager writes the products, scales them, takes the softmax in float32, converts it, and reads it for the product with
@@ -59,25 +63,32 @@ def score_traffic_bytes(config: VivitConfig, attention: str, precision: str) -> 
     scores = config.num_hidden_layers * config.num_attention_heads * config.num_tokens**2
     if attention == "sdpa-math":
         return scores * 4 * 4
-    size = COMPUTE_BYTES[precision]
+    size = compute_bytes(precision, device)
     convert = 0 if size == 4 else 4 + size
     return scores * (size + 2 * size + size + 4 + convert + size)
 
 
-def weights_bytes(config: VivitConfig, precision: str) -> int:
-    """What the parameters take."""
+def weights_bytes(config: VivitConfig, precision: str, device: str = "cpu") -> int:
+    """What the parameters of a classifier take, and the scales of those in 8 bit. Args: device: 'cpu' or 'cuda'."""
     matrices, rest = parameters(config)
-    return matrices * WEIGHT_BYTES[precision] + rest * COMPUTE_BYTES[precision]
+    kept, size = BYTES[PRECISIONS[precision].weights], compute_bytes(precision, device)
+    if precision != EIGHT_BIT:
+        return matrices * kept + rest * size
+    hidden, middle, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    encoder = layers * (4 * hidden * hidden + 2 * hidden * middle)
+    scales = layers * (3 * hidden + hidden + middle + hidden)  # one a row, float32
+    return encoder * kept + scales * 4 + (matrices - encoder + rest) * size
 
 
-def activations_bytes(config: VivitConfig, cell: Cell) -> int:
+def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu") -> int:
     """The most memory held beyond the weights, by counting the tensors alive at the fullest moment of a call.
 
     Args:
         config: the model's shape, with the cell's number of frames.
         cell: its attention, precision, batch size and mode.
+        device: 'cpu' or 'cuda'.
     """
-    size, batch = COMPUTE_BYTES[cell.precision], cell.batch_size
+    size, batch = compute_bytes(cell.precision, device), cell.batch_size
     frames, height, width = config.clip_size
     pixels = size * batch * frames * height * width * config.num_channels
     row = size * batch * config.num_tokens  # bytes of one number a token
@@ -94,12 +105,18 @@ def activations_bytes(config: VivitConfig, cell: Cell) -> int:
         held = 0
     attention = 7 * hidden + held + (8 * hidden if cell.attention == "sdpa-math" and size < 4 else 0)  # float32 copies
     mlp = hidden + 2 * middle
+    eight_bit = 0
+    if cell.precision == EIGHT_BIT:
+        # The int32 product beside its results; on a CPU beside it in float32, its rows' and columns' scales, and theirs too.
+        copies = 3 * 4 + size if device == "cpu" else 4 + size
+        products = max(hidden + copies * 3 * hidden // size, 3 * hidden + copies * middle // size)
+        eight_bit = hidden // size + products  # tokens as int8
     if cell.mode == "inference":
         embed = pixels + 2 * hidden
-        return pixels + max(embed, hidden + max(attention, mlp + cast))
+        return pixels + max(embed, hidden + max(attention, mlp + cast, eight_bit))
     saved_scores = scores * (4 if size == 4 or cell.attention == "sdpa-math" else 4 + size) if held else 0
     layer = 8 * hidden + 2 * middle + saved_scores
-    weights = weights_bytes(config, cell.precision)
+    weights = weights_bytes(config, cell.precision, device)
     forward = pixels + hidden + config.num_hidden_layers * (layer + cast) + 2 * middle
     # Two moments are held all the time; gradients take the place of activations, layer by layer.
     return pixels + 2 * weights + max(forward, weights)
@@ -121,7 +138,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
     config = config if cell.num_frames is None else with_frames(config, cell.num_frames)
     flops = cell.batch_size * (linear_flops(config) + attention_flops(config))
     times = BACKWARD if cell.mode == "training" else 1
-    weights = weights_bytes(config, cell.precision)
+    weights = weights_bytes(config, cell.precision, machine.device)
     seconds = _seconds(config, machine, cell.attention, cell.precision, cell.mode)
     if seconds is not None:
         seconds *= cell.batch_size * times
@@ -132,7 +149,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
         flops=flops * times,
         latency_ms=None if seconds is None else seconds * 1e3,
         weights=weights,
-        activations=activations_bytes(config, cell),
+        activations=activations_bytes(config, cell, machine.device),
     )
 
 
@@ -150,9 +167,11 @@ def _seconds(
     if found is None or not found.flops_per_second:
         return None
     training = machine.training_flops_per_second if mode == "training" else {}
-    products = (training or machine.flops_per_second)[precision]
+    products = (training or machine.flops_per_second).get(precision)
+    if not products:  # it does not run, or cannot be trained in
+        return None
     seconds = attention_flops(config) / found.flops_per_second
-    traffic = score_traffic_bytes(config, attention, precision) / machine.bytes_per_second
+    traffic = score_traffic_bytes(config, attention, precision, machine.device) / machine.bytes_per_second
     if not machine.on_gpu:  # a few tokens' scores lay in memory that was there; the system clears a model's
         seconds += traffic
     elif traffic:

@@ -1,7 +1,7 @@
 """What is measured and what was found, as plain data with raw samples; every statistic is a property. No torch is used."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -210,11 +210,12 @@ class Memory:
     """The most memory held at a time, in bytes, found in a call that was not timed.
 
     Args:
-        weights: the parameters.
+        weights: the parameters, and the scales of those in 8 bit.
         activations: everything else at the peak: input, activations; in training gradients and AdamW's moments too.
         allocated, reserved: CUDA's own peaks: what tensors took, and what the allocator kept for them; None on a CPU.
         resident: the largest resident size of the process. It holds torch itself, and pages once freed are used again,
             so it neither adds up with the others nor tells two cells apart.
+        weights_kept_in: the name of a dtype → bytes of the weights in it; {} in sweeps that were recorded before 0.3.0.
     """
 
     weights: int
@@ -222,6 +223,7 @@ class Memory:
     allocated: int | None
     reserved: int | None
     resident: int
+    weights_kept_in: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def peak(self) -> int:

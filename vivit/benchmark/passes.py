@@ -13,6 +13,7 @@ from vivit.benchmark.side_by_side import SLOT_SECONDS, Examined, TimedRound
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
 from vivit.names import BACKENDS
+from vivit.precision import kept_bytes
 from vivit.progress import Progress
 
 SLOW_SECONDS = 2.0  # a pass that takes as long is not made twice before the rounds
@@ -80,12 +81,14 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
         (logits, ms), peak = peak_memory(lambda: timed(contestant, device), device)
     if ms < SLOW_SECONDS * 1e3:
         _, ms = timed(contestant, device)  # without the recorder
+    weights = kept_bytes(model)
     return Examined(
         pass_ms=ms,
-        weights=sum(p.numel() * p.element_size() for p in model.parameters()),
+        weights=sum(weights.values()),
         activations=peak + contestant.pixel_values.nbytes,
         logits=tuple(logits[0].float().tolist()) if logits.isfinite().all() else None,
         device=device.type,
+        weights_kept_in=weights,
     )
 
 

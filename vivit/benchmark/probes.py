@@ -14,11 +14,12 @@ from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
 from vivit.device import default_device, memory_bytes
+from vivit.eight_bit import Int8Linear, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
 from vivit.machine import Machine, Probes, Support
 from vivit.names import BACKENDS
-from vivit.precision import DTYPES
+from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype
 
 
 def choose_probes(device: torch.device) -> Probes:
@@ -44,10 +45,15 @@ def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> 
     flops = 4 * probes.heads * probes.tokens**2 * head_size
     found: list[Support] = []
     tried: dict[tuple[str, torch.dtype], Support] = {}  # two precisions compute in float32
-    for precision, kinds in DTYPES.items():
-        query = torch.randn(shape, device=device).to(kinds.compute)
+    eight_bit = why_not(device)
+    for precision in DTYPES:
+        compute = compute_dtype(precision, device)
+        query = torch.randn(shape, device=device).to(compute)
         for attention, attend in ATTENTION.items():
-            key = attention, kinds.compute
+            if precision == EIGHT_BIT and eight_bit[0]:
+                found.append(Support(attention, precision, 0.0, *eight_bit))
+                continue
+            key = attention, compute
             if key not in tried:
                 try:
                     if BACKENDS[attention].compiled:  # for longer than a server's start may take
@@ -66,6 +72,13 @@ def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     """FLOP/s of size × size × size products with a weight, multiply and add counted separately."""
     matrix = torch.randn(size, size, device=device).to(dtype)
     return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
+
+
+def eight_bit_rate(device: torch.device, size: int) -> float:
+    """The same of a layer in 8 bit, which rounds what it is given and makes the result floating again."""
+    layer = Int8Linear(torch.randn(size, size, device=device), None).eval()
+    x = torch.randn(1, size, size, device=device).to(compute_dtype(EIGHT_BIT, device))
+    return 2 * size**3 / _best_seconds(partial(layer, x), device)
 
 
 def copy_rate(device: torch.device) -> float:
@@ -95,15 +108,19 @@ def describe(device: torch.device | None = None) -> Machine:
         support = check_support(device, probes)
         if on_gpu:
             torch.cuda.empty_cache()
-        rates = {name: product_rate(device, kinds.compute, probes.size) for name, kinds in DTYPES.items()}
+        rates = {
+            name: product_rate(device, compute_dtype(name, device), probes.size) for name in DTYPES if name != EIGHT_BIT
+        }
         bandwidth = copy_rate(device)
         # Once more, and the better of the two: where this is a server's start, much else starts with it.
         pairs = zip(support, check_support(device, probes), strict=True)
         best = tuple(max(pair, key=lambda found: found.flops_per_second) for pair in pairs)
-    training = dict(rates)
+        training = dict(rates)
+        if any(found.precision == EIGHT_BIT and not found.reason for found in best):
+            rates[EIGHT_BIT] = eight_bit_rate(device, probes.size)
     if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
         plain = product_rate(device, torch.float32, probes.size)
-        training |= {name: plain for name, kinds in DTYPES.items() if kinds.compute == torch.float32}
+        training |= {name: plain for name in training if compute_dtype(name, device) == torch.float32}
     if on_gpu:
         torch.cuda.empty_cache()  # what was tried here takes no room from the models
     return Machine(

@@ -13,7 +13,7 @@ import math
 import random
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -138,6 +138,7 @@ class Examined:
         weights, activations: bytes, as in `vivit.benchmark.measurement.Memory`, of a pass that is not timed.
         logits: (num_labels,); None if they were not finite.
         device: 'cpu' or 'cuda'.
+        weights_kept_in: as in `Memory`.
     """
 
     pass_ms: float
@@ -145,6 +146,7 @@ class Examined:
     activations: int
     logits: tuple[float, ...] | None
     device: str
+    weights_kept_in: dict[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Tensor files ↔ named tensors. Knows no model."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from zipfile import is_zipfile
 
@@ -70,6 +70,35 @@ def read_tensors(folder: str | Path, options: HubOptions = USUAL) -> Iterator[tu
                 # pickle.UnpicklingError and what a hostile pickle makes of it
                 raise UserError(f"{file.name} holds more than tensors, so it was not loaded.", str(error)) from error
             raise UserError(f"{file.name} is damaged or not a tensor file. Download it again.", str(error)) from error
+
+
+def dequantised(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The same tensors, those that bitsandbytes wrote in 8 bit made float32 again; in any order.
+
+    Args:
+        tensors: (name on disk, tensor): `….weight` int8 (O, I), `….SCB` (O,) float32, the rows' scales, `….weight_format`.
+    Raises:
+        UserError: if a weight has no scales, scales no weight, or they are in another format than rows.
+    """
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors:
+        stem, _, kind = name.rpartition(".")
+        if kind == "weight_format":
+            if tensor.numel() != 1 or tensor.item() != 0:
+                raise UserError(
+                    f"'{name}' says another format of 8 bit than rows. Save that checkpoint with a newer bitsandbytes."
+                )
+        elif kind == "SCB" or tensor.dtype == torch.int8:
+            pair = halves.setdefault(stem, {})
+            pair["SCB" if kind == "SCB" else "weight"] = tensor
+            if len(pair) == 2:
+                # In this order the largest of a row is its scale, bit by bit.
+                yield f"{stem}.weight", pair["weight"].float().mul_(pair["SCB"].float()[:, None]).div_(127)
+                del halves[stem]
+        else:
+            yield name, tensor
+    if halves:
+        raise UserError(f"'{next(iter(halves))}' is in 8 bit, and lacks its weight or its scales. Download it again.")
 
 
 def write_tensors(folder: str | Path, tensors: Mapping[str, Tensor]) -> None:

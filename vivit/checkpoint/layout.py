@@ -23,7 +23,7 @@ _TO_PUBLISHED = [
     (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
     # And our own, as state dicts of this project have them.
     (re.compile(r"^embeddings\.projection\."), "embeddings.patch_embeddings.projection."),
-    (re.compile(r"^(encoder\..*(?:\.intermediate|\.output))\.(weight|bias)$"), r"\1.dense.\2"),
+    (re.compile(r"^(encoder\..*(?:\.intermediate|\.output))\.(weight|bias|SCB)$"), r"\1.dense.\2"),
 ]
 
 # Published names → ours. Query, key and value are one matrix here, and the convolution of tubelets is the product that it is.
@@ -40,6 +40,7 @@ _FUSED = re.compile(r"(encoder\..*\.attention)\.qkv(\..*)")
 POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
 POSITIONS = "embeddings.position_embeddings"
 PROJECTION = "embeddings.patch_embeddings.projection.weight"
+SCALES = "SCB"  # what stands in the place of 'weight' in the name of the scales of a weight in 8 bit
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
@@ -124,6 +125,7 @@ def read_into(
     views: Mapping[str, Tensor],
     tensors: Iterable[tuple[str, Tensor]],
     reshape: Mapping[str, Callable[[Tensor], Tensor | None]] = MappingProxyType({}),
+    quantise: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
 ) -> list[Misfit]:
     """Copy a checkpoint's tensors into a model's memory, all that fit.
 
@@ -131,6 +133,7 @@ def read_into(
         views: from `published_tensors`.
         tensors: (name on disk, tensor) of the checkpoint, one after another.
         reshape: published name → what makes a tensor that does not fit one that does; None of one that fits, or never can.
+        quantise: makes of a weight what is kept of it where the model has scales for it: int8, and the scales.
     Returns:
         What does not fit, or did not before it was reshaped.
     """
@@ -152,8 +155,14 @@ def read_into(
             text = f"{disk_name} is {shape}, " + (f"not {wanted}" if shape != wanted else "of as many in another order")
             misshapen.append(Misfit("of another shape", name, text, shape))
         if reshaped is not None or shape == wanted:
-            views[name].copy_(tensor if reshaped is None else reshaped)
-    missing = [Misfit("missing", name, name) for name in views if name not in seen]
+            scales = views.get(name.removesuffix("weight") + SCALES)
+            if scales is not None and quantise:
+                rounded, found = quantise(tensor.to(scales.device))
+                views[name].copy_(rounded)
+                scales.copy_(found)
+            else:
+                views[name].copy_(tensor if reshaped is None else reshaped)
+    missing = [Misfit("missing", name, name) for name in views if name not in seen and not name.endswith(f".{SCALES}")]
     unexpected = [Misfit("unexpected", name, disk_name) for name, disk_name in seen.items() if name not in views]
     return [*missing, *unexpected, *misshapen, *doubled]
 

@@ -16,6 +16,8 @@ from vivit.processing import VivitImageProcessor
 if TYPE_CHECKING:
     import torch
 
+    from vivit.eight_bit import EightBit
+
 COLOURS = 3  # channels of a frame
 
 Model = TypeVar("Model")
@@ -74,14 +76,15 @@ class Checkpoint:
         kind: type[Model],
         *,
         attn_implementation: str = "sdpa",
-        dtype: "str | torch.dtype" = "float32",
+        dtype: "str | torch.dtype | EightBit" = "float32",
         device: "str | torch.device" = "cpu",
     ) -> Model:
         """The model, in evaluation mode.
 
         Args:
             kind: its class, `VivitForVideoClassification` for instance.
-            attn_implementation, dtype, device: as its `from_pretrained` takes them.
+            attn_implementation, device: as its `from_pretrained` takes them.
+            dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or an `EightBit`.
         Raises:
             vivit.errors.UserError: if a tensor is missing, left over or of another shape, a classification head included.
         """

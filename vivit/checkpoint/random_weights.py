@@ -7,16 +7,20 @@ from vivit.config import VivitConfig
 if TYPE_CHECKING:
     import torch
 
+    from vivit.eight_bit import EightBit
+
 RANDOM = "vivit-b-16x2-random"  # stands where a checkpoint's name does
 CONFIG = VivitConfig(num_labels=400)
 
 
-def make_model(kind: Any, *, attn_implementation: str, dtype: "str | torch.dtype", device: "str | torch.device") -> Any:
+def make_model(
+    kind: Any, *, attn_implementation: str, dtype: "str | torch.dtype | EightBit", device: "str | torch.device"
+) -> Any:
     """A model in evaluation mode, whose weights are the same whenever they are made on a device.
 
     Args:
         kind: its class.
-        attn_implementation, dtype, device: as `VivitForVideoClassification.from_pretrained` takes them.
+        attn_implementation, dtype, device: as `Checkpoint.load` takes them.
     """
     import torch
 
