@@ -209,8 +209,8 @@ class VivitPreTrainedModel(nn.Module):
                 is in; float32 if None.
             torch_dtype: the older spelling of `dtype`.
             device: where to put the weights; the CPU if None.
-            device_map: the same as transformers names it: 'auto' for a GPU if there is one, a device, a CUDA index, or a dict
-                whose values are one of these.
+            device_map: the same as transformers names it: 'auto' for `default_device`, a device, an index, or a dict whose
+                values are one of these.
             ignore_mismatched_sizes: give a classification head of another size new random weights, and interpolate position
                 embeddings of another number of frames or another image size; both with a warning.
             output_loading_info: return what did not fit too.

@@ -7,7 +7,7 @@ from math import ceil
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.machine import Machine
 
-START_SECONDS = {"cpu": 0.3, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
+START_SECONDS = {"cpu": 0.3, "gpu": 1.0}  # until a process has its model and, on a GPU, its context and profiler
 LEAST_SECONDS = 0.15  # of timed calls a process, where a budget leaves no more …
 LEAST_CALLS = 3  # … and so many, unless they take longer than the rule wants: of one call each, processes seem noisy
 
@@ -73,7 +73,11 @@ class Pace:
     def untimed(self, cell: Cell) -> float:
         """What a process takes beside its timed calls."""
         once = self.latency(cell)
-        start = statistics.median(self._overheads) if self._overheads else START_SECONDS[self._machine.device]
+        start = (
+            statistics.median(self._overheads)
+            if self._overheads
+            else START_SECONDS["gpu" if self._machine.on_gpu else "cpu"]
+        )
         recorded = 0.0 if cell in self._rows else once / self._rounds  # one of them records
         return start + once + self._warm_up(once) + recorded
 

@@ -62,7 +62,7 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
     model, device = contestant.model, contestant.model.device
     model.set_attn_implementation(contestant.attention)
     with telling(model, progress):
-        if device.type == "cuda":
+        if device.type != "cpu":
             contestant()  # its libraries keep memory from their first use on, which is no activation
         (logits, ms), peak = peak_memory(lambda: timed(contestant, device), device)
     if ms < SLOW_SECONDS * 1e3:
@@ -70,7 +70,7 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
     return Examined(
         pass_ms=ms,
         weights=sum(p.numel() * p.element_size() for p in model.parameters()),
-        activations=peak + contestant.pixel_values.nbytes,
+        activations=None if peak is None else peak + contestant.pixel_values.nbytes,
         logits=tuple(logits[0].float().tolist()) if logits.isfinite().all() else None,
         device=device.type,
     )
