@@ -6,8 +6,8 @@ PORT ?= 8501
 
 .PHONY: run test test-full test-network test-gpu soak lint bench clean
 
-run: $(VENV)/run  ## install what the app needs, and open it
-	$(BIN)/streamlit run app.py --server.port $(PORT) -- --local-folders
+run: $(VENV)/run  ## install what the app needs, and open it; on DEVICE=cuda:1, say, where there is a choice
+	$(BIN)/streamlit run app.py --server.port $(PORT) -- --local-folders $(if $(DEVICE),--device $(DEVICE))
 
 test: $(VENV)/dev  ## install what the tests need, and run them
 	$(BIN)/python -m pytest

@@ -20,7 +20,7 @@ from vivit.benchmark.passes import Contestant, compile_backend, enter, examine, 
 from vivit.benchmark.probes import describe
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
-from vivit.device import default_device, memory_bytes
+from vivit.device import default_device, memory_bytes, release_memory
 from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
@@ -116,7 +116,7 @@ class _Passes:
 
     passes: Round
     others_share: float | None
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 def _run(
@@ -128,7 +128,8 @@ def _run(
         Logits (1, num_labels), features (1, E), and what it took.
     """
     device = model.device
-    peak, found, others = 0, None, OtherWork()
+    peak: int | None = None
+    found, others = None, OtherWork()
 
     def forward() -> tuple[torch.Tensor, torch.Tensor]:
         features = model.features(pixel_values)
@@ -151,10 +152,12 @@ def _run(
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()
-        if device.type == "cuda":  # in the first pass its libraries may have taken memory that they keep
+        if device.type != "cpu":  # in the first pass its libraries may have taken memory that they keep
             _, peak = peak_memory(forward, device)
     assert found is not None
-    return *found, _Passes(passes, share, peak + pixel_values.nbytes)  # the clip was there before
+    if peak is not None:
+        peak += pixel_values.nbytes  # the clip was there before
+    return *found, _Passes(passes, share, peak)
 
 
 def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:
@@ -228,8 +231,7 @@ def _unload() -> None:
     """Give back all the memory that models take."""
     _loaded.clear()
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_memory(default_device())
 
 
 def _bytes(model: torch.nn.Module) -> int:

@@ -130,9 +130,10 @@ class Classification:
         warm: see `samples_ms`.
         first_ms: of the first pass.
         others_share: what other programs took of the processors meanwhile, 0 to 1; None where that was too short to tell.
-        peak_bytes: the most memory beyond the weights. weights_bytes: what the parameters take.
+        peak_bytes: the most memory beyond the weights; None where PyTorch does not count it, as on Apple's GPUs.
+        weights_bytes: what the parameters take.
         load_ms: until the model was there. preprocess_ms: from uint8 pixels to the device.
-        device: 'cpu' or 'cuda'.
+        device: its type as PyTorch names it, 'cpu', 'cuda', …
     """
 
     predictions: tuple[Prediction, ...] | None
@@ -144,7 +145,7 @@ class Classification:
     warm: bool
     first_ms: float
     others_share: float | None
-    peak_bytes: int
+    peak_bytes: int | None
     weights_bytes: int
     load_ms: float
     preprocess_ms: float

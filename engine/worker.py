@@ -163,8 +163,10 @@ def main(fd: int, module: str, memory_limit_bytes: int, cpu_limit_seconds: int) 
         hello = start()
         worker.send(pack({"kind": "hello", "hello": hello if isinstance(hello, dict) else asdict(hello)}))
     except Exception as error:
-        details = f"{type(error).__name__}: {error}"
-        worker.send(pack({"kind": "broken", "details": details, "traceback": traceback.format_exc()}))
+        sentence = str(error) if isinstance(error, UserError) else ""  # of how the server was started
+        details = sentence or f"{type(error).__name__}: {error}"
+        why = sentence or traceback.format_exc()
+        worker.send(pack({"kind": "broken", "details": details, "traceback": why}))
         sys.exit(1)
     worker.serve(tasks)
 

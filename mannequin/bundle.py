@@ -16,6 +16,7 @@ from mannequin.actions import LABELS
 from mannequin.evaluate import CHECKPOINT, FRAMES, render_video
 from mannequin.sample import write_video
 from mannequin.train import BUNDLED_SEEDS
+from vivit.device import default_device
 from vivit.familiarity import load
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mannequin.bundle", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=str(default_device()))
     options = parser.parse_args()
     model = VivitForVideoClassification.from_pretrained(options.model, device=options.device)
     image_processor = VivitImageProcessor.from_pretrained(options.model)

@@ -16,6 +16,7 @@ import torch
 from mannequin.actions import LABELS
 from mannequin.evaluate import CHECKPOINT, GROUP, batched, clips_as_tensors
 from mannequin.train import BUNDLED_SEEDS
+from vivit.device import default_device
 from vivit.familiarity import Familiarity, fit
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=3600)
     parser.add_argument("--flagged", type=float, default=0.04, help="share of rendered clips to call unfamiliar")
     parser.add_argument("--features", type=Path, help="where to write the features too, as .npz")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=str(default_device()))
     options = parser.parse_args()
     model = VivitForVideoClassification.from_pretrained(options.model, device=options.device)
     found, labels = features(model, VivitImageProcessor.from_pretrained(options.model), options.clips)

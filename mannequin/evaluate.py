@@ -24,6 +24,7 @@ from mannequin.actions import LABELS, MOTION_ONLY
 from mannequin.sample import frame_times, render_clips, write_video
 from mannequin.scene import LONGEST_SECONDS, clip_lengths, draws
 from mannequin.train import EVALUATION_SEEDS, FRAMES, PIXELS, SAMPLES
+from vivit.device import default_device
 from vivit.familiarity import Familiarity, load
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
@@ -39,7 +40,7 @@ def clips_as_tensors(
     label: str, seeds: list[int], device: torch.device, compiled: bool = False
 ) -> Iterator[np.ndarray]:
     """Clips as the model gets them, rendered at its size: (32, 128, 128, 3) uint8 each."""
-    group = GROUP if device.type == "cuda" else 1
+    group = 1 if device.type == "cpu" else GROUP
     for k in range(0, len(seeds), group):
         some = seeds[k : k + group]
         # Always the same number, so that one kernel serves.
@@ -78,7 +79,7 @@ def render_video(
 ) -> Tensor:
     """All frames of one clip: (T, height, width, 3), uint8, in Kinetics' usual shape, 340 to 256."""
     total = round(float(clip_lengths(draws([seed]))) * fps)
-    rendered = math.ceil(LONGEST_SECONDS * fps) if torch.device(device).type == "cuda" else total
+    rendered = total if torch.device(device).type == "cpu" else math.ceil(LONGEST_SECONDS * fps)
     width = round(height * WIDTH / HEIGHT / 2) * 2
     seconds = torch.arange(rendered)[None] / fps
     return render_clips(label, [seed], seconds, height, width, samples, device, compiled)[0, :total].cpu()
@@ -206,7 +207,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
     parser.add_argument("--single-frame-model", type=Path, default=SINGLE_FRAME_CHECKPOINT)
     parser.add_argument("--confusion", type=Path, help="where to draw the confusion matrix, a PNG")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=str(default_device()))
     options = parser.parse_args()
     model, single = (
         VivitForVideoClassification.from_pretrained(folder, device=options.device)

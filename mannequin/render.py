@@ -249,13 +249,13 @@ def render(
     ]  # fmt: skip
     rays = directions(scene.axes, scene.view, height * samples, width * samples)
     draw = shade
-    if compiled or rays.is_cuda:
+    if compiled or not rays.is_cpu:
         draw = _compiled
         # Few different numbers of capsules, so that few kernels are compiled. The extra ones lie deep under the floor.
         more = min(k for k in PADDED if k >= figure.radius.shape[1]) - figure.radius.shape[1]
         for k, value in ((1, -50.0), (2, -50.1), (3, 1e-3), (4, 0.0)):
             moving[k] = pad(moving[k], (0, more) if k == 3 else (0, 0, 0, more), value=value)
-    if rays.is_cuda:
+    if not rays.is_cpu:
         picture = draw(rays, *moving, scene)
     else:
         # In equal pieces that fit the processor's cache.

@@ -71,7 +71,7 @@ def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Ten
 def on_device(value: Any, device: torch.device) -> Any:
     """Tensors, and dataclasses and tuples of them, on another device."""
     if isinstance(value, Tensor):
-        # Pinned, so that the copy need not wait for what the accelerator is doing.
+        # Pinned for CUDA, so that the copy need not wait for what the accelerator is doing.
         return value.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else value.to(device)
     if isinstance(value, tuple):
         return tuple(on_device(v, device) for v in value)

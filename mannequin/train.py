@@ -24,6 +24,7 @@ from mannequin.actions import LABELS
 from mannequin.sample import frame_times, render_clips
 from mannequin.scene import draws
 from vivit.config import VivitConfig
+from vivit.device import default_device
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
 
@@ -105,7 +106,7 @@ def disturb(frames: Tensor, noise: Tensor) -> Tensor:
     """
     n = noise[..., None, None, None, None].unbind(1)
     frames = torch.where(n[7] < 0.5, frames, frames.flip(3))
-    x = frames.movedim(-1, 2).to(torch.bfloat16 if frames.is_cuda else torch.float32) / 127.5 - 1
+    x = frames.movedim(-1, 2).to(torch.float32 if frames.is_cpu else torch.bfloat16) / 127.5 - 1
     gain = torch.stack([noise[:, k] for k in (0, 1, 2)], 1)[:, None, :, None, None] * 0.12 - 0.06 + 0.85 + 0.3 * n[3]
     x = x * gain.to(x) + (0.24 * n[4] - 0.12).to(x)
     blurred = (torch.roll(x, 1, 3) + torch.roll(x, -1, 3) + torch.roll(x, 1, 4) + torch.roll(x, -1, 4)) * 0.25
@@ -169,7 +170,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, singl
             learner.load(folder, progress["step"])
     torch.manual_seed(recipe.seed + progress["step"])
 
-    fast = device.type == "cuda"
+    fast = device.type != "cpu"
     forward = {f: torch.compile(learner.model) if fast else learner.model for f, learner in learners.items()}
     prepare = torch.compile(disturb) if fast else disturb
     group = min(32 if fast else 2, recipe.pool)
@@ -189,7 +190,7 @@ def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, singl
     render_some(recipe.pool)
     held = recipe.pool - recipe.pool % group
     if fast:
-        torch.cuda.synchronize()
+        torch.accelerator.synchronize(device)
     print(f"{held} clips after {time.monotonic() - started:.0f} s", flush=True)
 
     sums = torch.zeros(len(learners), 2, device=device)
@@ -243,7 +244,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write, and to go on from")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many, to go on another time")
     parser.add_argument("--no-single-frame", action="store_true", help="leave out the single-frame twin")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=str(default_device()))
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()

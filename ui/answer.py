@@ -5,6 +5,7 @@ import streamlit as st
 from ui import charts
 from ui.escape import capitalised, inert, literal
 from ui.visit import Run
+from vivit.benchmark.charts import UNKNOWN
 
 # Streamlit lets fade to a third what a slow run has not come to yet. An answer stays as it is until it is known to be a former
 # one, which is no answer to what is asked now.
@@ -55,12 +56,18 @@ def show_costs(run: Run, before: Run | None) -> None:
     if before and (not (run.result.warm and before.result.warm) or run.busy or before.busy):
         before = None  # a change that the machine may have made is none to show
 
-    def change(now: float, then: float) -> str | None:
-        return f"{now / then - 1:+.0%}" if then and abs(now / then - 1) >= 0.005 else None
+    def change(now: float | None, then: float | None) -> str | None:
+        return f"{now / then - 1:+.0%}" if now and then and abs(now / then - 1) >= 0.005 else None
 
+    peak = run.peak_mib
     figures = (
         ("Latency", seconds(run.result.latency_ms), "latency_ms", run.how),
-        ("Peak memory", f"{run.peak_mib:,.1f} MiB", "peak_bytes", f"Beyond the weights. {run.how}"),
+        (
+            "Peak memory",
+            UNKNOWN if peak is None else f"{peak:,.1f} MiB",
+            "peak_bytes",
+            f"Beyond the weights. {run.how}",
+        ),
         ("Weights", f"{run.weights_mib:,.1f} MiB", "weights_bytes", f"As kept in {run.settings.precision}."),
     )
     with st.container(horizontal=True, gap="small"):

@@ -12,8 +12,9 @@ def show_machine() -> None:
         if machine is None:
             st.caption("The model worker is still starting.")
             return
+        here = f"; GPUs here: {', '.join(machine.devices)}" if machine.devices else ""
         st.markdown(
-            f"**{machine.device_name}** ({machine.device}), {machine.memory_bytes / 2**30:.0f} GiB, "
+            f"**{machine.device_name}** ({machine.place}{here}), {machine.memory_bytes / 2**30:.0f} GiB, "
             f"{machine.threads} threads of PyTorch on {machine.cores} cores, {machine.cpu_capability}; "
             f"{machine.platform}; {machine.versions_text}."
         )

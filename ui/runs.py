@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,7 +106,7 @@ def _show_charts(runs: list[Run]) -> None:
                 float(np.percentile(samples, 5)),
                 float(np.percentile(samples, 95)),
                 run.weights_mib,
-                run.peak_mib,
+                math.nan if run.peak_mib is None else run.peak_mib,
                 f"median of {len(samples)} passes one after the other, not in turn with others; {of}",
                 "; ".join(filter(None, (cold, busy))),
             )
@@ -125,7 +126,7 @@ def _row(run: Run, runs: list[Run]) -> dict[str, Any]:
         "precision": settings.precision,
         "same answers?": _agreement(runs, run),
         "latency, ms": round(run.result.latency_ms, 1),
-        "peak, MiB": round(run.peak_mib, 1),
+        "peak, MiB": None if run.peak_mib is None else round(run.peak_mib, 1),
         "weights, MiB": round(run.weights_mib, 1),
         "clip": run.clip,
         "checkpoint": split_name(settings.checkpoint)[0],

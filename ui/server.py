@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are che
 # After a '--' on Streamlit's command line: checkpoints may be folders of this machine.
 LOCAL_FOLDERS = "--local-folders"
 ASK_FIRST = "--ask-first"  # there too: nothing is compared before a visitor asks for it
+DEVICE = "--device"  # there too, with a name after it: what models run on
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WORKERS = {
     "media": WorkerSpec(
@@ -101,13 +103,18 @@ def get_machine() -> Machine | None:
 
 
 def check_options() -> None:
-    """End the server, with a sentence, where it was started with options that do not go together."""
+    """Take in how the server was started, or end it, with a sentence, where that does not go together."""
     address = st.get_option("server.address")
     if LOCAL_FOLDERS in sys.argv and address not in THIS_MACHINE:
         sys.exit(
             f"{LOCAL_FOLDERS} lets visitors open folders of this machine, so it goes with --server.address 127.0.0.1 alone, "
             f"not with {address or 'every address'}. Leave one of the two away."
         )
+    if DEVICE in sys.argv:
+        name = sys.argv[sys.argv.index(DEVICE) + 1 :][:1]
+        if not name or name[0].startswith("-"):
+            sys.exit(f"{DEVICE} wants the name of a device after it, such as cpu or cuda:1.")
+        os.environ["VIVIT_DEVICE"] = name[0]  # which the workers inherit
 
 
 def _is_news(record: logging.LogRecord) -> bool:

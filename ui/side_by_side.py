@@ -199,7 +199,7 @@ def _show_bars(held: Compared) -> None:
             row.p5,
             row.p95,
             row.found.weights / MIB,
-            row.found.activations / MIB,
+            math.nan if row.found.activations is None else row.found.activations / MIB,
             f"{words}; {_ratio_in_words(row, comparison)}",
             "; ".join(caveats),
             "1 round" * (comparison.rounds == 1) or "busy machine" * comparison.busy,

@@ -16,7 +16,7 @@ from engine.comparisons import RunningComparison
 from engine.tasks import Classification, Frames
 from ui.server import get_server
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.side_by_side import BUSY_SHARE
+from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
 from vivit.hub import split_name
 
 
@@ -67,9 +67,9 @@ class Run:
     result: Classification
 
     @property
-    def peak_mib(self) -> float:
-        """The most memory the pass held beyond the weights, in MiB."""
-        return self.result.peak_bytes / MIB
+    def peak_mib(self) -> float | None:
+        """The most memory the pass held beyond the weights, in MiB; None where that is not known."""
+        return None if self.result.peak_bytes is None else self.result.peak_bytes / MIB
 
     @property
     def weights_mib(self) -> float:
@@ -91,7 +91,7 @@ class Run:
     @property
     def others_share(self) -> float:
         """What other programs took of the processors meanwhile; 0 on a GPU, whose work they do not hold up."""
-        return (self.result.others_share or 0.0) * (self.result.device != "cuda")
+        return (self.result.others_share or 0.0) * (self.result.device == "cpu")
 
     @property
     def busy(self) -> bool:
@@ -101,8 +101,7 @@ class Run:
     @property
     def how(self) -> str:
         """How latency and memory were measured."""
-        on_gpu = self.result.device == "cuda"
-        clock, recorder = ("CUDA events", "CUDA's allocator") if on_gpu else ("perf_counter", "PyTorch's profiler")
+        clock, recorder = instruments(self.result.device)
         n = len(self.result.samples_ms)
         if self.result.warm:
             passes = f"median of {n} forward pass{'es' * (n > 1)} after one to warm up"
@@ -113,10 +112,10 @@ class Run:
         note = (
             f" Other programs took {self.others_share:.0%} of the processors meanwhile: run it again when it is quieter."
         ) * self.busy
-        return (
-            f"Latency: {passes}; batch size 1, {clock}, {self.result.device}. "
-            f"Peak memory: the clip, and the most that {recorder} counted beyond it and the weights {memory}.{note}"
-        )
+        peak = f"the clip, and the most that {recorder} counted beyond it and the weights {memory}"
+        if self.result.peak_bytes is None:
+            peak = f"not known, since PyTorch does not count it on '{self.result.device}'"
+        return f"Latency: {passes}; batch size 1, {clock}, {self.result.device}. Peak memory: {peak}.{note}"
 
     @property
     def brief(self) -> str:

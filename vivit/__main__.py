@@ -24,6 +24,13 @@ def _parser() -> argparse.ArgumentParser:
     from vivit.benchmark.command import add_arguments
     from vivit.names import BACKENDS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
 
+    def add_device(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--device",
+            metavar="NAME",
+            help="cpu, cuda:1, mps, xpu; a GPU if there is one, and $VIVIT_DEVICE, if left out",
+        )
+
     parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="name the action in video files")
@@ -44,13 +51,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes to report")
     classify.add_argument("--json", action="store_true", help="one JSON object a clip and line")
+    add_device(classify)
     convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
     convert.add_argument("checkpoint", metavar="NAME|DIR", help="embedded, a folder, or a Hub name")
     convert.add_argument("out", metavar="OUT", type=Path, help="a folder that is empty or does not exist")
     convert.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
-    add_arguments(commands.add_parser("bench", help="measure attention backends: latency, memory, agreement"))
+    bench = commands.add_parser("bench", help="measure attention backends: latency, memory, agreement")
+    add_arguments(bench)
+    add_device(bench)
     side_by_side = commands.add_parser("compare", help="time attention backends and precisions in turn on a clip")
     compare_command.add_arguments(side_by_side)
+    add_device(side_by_side)
     return parser
 
 
@@ -67,16 +78,19 @@ def _tell(error: Exception) -> int:
 
 def _classify(options: argparse.Namespace) -> int:
     from vivit.checkpoint import open_checkpoint
+    from vivit.device import default_device
     from vivit.pipelines import pipeline
     from vivit.processing import NORMALISATIONS
 
     if options.stride < 1:
         raise ValueError(f"--stride wants a whole number from 1, not {options.stride}.")
+    device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model, options.revision)
     classifier = pipeline(
         "video-classification",
         checkpoint,
         image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
+        device=device,
         attn_implementation=options.attention,
         dtype=options.precision,
         top_k=options.top_k,
@@ -175,6 +189,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
+        if getattr(options, "device", None) is not None:
+            os.environ["VIVIT_DEVICE"] = options.device  # which the processes that measure inherit
         status = {"classify": _classify, "convert": _convert, "bench": _bench, "compare": _compare}[options.command](
             options
         )

@@ -49,7 +49,7 @@ class Machine:
     """Everything 'about this machine'.
 
     Args:
-        device: name of the device type, 'cpu' or 'cuda'.
+        device: name of the device type as PyTorch has it, 'cpu', 'cuda', …
         device_name: as its maker calls it.
         memory_bytes: all that the device has, in use or not.
         threads: of PyTorch. cores: of the processor.
@@ -61,6 +61,8 @@ class Machine:
         bytes_per_second: of a copy in the device's memory.
         training_flops_per_second: as `flops_per_second`, where gradients are wanted; {} in the first recorded sweeps.
         probes: None in sweeps that were recorded before 0.2.0.
+        index: of the GPU among those of its type; None for a CPU, and in sweeps that were recorded before there was a choice.
+        devices: every GPU there is, 'cuda:0' and its maker's name; () as for `index`.
     """
 
     device: str
@@ -76,11 +78,18 @@ class Machine:
     bytes_per_second: float
     training_flops_per_second: dict[str, float] = field(default_factory=dict)
     probes: Probes | None = None
+    index: int | None = None
+    devices: tuple[str, ...] = ()
 
     @property
     def on_gpu(self) -> bool:
-        """Whether models run on a CUDA GPU."""
-        return self.device == "cuda"
+        """Whether models run on a GPU of whatever make."""
+        return self.device != "cpu"
+
+    @property
+    def place(self) -> str:
+        """The device as it is chosen: 'cpu', 'cuda:1'."""
+        return self.device if self.index is None else f"{self.device}:{self.index}"
 
     @property
     def versions_text(self) -> str:

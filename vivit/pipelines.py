@@ -256,8 +256,8 @@ def pipeline(
             local_files_only, and with its other options only if it is the model's name, or the model is open.
         image_processor: a processor or the name of its checkpoint; the model's own if None.
         video_processor: the same; by a name it is a `VivitVideoProcessor`, with torchvision's pixels.
-        device, device_map: where the model goes, as `vivit.device.one_device` takes them; a CUDA GPU if there is one if both
-            are None, and a model that is loaded stays where it is.
+        device, device_map: where the model goes, as `vivit.device.one_device` takes them; `default_device` if both are
+            None, and a model that is loaded stays where it is.
         dtype, torch_dtype, attn_implementation: as `from_pretrained` takes them; not for a model that is loaded.
         revision, token: as `from_pretrained` takes them, for what is given by its name.
         model_kwargs: any of `LOADING`: those above, and where else `vivit.hub.HubOptions` may have a name looked for.

@@ -211,8 +211,8 @@ class VivitPreTrainedModel(nn.Module):
                 all else is in, float16 on a GPU and float32 on a CPU if None.
             torch_dtype: the older spelling of `dtype`.
             device: where to put the weights; the CPU if None.
-            device_map: the same as transformers names it: 'auto' for a GPU if there is one, a device, a CUDA index, or a dict
-                whose values are one of these.
+            device_map: the same as transformers names it: 'auto' for `default_device`, a device, an index, or a dict whose
+                values are one of these.
             load_in_8bit: keep the encoder's matrices in 8 bit: 'int8-bitsandbytes'. It needs the package bitsandbytes.
             load_in_4bit: not done here; there for those who pass False.
             quantization_config: transformers' `BitsAndBytesConfig(load_in_8bit=True)`, or the same as a dict.

@@ -32,7 +32,7 @@ from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, 
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
-from vivit.device import default_device
+from vivit.device import allocator, default_device
 from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError, out_of_memory
 from vivit.flex_attention import refuse_flex
@@ -297,7 +297,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         kernel=recorded.kernel if recorded else "",
         device_kernels=recorded.device_kernels if recorded else (),
         latency=Latency((timing,)),
-        memory=_memory(model, recorded.peak_bytes + held, device) if recorded else None,
+        memory=_memory(model, peak + held, device) if recorded and (peak := recorded.peak_bytes) is not None else None,
         logits=logits,
     )
 
@@ -344,13 +344,13 @@ def _held_bytes(pixels: Tensor, optimiser: torch.optim.Optimizer | None) -> int:
 
 def _memory(model: VivitForVideoClassification, beyond_weights: int, device: torch.device) -> Memory:
     weights = kept_bytes(model)
-    cuda = device.type == "cuda"
-    allocated = torch.cuda.max_memory_allocated(device) if cuda else None
+    counting = allocator(device)
+    allocated = counting.max_memory_allocated(device) if counting else None
     return Memory(
         weights=sum(weights.values()),
-        activations=beyond_weights,  # what CUDA's libraries keep for themselves is in `allocated` alone
+        activations=beyond_weights,  # what a GPU's libraries keep for themselves is in `allocated` alone
         allocated=allocated,
-        reserved=torch.cuda.max_memory_reserved(device) if cuda else None,
+        reserved=counting.max_memory_reserved(device) if counting else None,
         resident=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         weights_kept_in=weights,
     )

@@ -55,6 +55,7 @@ def bench(options: argparse.Namespace) -> int:
     from vivit.benchmark.child import measure_in_child
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
+    from vivit.device import default_device
     from vivit.precision import get_precision
 
     attention, precision = _names(options.attention, "--attention"), _names(options.precision, "--precision")
@@ -63,6 +64,7 @@ def bench(options: argparse.Namespace) -> int:
     for name in precision:
         get_precision(name)
     sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
+    device = default_device()  # whose error comes before a download
     # Downloaded once, here, and not by the first process that is timed; and every process loads the same.
     checkpoint = open_checkpoint(options.model)
     if options.out:
@@ -70,7 +72,7 @@ def bench(options: argparse.Namespace) -> int:
     pixel_values = read_clip(options.clip, checkpoint) if options.clip else None
 
     cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,))
-    sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(), budget_seconds=budget)
+    sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(device), budget_seconds=budget)
     count, begins = len(sweep.cells), len(sweep.begins)
     of = f"{begins} of " * (begins < count)
     print(f"{of}{count} cells, about {duration(sweep.seconds_left)}", file=sys.stderr)

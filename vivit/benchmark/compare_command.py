@@ -51,10 +51,10 @@ def compare(options: argparse.Namespace) -> int:
     from vivit.interrupts import heed_interrupts, interrupts_wait
     from vivit.model import VivitForVideoClassification
 
+    device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model)
     pixel_values = read_clip(options.clip, checkpoint)
-    cells = chosen or default_cells(checkpoint.config, describe())
-    device = default_device()
+    cells = chosen or default_cells(checkpoint.config, describe(device))
     for attention, precision in cells:  # before anything is loaded
         try_attention(Cell(checkpoint.name, attention, precision), checkpoint.config, device)
     models: dict[str, VivitForVideoClassification] = {}
@@ -145,8 +145,8 @@ def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
                 f"{row.p5:,.1f}–{row.p95:,.1f}" if row.samples_ms else "–",
                 f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–",
                 f"{row.found.weights / MIB:,.1f}",
-                f"{row.found.activations / MIB:,.1f}",
-                f"{row.peak / MIB:,.1f}",
+                _mib(row.found.activations),
+                _mib(row.peak),
                 ("same" if found.top5 == 1 else "other") if found else "–",
             )
         )
@@ -155,3 +155,7 @@ def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
         yield "  ".join(f"{word:{'<' if k < 2 else '>'}{widths[k]}}" for k, word in enumerate(line)).rstrip()
     yield ""
     yield comparison.method
+
+
+def _mib(value: int | None) -> str:
+    return "not known" if value is None else f"{value / MIB:,.1f}"

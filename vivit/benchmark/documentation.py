@@ -157,7 +157,7 @@ def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -
             a, b = _megabytes(eager), _megabytes(sdpa)
             speed = _percent(eager.latency.mean, sdpa.latency.mean)
             marks = ", ".join(dict.fromkeys([*eager.caveats, *sdpa.caveats])) or None
-            found.append((cell, n, result.machine.on_gpu, (speed, a, b, _percent(a, b), marks)))
+            found.append((cell, n, result.machine.device == "cuda", (speed, a, b, _percent(a, b), marks)))
     return found
 
 

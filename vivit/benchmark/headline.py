@@ -80,7 +80,8 @@ def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
 def _compare(comparison: SideBySide, rows: list[Row], place: int, name: str, against: str) -> str:
     ratio = comparison.ratio(place)
     assert ratio
-    return compare(ratio, rows[place].peak / rows[0].peak, name, against)
+    ours, theirs = rows[place].peak, rows[0].peak
+    return compare(ratio, ours / theirs if ours and theirs else None, name, against)
 
 
 def _weights(share: float) -> str:

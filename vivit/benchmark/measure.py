@@ -10,6 +10,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from vivit.benchmark.measurement import Round, StoppingRule
+from vivit.device import allocator
 from vivit.flex_attention import REGION
 
 Result = TypeVar("Result")
@@ -26,20 +27,21 @@ def timed(call: Callable[[], Result], device: torch.device) -> tuple[Result, flo
 
     Args:
         call: does its work on `device`.
-        device: 'cuda' is timed by CUDA events, anything else by `perf_counter`.
+        device: an accelerator is timed by its own events, a CPU by `perf_counter`.
     Returns:
         What `call` returned, and the time it took in ms.
     """
-    if device.type != "cuda":
+    if device.type == "cpu":
         start = time.perf_counter()
         result = call()
         return result, (time.perf_counter() - start) * 1e3
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize(device)
-    begin.record()
+    begin, end = (torch.Event(device, enable_timing=True) for _ in range(2))
+    stream = torch.accelerator.current_stream(device)  # or an event is recorded on the device that is current
+    torch.accelerator.synchronize(device)
+    begin.record(stream)
     result = call()
-    end.record()
-    torch.cuda.synchronize(device)
+    end.record(stream)
+    torch.accelerator.synchronize(device)
     return result, begin.elapsed_time(end)
 
 
@@ -64,17 +66,17 @@ def repeat(time_call: Callable[[], float], rule: StoppingRule) -> Round:
     return Round(first, tuple(samples))
 
 
-def peak_memory(call: Callable[[], Result], device: torch.device) -> tuple[Result, int]:
+def peak_memory(call: Callable[[], Result], device: torch.device) -> tuple[Result, int | None]:
     """Run `call` once and find the most memory it held at a time, beyond what was held before it.
 
-    On CUDA this is the caching allocator's own peak. On a CPU it is the highest running sum of the allocations and frees
-    that PyTorch's profiler records: the resident size of the process says nothing, since freed pages stay and are reused.
+    On an accelerator this is the caching allocator's own peak. On a CPU it is the highest running sum of the allocations and
+    frees that PyTorch's profiler records: the resident size of the process says nothing, since freed pages stay and are reused.
 
     Returns:
-        What `call` returned, and the peak in bytes.
+        What `call` returned, and the peak in bytes; None on an accelerator whose allocator counts none.
     """
-    if device.type == "cuda":
-        return _cuda_peak(call, device)
+    if device.type != "cpu":
+        return _allocated_peak(call, device)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = call()
     return result, _recorded_peak(_events(profiler))
@@ -84,23 +86,25 @@ def peak_memory(call: Callable[[], Result], device: torch.device) -> tuple[Resul
 class Record:
     """What the profiler saw of one call. Args: peak_bytes: as `peak_memory`; kernel, device_kernels: as `Measurement`."""
 
-    peak_bytes: int
+    peak_bytes: int | None
     kernel: str
     device_kernels: tuple[str, ...]
 
 
 def record(call: Callable[[], Result], device: torch.device) -> tuple[Result, Record]:
     """Run `call` once with the profiler on: peak memory, and which attention truly ran. Not for timing."""
-    if device.type == "cuda":
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-            result, peak = _cuda_peak(call, device)
+    peak: int | None
+    if device.type != "cpu":
+        its_own = [a for a in (getattr(ProfilerActivity, device.type.upper(), None),) if a]  # Apple's GPUs have none
+        with profile(activities=[ProfilerActivity.CPU, *its_own]) as profiler:
+            result, peak = _allocated_peak(call, device)
         events = _events(profiler)
     else:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             result = call()
         events = _events(profiler)
         peak = _recorded_peak(events)
-    on_device = [e.name() for e in events if e.device_type() == DeviceType.CUDA]
+    on_device = [e.name() for e in events if e.device_type() != DeviceType.CPU]
     return result, Record(peak, attention_kernel(e.name() for e in events), device_kernels(on_device))
 
 
@@ -141,13 +145,16 @@ def device_kernels(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(s for s in short if any(word in s.lower() for word in words)))
 
 
-def _cuda_peak(call: Callable[[], Result], device: torch.device) -> tuple[Result, int]:
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
+def _allocated_peak(call: Callable[[], Result], device: torch.device) -> tuple[Result, int | None]:
+    counting = allocator(device)
+    if counting is None:
+        return call(), None
+    counting.synchronize(device)  # and not torch.accelerator's, which does nothing before the device is started
+    counting.reset_peak_memory_stats(device)
+    before = counting.memory_allocated(device)
     result = call()
-    torch.cuda.synchronize(device)
-    return result, torch.cuda.max_memory_allocated(device) - before
+    counting.synchronize(device)
+    return result, counting.max_memory_allocated(device) - before
 
 
 def _events(profiler: Any) -> list[Any]:

@@ -212,7 +212,7 @@ class Memory:
     Args:
         weights: the parameters, and the scales of those in 8 bit.
         activations: everything else at the peak: input, activations; in training gradients and AdamW's moments too.
-        allocated, reserved: CUDA's own peaks: what tensors took, and what the allocator kept for them; None on a CPU.
+        allocated, reserved: the GPU allocator's own peaks: what tensors took, and what it kept for them; None on a CPU.
         resident: the largest resident size of the process. It holds torch itself, and pages once freed are used again,
             so it neither adds up with the others nor tells two cells apart.
         weights_kept_in: the name of a dtype → bytes of the weights in it; {} in sweeps that were recorded before 0.3.0.
@@ -265,7 +265,7 @@ class Measurement:
         details: PyTorch's own words.
         kernel: the attention operator that ran, as the profiler saw it.
         device_kernels: the GPU kernels for it.
-        latency, memory: None where nothing was measured.
+        latency, memory: None where nothing was measured; memory too where PyTorch does not count it, as on Apple's GPUs.
         logits: of the clip, (num_labels,); None in training, or if they were not finite.
         estimate: what the cost model had said.
     """

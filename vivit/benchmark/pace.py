@@ -8,7 +8,7 @@ from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.machine import Machine
 
-START_SECONDS = {"cpu": 0.3, "cuda": 1.0}  # until a process has its model and, on a GPU, its context and profiler
+START_SECONDS = {"cpu": 0.3, "gpu": 1.0}  # until a process has its model and, on a GPU, its context and profiler
 LEAST_SECONDS = 0.15  # of timed calls a process, where a budget leaves no more …
 LEAST_CALLS = 3  # … and so many, unless they take longer than the rule wants: of one call each, processes seem noisy
 
@@ -77,7 +77,11 @@ class Pace:
         first = once + compile_seconds(cell.attention)
         if cell.compiles and (row := self._rows.get(cell)) and row.latency:
             first = statistics.median(r.first_ms for r in row.latency.rounds) / 1e3
-        start = statistics.median(self._overheads) if self._overheads else START_SECONDS[self._machine.device]
+        start = (
+            statistics.median(self._overheads)
+            if self._overheads
+            else START_SECONDS["gpu" if self._machine.on_gpu else "cpu"]
+        )
         recorded = 0.0 if cell in self._rows else once / self._rounds  # one of them records
         return start + first + self._warm_up(once) + recorded
 

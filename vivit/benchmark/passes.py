@@ -76,7 +76,7 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
     model.set_attn_implementation(contestant.attention)
     compile_backend(model, contestant.pixel_values)
     with telling(model, progress):
-        if device.type == "cuda":
+        if device.type != "cpu":
             contestant()  # its libraries keep memory from their first use on, which is no activation
         (logits, ms), peak = peak_memory(lambda: timed(contestant, device), device)
     if ms < SLOW_SECONDS * 1e3:
@@ -85,7 +85,7 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
     return Examined(
         pass_ms=ms,
         weights=sum(weights.values()),
-        activations=peak + contestant.pixel_values.nbytes,
+        activations=None if peak is None else peak + contestant.pixel_values.nbytes,
         logits=tuple(logits[0].float().tolist()) if logits.isfinite().all() else None,
         device=device.type,
         weights_kept_in=weights,

@@ -13,7 +13,7 @@ import torch
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
-from vivit.device import default_device, memory_bytes
+from vivit.device import accelerators, default_device, device_name, free_bytes, memory_bytes, release_memory
 from vivit.eight_bit import Int8Linear, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
@@ -28,7 +28,7 @@ def choose_probes(device: torch.device) -> Probes:
     As many tokens as keep a GPU busy for longer than a launch takes, and as make scores that a CPU takes fresh memory for,
     as it does in a model.
     """
-    if device.type != "cuda":
+    if device.type == "cpu":
         return Probes(tokens=1024, heads=3, size=768)
     return Probes(tokens=4096, heads=3, size=8192) if _roomy(device) else Probes(tokens=1024, heads=3, size=2048)
 
@@ -85,13 +85,13 @@ def copy_rate(device: torch.device) -> float:
     """Bytes/s of a large copy in memory, read and written counted separately; on a CPU into fresh memory."""
     source = torch.ones(2**30 if _roomy(device) else 2**26, dtype=torch.uint8, device=device)
     # A model's tensors are made anew on every call. On a GPU PyTorch keeps memory for them, on a CPU the system clears it.
-    copy = partial(torch.empty_like(source).copy_, source) if device.type == "cuda" else source.clone
+    copy = partial(torch.empty_like(source).copy_, source) if device.type != "cpu" else source.clone
     return 2 * source.numel() / _best_seconds(copy, device)
 
 
 def _roomy(device: torch.device) -> bool:
     """Whether this is a GPU with room for probes that keep it busy; another's work may have taken it."""
-    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > 6 * 2**30
+    return device.type != "cpu" and free_bytes(device) > 6 * 2**30
 
 
 def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
@@ -102,12 +102,11 @@ def _best_seconds(call: Callable[[], object], device: torch.device) -> float:
 def describe(device: torch.device | None = None) -> Machine:
     """Everything 'about this machine', its rates measured now."""
     device = device or default_device()
-    on_gpu = device.type == "cuda"
+    on_gpu = device.type != "cpu"
     probes = choose_probes(device)
     with torch.inference_mode():
         support = check_support(device, probes)
-        if on_gpu:
-            torch.cuda.empty_cache()
+        release_memory(device)
         rates = {
             name: product_rate(device, compute_dtype(name, device), probes.size) for name in DTYPES if name != EIGHT_BIT
         }
@@ -121,11 +120,10 @@ def describe(device: torch.device | None = None) -> Machine:
     if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
         plain = product_rate(device, torch.float32, probes.size)
         training |= {name: plain for name in training if compute_dtype(name, device) == torch.float32}
-    if on_gpu:
-        torch.cuda.empty_cache()  # what was tried here takes no room from the models
+    release_memory(device)  # what was tried here takes no room from the models
     return Machine(
         device=device.type,
-        device_name=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        device_name=device_name(device) if on_gpu else _cpu_name(),
         memory_bytes=memory_bytes(device),
         threads=torch.get_num_threads(),
         cores=os.cpu_count() or 1,
@@ -142,6 +140,8 @@ def describe(device: torch.device | None = None) -> Machine:
         bytes_per_second=bandwidth,
         training_flops_per_second=training,
         probes=probes,
+        index=(device.index or 0) if on_gpu else None,
+        devices=tuple(f"{found} {device_name(found)}" for found in accelerators()),
     )
 
 

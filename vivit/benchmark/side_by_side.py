@@ -129,21 +129,28 @@ def _mann_whitney(n: int, m: int) -> int:
     return u
 
 
+def instruments(device: str) -> tuple[str, str]:
+    """What times a call on a type of device, and what counts its memory."""
+    name = device.upper()
+    return ("perf_counter", "PyTorch's profiler") if device == "cpu" else (f"{name} events", f"{name}'s allocator")
+
+
 @dataclass(frozen=True)
 class Examined:
     """What the passes before the rounds told of a cell.
 
     Args:
         pass_ms: how long a pass takes, about.
-        weights, activations: bytes, as in `vivit.benchmark.measurement.Memory`, of a pass that is not timed.
+        weights, activations: bytes, as in `vivit.benchmark.measurement.Memory`, of a pass that is not timed; activations None
+            where PyTorch does not count them, as on Apple's GPUs.
         logits: (num_labels,); None if they were not finite.
-        device: 'cpu' or 'cuda'.
+        device: its type as PyTorch names it, 'cpu', 'cuda', …
         weights_kept_in: as in `Memory`.
     """
 
     pass_ms: float
     weights: int
-    activations: int
+    activations: int | None
     logits: tuple[float, ...] | None
     device: str
     weights_kept_in: dict[str, int] = field(default_factory=dict, hash=False)
@@ -212,9 +219,9 @@ class Row:
         return float(np.percentile(self.samples_ms, 95)) if self.samples_ms else math.nan
 
     @property
-    def peak(self) -> int:
-        """Weights and activations, in bytes."""
-        return self.found.weights + self.found.activations
+    def peak(self) -> int | None:
+        """Weights and activations, in bytes; None where these are not known."""
+        return None if self.found.activations is None else self.found.weights + self.found.activations
 
 
 class SideBySide:
@@ -291,7 +298,7 @@ class SideBySide:
     @property
     def busy(self) -> bool:
         """Whether others had so much of the processors that the ratios may be other ones on a quiet machine."""
-        on_gpu = any(found.device == "cuda" for found in self.found)
+        on_gpu = any(found.device != "cpu" for found in self.found)
         return not on_gpu and (self.others_share or 0.0) > BUSY_SHARE
 
     def next(self) -> Examine | Time | None:
@@ -360,8 +367,11 @@ class SideBySide:
     @property
     def method(self) -> str:
         """How latency, ratio and memory were measured."""
-        on_gpu = bool(self.found) and self.found[0].device == "cuda"
-        clock, recorder = ("CUDA events", "CUDA's allocator") if on_gpu else ("perf_counter", "PyTorch's profiler")
+        device = self.found[0].device if self.found else "cpu"
+        clock, recorder = instruments(device)
+        memory = f"the most that {recorder} counted beyond them in a pass that is not timed, the clip included"
+        if any(found.activations is None for found in self.found):
+            memory = f"activations are not known: PyTorch does not count them on '{device}'"
         n = self.rounds
         if n and (reached := [look for look in self._looks if look <= n]):
             low, high = self._looks[max(reached)]
@@ -374,7 +384,7 @@ class SideBySide:
         return (
             f"{n} round{'s' * (n != 1)} in random order (seed {self.seed}), after a warm-up; in each round every cell makes as "
             f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms and gives their median; batch size 1, {clock}; {ratio}. "
-            f"Memory: weights, and the most that {recorder} counted beyond them in a pass that is not timed, the clip included."
+            f"Memory: weights, and {memory}."
         )
 
 
@@ -395,8 +405,8 @@ def as_json(comparison: SideBySide, row: Row, *, model: str, clip: str) -> dict[
         | {"samples": list(row.samples_ms)},
         "memory_mib": {
             "weights": row.found.weights / MIB,
-            "activations": row.found.activations / MIB,
-            "peak": row.peak / MIB,
+            "activations": None if row.found.activations is None else row.found.activations / MIB,
+            "peak": None if row.peak is None else row.peak / MIB,
         },
         "ratio": {
             "value": ratio and ratio.value,
