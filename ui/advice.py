@@ -17,7 +17,7 @@ from vivit.names import BACKENDS, PRECISIONS
 def in_a_sentence(checkpoint: str) -> str:
     """What this machine's probes promise for a checkpoint; '' for a name that is none here, or before the machine is known."""
     machine = get_machine()
-    said = advice(_expected(checkpoint), "GPU" if machine and machine.on_gpu else "processor")
+    said = advice(_expected(checkpoint), machine) if machine else ""
     if absent := len(missing("attention")):
         said += f" {absent} backend{'s do' if absent > 1 else ' does'} not run here."
     return literal(said.strip())

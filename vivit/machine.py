@@ -63,6 +63,7 @@ class Machine:
         probes: None in sweeps that were recorded before 0.2.0.
         index: of the GPU among those of its type; None for a CPU, and in sweeps that were recorded before there was a choice.
         devices: every GPU there is, 'cuda:0' and its maker's name; () as for `index`.
+        probed_beside: what other programs had of the processors while it was probed, 0 to 1; None if that is not known.
     """
 
     device: str
@@ -80,6 +81,7 @@ class Machine:
     probes: Probes | None = None
     index: int | None = None
     devices: tuple[str, ...] = ()
+    probed_beside: float | None = None
 
     @property
     def on_gpu(self) -> bool:

@@ -3,16 +3,20 @@
 No torch is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vivit.benchmark.cost import estimate
 from vivit.benchmark.measurement import Cell
+from vivit.benchmark.side_by_side import BUSY_SHARE
+from vivit.benchmark.wording import percent
 from vivit.config import VivitConfig
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
 
-TOLD = 1.15  # estimates whose ratio is nearer to 1 are as good as equal
+# Estimates whose ratio is nearer to 1 are as good as equal: rates of the probes repeat within 10 %, and beside two busy loops
+# on 2 cores within 40 %.
+TOLD, TOLD_BUSY = 1.15, 1.5
 USUAL = "sdpa"
 
 
@@ -59,69 +63,60 @@ def expect(config: VivitConfig, machine: Machine) -> list[Expected]:
     return found
 
 
-def fastest_exact(found: Sequence[Expected]) -> Expected | None:
+def fastest_exact(found: Sequence[Expected], told: float = TOLD) -> Expected | None:
     """The fastest that is float32 throughout, the usual backend where none is told from it; None if there is none."""
-    exact = [cell for cell in found if cell.exact]
-    least = min((cell.latency_ms for cell in exact), default=0.0)
-    near = [cell for cell in exact if cell.latency_ms <= TOLD * least]
-    return min(near, key=lambda cell: (cell.attention != USUAL, cell.latency_ms), default=None)
+    return _fastest([cell for cell in found if cell.exact], told)
 
 
-def leanest(found: Sequence[Expected]) -> Expected | None:
+def leanest(found: Sequence[Expected], told: float = TOLD) -> Expected | None:
     """The one with the lowest peak, the fastest of those within 1 % of it; None if there is none."""
     least = min((cell.peak for cell in found), default=0)
-    near = [cell for cell in found if cell.peak <= 1.01 * least]
-    fast = min((cell.latency_ms for cell in near), default=0.0)
-    near = [cell for cell in near if cell.latency_ms <= TOLD * fast]
+    return _fastest([cell for cell in found if cell.peak <= 1.01 * least], told)
+
+
+def _fastest(cells: Sequence[Expected], told: float) -> Expected | None:
+    least = min((cell.latency_ms for cell in cells), default=0.0)
+    near = [cell for cell in cells if cell.latency_ms <= told * least]
     return min(near, key=lambda cell: (cell.attention != USUAL, cell.latency_ms), default=None)
 
 
-def slowness(found: Sequence[Expected], attention: str, precision: str) -> tuple[float, str] | None:
-    """How many times as long a cell takes as the same backend in float32, or as the usual one, and what to call that.
+def slowness(found: Sequence[Expected], attention: str, precision: str) -> float | None:
+    """How many times as long a cell takes as its backend in float32; None for float32 itself and for what was not probed."""
+    known = {(cell.attention, cell.precision): cell.latency_ms for cell in found}
+    ours, base = known.get((attention, precision)), known.get((attention, "float32"))
+    return None if ours is None or base is None or precision == "float32" else ours / base
 
-    Returns:
-        None for the usual backend in float32, and for what was not probed.
+
+def advice(found: Sequence[Expected], machine: Machine) -> str:
+    """The fastest exact cell, the leanest, and which precisions are slow or fast; '' before any is known.
+
+    Where other programs were busy while the machine was probed, only what is far from equal is told, and that they were.
     """
-    known = {(cell.attention, cell.precision): cell for cell in found}
-    cell = known.get((attention, precision))
-    same, usual = known.get((attention, "float32")), known.get((USUAL, "float32"))
-    base = usual if same is cell or same is None else same
-    if cell is None or base is None or base is cell:
-        return None
-    against = base.attention if base.precision == precision else base.name
-    return cell.latency_ms / base.latency_ms, base.precision if base.attention == attention else against
-
-
-def speed(found: Sequence[Expected], attention: str, precision: str) -> str:
-    """`slowness` in words, 'takes about 1.7 times as long as float32'; '' where there is none."""
-    told = slowness(found, attention, precision)
-    if told is None:
-        return ""
-    ratio, against = told
-    if ratio >= TOLD:
-        return f"takes about {_digits(ratio)} times as long as {against}"
-    if ratio <= 1 / TOLD:
-        return f"is about {_digits(1 / ratio)} times as fast as {against}"
-    return f"takes about as long as {against}"
-
-
-def advice(found: Sequence[Expected], device: str) -> str:
-    """The fastest exact cell, the leanest, and which precisions are slow or fast, in two sentences; '' before any is known.
-
-    Args:
-        device: what to call it: 'processor' or 'GPU'.
-    """
-    exact, lean = fastest_exact(found), leanest(found)
+    busy = (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu
+    told = TOLD_BUSY if busy else TOLD
+    exact, lean = fastest_exact(found, told), leanest(found, told)
     if exact is None or lean is None:
         return ""
     both = "cell and the leanest" if lean is exact else f"cell, {lean.name} the leanest"
-    said = f"On this {device} {exact.name} is the fastest exact {both}."
-    others = []
-    for precision in PRECISIONS:
-        told = slowness(found, exact.attention, precision)
-        if told and told[1] == "float32" and not 1 / TOLD < told[0] < TOLD:
-            others.append(f"{precision} {speed(found, exact.attention, precision)}")
-    return f"{said} {'; '.join(others)}." if others else said
+    said = [f"On this {'GPU' if machine.on_gpu else 'processor'} {exact.name} is the fastest exact {both}."]
+    ratios = {name: slowness(found, USUAL, name) for name in PRECISIONS}
+    slow = {name: ratio for name, ratio in ratios.items() if ratio and ratio >= told}
+    fast = {name: 1 / ratio for name, ratio in ratios.items() if ratio and ratio <= 1 / told}
+    clauses = []
+    if slow:
+        clauses.append(_listed(slow, "takes about {} times as long as float32"))
+    if fast:
+        clauses.append(_listed(fast, "is about {} times as fast as float32"))
+    said += [f"{'; '.join(clauses)}."] * bool(clauses)
+    if busy:
+        said.append(f"Probed while other programs held {percent(machine.probed_beside or 0.0)} of the processors.")
+    return " ".join(said)
+
+
+def _listed(ratios: Mapping[str, float], words: str) -> str:
+    """'float16 takes about 4.1 times as long as float32, bfloat16 1.7'."""
+    (first, ratio), *others = ratios.items()
+    return ", ".join([f"{first} {words.format(_digits(ratio))}", *(f"{name} {_digits(r)}" for name, r in others)])
 
 
 def _digits(ratio: float) -> str:

@@ -17,7 +17,7 @@ from vivit.device import accelerators, default_device, device_name, free_bytes, 
 from vivit.eight_bit import Int8Linear, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
-from vivit.machine import Machine, Probes, Support
+from vivit.machine import Machine, OtherWork, Probes, Support
 from vivit.names import BACKENDS
 from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype
 
@@ -103,7 +103,7 @@ def describe(device: torch.device | None = None) -> Machine:
     """Everything 'about this machine', its rates measured now."""
     device = device or default_device()
     on_gpu = device.type != "cpu"
-    probes = choose_probes(device)
+    probes, others = choose_probes(device), OtherWork()
     with torch.inference_mode():
         support = check_support(device, probes)
         release_memory(device)
@@ -141,6 +141,7 @@ def describe(device: torch.device | None = None) -> Machine:
         training_flops_per_second=training,
         probes=probes,
         index=(device.index or 0) if on_gpu else None,
+        probed_beside=others.share(),
         devices=tuple(f"{found} {device_name(found)}" for found in accelerators()),
     )
 
