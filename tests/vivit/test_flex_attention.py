@@ -15,7 +15,7 @@ from tests import oracle
 from tests.vivit.test_attention import by_definition
 from tests.vivit.test_tools import made
 from vivit.attention import ATTENTION, AttentionUnavailable
-from vivit.benchmark import measure
+from vivit.benchmark import measure, passes
 from vivit.flex_attention import REGION, lacking, refuse_flex
 
 flex_attention = ATTENTION["flex_attention"]
@@ -118,6 +118,22 @@ def test_names_of_a_gpus_profile() -> None:
 def test_nothing_of_the_compiler_is_left_running() -> None:
     flex_attention(*qkv(65), 0.0)
     assert not [c for c in psutil.Process().children(recursive=True) if "torch/_inductor" in " ".join(c.cmdline())]
+
+
+def test_compiling_is_no_part_of_what_is_looked_at_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, compiled = made("flex_attention"), []
+
+    def timed(call: Any, device: torch.device) -> Any:
+        before = compiled_kernels()
+        result = measure.timed(call, device)
+        compiled.append(compiled_kernels() - before)
+        return result
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(passes, "timed", timed)
+    found = passes.examine(passes.enter(model, "flex_attention", oracle.clip(model.config)[0].numpy()))
+    assert compiled_kernels() == 1 and compiled == [0, 0], "made before the first, in inference mode as these are"
+    assert found.pass_ms < passes.SLOW_SECONDS * 1e3 and found.logits
 
 
 def test_gradients_and_dropout_are_refused_in_a_sentence() -> None:
