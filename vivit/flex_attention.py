@@ -44,6 +44,8 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     if torch.jit.is_tracing():
         raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
     refuse_flex(query, dropout_p, gradients=torch.is_grad_enabled() and (query.requires_grad or value.requires_grad))
+    if query.device.type == "cpu":  # where it refuses tensors that could have gradients, though none are wanted
+        query, key, value = query.detach(), key.detach(), value.detach()
     # A second to import, which those who never come here save.
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 

@@ -23,13 +23,15 @@ from tests import oracle
 from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
-from vivit.attention import ATTENTION
+from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.child import in_child, measure_in_child
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.errors import UserError
+from vivit.flash_attention import installed
+from vivit.names import BACKENDS
 from vivit.precision import set_precision
 
 pytestmark = pytest.mark.gpu
@@ -41,7 +43,11 @@ KERNELS = {
     "sdpa-efficient": "_scaled_dot_product_efficient_attention",
     "sdpa-cudnn": "_scaled_dot_product_cudnn_attention",
 }
-ANY_PRECISION = [name for name in ATTENTION if name not in ("sdpa-flash", "sdpa-cudnn")]
+PACKAGES = [name for name, backend in BACKENDS.items() if backend.package]
+ABSENT = [name for name in PACKAGES if not installed(BACKENDS[name].package)]
+HERE = [name for name in ATTENTION if name not in ABSENT]
+ANY_PRECISION = [name for name in HERE if not BACKENDS[name].half_only]
+TRACED = [name for name in ATTENTION if name not in PACKAGES]  # whose graphs are the packages' own word
 MANNEQUIN = "vivit-mannequin"
 SMALL = {
     "hidden_size": 128,
@@ -84,7 +90,7 @@ def test_every_output_of_vivit_b_in_float32(theirs: tuple[Any, Path, torch.Tenso
 
 
 @pytest.mark.parametrize(("dtype", "off"), [("float16", 8e-3), ("bfloat16", 6e-2)])
-@pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.parametrize("attention", HERE)
 def test_half_precisions_stay_near(
     theirs: tuple[Any, Path, torch.Tensor], attention: str, dtype: str, off: float
 ) -> None:
@@ -103,7 +109,7 @@ def test_half_precisions_stay_near(
     ("attention", "dtype"),
     [
         (name, dtype)
-        for name in ATTENTION
+        for name in TRACED
         for dtype in ("float32", "float16")
         if dtype != "float32" or name in ANY_PRECISION
     ],
@@ -150,6 +156,73 @@ def test_a_known_allocation_is_reported(megabytes: int) -> None:
 def test_the_kernel_that_ran_is_seen(attention: str) -> None:
     found = in_child(children.attend, attention, "float16")
     assert found["kernel"] == KERNELS[attention] and found["device_kernels"]
+
+
+def random_qkv(tokens: int, dtype: torch.dtype, batch: int = 2) -> list[torch.Tensor]:
+    """As ViViT-B makes them: views of one (B, N, 3, 12, 64)."""
+    generator = torch.Generator().manual_seed(tokens)
+    made = torch.randn(batch, tokens, 3, 12, 64, generator=generator).to("cuda", dtype)
+    return [part.permute(0, 2, 1, 3).requires_grad_() for part in made.unbind(2)]
+
+
+def result_and_gradients(attention: str, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Of a backend: what it gives, without and with gradients, and these."""
+    with torch.inference_mode():
+        plain = ATTENTION[attention](*inputs, 0.0)
+    found = ATTENTION[attention](*inputs, 0.0)
+    pull = torch.randn(found.shape, generator=torch.Generator().manual_seed(1)).to(found)
+    return [plain.clone(), found.detach(), *torch.autograd.grad(found, inputs, pull)]
+
+
+@pytest.mark.parametrize("tokens", [65, 197, 3137])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("attention", [*PACKAGES, "flex_attention"])
+def test_packages_and_flex_agree_with_eager(attention: str, dtype: torch.dtype, tokens: int) -> None:
+    """Where a package is absent, and in float32, which none of them has, the sentence says so."""
+    inputs = random_qkv(tokens, dtype)
+    if attention in ABSENT or (BACKENDS[attention].half_only and dtype == torch.float32):
+        with pytest.raises(AttentionUnavailable) as caught:
+            ATTENTION[attention](*inputs, 0.0)
+        assert (f"the package {BACKENDS[attention].package} (" in str(caught.value)) == (attention in ABSENT)
+        assert ("not float32" in str(caught.value)) == (dtype == torch.float32)
+        return
+    exact = result_and_gradients("eager", [t.detach().float().requires_grad_() for t in inputs])
+    # Of the whole tensor's length. Half precision: inputs are the same, probabilities and results are each rounded to a
+    # step of the dtype, and gradients are products of three such. float32: another order of sums.
+    off = 1e-5 if dtype == torch.float32 else 4 * torch.finfo(dtype).eps
+    for found, wanted in zip(result_and_gradients(attention, inputs), exact, strict=True):
+        assert found.dtype == dtype and found.shape == wanted.shape
+        assert (found.float() - wanted).norm() <= off * wanted.norm()
+        assert (found.float() - wanted).abs().max() <= 10 * off * wanted.abs().max()
+
+
+def test_flex_is_true_float32_whatever_products_are_rounded_to() -> None:
+    usual = torch.get_float32_matmul_precision()
+    inputs = [t.detach() for t in random_qkv(197, torch.float32)]
+    wanted = ATTENTION["eager"](*inputs, 0.0)
+    torch.set_float32_matmul_precision("high")
+    try:
+        found = ATTENTION["flex_attention"](*inputs, 0.0)
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-6)  # TF32 would be off by some 1e-4
+
+
+@pytest.mark.parametrize("attention", [*PACKAGES, "flex_attention"])
+def test_the_kernel_of_a_package_or_of_flex_is_seen(attention: str) -> None:
+    if attention in ABSENT:
+        with pytest.raises(AttentionUnavailable, match=f"the package {BACKENDS[attention].package} "):
+            children.attend(attention, "float16")
+        return
+    found = in_child(children.attend, attention, "float16")
+    word = "flex" if attention == "flex_attention" else "flash"
+    assert word in found["kernel"].lower() and any(word in name.lower() for name in found["device_kernels"]), found
+
+
+def test_a_cell_of_flex_compiles_in_its_first_call() -> None:
+    row, _ = measure_in_child(PlannedRound(Cell(MANNEQUIN, "flex_attention", "float16", batch_size=2), RULE))
+    assert row.status == "ok" and row.latency and row.logits and row.device_kernels, row.details
+    assert row.latency.first_ms > 10 * row.latency.median
 
 
 @pytest.mark.parametrize("attention", ["sdpa-flash", "sdpa-cudnn"])
@@ -206,9 +279,9 @@ def test_the_model_worker_answers_as_the_cpu_does() -> None:
             logits = VivitForVideoClassification.from_pretrained(MANNEQUIN).eval()(pixel_values).logits
         wanted = logits.softmax(-1).topk(5).values[0].tolist()
         for precision, off in (("float32", 1e-5), ("float16-weights", 5e-3), ("float16", 2e-2), ("bfloat16", 1e-1)):
-            for attention in ANY_PRECISION if precision.startswith("float32") else ATTENTION:
-                if precision == "float16-weights" and attention in ("sdpa-flash", "sdpa-cudnn"):
-                    continue  # which computes in float32
+            for attention in (
+                HERE if precision in ("float16", "bfloat16") else ANY_PRECISION
+            ):  # the others compute in float32
                 found = done(engine.ask(*question(MANNEQUIN, attention, precision)))
                 assert found.device == "cuda" and found.warm and found.peak_bytes > 0
                 scores = [p.score for p in found.predictions]

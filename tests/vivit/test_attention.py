@@ -15,6 +15,7 @@ from vivit.precision import DTYPES
 
 CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]  # what runs on a CPU
 CUDA_ONLY = ["sdpa-efficient", "sdpa-cudnn"]
+PACKAGES = ["flash_attention_2", "flash_attention_3", "flash_attention_4"]
 
 # PyTorch's own names of the kernels, as its profiler records them on a CPU.
 EVENTS = {
@@ -40,7 +41,7 @@ def by_definition(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def test_the_published_names() -> None:
-    assert list(ATTENTION) == [*CPU, *CUDA_ONLY]
+    assert list(ATTENTION) == [*CPU, *CUDA_ONLY, *PACKAGES, "flex_attention"]
 
 
 @pytest.mark.parametrize("name", CPU)
@@ -144,12 +145,31 @@ def test_a_refused_kernel_leaves_no_setting_behind() -> None:
     assert EVENTS["sdpa-flash"] in {event.name for event in profiler.events()}
 
 
-@pytest.mark.parametrize("name", ["", "SDPA", "flash", "flash_attention_2", {"": "eager"}, ["sdpa"], 3, True], ids=str)
+@pytest.mark.parametrize("name", ["", "SDPA", "flash", "flash_attention_5", {"": "eager"}, ["sdpa"], 3, True], ids=str)
 def test_an_unknown_name_lists_the_known(name: Any) -> None:
     with pytest.raises(ValueError) as caught:
         get_attention(name)
     assert repr(name) in str(caught.value)
     assert all(known in str(caught.value) for known in ATTENTION)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "same"),
+    [
+        ("kernels-community/flash-attn2", "'flash_attention_2' is the same kernel, from the package flash-attn"),
+        ("kernels-community/flash-attn", "'flash_attention_2' is the same kernel, from the package flash-attn"),
+        ("kernels-community/vllm-flash-attn3", "'flash_attention_3' is the same kernel, from the package flash-attn-3"),
+        ("kernels-community/flash-attn3@v1", "'flash_attention_3' is the same kernel, from the package flash-attn-3"),
+        ("kernels-community/flash-attn4:fn", "'flash_attention_4' is the same kernel, from the package flash-attn-4"),
+        ("someone/metal-flash-sdpa", f"known are {', '.join(ATTENTION)}"),
+    ],
+)
+def test_a_kernel_of_the_hub_is_refused_and_ours_is_named(kernel: str, same: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        get_attention(kernel)
+    assert (
+        str(caught.value) == f"attn_implementation='{kernel}' is a kernel of the Hub, which is not loaded here; {same}"
+    )
 
 
 def test_none_is_the_usual_one() -> None:
@@ -162,5 +182,8 @@ def test_support_tries_everything_and_tells_why_not() -> None:
     for (attention, _), found in support.items():
         if attention in CPU:
             assert found.flops_per_second > 0 and not found.reason
+        elif attention == "flex_attention":
+            assert found.flops_per_second == 0 and not found.reason
         else:
-            assert found.flops_per_second == 0 and "CUDA" in found.reason and found.details
+            assert found.flops_per_second == 0 and "CUDA" in found.reason
+            assert bool(found.details) == (attention in CUDA_ONLY), "a package has not been asked"

@@ -23,6 +23,7 @@ from vivit.names import BACKENDS, PRECISIONS
 
 EXACT = {"rtol": 1e-5, "atol": 1e-5}  # float32 in another order
 HERE = [name for name, backend in BACKENDS.items() if not backend.cuda_only]
+WITH_GRADIENTS = [name for name in HERE if name != "flex_attention"]  # on a CPU
 
 
 def made(attention: str = "sdpa", **changes: Any) -> vivit.VivitForVideoClassification:
@@ -61,7 +62,8 @@ def test_a_model_can_be_copied_with_every_backend(attention: str, how: str) -> N
     assert model.attn_implementation == attention, "a copy has layers of its own"
     if attention in HERE:
         pixel_values = oracle.clip(model.config)
-        torch.testing.assert_close(again(pixel_values).logits, model(pixel_values).logits, **EXACT)
+        with torch.no_grad():
+            torch.testing.assert_close(again(pixel_values).logits, model(pixel_values).logits, **EXACT)
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def _counted(model: nn.Module, backend: str = "aot_eager") -> tuple[Any, Compile
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("attention", HERE)
+@pytest.mark.parametrize("attention", WITH_GRADIENTS)
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_of_what_is_compiled(attention: str, training: bool) -> None:
     model = made(attention).train(training)

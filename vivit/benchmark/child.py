@@ -308,10 +308,11 @@ def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None
     size = (3, 1, config.num_attention_heads, 64, config.head_size)
     query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)
     dropout = config.attention_probs_dropout_prob if cell.mode == "training" else 0.0
+    attend = get_attention(cell.attention)
     if BACKENDS[cell.attention].compiled:
         refuse_flex(query, dropout, gradients=cell.mode == "training")
     else:
-        get_attention(cell.attention)(query, key, value, dropout)
+        attend(query, key, value, dropout)
 
 
 def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None) -> Tensor:

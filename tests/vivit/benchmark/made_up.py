@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests import oracle
 from tests.vivit.benchmark.children import MACHINE, row
+from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measure import repeat
 from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
 from vivit.benchmark.pace import START_SECONDS
@@ -58,6 +59,7 @@ def machine_of(sweep: Sweep, factor: float = 1.0, start: float = START_SECONDS["
 
         def call() -> float:
             ms = factor * (sweep.estimates[planned.cell].latency_ms or 0.0) * (1 + spread * chance.gauss(0, 1))
+            ms += 0.0 if took else 1e3 * compile_seconds(planned.cell.attention)
             took.append(ms)
             return ms
 

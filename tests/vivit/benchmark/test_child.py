@@ -278,3 +278,14 @@ def test_logits_that_overflow_are_left_out_with_a_word(checkpoint: str) -> None:
     clip = np.full((8, 3, 24, 20), 1e30, np.float32)
     found = measured(planned(checkpoint, precision="float16"), clip)
     assert found.status == "ok" and found.logits is None and "not finite" in found.reason
+
+
+def test_a_cell_of_flex_compiles_in_its_first_call(checkpoint: str) -> None:
+    found = measured(planned(checkpoint, attention="flex_attention"))
+    assert found.status == "ok" and found.latency and found.logits, found.details
+    assert found.kernel == "compiled flex_attention"
+    assert found.latency.first_ms > 10 * found.latency.median, "no cache of an earlier process makes it look cheap"
+    plain = measured(planned(checkpoint, attention="eager"))
+    np.testing.assert_allclose(found.logits, plain.logits or (), rtol=1e-4, atol=1e-4)
+    training = measured(planned(checkpoint, attention="flex_attention", mode="training"))
+    assert training.status == "unavailable" and "no gradients on a CPU" in training.reason

@@ -11,6 +11,7 @@ from tests import oracle
 from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig, VivitForVideoClassification
 from vivit.benchmark.cost import (
+    COMPILE_SECONDS,
     attention_flops,
     estimate,
     estimate_seconds,
@@ -21,6 +22,7 @@ from vivit.benchmark.cost import (
 )
 from vivit.benchmark.measure import peak_memory
 from vivit.benchmark.measurement import Cell
+from vivit.machine import Support
 from vivit.precision import DTYPES, set_precision
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -149,3 +151,21 @@ def test_other_numbers_of_frames_change_the_tokens() -> None:
     assert estimate(Cell("m", num_frames=32), B16, MACHINE) == estimate(Cell("m"), replace(B16), MACHINE)
     with pytest.raises(ValueError, match="num_frames"):
         estimate(Cell("m", num_frames=3), B16, MACHINE)
+
+
+def test_a_backend_that_is_not_tried_takes_the_rate_of_sdpa_and_its_compiling_comes_on_top() -> None:
+    untried = tuple(
+        Support(s.attention, s.precision) if s.attention == "flex_attention" else s for s in MACHINE.support
+    )
+    machine = replace(MACHINE, support=untried)
+    sdpa = estimate_seconds(B16, machine, "sdpa", "float32")
+    assert estimate_seconds(B16, machine, "flex_attention", "float32") == pytest.approx(sdpa + COMPILE_SECONDS)
+    assert estimate_seconds(B16, machine, "flex_attention", "float32", first=False) == pytest.approx(sdpa)
+    assert estimate(Cell("m", "flex_attention"), B16, machine).latency_ms == pytest.approx(1e3 * sdpa)
+    assert estimate_seconds(SMALL, machine, "flex_attention", "float32") > 2, "so that a page asks before it is run"
+    refused = Support("flex_attention", "float32", reason="no compiler")
+    machine = replace(MACHINE, support=(refused, *(s for s in MACHINE.support if s.attention != "flex_attention")))
+    with pytest.raises(ValueError, match="flex_attention"):
+        estimate_seconds(B16, machine, "flex_attention", "float32")
+    nothing = replace(MACHINE, support=tuple(replace(s, flops_per_second=0.0) for s in MACHINE.support))
+    assert estimate(Cell("m", "flex_attention"), B16, nothing).latency_ms is None

@@ -31,4 +31,8 @@ def test_the_sizes_that_are_told_are_those_that_were_run(monkeypatch: pytest.Mon
 def test_every_backend_is_tried_in_every_precision() -> None:
     found = probes.check_support(torch.device("cpu"), Probes(tokens=16, heads=2, size=8), head_size=8)
     assert [(s.attention, s.precision) for s in found] == [(a, p) for p in PRECISIONS for a in BACKENDS]
-    assert all(bool(s.flops_per_second) != bool(s.reason) for s in found)
+    for one in found:
+        if BACKENDS[one.attention].compiled:
+            assert not one.flops_per_second and not one.reason, "it runs, and is not compiled to find out how fast"
+        else:
+            assert bool(one.flops_per_second) != bool(one.reason)
