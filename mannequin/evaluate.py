@@ -27,6 +27,7 @@ from mannequin.train import EVALUATION_SEEDS, FRAMES, PIXELS, SAMPLES
 from vivit.device import default_device
 from vivit.familiarity import Familiarity, load
 from vivit.model import VivitForVideoClassification
+from vivit.names import PRECISIONS
 from vivit.processing import VivitImageProcessor
 
 CHECKPOINT = Path(__file__).parents[1] / "vivit" / "assets" / "vivit-mannequin"
@@ -207,11 +208,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CHECKPOINT)
     parser.add_argument("--single-frame-model", type=Path, default=SINGLE_FRAME_CHECKPOINT)
     parser.add_argument("--confusion", type=Path, help="where to draw the confusion matrix, a PNG")
+    parser.add_argument("--precision", default="float32", metavar="NAME", help=f"of the model: {', '.join(PRECISIONS)}")
     parser.add_argument("--device", default=str(default_device()))
     options = parser.parse_args()
     model, single = (
-        VivitForVideoClassification.from_pretrained(folder, device=options.device)
-        for folder in (options.model, options.single_frame_model)
+        VivitForVideoClassification.from_pretrained(folder, dtype=precision, device=options.device)
+        for folder, precision in ((options.model, options.precision), (options.single_frame_model, "float32"))
     )
     image_processor = VivitImageProcessor.from_pretrained(options.model)
     report, confusion = evaluate(

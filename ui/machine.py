@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui.server import get_machine
+from vivit.machine import Machine
 
 
 def show_machine() -> None:
@@ -43,7 +44,18 @@ def show_machine() -> None:
                 f"with a {probes.size} × {probes.size} weight reach ({products}) GFLOP/s. Rates to estimate with, not "
                 "benchmark results."
             )
-        for name, reason, details in dict.fromkeys((s.attention, s.reason, s.details) for s in machine.support):
-            if reason:
-                st.markdown(f"- `{name}`: {reason}")
-                st.caption(f"In its own words: {details.splitlines()[0]}" if details else "")
+        for name, reason, details in _reasons(machine):
+            st.markdown(f"- `{name}`: {reason}")
+            st.caption(f"In its own words: {details.splitlines()[0]}" if details else "")
+
+
+def _reasons(machine: Machine) -> list[tuple[str, str, str]]:
+    """(what does not run here, why, PyTorch's words): a backend, or a precision that runs with none of them."""
+    found: dict[tuple[str, str, str], None] = {}
+    for precision in dict.fromkeys(s.precision for s in machine.support):
+        these = [s for s in machine.support if s.precision == precision]
+        if len({s.reason for s in these}) == 1 and these[0].reason:
+            found[precision, these[0].reason, ""] = None
+        else:
+            found |= dict.fromkeys((s.attention, s.reason, s.details) for s in these if s.reason)
+    return list(found)

@@ -74,7 +74,8 @@ class Int8Linear(nn.Module):
         state = MatmulLtState(CB=self.weight, SCB=self.SCB)
         state.threshold, state.has_fp16_weights, state.is_training = self.threshold, False, self.training
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return matmul(x, self.weight, bias=bias, state=state)
+        # As rows: of a batch bitsandbytes 0.50 gives the bias a gradient of another shape.
+        return matmul(x.flatten(0, -2), self.weight, bias=bias, state=state).unflatten(0, x.shape[:-1])
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

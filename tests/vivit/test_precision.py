@@ -12,15 +12,16 @@ from torch import Tensor, nn
 import vivit
 from tests import oracle
 from vivit.benchmark.measure import peak_memory
+from vivit.eight_bit import Int8Linear
 from vivit.names import BACKENDS
-from vivit.precision import DTYPES, get_precision, set_precision
+from vivit.precision import DTYPES, compute_dtype, get_precision, set_precision
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 RUN_ON_CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]
 
 
 def matrices(model: nn.Module) -> dict[str, Tensor]:
-    return {f"{name}.weight": m.weight for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    return {f"{name}.weight": m.weight for name, m in model.named_modules() if isinstance(m, nn.Linear | Int8Linear)}
 
 
 def dtypes_seen(model: Any, pixel_values: Tensor) -> set[torch.dtype]:
@@ -63,13 +64,14 @@ def test_weights_and_activations_have_the_dtype_named(tmp_path: Path, precision:
     weights, compute = DTYPES[precision].weights, DTYPES[precision].compute
     large = matrices(ours)
     assert len(large) == 2 + 4 * 3
+    kept = {"vivit.embeddings.projection.weight", "classifier.weight"} if weights == torch.int8 else set()
     for name, parameter in ours.named_parameters():
-        assert parameter.dtype == (weights if name in large else compute), name
+        assert parameter.dtype == (weights if name in large.keys() - kept else compute), name
     assert ours.dtype == compute
     assert dtypes_seen(ours, oracle.clip(ours.config)) == {compute}
 
 
-def test_the_four_precisions_are_what_they_are_called() -> None:
+def test_precisions_are_what_they_are_called() -> None:
     single, half, brain = torch.float32, torch.float16, torch.bfloat16
     table = {name: (p.weights, p.compute) for name, p in DTYPES.items()}
     assert table == {
@@ -77,7 +79,11 @@ def test_the_four_precisions_are_what_they_are_called() -> None:
         "float16": (half, half),
         "bfloat16": (brain, brain),
         "float16-weights": (half, single),
+        "int8-bitsandbytes": (torch.int8, single),
     }
+    for name in DTYPES:
+        assert compute_dtype(name, "cpu") == compute_dtype(name, torch.device("mps")) == DTYPES[name].compute
+        assert compute_dtype(name, "cuda:1") == (half if name == "int8-bitsandbytes" else DTYPES[name].compute)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -92,6 +92,10 @@ def dequantised(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Te
             pair = halves.setdefault(stem, {})
             pair["SCB" if kind == "SCB" else "weight"] = tensor
             if len(pair) == 2:
+                if pair["weight"].shape[:1] != pair["SCB"].shape:
+                    raise UserError(
+                        f"'{stem}' is in 8 bit, and its rows and scales are not of one shape. Download it again."
+                    )
                 # In this order the largest of a row is its scale, bit by bit.
                 yield f"{stem}.weight", pair["weight"].float().mul_(pair["SCB"].float()[:, None]).div_(127)
                 del halves[stem]

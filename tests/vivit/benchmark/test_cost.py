@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests import oracle
-from tests.vivit.benchmark.children import MACHINE
+from tests.vivit.benchmark.children import MACHINE, MIB
 from vivit import VivitConfig, VivitForVideoClassification
 from vivit.benchmark.cost import (
     COMPILE_SECONDS,
@@ -17,13 +17,15 @@ from vivit.benchmark.cost import (
     estimate_seconds,
     linear_flops,
     parameters,
+    paying_precision,
     score_traffic_bytes,
     weights_bytes,
 )
 from vivit.benchmark.measure import peak_memory
 from vivit.benchmark.measurement import Cell
+from vivit.eight_bit import EightBit
 from vivit.machine import Support
-from vivit.precision import DTYPES, set_precision
+from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype, kept_bytes, set_precision
 
 SHAPES: dict[str, dict[str, Any]] = {
     "odd": {},
@@ -74,7 +76,43 @@ def test_parameters_are_counted_exactly(changes: dict) -> None:
     assert sum(parameters(config)) == sum(p.numel() for p in model.parameters())
     for precision in DTYPES:
         set_precision(model.float(), precision)
-        assert weights_bytes(config, precision) == sum(p.numel() * p.element_size() for p in model.parameters())
+        assert weights_bytes(config, precision) == sum(kept_bytes(model).values())
+
+
+def test_weights_are_counted_by_what_computes_on_a_gpu() -> None:
+    for precision in DTYPES:
+        compute = compute_dtype(precision, "cuda")
+        asked = EightBit(compute=compute) if precision == EIGHT_BIT else precision
+        with torch.device("meta"):
+            model = set_precision(VivitForVideoClassification(B16), asked)
+        assert weights_bytes(B16, precision, "cuda") == sum(kept_bytes(model).values())
+    assert {name: round(n / MIB) for name, n in kept_bytes(model).items()} == {"int8": 81, "float16": 8, "float32": 0}
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
+@pytest.mark.parametrize("shape", [{}, {"intermediate_size": 96}, {"image_size": 160, "hidden_size": 192}])
+def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: dict) -> None:
+    config = replace(SMALL, **shape)
+    model = set_precision(VivitForVideoClassification(config, attn_implementation=attention).eval(), EIGHT_BIT)
+    pixels = oracle.clip(config, batch=2)
+    with torch.inference_mode():
+        _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
+    cell = Cell("m", attention, EIGHT_BIT, batch_size=2)
+    # Every tensor of bitsandbytes' products is counted, but for the rows' scales.
+    assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + pixels.nbytes, rel=0.05)
+
+
+def test_what_has_no_rate_has_no_latency() -> None:
+    """8 bit without its package, or in training: the rest of the estimate is there."""
+    support = tuple(replace(s, flops_per_second=0.0) if s.precision == EIGHT_BIT else s for s in MACHINE.support)
+    rates = {name: rate for name, rate in MACHINE.flops_per_second.items() if name != EIGHT_BIT}
+    without = replace(MACHINE, support=support, flops_per_second=rates)
+    there = replace(MACHINE, training_flops_per_second=rates)
+    for machine, mode in ((without, "inference"), (without, "training"), (there, "training")):
+        found = estimate(Cell("m", "sdpa", EIGHT_BIT, mode=mode), B16, machine)
+        assert found.latency_ms is None and found.weights and found.activations
+    assert estimate(Cell("m", "sdpa", EIGHT_BIT), B16, there).latency_ms
+    assert paying_precision(B16, without) == paying_precision(B16, MACHINE)
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
