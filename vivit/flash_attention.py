@@ -51,7 +51,7 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
     Raises:
         AttentionUnavailable: if it cannot run here.
     """
-    if torch.compiler.is_compiling():  # where nothing can be looked up or caught
+    if torch.compiler.is_compiling():  # where nothing can be looked up, and what a package refuses is its own word
         if dropout_p and not BACKENDS[name].has_dropout:
             raise RuntimeError(what_it_needs(name, [NO_DROPOUT]))
         try:
@@ -84,9 +84,8 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
 
 def _call(name: str, query: Tensor, key: Tensor, value: Tensor, dropout_p: float) -> Tensor:
     options = {"dropout_p": dropout_p} if BACKENDS[name].has_dropout else {}
-    found = PACKAGES[name]()(
-        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), **options
-    )  # (B, N, A, D)
+    attend = PACKAGES[name]()
+    found = attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), **options)  # (B, N, A, D)
     return (found[0] if isinstance(found, tuple) else found).transpose(1, 2)
 
 
