@@ -19,3 +19,4 @@ def pytest_configure(config: pytest.Config) -> None:
     # The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it.
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ["VIVIT_DEVICE"] = "cpu"

@@ -1,6 +1,7 @@
 """The walls between the rooms: who imports whom, and what an import brings in."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,13 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
 FETCHES = ["vivit.fetching", "vivit.inputs", "vivit.pipelines", "vivit.pipeline", "vivit.VideoClassificationPipeline"]
 PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts")]
+
+MEANS_CUDA = {
+    "vivit.attention": "kernels that are CUDA's alone, and what they say",
+    "vivit.benchmark.documentation": "a column of the documentation's tables: 'is cuda'",
+    "vivit.benchmark.probes": "whether NVIDIA's driver is there",
+    "mannequin.sample": "memory that is pinned for CUDA's copies",
+}
 
 
 def name_of(file: Path) -> str:
@@ -258,6 +266,17 @@ def test_what_can_fetch_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setitem(FILES, "vivit.middle", tmp_path / "middle.py")
         assert reaches("engine.job", everywhere=True) & {*FETCHES}
         assert not reaches("engine.job") & {*FETCHES}
+
+
+def test_only_what_means_cuda_says_so() -> None:
+    """Everything else means the device, which may be another maker's: see `vivit.device`."""
+    cuda = re.compile(
+        r"""torch\.cuda\.|\.is_cuda\b|\.cuda\(|[=!]= ["']cuda|["']cuda(:\d)?["'] [=!]=|device\(["']cuda"""
+    )
+    for line in ('x.type == "cuda"', "torch.cuda.synchronize()", "x.is_cuda", 'torch.device("cuda:1")', "x.cuda()"):
+        assert cuda.search(line)
+    found = {module for module, file in FILES.items() if cuda.search(file.read_text(encoding="utf-8"))}
+    assert found <= MEANS_CUDA.keys(), found - MEANS_CUDA.keys()
 
 
 def loaded_by(code: str) -> set[str]:

@@ -16,6 +16,7 @@ from ui import charts
 from ui.escape import inert
 from ui.server import get_machine
 from ui.visit import Run, Settings, visit
+from vivit.benchmark.charts import UNKNOWN
 from vivit.benchmark.results import revision
 from vivit.hub import split_name
 
@@ -126,7 +127,7 @@ def _row(run: Run, runs: list[Run]) -> dict[str, Any]:
         "precision": settings.precision,
         "same answers?": _agreement(runs, run),
         "latency, ms": round(run.result.latency_ms, 1),
-        "peak, MiB": None if run.peak_mib is None else round(run.peak_mib, 1),
+        "peak, MiB": UNKNOWN if run.peak_mib is None else round(run.peak_mib, 1),
         "weights, MiB": round(run.weights_mib, 1),
         "clip": run.clip,
         "checkpoint": split_name(settings.checkpoint)[0],

@@ -1,11 +1,14 @@
 """How the server may be started, and what that lets visitors do. Real servers, and tabs without a browser."""
 
 import asyncio
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from tests.app.conftest import ROOT, Server
 from tests.hub_client import clean
 from tests.streamlit_client import Browser
-from ui.server import LOCAL_FOLDERS
+from ui.server import DEVICE, LOCAL_FOLDERS, check_options
 from ui.settings import FOLDER
 
 
@@ -49,6 +52,34 @@ def test_folders_are_offered_only_where_the_server_was_told_to(
         with ThreadPoolExecutor(1) as thread:  # since this one has playwright's loop, if browser tests came before
             found = thread.submit(asyncio.run, choices()).result()
         assert "vivit-mannequin" in found and (FOLDER in found) is offered
+    finally:
+        server.stop()
+
+
+def test_a_device_is_chosen_for_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVIT_DEVICE", "cpu")
+    monkeypatch.setattr(sys, "argv", ["app.py", DEVICE, "cuda:1", LOCAL_FOLDERS])
+    monkeypatch.setattr("streamlit.get_option", {"server.address": "127.0.0.1"}.get)
+    check_options()
+    assert os.environ["VIVIT_DEVICE"] == "cuda:1"
+    for words in ((), ("--ask-first",)):
+        monkeypatch.setattr(sys, "argv", ["app.py", DEVICE, *words])
+        with pytest.raises(SystemExit, match="--device wants the name of a device after it"):
+            check_options()
+
+
+def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", ("--", DEVICE, "cuda:7"))
+    try:
+        deadline = time.monotonic() + 60
+        while "could not start" not in (said := server.log.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (line, *_) = [line for line in said.splitlines() if "could not start" in line]
+        assert "The device 'cuda:7' (of --device or VIVIT_DEVICE) is not on this machine: PyTorch sees cpu here" in line
+        assert "Traceback" not in said
+        with pytest.raises(HTTPError) as answer:
+            urlopen(f"{server.url}/healthz", timeout=30)
+        assert answer.value.code == 503 and answer.value.read() == b"down: model"
     finally:
         server.stop()
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,13 @@ from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 from vivit.attention import ATTENTION, AttentionUnavailable
-from vivit.benchmark.child import in_child, measure_in_child
+from vivit.benchmark.child import in_child, measure_here, measure_in_child
+from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.device import default_device
 from vivit.errors import UserError
 from vivit.flash_attention import installed
 from vivit.names import BACKENDS
@@ -368,6 +370,46 @@ def test_a_gpu_that_others_have_filled_is_described_all_the_same() -> None:
     assert found["device"] == "cuda" and found["flops_per_second"]["float16"] > 0 and found["bytes_per_second"] > 0
     del others
     torch.cuda.empty_cache()
+
+
+def chosen(name: str) -> dict[str, Any]:
+    """Everything on the GPU that VIVIT_DEVICE names, and what each GPU has held at most."""
+    os.environ["VIVIT_DEVICE"] = name
+    device, megabytes = default_device(), 400
+    _, peak = peak_memory(lambda: torch.empty(megabytes * children.MB, dtype=torch.uint8, device=device), device)
+    matrix = torch.randn(8192, 8192, device=device)
+    timed(lambda: matrix @ matrix, device)
+    begin = perf_counter()
+    _, ms = timed(lambda: matrix @ matrix, device)
+    wall_ms = (perf_counter() - begin) * 1e3
+    machine = worker.start()
+    answer, _ = worker.classify(*question(MANNEQUIN, "sdpa", "float16"), lambda *_: None)
+    row = measure_here(PlannedRound(Cell(MANNEQUIN, "sdpa", "float16"), RULE))
+    assert row.memory and row.memory.allocated, row.details
+    return {
+        "place": machine.place,
+        "devices": machine.devices,
+        "peak_megabytes": peak and peak / children.MB,
+        "ms": ms,
+        "wall_ms": wall_ms,
+        "classified": answer.peak_bytes,
+        "measured": row.memory.activations,
+        "held": [torch.cuda.max_memory_allocated(k) for k in range(torch.cuda.device_count())],
+    }
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_one_gpu_of_several_is_chosen_and_no_other_is_touched(index: int) -> None:
+    if index >= (count := torch.cuda.device_count()):
+        pytest.skip(f"PyTorch sees {count} GPU here, and this test wants another one")
+    found = in_child(chosen, f"cuda:{index}")
+    assert found["place"] == f"cuda:{index}" and len(found["devices"]) == count
+    assert found["peak_megabytes"] == pytest.approx(400, rel=0.02)
+    # A product takes 20 ms and more: events of another GPU's stream would pass each other at once.
+    assert 0.5 * found["wall_ms"] < found["ms"] <= found["wall_ms"], found
+    assert found["classified"] > 0 < found["measured"]
+    held = found["held"]
+    assert held.pop(index) > 0 and not any(held), "the others have held nothing"
 
 
 def test_the_gpu_is_seen() -> None:

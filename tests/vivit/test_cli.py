@@ -469,3 +469,28 @@ def test_a_converted_checkpoint_says_its_dtype(checkpoint: Path, tmp_path: Path)
     assert main(["convert", str(tmp_path / "half"), str(tmp_path / "out")]) == 0
     written = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
     assert written["dtype"] == "float32" and written["architectures"] == ["VivitForVideoClassification"]
+
+
+@pytest.mark.parametrize(
+    ("command", "device"),
+    [("classify", "cuda:7"), ("bench", "gpu"), ("compare", "mps"), ("classify", "meta")],
+)
+def test_a_device_that_is_not_there_is_one_sentence(command: str, device: str, clip_path: Path) -> None:
+    """Before anything is downloaded, though the model is none there could be."""
+    clip = ["--clip", clip_path] if command == "bench" else [clip_path]
+    done = run(command, *clip, "--model", "nobody/nothing", "--device", device)
+    assert done.returncode == 2 and not done.stdout
+    assert_one_sentence(done.stderr, f"'{device}'", "PyTorch", "sees cpu here")
+
+
+@pytest.mark.parametrize("choice", [("--device", "cpu"), ()])
+def test_the_chosen_device_is_where_it_runs(
+    choice: tuple[str, ...],
+    checkpoint: Path,
+    clip_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("VIVIT_DEVICE", "cuda:7" if choice else "cpu")  # the option goes before the variable
+    status, out, _ = run_here(capsys, "classify", clip_path, "--model", checkpoint, "--json", *choice)
+    assert status == 0 and json.loads(out)["device"] == "cpu"

@@ -149,7 +149,7 @@ def describe(device: torch.device | None = None) -> Machine:
 def _driver() -> str:
     with suppress(OSError):
         return Path("/sys/module/nvidia/version").read_text(encoding="ascii").strip()
-    return "none" if not torch.cuda.is_available() else "unknown"
+    return "none" if not torch.cuda.is_available() else "unknown"  # NVIDIA's: others' figures have no such part
 
 
 def _cpu_name() -> str:
