@@ -18,6 +18,7 @@ from tests.clips import read_number, write_clip
 from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
+from vivit.benchmark.cost import weights_bytes
 from vivit.checkpoint import RANDOM
 from vivit.video import probe
 
@@ -96,6 +97,8 @@ def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, cli
     frames = done(read(engine, checkpoint, clip))
     whole = done(classify(engine, checkpoint, frames)).result.weights_bytes
     half = done(classify(engine, checkpoint, frames, precision="float16")).result.weights_bytes
+    eight = done(classify(engine, checkpoint, frames, precision="int8-bitsandbytes")).result.weights_bytes
+    assert eight == weights_bytes(VivitConfig.from_pretrained(checkpoint), "int8-bitsandbytes") < whole
     assert half * 2 == whole
 
 

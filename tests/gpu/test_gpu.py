@@ -6,6 +6,7 @@ The other tests run on the CPU even where there is a GPU: kernels, threads and f
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -25,16 +26,19 @@ from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
+from vivit.benchmark.cost import weights_bytes
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
+from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.device import default_device
+from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError
 from vivit.flash_attention import installed
 from vivit.names import BACKENDS
-from vivit.precision import set_precision
+from vivit.precision import EIGHT_BIT, kept_bytes, set_precision
 
 pytestmark = pytest.mark.gpu
 
@@ -143,6 +147,28 @@ def test_every_gradient_of_vivit_b(theirs: tuple[Any, Path, torch.Tensor], atten
         model(pixel_values, labels=labels).loss.backward()
     # Sums over 3,137 tokens that come to as much as 70.
     assert_same_gradients(ours, reference, rtol=1e-4, atol=5e-4)
+
+
+def test_8_bit_answers_as_transformers_with_bitsandbytes(theirs: tuple[Any, Path, torch.Tensor]) -> None:
+    _, folder, pixel_values = theirs
+    if find_spec("bitsandbytes") is None:
+        with pytest.raises(EightBitUnavailable, match="pip install bitsandbytes"):
+            VivitForVideoClassification.from_pretrained(folder, load_in_8bit=True, device_map="auto")
+        return
+    ours = VivitForVideoClassification.from_pretrained(folder, load_in_8bit=True, device_map="auto")
+    assert ours.dtype == torch.float16 and sum(kept_bytes(ours).values()) == weights_bytes(
+        ours.config, EIGHT_BIT, "cuda"
+    )
+    config = transformers.BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["classifier"])
+    kind = transformers.VivitForVideoClassification
+    reference = kind.from_pretrained(folder, quantization_config=config, dtype=torch.float16, device_map="cuda")
+    wanted = {published_name(name): tensor for name, tensor in reference.state_dict().items()}
+    for name, tensor in published_tensors(ours).items():
+        assert torch.equal(tensor, wanted[name]), name
+    with torch.inference_mode():
+        found, expected = ours(pixel_values).logits, reference(pixel_values.half()).logits
+    # Logits of about 1: numbers in float16 tip over to the next of int8 here and there, a step of the largest of a token / 127.
+    torch.testing.assert_close(found, expected, rtol=0, atol=3e-2)
 
 
 def test_a_fresh_child_has_not_touched_cuda() -> None:

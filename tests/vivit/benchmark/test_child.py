@@ -17,7 +17,7 @@ import torch
 from tests import oracle
 from tests.vivit.benchmark import children
 from vivit import VivitForVideoClassification
-from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_in_child
+from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_here, measure_in_child
 from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
 from vivit.benchmark.sweep import PlannedRound
 
@@ -141,6 +141,22 @@ def test_precisions_change_the_weights(checkpoint: str) -> None:
         assert found.status == "ok" and found.memory and found.logits, found.details
         sizes[precision] = found.memory.weights
     assert sizes["float16"] * 2 == sizes["float32"] > sizes["float16-weights"] > sizes["float16"]
+
+
+def test_a_cell_in_8_bit(checkpoint: str) -> None:
+    found = measured(planned(checkpoint, precision="int8-bitsandbytes"))
+    assert found.status == "ok" and found.memory and found.logits and found.kernel == FLASH, found.details
+    kept = found.memory.weights_kept_in
+    assert kept.keys() == {"int8", "float32"} and sum(kept.values()) == found.memory.weights
+    training = measured(planned(checkpoint, precision="int8-bitsandbytes", mode="training"))
+    assert training.status == "unavailable" and training.latency is None
+    assert "cannot be trained" in training.reason and training.reason.endswith(".")
+
+
+def test_8_bit_without_its_package_is_a_row(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    found = measure_here(planned(checkpoint, precision="int8-bitsandbytes"))
+    assert found.status == "unavailable" and "pip install bitsandbytes" in found.reason
 
 
 def test_the_first_call_can_be_the_recorded_one(checkpoint: str) -> None:

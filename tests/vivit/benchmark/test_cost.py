@@ -98,8 +98,9 @@ def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: d
     with torch.inference_mode():
         _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
     cell = Cell("m", attention, EIGHT_BIT, batch_size=2)
-    # Every tensor of bitsandbytes' products is counted, but for the rows' scales.
-    assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + pixels.nbytes, rel=0.05)
+    # Every tensor of bitsandbytes' products is counted, but for the rows' scales; scores as below.
+    rel = 0.01 if attention == "sdpa" else 0.15
+    assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + pixels.nbytes, rel=rel)
 
 
 def test_what_has_no_rate_has_no_latency() -> None:

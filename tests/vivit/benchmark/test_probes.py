@@ -1,10 +1,15 @@
 """vivit.benchmark.probes: what is said of the probes is what was run."""
 
+import sys
+
 import pytest
 import torch
 from torch import Tensor
 
 from vivit.benchmark import probes
+from vivit.benchmark.cost import default_cells, estimate
+from vivit.benchmark.measurement import Cell
+from vivit.config import VivitConfig
 from vivit.machine import Probes
 from vivit.names import BACKENDS, PRECISIONS
 
@@ -36,3 +41,19 @@ def test_every_backend_is_tried_in_every_precision() -> None:
             assert not one.flops_per_second and not one.reason, "it runs, and is not compiled to find out how fast"
         else:
             assert bool(one.flops_per_second) != bool(one.reason)
+
+
+def test_without_its_package_8_bit_has_a_reason_and_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = probes.describe(torch.device("cpu"))
+    assert there.flops_per_second.keys() == PRECISIONS.keys()
+    assert there.training_flops_per_second.keys() == PRECISIONS.keys() - {"int8-bitsandbytes"}
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    without = probes.describe(torch.device("cpu"))
+    reasons = {s.reason for s in without.support if s.precision == "int8-bitsandbytes"}
+    assert len(reasons) == 1 and "pip install bitsandbytes" in reasons.pop()
+    assert without.flops_per_second.keys() == PRECISIONS.keys() - {"int8-bitsandbytes"}
+    config = VivitConfig()
+    for machine, runs in ((there, True), (without, False)):
+        estimated = estimate(Cell("m", "sdpa", "int8-bitsandbytes"), config, machine)
+        assert (estimated.latency_ms is not None) == runs
+        assert default_cells(config, machine)
