@@ -47,10 +47,11 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     if query.device.type == "cpu":  # where it refuses tensors that could have gradients, though none are wanted
         query, key, value = query.detach(), key.detach(), value.detach()
     # A second to import, which those who never come here save.
+    from torch._dynamo import config
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     try:
-        with torch.profiler.record_function(REGION):
+        with torch.profiler.record_function(REGION), config.patch(recompile_limit=MOST_KERNELS):
             return _compiled()(query, key, value, options)
     except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         if out_of_memory(error):
@@ -67,7 +68,6 @@ def _compiled() -> Callable[..., Tensor]:
     settings: dict[str, Any] = {
         "fullgraph": True,
         "dynamic": True,
-        "recompile_limit": MOST_KERNELS,
         "options": {"compile_threads": 1},  # helpers of a killed process would outlive it
     }
     return torch.compile(_traced, **settings)
