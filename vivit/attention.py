@@ -68,6 +68,8 @@ def kernel_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropo
     Raises:
         AttentionUnavailable: if that kernel cannot run here.
     """
+    if query.device.type == "mps" and name != "sdpa-math":  # where PyTorch takes that one whatever it is told
+        raise AttentionUnavailable(_reason(name, query, dropout_p))
     if torch.compiler.is_compiling():  # where nothing is caught, and PyTorch says what it lacks
         with sdpa_kernel(KERNELS[name]):
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
