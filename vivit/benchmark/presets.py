@@ -17,6 +17,7 @@ class Preset:
         attention, precision, batch_sizes, mode, num_frames: every combination is a cell.
         rule: when timed calls are enough; None for the usual one.
         budget_seconds: what it takes unless told otherwise.
+        reference: whether eager in float32 comes first, which the others' answers are held against.
     """
 
     title: str
@@ -27,10 +28,11 @@ class Preset:
     num_frames: tuple[int | None, ...] = (None,)
     rule: StoppingRule | None = None
     budget_seconds: float = BUDGET_SECONDS
+    reference: bool = False
 
     def cells(self, checkpoint: str) -> list[Cell]:
         """Its cells, in reading order."""
-        return grid(
+        return [Cell(checkpoint, "eager")] * self.reference + grid(
             checkpoint, self.attention, self.precision, self.batch_sizes, (self.mode,), (False,), self.num_frames
         )
 
@@ -76,7 +78,8 @@ PRESETS: dict[str, Preset] = {
     "memory of the weights: float32, half, 8 bit": Preset(
         "What do weights take in fewer bits, what does that cost in time, and do the answers stay?",
         ("sdpa",),
-        ("float32", "float16", "bfloat16", "float16-weights", "int8-bitsandbytes"),
+        tuple(PRECISIONS),
+        reference=True,
     ),
     "documentation's inference table": Preset(
         "Eager beside sdpa as the model's documentation measured them: over 20 batches, batch sizes 1 to 8.",
