@@ -141,6 +141,7 @@ def device_kernels(names: Iterable[str]) -> tuple[str, ...]:
         .split("(")[0]
         .split("_object_at_")[0]: name
         for name in names
+        if name != REGION  # which stands there too, and is no kernel
     }
     return tuple(sorted(s for s in short if any(word in s.lower() for word in words)))
 

@@ -215,7 +215,7 @@ class Memory:
         allocated, reserved: the GPU allocator's own peaks: what tensors took, and what it kept for them; None on a CPU.
         resident: the largest resident size of the process. It holds torch itself, and pages once freed are used again,
             so it neither adds up with the others nor tells two cells apart.
-        weights_kept_in: the name of a dtype → bytes of the weights in it; {} in sweeps that were recorded before 0.3.0.
+        weights_kept_in: the name of a dtype → bytes of the weights in it; {} in sweeps that did not keep it.
     """
 
     weights: int

@@ -14,7 +14,7 @@ from tests.vivit.benchmark.children import result, row
 from vivit.benchmark import charts, documentation, report
 from vivit.benchmark.charts import bars_of, by_precision
 from vivit.benchmark.families import Gain, base_of, cell_name, families, gains
-from vivit.benchmark.measurement import CAVEATS, Cell, Measurement
+from vivit.benchmark.measurement import CAVEATS, Agreement, Cell, Measurement
 from vivit.benchmark.presets import grid
 from vivit.benchmark.results import Pair, Result, compare, find_ratio_of
 from vivit.benchmark.scaling import scaling, tradeoff
@@ -77,6 +77,45 @@ def test_bars_have_their_figures_and_what_was_predicted() -> None:
     )
     (bare,) = bars_of([replace(FAST, memory=None, estimate=None, cell=replace(SDPA, compiled=True))])
     assert math.isnan(bare.peak_mib) and bare.predicted_ms is None and bare.text == "sdpa, compiled"
+
+
+def kept(row: Measurement, **mebibytes: int) -> Measurement:
+    assert row.memory
+    return replace(row, memory=replace(row.memory, weights_kept_in={k: v * 2**20 for k, v in mebibytes.items()}))
+
+
+def test_weights_are_stacked_by_what_they_are_kept_in() -> None:
+    int8 = replace(FAST.cell, precision="int8-bitsandbytes")
+    bars = bars_of([kept(PLAIN, float32=100), kept(replace(FAST, cell=int8), int8=80, float32=20)])
+    assert bars[1].kept_in == {"int8": 80.0, "float32": 20.0} and bars[1].weights_mib == 100.0
+    figure = charts.memories(bars)
+    parts = {
+        trace.hovertext[1].partition(" MiB of ")[2].partition(";")[0]: trace
+        for trace in figure.data
+        if trace.type == "bar"
+    }
+    assert list(parts) == ["weights in int8", "weights in float32", "activations"]
+    assert list(parts["weights in int8"].x) == [0.0, 80.0] and list(parts["weights in float32"].x) == [100.0, 20.0]
+    assert parts["weights in int8"].marker.pattern.shape == "x" and not parts["weights in float32"].marker.pattern.shape
+    assert [sum(trace.x[k] for trace in parts.values()) for k in (0, 1)] == [bar.peak_mib for bar in bars]
+    assert charts.memory_heading(bars) == "Memory at the peak, weights (crossed 8 bits) + activations"
+    assert charts.memory_heading(bars[:1]) == "Memory at the peak, weights + activations"
+
+
+def test_weights_of_a_sweep_that_did_not_say_are_one_part() -> None:
+    figure = charts.memories(bars_of([PLAIN]))
+    assert [trace.x[0] for trace in figure.data if trace.type == "bar"] == [100.0, 900.0]
+    assert "MiB of weights in a dtype that was not kept" in hover(figure)
+
+
+def test_a_ratio_has_the_agreement_of_its_answers_beside_it() -> None:
+    near = Gain(FAST, PLAIN, Ratio(2.0, 1.9, 2.1), 0.25, Agreement(0.0234, 1e-4, True, 1.0))
+    far = replace(near, agreement=Agreement(3.0, 1.0, False, 0.2))
+    assert texts(charts.ratios([near])) == [
+        "sdpa: 2.0 times as fast (1.9 to 2.1), 75 % less memory,<br>same first answer, logits within 0.02"
+    ]
+    assert "another first answer, logits within 3" in texts(charts.ratios([far]))[0]
+    assert "same first answer" in texts(charts.ratios([near], documented=True))[0]
 
 
 def test_bars_stand_under_headings_of_their_precisions() -> None:

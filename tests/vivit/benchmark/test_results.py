@@ -358,3 +358,27 @@ def test_the_published_tables_have_the_faults_we_say() -> None:
     swapped = (line["sdpa peak mem (MB)"] / line["Eager peak mem (MB)"] - 1) * 100
     assert line["Mem saving (%)"] == pytest.approx(swapped, abs=0.01)
     assert documentation.PUBLISHED_INFERENCE[0]["Mem BT (MB)"] < 88_954_000 * 4 / 1e6
+
+
+def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
+    def measured(precision: str, ms: float, weights: int, attention: str = "sdpa", **mebibytes: int) -> Measurement:
+        made = row(Cell("m", attention, precision), *[(ms,) * 5] * 6, weights=weights, logits=(1.0, 2.0))
+        assert made.memory
+        kept_in = {name: size * MIB for name, size in mebibytes.items()}
+        return replace(made, memory=replace(made.memory, weights_kept_in=kept_in))
+
+    rows = [
+        measured("int8-bitsandbytes", 20.0, 30, int8=20, float32=10),
+        measured("float32", 50.0, 100, "eager", float32=100),
+        measured("float32", 10.0, 100, float32=100),
+        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", compiled=True)),
+    ]
+    first, second = documentation.weights_table(result(*rows))
+    assert (first["cell"], second["cell"]) == ("sdpa, float32, batch 1", "sdpa, int8-bitsandbytes, batch 1")
+    assert second["kept in (MB)"] == "21.0 int8, 10.5 float32" and second["of float32 (%)"] == 30.0
+    assert second["weights (MB)"] == 30 * MIB / 1e6 and second["peak (MB)"] == 330 * MIB / 1e6
+    assert first["times as fast as float32"] is None and second["times as fast as float32"] == "0.50 (0.50 to 0.50)"
+    assert second["same top 1"] is True and second["largest logit difference"] == 0.0
+    assert documentation.weights_table(result(rows[2])) == [] == documentation.weights_table(result(rows[0]))
+    page = report.as_html(result(*rows))
+    assert documentation.QUANTISATION[:40] in page and "21.0 int8" in page
