@@ -96,10 +96,15 @@ def test_switches_backend_and_precision(page: Page, server: Server) -> None:
 def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
-    page.get_by_role("button", name="2 do not run here").click()
+    expect(page.get_by_text(re.compile("the fastest exact cell.* 5 backends do not run here"))).to_be_visible()
+    page.get_by_role("button", name="All cells").click()
     said = page.get_by_test_id("stPopoverBody")
     for name in ("sdpa-efficient", "sdpa-cudnn"):
         expect(said).to_contain_text(re.compile(f"{name}: .* runs on CUDA GPUs only"))
+    for number, package in ((2, "flash-attn"), (3, "flash-attn-3"), (4, "flash-attn-4")):
+        wanted = rf"'flash_attention_{number}' needs a CUDA GPU .this model is on 'cpu'., .*the package {package} \("
+        expect(said).to_contain_text(re.compile(wanted))
+    expect(said.get_by_text("estimates from rates that were measured when the model worker started")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_text("About this machine").click()
     expect(page.get_by_text("runs on CUDA GPUs only").first).to_be_visible()
