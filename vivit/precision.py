@@ -57,7 +57,7 @@ def one_precision(dtype: "str | torch.dtype | None", torch_dtype: "str | torch.d
     """
     given = {"auto" if name == "auto" else get_precision(name) for name in (dtype, torch_dtype) if name is not None}
     if len(given) > 1:
-        raise ValueError(f"dtype={dtype!r} and torch_dtype={torch_dtype!r} contradict each other; give one of them")
+        raise ValueError(f"dtype={dtype} and torch_dtype={torch_dtype} contradict each other; give one of them")
     return given.pop() if given else None
 
 
