@@ -40,7 +40,7 @@ with right:
 with controls, st.container(key="controls"):
     settings = pick_settings(pressed)
     check_link("classify", CONTROLS)
-    hints, progress = st.container(), st.container()
+    progress, hints = st.container(), st.container()
 if clip is None:
     answer.info(
         "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "
