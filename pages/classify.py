@@ -118,10 +118,13 @@ with progress:
         if finished(job, "answer", "Classifying"):
             run = record(job, clip.name, settings, frames)
             show_brief(run)
+        elif job.state == "cancelled":
+            visit().wanted.pop("answer", None)  # the next slow one asks again
     else:
         st.caption(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
             visit().wanted["answer"] = key
+            visit().jobs.pop("answer", None)  # one of these that was cancelled
             st.rerun()
 draw(run)
 verdict = show_side_by_side(clip.name, frames, settings, checkpoint, run)

@@ -7,8 +7,10 @@ import streamlit as st
 from ui.escape import literal
 from ui.server import get_machine
 from ui.settings import missing
-from vivit.benchmark.advice import Expected, advice, expect
+from vivit.benchmark.advice import Expected, advice, digits, expect
 from vivit.benchmark.measurement import MIB
+from vivit.benchmark.side_by_side import BUSY_SHARE
+from vivit.benchmark.wording import percent
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
@@ -33,7 +35,8 @@ def show_advice(checkpoint: str) -> None:
         if machine is not None:
             _show_table(_expected(checkpoint), machine)
             for reason, names in _reasons(machine).items():
-                st.markdown(f"- {', '.join(f'`{name}`' for name in names)}: {literal(reason)}")
+                named = len(names) == 1 and reason.startswith(f"'{names[0]}'")  # by itself
+                st.markdown("- " + f"{', '.join(f'`{name}`' for name in names)}: " * (not named) + literal(reason))
 
 
 def _expected(checkpoint: str) -> list[Expected]:
@@ -55,7 +58,7 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
         cell, support = known.get((attention, precision)), machine.find(attention, precision)
         if cell is None:
             return "not tried" if support and not support.reason else "not here"
-        return f"{cell.latency_ms / base.latency_ms:.2g} × · {cell.peak / MIB:,.0f} MiB"
+        return f"{digits(cell.latency_ms / base.latency_ms)} × · {cell.peak / MIB:,.0f} MiB"
 
     rows = [{"backend": a} | {p: text(a, p) for p in PRECISIONS} for a in BACKENDS if a not in absent]
     st.dataframe(rows, hide_index=True, width=720, alt="What each backend is expected to take in each precision")
@@ -64,6 +67,9 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
         "estimates from rates that were measured when the model worker started, not benchmark results. What is not tried is "
         "compiled when it is first run."
     )
+    if (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu:
+        share = percent(machine.probed_beside or 0.0)
+        st.warning(f"Other programs held {share} of the processors meanwhile, so that these latencies mean little.")
 
 
 def _reasons(machine: Machine) -> dict[str, list[str]]:

@@ -208,7 +208,7 @@ def _show_documentation(result: Result) -> None:
     if kept := documentation.weights_table(result):
         st.subheader("The documentation's paragraph on quantisation, on this sweep's machine")
         st.markdown(documentation.QUANTISATION)
-        _show_table(kept, "What the weights take in each precision", decimals=2)
+        _show_table(kept, "What the weights take in each precision")
     if not (shown or kept):
         st.info(
             "This sweep has not the cells of these tables. The presets 'documentation's …' and 'memory of the weights …' "

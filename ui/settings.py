@@ -113,7 +113,11 @@ def missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     machine = get_machine()
     support = machine.support if machine else ()
     runs = {getattr(s, kind) for s in support if not s.reason}
-    return {getattr(s, kind): s.reason for s in support if getattr(s, kind) not in runs}
+    found: dict[str, str] = {}
+    for one in support:  # the first reason is of float32, the last may be of what only the other is lacking
+        if getattr(one, kind) not in runs:
+            found.setdefault(getattr(one, kind), one.reason)
+    return found
 
 
 def runs_here(attention: str, precision: str) -> bool:

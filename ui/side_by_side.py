@@ -47,7 +47,7 @@ def show_side_by_side(
     Returns:
         What it says, once it has ended; '' before.
     """
-    title, controls = st.columns([17, 7], vertical_alignment="center")
+    title, controls = st.columns([13, 11] if visit().present else [17, 7], vertical_alignment="center")
     with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", wrap=False):
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:

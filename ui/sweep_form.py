@@ -113,11 +113,16 @@ def pick_cells(machine: Machine) -> Selection:
         if reasons:
             st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
             for reason, which in reasons.items():
-                backends = dict.fromkeys(cell.partition(" in ")[0] for cell in which)
-                st.caption(f"{', '.join(backends)}: {literal(reason)}")
+                st.caption(f"{', '.join(_named(which))}: {literal(reason)}")
     visit().form |= {key: widget(key) for key in KEPT if widget(key) is not None}
     path = clips[clip].path if clip else ""
     return Selection(name, checkpoint, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
+
+
+def _named(cells: Sequence[str]) -> list[str]:
+    """The backends of cells 'backend in precision', or where all are of one that is more than one backend's: the precision."""
+    attention, precision = (dict.fromkeys(cell.partition(" in ")[k] for cell in cells) for k in (0, 2))
+    return list(precision if len(precision) == 1 < len(attention) else attention)
 
 
 def shut() -> None:

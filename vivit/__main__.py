@@ -159,7 +159,10 @@ def _convert(options: argparse.Namespace) -> int:
     make_folder(options.out)
     model.save_pretrained(options.out)
     processor.save_pretrained(options.out)
-    print(f"{options.out}: {found.num_labels} classes, from {found.format} of '{found.name}' {found.commit}".rstrip())
+    made = " in 8 bit, made float32," if checkpoint.config.extra.get("quantization_config") else ""
+    print(
+        f"{options.out}: {found.num_labels} classes, from {found.format}{made} of '{found.name}' {found.commit}".rstrip()
+    )
     return 0
 
 

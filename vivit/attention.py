@@ -127,5 +127,5 @@ def _like(kernel: str) -> str:
     """Which of ours a kernel of the Hub is, such as 'kernels-community/flash-attn2' or 'owner/vllm-flash-attn3@v1'."""
     if found := re.search(r"flash-attn-?([234]?)(?:[@:]|$)", kernel):
         ours = f"flash_attention_{found[1] or 2}"
-        return f"'{ours}' is the same kernel, from the package {BACKENDS[ours].package}"
+        return f"'{ours}' takes that kernel from the package {BACKENDS[ours].package}"
     return f"known are {', '.join(ATTENTION)}"

@@ -64,6 +64,8 @@ def _place(said: str, value: Any, *others: str) -> torch.device:
     try:
         if type(value) is int:  # which True is not
             place = torch.device("cpu") if value < 0 else next(iter(accelerators()[value:]), None)
+        elif isinstance(value, str) and value.isdigit():  # an index, as a command line has it
+            place = next(iter(accelerators()[int(value) :]), None)
         else:
             place = torch.device(value)
     except (RuntimeError, TypeError) as error:

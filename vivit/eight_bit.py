@@ -22,6 +22,11 @@ _IDLE = frozenset(
 )
 _OFF = ("load_in_4bit", "_load_in_4bit", "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight")
 _READ = ("quant_method", "load_in_8bit", "_load_in_8bit", "llm_int8_threshold", "llm_int8_skip_modules")
+# Parts of the encoder's names, in memory and on disk: what is of these is in 8 bit.
+_ENCODER = frozenset(
+    {"encoder", "layer", "layers", "attention", "query", "key", "value", "qkv", "q_proj", "k_proj", "v_proj"}
+)
+_ENCODER |= {"o_proj", "mlp", "fc1", "fc2", "intermediate", "output", "dense", "vivit"}
 _KEPT = ("classifier", "pooler", "embeddings", "layernorm")
 # What bitsandbytes logs of every product of float32, and of 4 bit when it is imported: its logger → words of the line.
 _NOISE = {
@@ -69,6 +74,7 @@ class Int8Linear(nn.Module):
         self.bias = bias
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O), of x's dtype."""
         from bitsandbytes import MatmulLtState, matmul
 
         state = MatmulLtState(CB=self.weight, SCB=self.SCB)
@@ -146,6 +152,8 @@ def asked_for(
         load_in_8bit: whether to.
         load_in_4bit: nothing but False or None.
         quantization_config: a dict, or an object with `to_dict()`, as transformers' `BitsAndBytesConfig`.
+    Returns:
+        The 8 bit that is wanted.
     Raises:
         ValueError: for what is not done here.
     """
@@ -155,7 +163,10 @@ def asked_for(
     if load_in_4bit:
         raise ValueError("load_in_4bit=True is not done here; load_in_8bit=True is")
     if quantization_config is not None:
-        given = quantization_config.to_dict() if hasattr(quantization_config, "to_dict") else quantization_config
+        if load_in_8bit is False:
+            raise ValueError("load_in_8bit=False and quantization_config contradict each other; give one of them")
+        convertible = hasattr(quantization_config, "to_dict") and not isinstance(quantization_config, type)
+        given = quantization_config.to_dict() if convertible else quantization_config
         if not isinstance(given, Mapping):
             raise ValueError(f"quantization_config must be a dict or have a to_dict(), not {type(given).__name__}")
         return _parse(given)
@@ -165,8 +176,10 @@ def asked_for(
 def written_as(values: Any, name: str) -> EightBit | None:
     """What the quantization_config of a checkpoint's config.json says; None where there is none.
 
+    Args:
+        values: of that key. name: the checkpoint's.
     Raises:
-        UserError: for a checkpoint that cannot be read here. Args: name: of that checkpoint.
+        UserError: for a checkpoint that cannot be read here.
     """
     try:
         return None if values is None else asked_for(quantization_config=values)
@@ -214,11 +227,18 @@ def _parse(given: Mapping[str, Any]) -> EightBit:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold < float("inf"):
         raise ValueError(f"llm_int8_threshold must be a number of at least 0, not {threshold!r}")
     skipped = given.get("llm_int8_skip_modules") or ()
-    if other := [name for name in skipped if str(name).removeprefix("vivit.").partition(".")[0] not in _KEPT]:
+    skipped = [skipped] if isinstance(skipped, str) else skipped
+    if other := [name for name in skipped if _is_in_8_bit(str(name))]:
         raise ValueError(
             f"llm_int8_skip_modules={other!r} is not done here: all linear layers of the encoder are in 8 bit, and no others"
         )
     return EightBit(threshold=float(threshold))
+
+
+def _is_in_8_bit(name: str) -> bool:
+    """Whether a module's name is of the encoder, all of which is in 8 bit."""
+    first, *others = name.removeprefix("vivit.").split(".")
+    return first not in _KEPT and not _ENCODER.isdisjoint({first, *others})
 
 
 def _library() -> ModuleType:

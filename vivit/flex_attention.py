@@ -76,7 +76,10 @@ def _compiled() -> Callable[..., Tensor]:
 def _traced(query: Tensor, key: Tensor, value: Tensor, options: Any) -> Tensor:
     if not torch.compiler.is_compiling():  # never uncompiled, whatever keeps the compiler from it
         raise AttentionUnavailable(
-            what_it_needs(NAME, ["torch.compile, which is switched off here (see TORCH_COMPILE_DISABLE)"])
+            what_it_needs(
+                NAME,
+                ["torch.compile, which is switched off here (by TORCH_COMPILE_DISABLE or torch.compiler.set_stance)"],
+            )
         )
     return flex(query, key, value, kernel_options=options)
 

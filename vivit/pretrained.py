@@ -152,6 +152,16 @@ class VivitPreTrainedModel(nn.Module):
             )
         super().compile(*args, **options)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """As PyTorch's, of what is in 8 bit too: it is made floating, and where this model is in 8 bit the same 8 bit again.
+
+        Raises:
+            vivit.errors.UserError: if a weight has no scales, or scales no weight.
+        """
+        if any(name.endswith(f".{SCALES}") for name in state_dict):
+            state_dict = dict(dequantised(state_dict.items()))
+        return super().load_state_dict(state_dict, *args, **options)
+
     def post_init(self) -> None:
         """What a derived class calls when all its layers are made."""
         self.init_weights()
@@ -237,6 +247,8 @@ class VivitPreTrainedModel(nn.Module):
         """
         where, changes = split_options(options)
         named = signature(cls.from_pretrained).parameters.keys() - {"options"}
+        if "use_flash_attention_2" in changes:
+            raise ValueError("use_flash_attention_2 is attn_implementation='flash_attention_2' today; pass that")
         refuse_unknown(changes, CONFIG_FIELDS, OPTION_NAMES | named)
         if config and changes:
             names = ", ".join(changes)
@@ -377,6 +389,13 @@ class VivitPreTrainedModel(nn.Module):
         with torch.device("meta"):
             return published_tensors(self).keys() - published_tensors(kind(self.config)).keys()
 
+    def _extra_linears(self) -> set[str]:
+        """The names of linear layers that a derived class adds, which stay what they are."""
+        own = {id(m) for part in (self.base_model, getattr(self, "classifier", None)) if part for m in part.modules()}
+        return {
+            name for name, module in self.named_modules() if isinstance(module, nn.Linear) and id(module) not in own
+        }
+
     def _loading_info(self, found: Sequence[Misfit]) -> dict[str, Any]:
         """What did not fit, by transformers' names for it."""
         shapes = {name: tuple(tensor.shape) for name, tensor in published_tensors(self).items()}
@@ -432,8 +451,8 @@ class VivitPreTrainedModel(nn.Module):
         # What was read may say the dtype in its older spelling.
         extra = {k: v for k, v in self.config.extra.items() if k not in ("torch_dtype", "quantization_config")}
         extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
-        kept = [n for n, m in self.named_modules() if isinstance(m, nn.Linear) and m is not self.get_input_embeddings()]
-        if eight_bit := settings(self, kept):
+        # The whole of what is never in 8 bit: whoever reads them may have a part that this model has not.
+        if eight_bit := settings(self, ["classifier", "pooler", *sorted(self._extra_linears())]):
             extra["quantization_config"] = eight_bit
             stems = [name.removesuffix(SCALES) for name in tensors if name.endswith(f".{SCALES}")]
             tensors |= {f"{stem}weight_format": torch.tensor(0, dtype=torch.uint8) for stem in stems}  # 0: by rows

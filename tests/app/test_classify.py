@@ -96,11 +96,12 @@ def test_switches_backend_and_precision(page: Page, server: Server) -> None:
 def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
-    expect(page.get_by_text(re.compile("the fastest exact cell.* 5 backends do not run here"))).to_be_visible()
+    # What is fast is told where the machine was quiet at the start, and the leanest cell in any case.
+    expect(page.get_by_text(re.compile("the leanest.* 5 backends do not run here"))).to_be_visible()
     page.get_by_role("button", name="All cells").click()
     said = page.get_by_test_id("stPopoverBody")
     for name in ("sdpa-efficient", "sdpa-cudnn"):
-        expect(said).to_contain_text(re.compile(f"{name}: .* runs on CUDA GPUs only"))
+        expect(said).to_contain_text(f"'{name}' runs on CUDA GPUs only")
     for number, package in ((2, "flash-attn"), (3, "flash-attn-3"), (4, "flash-attn-4")):
         wanted = rf"'flash_attention_{number}' needs a CUDA GPU .this model is on 'cpu'., .*the package {package} \("
         expect(said).to_contain_text(re.compile(wanted))

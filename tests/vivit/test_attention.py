@@ -156,11 +156,11 @@ def test_an_unknown_name_lists_the_known(name: Any) -> None:
 @pytest.mark.parametrize(
     ("kernel", "same"),
     [
-        ("kernels-community/flash-attn2", "'flash_attention_2' is the same kernel, from the package flash-attn"),
-        ("kernels-community/flash-attn", "'flash_attention_2' is the same kernel, from the package flash-attn"),
-        ("kernels-community/vllm-flash-attn3", "'flash_attention_3' is the same kernel, from the package flash-attn-3"),
-        ("kernels-community/flash-attn3@v1", "'flash_attention_3' is the same kernel, from the package flash-attn-3"),
-        ("kernels-community/flash-attn4:fn", "'flash_attention_4' is the same kernel, from the package flash-attn-4"),
+        ("kernels-community/flash-attn2", "'flash_attention_2' takes that kernel from the package flash-attn"),
+        ("kernels-community/flash-attn", "'flash_attention_2' takes that kernel from the package flash-attn"),
+        ("kernels-community/vllm-flash-attn3", "'flash_attention_3' takes that kernel from the package flash-attn-3"),
+        ("kernels-community/flash-attn3@v1", "'flash_attention_3' takes that kernel from the package flash-attn-3"),
+        ("kernels-community/flash-attn4:fn", "'flash_attention_4' takes that kernel from the package flash-attn-4"),
         ("someone/metal-flash-sdpa", f"known are {', '.join(ATTENTION)}"),
     ],
 )

@@ -45,12 +45,14 @@ def test_one_of_several_is_chosen_by_the_environment(
     assert default_device() == one_device(device_map="auto") == torch.device(found)
 
 
-def test_an_index_is_the_accelerators(two_gpus: None) -> None:
+def test_an_index_is_the_accelerators(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "1")  # as a command line has it
+    assert default_device() == torch.device("xpu", 1)
     assert one_device(1) == one_device("xpu:1") == one_device(device_map={"": 1}) == torch.device("xpu", 1)
     assert one_device(0, "xpu") == torch.device("xpu", 0) and one_device(-1) == CPU
 
 
-@pytest.mark.parametrize("chosen", ["xpu:2", "cuda", "cuda:1", "mps", "meta", "gpu", "1"])
+@pytest.mark.parametrize("chosen", ["xpu:2", "cuda", "cuda:1", "mps", "meta", "gpu", "2"])
 def test_a_chosen_device_that_is_not_there_is_a_sentence_with_those_that_are(
     chosen: str, two_gpus: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

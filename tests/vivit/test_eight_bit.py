@@ -301,8 +301,53 @@ def test_state_dicts(folder: Path) -> None:
         assert not torch.equal(logits(other), wanted)
         other.load_state_dict(state)
         assert torch.equal(logits(other), wanted)
-    with pytest.raises(RuntimeError, match="SCB"):
-        exact.load_state_dict(model.state_dict())
+
+
+def test_state_dicts_of_8_bit_are_read_by_any_model(tmp_path: Path, folder: Path) -> None:
+    model, theirs = load(folder, load_in_8bit=True), in_8_bit(folder)
+    model.save_pretrained(tmp_path)
+    file = load_file(tmp_path / "model.safetensors")
+    wanted = {name: tensor.clone() for name, tensor in dequantised(file.items())}
+    for state in (model.state_dict(), theirs.state_dict(), file):
+        exact = VivitForVideoClassification(model.config)
+        exact.load_state_dict(state)  # every name of it, `weight_format` too
+        for name, tensor in published_tensors(exact).items():
+            assert torch.equal(tensor, wanted.get(name, wanted.get(f"vivit.{name}"))), name
+        eight = set_precision(VivitForVideoClassification(model.config).eval(), EIGHT_BIT)
+        eight.load_state_dict(state)
+        assert torch.equal(logits(eight), logits(model))
+    del file["vivit.encoder.layer.0.output.dense.SCB"]
+    with pytest.raises(UserError, match="scales"):
+        VivitForVideoClassification(model.config).load_state_dict(file)
+
+
+class Derived(VivitForVideoClassification):
+    def __init__(self, config: Any, **options: Any) -> None:
+        super().__init__(config, **options)
+        self.extra = nn.Linear(4, 4)
+        self.post_init()
+
+
+def test_a_derived_class_keeps_what_it_adds_and_reads_what_it_wrote(tmp_path: Path, folder: Path) -> None:
+    model = Derived.from_pretrained(folder, load_in_8bit=True)
+    assert type(model.extra) is nn.Linear
+    model.save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
+    assert written["llm_int8_skip_modules"] == [*KEPT, "extra"]
+    back = Derived.from_pretrained(tmp_path)
+    assert torch.equal(back.extra.weight, model.extra.weight) and torch.equal(logits(back), logits(model))
+
+
+def test_transformers_reads_another_kind_of_model_than_was_saved(tmp_path: Path, folder: Path) -> None:
+    load(folder, load_in_8bit=True).save_pretrained(tmp_path / "classifier")
+    VivitModel.from_pretrained(folder, load_in_8bit=True).save_pretrained(tmp_path / "bare")
+    bare = theirs_of(tmp_path / "classifier", "VivitModel")
+    head = theirs_of(tmp_path / "bare")
+    assert type(head.classifier) is nn.Linear and type(bare.pooler.dense) is nn.Linear
+    ours = VivitModel.from_pretrained(folder, load_in_8bit=True, add_pooling_layer=False)
+    same_weights(ours, head.vivit)
+    bare.pooler = None
+    same_weights(ours, bare)
 
 
 def test_gradients_are_those_of_the_matrices_made_floating(tmp_path: Path, folder: Path) -> None:
@@ -352,7 +397,7 @@ def test_what_is_saved_transformers_reads(tmp_path: Path, folder: Path) -> None:
     mine, wanted = (load_file(tmp_path / name / "model.safetensors") for name in ("ours", "theirs"))
     assert mine.keys() == wanted.keys() and all(torch.equal(mine[name], wanted[name]) for name in wanted)
     written = json.loads((tmp_path / "ours" / "config.json").read_text())
-    assert written["dtype"] == "float32" and written["quantization_config"]["llm_int8_skip_modules"] == ["classifier"]
+    assert written["dtype"] == "float32" and written["quantization_config"]["llm_int8_skip_modules"] == KEPT
     back = theirs_of(tmp_path / "ours")
     assert type(back.classifier) is nn.Linear
     agree(model, back)

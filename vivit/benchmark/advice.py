@@ -14,9 +14,7 @@ from vivit.config import VivitConfig
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
 
-# Estimates whose ratio is nearer to 1 are as good as equal: rates of the probes repeat within 10 %, and beside two busy loops
-# on 2 cores within 40 %.
-TOLD, TOLD_BUSY = 1.15, 1.5
+TOLD = 1.15  # estimates whose ratio is nearer to 1 are as good as equal
 USUAL = "sdpa"
 
 
@@ -63,20 +61,20 @@ def expect(config: VivitConfig, machine: Machine) -> list[Expected]:
     return found
 
 
-def fastest_exact(found: Sequence[Expected], told: float = TOLD) -> Expected | None:
+def fastest_exact(found: Sequence[Expected]) -> Expected | None:
     """The fastest that is float32 throughout, the usual backend where none is told from it; None if there is none."""
-    return _fastest([cell for cell in found if cell.exact], told)
+    return _fastest([cell for cell in found if cell.exact])
 
 
-def leanest(found: Sequence[Expected], told: float = TOLD) -> Expected | None:
+def leanest(found: Sequence[Expected]) -> Expected | None:
     """The one with the lowest peak, the fastest of those within 1 % of it; None if there is none."""
     least = min((cell.peak for cell in found), default=0)
-    return _fastest([cell for cell in found if cell.peak <= 1.01 * least], told)
+    return _fastest([cell for cell in found if cell.peak <= 1.01 * least])
 
 
-def _fastest(cells: Sequence[Expected], told: float) -> Expected | None:
+def _fastest(cells: Sequence[Expected]) -> Expected | None:
     least = min((cell.latency_ms for cell in cells), default=0.0)
-    near = [cell for cell in cells if cell.latency_ms <= told * least]
+    near = [cell for cell in cells if cell.latency_ms <= TOLD * least]
     return min(near, key=lambda cell: (cell.attention != USUAL, cell.latency_ms), default=None)
 
 
@@ -90,34 +88,37 @@ def slowness(found: Sequence[Expected], attention: str, precision: str) -> float
 def advice(found: Sequence[Expected], machine: Machine) -> str:
     """The fastest exact cell, the leanest, and which precisions are slow or fast; '' before any is known.
 
-    Where other programs were busy while the machine was probed, only what is far from equal is told, and that they were.
+    Where other programs were busy while the machine was probed, what is fast is not told, and why.
     """
-    busy = (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu
-    told = TOLD_BUSY if busy else TOLD
-    exact, lean = fastest_exact(found, told), leanest(found, told)
+    exact, lean = fastest_exact(found), leanest(found)
     if exact is None or lean is None:
         return ""
+    if (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu:
+        share = percent(machine.probed_beside or 0.0)
+        return (
+            f"Of what runs here {lean.name} is the leanest cell. What is fast cannot be told: other programs held {share} of "
+            "the processors while this one was probed, at the start."
+        )
     both = "cell and the leanest" if lean is exact else f"cell, {lean.name} the leanest"
     said = [f"On this {'GPU' if machine.on_gpu else 'processor'} {exact.name} is the fastest exact {both}."]
     ratios = {name: slowness(found, USUAL, name) for name in PRECISIONS}
-    slow = {name: ratio for name, ratio in ratios.items() if ratio and ratio >= told}
-    fast = {name: 1 / ratio for name, ratio in ratios.items() if ratio and ratio <= 1 / told}
+    slow = {name: ratio for name, ratio in ratios.items() if ratio and ratio >= TOLD}
+    fast = {name: 1 / ratio for name, ratio in ratios.items() if ratio and ratio <= 1 / TOLD}
     clauses = []
     if slow:
         clauses.append(_listed(slow, "takes about {} times as long as float32"))
     if fast:
         clauses.append(_listed(fast, "is about {} times as fast as float32"))
     said += [f"{'; '.join(clauses)}."] * bool(clauses)
-    if busy:
-        said.append(f"Probed while other programs held {percent(machine.probed_beside or 0.0)} of the processors.")
     return " ".join(said)
 
 
 def _listed(ratios: Mapping[str, float], words: str) -> str:
     """'float16 takes about 4.1 times as long as float32, bfloat16 1.7'."""
     (first, ratio), *others = ratios.items()
-    return ", ".join([f"{first} {words.format(_digits(ratio))}", *(f"{name} {_digits(r)}" for name, r in others)])
+    return ", ".join([f"{first} {words.format(digits(ratio))}", *(f"{name} {digits(r)}" for name, r in others)])
 
 
-def _digits(ratio: float) -> str:
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+def digits(ratio: float) -> str:
+    """An estimated ratio with as many digits as it is good for."""
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"

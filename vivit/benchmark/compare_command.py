@@ -11,6 +11,7 @@ from time import monotonic
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import SECONDS, Examine, SideBySide, Time, as_json
+from vivit.errors import UserError
 from vivit.names import BACKENDS, PRECISIONS
 
 
@@ -48,8 +49,10 @@ def compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
+    from vivit.eight_bit import why_not
     from vivit.interrupts import heed_interrupts, interrupts_wait
     from vivit.model import VivitForVideoClassification
+    from vivit.precision import EIGHT_BIT
 
     device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model)
@@ -57,6 +60,8 @@ def compare(options: argparse.Namespace) -> int:
     cells = chosen or default_cells(checkpoint.config, describe(device))
     for attention, precision in cells:  # before anything is loaded
         try_attention(Cell(checkpoint.name, attention, precision), checkpoint.config, device)
+    if any(precision == EIGHT_BIT for _, precision in cells) and (lacking := why_not(device)[0]):
+        raise UserError(lacking)
     models: dict[str, VivitForVideoClassification] = {}
     contestants = []
     seed = secrets.randbits(32) if options.seed is None else options.seed

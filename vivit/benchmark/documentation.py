@@ -105,13 +105,17 @@ def training_table(result: Result) -> list[dict[str, Any]]:
 
 
 def weights_table(result: Result) -> list[dict[str, Any]]:
-    """What the weights take in each precision, with the usual backend where it was measured; [] without float32 and another."""
+    """What the weights take in each precision, with the usual backend where it was measured.
+
+    Returns:
+        A line a precision; [] without float32 and another, and for a sweep that did not keep what weights are in.
+    """
     rows: dict[str, Measurement] = {}
     for row in sorted(result.rows, key=lambda row: (row.cell.attention != "sdpa", row.cell.batch_size)):
         if row.memory and row.cell.mode == "inference" and not row.cell.compiled:
             rows.setdefault(row.cell.precision, row)
     base = rows.get("float32")
-    if base is None or base.memory is None or len(rows) < 2:
+    if base is None or base.memory is None or not base.memory.weights_kept_in or len(rows) < 2:
         return []
     table = []
     for row in (rows[name] for name in PRECISIONS if name in rows):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from vivit.benchmark.side_by_side import FASTER, SHORT, SLOWER, Row, SideBySide
-from vivit.benchmark.wording import Answer, answers, busy, compare, percent, sentence, speed, times
+from vivit.benchmark.wording import Answer, answers, busy, compare, memory, percent, sentence, speed, times
 
+GAIN = 0.97  # a share of the peak from which on nothing is gained
 HALF = (0.45, 0.6)  # of the weights: positions and norms stay as they are
 MOST = 3  # clauses of a kind; the bars have the rest
 
@@ -55,13 +56,14 @@ def _precision(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
         ratio = comparison.ratio(place, base)
         assert ratio
         weights = _weights(rows[place].found.weights / rows[base].found.weights)
+        peak = _no_less_at_the_peak(rows[place], rows[base])
         with_it = name if attention == list(bases)[-1] else f"{name} with {attention}"
         if ratio.same:
-            yield f"{with_it} {weights} at the same speed"
+            yield f"{with_it} {weights} at the same speed{peak}"
         elif ratio.verdict in (FASTER, SLOWER):
-            yield f"{with_it} {speed(ratio, usual)} and {weights}"
+            yield f"{with_it} {speed(ratio, usual)} and {weights}{peak}"
         else:
-            yield f"{with_it} {weights}, and no difference in speed can be told ({times(ratio)[1]})"
+            yield f"{with_it} {weights}, and no difference in speed can be told ({times(ratio)[1]}){peak}"
 
 
 def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
@@ -84,8 +86,14 @@ def _compare(comparison: SideBySide, rows: list[Row], place: int, name: str, aga
     return compare(ratio, ours / theirs if ours and theirs else None, name, against)
 
 
+def _no_less_at_the_peak(row: Row, base: Row) -> str:
+    """What is to be said where smaller weights come with activations that are larger by as much."""
+    if row.found.weights >= base.found.weights or not row.peak or not base.peak or row.peak < GAIN * base.peak:
+        return ""
+    return f", though at the peak it {memory(row.peak / base.peak)}"
+
+
 def _weights(share: float) -> str:
-    """Args: share: bytes of the weights over the other's."""
     if HALF[0] <= share <= HALF[1]:
         return "halves the weights"
     if abs(share - 1) < 0.01:

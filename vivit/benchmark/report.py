@@ -281,7 +281,7 @@ def as_html(result: Result) -> str:
         parts += [f"<p>{html.escape(fault)}</p>" for fault in documentation.FAULTS if mode in fault]
     if kept := documentation.weights_table(result):
         parts += ["<h2>What the weights take</h2>", f"<p>{html.escape(documentation.QUANTISATION)}</p>"]
-        parts += [_html_table(kept, _two_decimals)]
+        parts += [_html_table(kept)]
     # '<' as an escape: no text in the data can end the element
     raw = json.dumps(to_dict(result), allow_nan=False).replace("<", "\\u003c")
     parts.append(f'<script type="application/json" id="result">{raw}</script>')

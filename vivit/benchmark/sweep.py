@@ -17,6 +17,7 @@ from vivit.benchmark.pace import Pace
 from vivit.benchmark.side_by_side import SHORT
 from vivit.config import VivitConfig
 from vivit.machine import Machine
+from vivit.names import BACKENDS, PRECISIONS
 
 # A process times its calls for so long whatever their spread: the processes' medians are what is compared.
 DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
@@ -56,7 +57,8 @@ class Block:
 
     Args:
         cells: in the order in which they are begun, as far as there is time.
-        base: of whom the first that was measured and the fastest are measured again in these rounds, to compare with.
+        base: of whom the first that was measured and the fastest are measured again in these rounds, to compare with, and
+            where all cells are of one backend that one in float32.
     """
 
     cells: tuple[Cell, ...]
@@ -248,7 +250,9 @@ class Sweep:
     def _fitting(self, block: Block, seconds: float) -> tuple[list[Cell], float]:
         """The cells of a block whose rounds fit into so many seconds, its base among them, and what they take at least."""
         known = [c for c in block.base if c not in self.rows or self.rows[c].status == "ok"]
-        base = list(dict.fromkeys([*known[:1], *sorted(known, key=self._pace.latency)[:1]]))
+        backends = {cell.attention for cell in block.cells}  # of one, only the precisions differ
+        plain = [c for c in known if {c.attention} == backends and c.precision == "float32"]
+        base = list(dict.fromkeys([*known[:1], *plain[:1], *sorted(known, key=self._pace.latency)[:1]]))
         chosen: list[Cell] = []
         need = self.rounds * sum(map(self._pace.least, base))
         recorded = [self._pace.latency(cell) for cell in base if cell not in self.rows]
@@ -405,14 +409,26 @@ def run_all(sweep: Sweep, measure: Measure, changed: Callable[[], object] = lamb
         changed()
 
 
+def untrainable(cell: Cell, machine: Machine) -> str:
+    """Why a cell that is to be trained cannot be on a machine; '' if it can."""
+    if cell.mode != "training":
+        return ""
+    if PRECISIONS[cell.precision].weights == "int8":
+        return "Weights in 8 bit cannot be trained: they are whole numbers, and have no gradients."
+    if BACKENDS[cell.attention].compiled and not machine.on_gpu:
+        return f"'{cell.attention}' has no gradients on a CPU."
+    return ""
+
+
 def runs_here(cells: Sequence[Cell], machine: Machine) -> tuple[list[Cell], dict[str, list[str]]]:
     """The cells that run on a machine, and why the others do not: a reason → the backends and precisions that have it."""
     runs: list[Cell] = []
     reasons: dict[str, dict[str, None]] = {}
     for cell in cells:
         found = machine.find(cell.attention, cell.precision)
-        if found is None or not found.reason:
-            runs.append(cell)
+        reason = (found.reason if found else "") or untrainable(cell, machine)
+        if reason:
+            reasons.setdefault(reason, {})[f"{cell.attention} in {cell.precision}"] = None
         else:
-            reasons.setdefault(found.reason, {})[f"{cell.attention} in {cell.precision}"] = None
+            runs.append(cell)
     return runs, {reason: list(names) for reason, names in reasons.items()}

@@ -105,11 +105,11 @@ def answers(found: Sequence[Answer]) -> str:
 
 
 def agrees(found: Agreement | None) -> str:
-    """How near an answer is to eager float32's: 'same first answer, logits within 0.02'; '' where that is not known."""
+    """How near an answer is to another: 'same first answer, largest logit difference 0.023'; '' where that is not known."""
     if found is None:
         return ""
     first = "same first answer" if found.top1 else "another first answer"
-    return f"{first}, logits within {found.max_logit_difference:.1g}"
+    return f"{first}, largest logit difference {found.max_logit_difference:.2g}"
 
 
 def names(cells: Sequence[str]) -> str:
@@ -121,4 +121,6 @@ def names(cells: Sequence[str]) -> str:
 def sentence(clauses: Sequence[str]) -> str:
     """Clauses as a sentence that begins with a capital."""
     text = "; ".join(clauses)
+    if "_" in text.partition(" ")[0] or text.startswith("int8"):  # a name such as flex_attention stays as it is
+        return f"{text}."
     return f"SDPA{text[4:]}." if text.startswith("sdpa") else f"{text[:1].upper()}{text[1:]}."

@@ -112,9 +112,9 @@ def test_a_ratio_has_the_agreement_of_its_answers_beside_it() -> None:
     near = Gain(FAST, PLAIN, Ratio(2.0, 1.9, 2.1), 0.25, Agreement(0.0234, 1e-4, True, 1.0))
     far = replace(near, agreement=Agreement(3.0, 1.0, False, 0.2))
     assert texts(charts.ratios([near])) == [
-        "sdpa: 2.0 times as fast (1.9 to 2.1), 75 % less memory,<br>same first answer, logits within 0.02"
+        "sdpa: 2.0 times as fast (1.9 to 2.1), 75 % less memory,<br>same first answer, largest logit difference 0.023"
     ]
-    assert "another first answer, logits within 3" in texts(charts.ratios([far]))[0]
+    assert "another first answer, largest logit difference 3" in texts(charts.ratios([far]))[0]
     assert "same first answer" in texts(charts.ratios([near], documented=True))[0]
 
 

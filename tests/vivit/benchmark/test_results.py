@@ -31,6 +31,7 @@ from vivit.benchmark.sweep import Sweep
 from vivit.benchmark.verdict import verdict
 from vivit.config import VivitConfig
 from vivit.errors import UserError
+from vivit.names import PRECISIONS
 
 EAGER, SDPA = Cell("m", "eager"), Cell("m", "sdpa")
 SIX = tuple((100.0 + k,) for k in range(6))  # what each of six processes' one call took
@@ -81,9 +82,13 @@ def test_what_is_no_result_is_refused_by_name(tmp_path: Path, text: str | None) 
 
 
 def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
-    ours, theirs = sorted(
+    ours, theirs, kinds = sorted(
         list_results(Path(__file__).parents[3] / "docs" / "results"), key=lambda r: len(r.rows), reverse=True
     )
+    assert kinds.label.startswith("recorded on NVIDIA H200,") and all(row.latency for row in kinds.rows)
+    ran = {row.cell.attention: row.device_kernels for row in kinds.rows}
+    assert "flash_fwd_sm90" in ran["flash_attention_4"][0] and "flex_attention" in ran["flex_attention"][0]
+    assert {line["cell"].split(", ")[1] for line in documentation.weights_table(kinds)} == PRECISIONS.keys()
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
     assert all(row.sound for found in (ours, theirs) for row in found.rows), "nothing cold or of one process"
     assert len(documentation.inference_table(ours)) == 9 and len(documentation.training_table(ours)) == 1
