@@ -69,7 +69,10 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
     )
     if (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu:
         share = percent(machine.probed_beside or 0.0)
-        st.warning(f"Other programs held {share} of the processors meanwhile, so that these latencies mean little.")
+        st.markdown(
+            f":small[:material/warning: Other programs held {share} of the processors meanwhile, so that these latencies mean "
+            "little.]"
+        )
 
 
 def _reasons(machine: Machine) -> dict[str, list[str]]:
