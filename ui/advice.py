@@ -7,9 +7,8 @@ import streamlit as st
 from ui.escape import literal
 from ui.server import get_machine
 from ui.settings import missing
-from vivit.benchmark.advice import Expected, advice, digits, expect
+from vivit.benchmark.advice import Expected, advice, digits, expect, probed_busy
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.benchmark.wording import percent
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine
@@ -67,7 +66,7 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
         "estimates from rates that were measured when the model worker started, not benchmark results. What is not tried is "
         "compiled when it is first run."
     )
-    if (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu:
+    if probed_busy(machine):
         share = percent(machine.probed_beside or 0.0)
         st.markdown(
             f":small[:material/warning: Other programs held {share} of the processors meanwhile, so that these latencies mean "

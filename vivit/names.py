@@ -108,6 +108,7 @@ class Precision:
     compute_on_gpu: str = ""
 
 
+EIGHT_BIT = "int8-bitsandbytes"
 PRECISIONS: dict[str, Precision] = {
     "float32": Precision("float32", "float32", "weights and arithmetic in float32", 0.0),
     "float16": Precision("float16", "float16", "weights and arithmetic in float16", 0.3),
@@ -115,7 +116,7 @@ PRECISIONS: dict[str, Precision] = {
     "float16-weights": Precision(
         "float16", "float32", "weights kept in float16, arithmetic in float32: half the memory", 0.6
     ),
-    "int8-bitsandbytes": Precision(  # half precision is slow on CPUs
+    EIGHT_BIT: Precision(  # half precision is slow on CPUs
         "int8", "float32", "the encoder's matrices in 8 bit (LLM.int8), needs the package bitsandbytes", 0.7, "float16"
     ),
 }

@@ -11,7 +11,7 @@ from vivit import names
 from vivit.eight_bit import EightBit, Int8Linear
 
 Model = TypeVar("Model", bound=nn.Module)
-EIGHT_BIT = "int8-bitsandbytes"
+EIGHT_BIT = names.EIGHT_BIT
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,11 @@ def slowness(found: Sequence[Expected], attention: str, precision: str) -> float
     return None if ours is None or base is None or precision == "float32" else ours / base
 
 
+def probed_busy(machine: Machine) -> bool:
+    """Whether others had so much of the processors while a machine was probed that its rates mean little."""
+    return (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu
+
+
 def advice(found: Sequence[Expected], machine: Machine) -> str:
     """The fastest exact cell, the leanest, and which precisions are slow or fast; '' before any is known.
 
@@ -93,7 +98,7 @@ def advice(found: Sequence[Expected], machine: Machine) -> str:
     exact, lean = fastest_exact(found), leanest(found)
     if exact is None or lean is None:
         return ""
-    if (machine.probed_beside or 0.0) > BUSY_SHARE and not machine.on_gpu:
+    if probed_busy(machine):
         share = percent(machine.probed_beside or 0.0)
         return (
             f"Of what runs here {lean.name} is the leanest cell. What is fast cannot be told: other programs held {share} of "

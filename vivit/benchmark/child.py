@@ -29,7 +29,7 @@ from vivit.attention import AttentionUnavailable, get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
 from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, Memory, Round
-from vivit.benchmark.sweep import PlannedRound
+from vivit.benchmark.sweep import NOT_TRAINED, PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import allocator, default_device
@@ -237,7 +237,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
     config = checkpoint.config
     if cell.mode == "training" and cell.precision == EIGHT_BIT:
-        raise EightBitUnavailable("Weights in 8 bit cannot be trained: they are whole numbers, and have no gradients.")
+        raise EightBitUnavailable(NOT_TRAINED)
     try_attention(cell, config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
     model = checkpoint.load(VivitForVideoClassification, **loading)

@@ -9,12 +9,11 @@ from dataclasses import replace
 from vivit.benchmark.measurement import Cell, Estimate
 from vivit.config import VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, BYTES, PRECISIONS, compute_dtype
+from vivit.names import BACKENDS, BYTES, EIGHT_BIT, PRECISIONS, compute_dtype
 
 # What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of an
 # AMD EPYC with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
 COMPILE_SECONDS = 10.0
-EIGHT_BIT = "int8-bitsandbytes"
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 

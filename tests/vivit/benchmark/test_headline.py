@@ -114,6 +114,15 @@ def test_a_precision_that_is_as_fast_and_one_of_which_that_is_not_known() -> Non
     assert said(cells, [100.0, 100.0], found=sizes(FULL, FULL)).startswith("Float16-weights keeps the weights as large")
 
 
+def test_smaller_weights_that_gain_nothing_at_the_peak() -> None:
+    cells, ms = ["sdpa/float32", "sdpa/int8-bitsandbytes"], [100.0, 200.0]
+    assert said(cells, ms, found=sizes(FULL, (40.0, FULL[0] + FULL[1] - 40.0))) == (
+        "int8-bitsandbytes takes 2.00 times as long as float32 (2.00 to 2.00) and makes the weights 60 % smaller, "
+        "though at the peak it takes the same memory; all give the same five answers."
+    )
+    assert "at the peak" not in said(cells, ms, found=sizes(FULL, (40.0, 600.0)))
+
+
 def test_a_pair_that_differs_in_both() -> None:
     assert said(["eager/float32", "sdpa/bfloat16"], [300.0, 100.0], found=sizes(FULL, (50.0, 450.0))) == (
         "SDPA in bfloat16 is 3.00 times as fast as eager in float32 (3.00 to 3.00) and takes 50 % less memory; "

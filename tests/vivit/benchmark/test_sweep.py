@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.vivit.benchmark.children import MACHINE, row
-from tests.vivit.benchmark.made_up import BASES, BY_SIZE, CELLS, CONFIGS, machine_of, quick, ran
+from tests.vivit.benchmark.made_up import BASES, BY_SIZE, CELLS, CONFIGS, at, machine_of, quick, ran
 from vivit.benchmark.families import family
 from vivit.benchmark.measurement import Cell, Measurement
-from vivit.benchmark.presets import grid
+from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.results import find_ratio_of, snapshot
-from vivit.benchmark.sweep import ROUNDS, PlannedRound, Sweep, run_all, runs_here
+from vivit.benchmark.sweep import NOT_TRAINED, ROUNDS, PlannedRound, Sweep, run_all, runs_here, untrainable
 from vivit.benchmark.verdict import statement
 from vivit.names import BACKENDS, PRECISIONS
 
@@ -252,3 +252,25 @@ def test_a_spent_budget_is_no_step_back() -> None:
     assert [p for p, _ in told] == sorted(p for p, _ in told) and all(seconds >= 0 for _, seconds in told)
     assert sweep.finished and sweep.progress == 1.0 and sweep.seconds_left == 0
     assert sweep.spent_seconds == 60.0, "one after 1.5 times the budget would be too many"
+
+
+def test_what_cannot_be_trained_is_told_before_it_is_begun() -> None:
+    cells = grid("m", ("sdpa", "flex_attention"), ("float32", "int8-bitsandbytes"), modes=("training",))
+    runs, reasons = runs_here(cells, MACHINE)
+    assert [(c.attention, c.precision) for c in runs] == [("sdpa", "float32")]
+    assert reasons == {
+        "'flex_attention' has no gradients on a CPU.": ["flex_attention in float32"],
+        NOT_TRAINED: ["sdpa in int8-bitsandbytes", "flex_attention in int8-bitsandbytes"],
+    }
+    assert runs_here([replace(cell, mode="inference") for cell in cells], MACHINE)[1] == {}
+    assert untrainable(cells[1], replace(MACHINE, device="cuda")) == ""
+
+
+def test_precisions_of_one_backend_are_compared_with_its_float32() -> None:
+    cells = PRESETS["memory of the weights: float32, half, 8 bit"].cells("big")
+    sweep = Sweep(cells, CONFIGS, at(1e14), budget_seconds=600.0)
+    run_all(sweep, machine_of(sweep))
+    plain = sweep.rows[Cell("big", "sdpa", "float32")]
+    for cell in cells[2:]:
+        ratio = find_ratio_of(sweep.rows[cell], plain)
+        assert ratio is not None, cell.name
