@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint.layout import to_own_names
 from vivit.config import VivitConfig
+from vivit.eight_bit import Int8Linear
+from vivit.fused import TANH_GELUS, can_fuse, linear_gelu
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
@@ -28,6 +30,7 @@ ACTIVATION = {
     "silu": nn.SiLU(),
     "tanh": nn.Tanh(),
 }
+ALL = slice(None)
 
 
 class Linear(nn.Linear):
@@ -35,9 +38,10 @@ class Linear(nn.Linear):
 
     product: Callable[..., Tensor] = staticmethod(linear)
 
-    def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        return self.product(x, self.weight.to(x.dtype), bias)
+    def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
+        """(…, I) → (…, O). Args: rows: of the weight, for a part of the outputs alone."""
+        bias = None if self.bias is None else self.bias[rows].to(x.dtype)
+        return self.product(x, self.weight[rows].to(x.dtype), bias)
 
 
 class VivitEmbeddings(nn.Module):
@@ -99,8 +103,16 @@ class VivitAttention(nn.Module):
         self.output = Linear(config.hidden_size, config.hidden_size)
         self.attend = get_attention("sdpa")
 
-    def forward(self, x: Tensor, output_attentions: bool) -> tuple[Tensor, Tensor | None]:
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 × (B, A, N, D)
+    def forward(
+        self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        if cls_only and type(self.qkv) is Linear:
+            heads = self.qkv.out_features // 3
+            query = self.qkv(x[:, :1], slice(heads)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, A, 1, D)
+            key, value = self.qkv(x, slice(heads, None)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        else:
+            query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 × (B, A, N, D)
+            query = query[:, :, :1] if cls_only else query
         dropout_p = self.dropout_p if self.training else 0.0
         if output_attentions:  # the very ones that are used, so that gradients reach them
             probabilities = F.dropout(attention_probabilities(query, key), dropout_p)
@@ -120,14 +132,24 @@ class VivitLayer(nn.Module):
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.intermediate = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION[config.hidden_act]
+        self.fuses = config.hidden_act in TANH_GELUS
         self.output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor, output_attentions: bool = False) -> tuple[Tensor, Tensor | None]:
-        attended, probabilities = self.attention(self.layernorm_before(x), output_attentions)
-        x = x + self.dropout(attended)
-        x = x + self.dropout(self.output(self.activation(self.intermediate(self.layernorm_after(x)))))
+    def forward(
+        self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, N, E) → (B, N, E), and the probabilities. Args: cls_only: (B, 1, E), [CLS] alone, of all tokens' keys and values."""
+        cls_only = cls_only and not isinstance(self.output, Int8Linear)  # which rounds a token by what all others hold
+        attended, probabilities = self.attention(self.layernorm_before(x), output_attentions, cls_only)
+        x = (x[:, :1] if cls_only else x) + self.dropout(attended)
+        x = x + self.dropout(self.output(self._widened(self.layernorm_after(x))))
         return x, probabilities
+
+    def _widened(self, x: Tensor) -> Tensor:
+        if self.fuses and type(self.intermediate) is Linear and can_fuse(x, self.intermediate, self.activation):
+            return linear_gelu(x, self.intermediate.weight, self.intermediate.bias)
+        return self.activation(self.intermediate(x))
 
 
 class VivitPooler(nn.Module):
@@ -177,6 +199,7 @@ class VivitModel(VivitPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        cls_only: bool = False,
     ) -> VivitOutput | tuple[Any, ...]:
         """Clips → tokens.
 
@@ -188,6 +211,8 @@ class VivitModel(VivitPreTrainedModel):
                 after dropout.
             output_hidden_states: return the embeddings and every layer's output.
             return_dict: False for a tuple of what there is. The three follow the config where they are None.
+            cls_only: where neither of the two is asked for compute [CLS] alone in the last layer, which is all that a
+                classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit.
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
         """
@@ -200,24 +225,26 @@ class VivitModel(VivitPreTrainedModel):
                 f"'{self.attn_implementation}' never holds the attention probabilities; "
                 "load the model with attn_implementation='eager' for output_attentions"
             )
+        cls_only = cls_only and not (output_attentions or output_hidden_states)
         x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
         hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
         attentions = []
         training = self.training and torch.is_grad_enabled()
         every, options = self.checkpointing if self.checkpointing and training else (0, {})
         for number, layer in enumerate(self.layers):
+            last = cls_only and number == len(self.layers) - 1
             if every and number % every == 0:
-                x, probabilities = checkpoint(layer, x, output_attentions, **options)
+                x, probabilities = checkpoint(layer, x, output_attentions, last, **options)
             else:
-                x, probabilities = layer(x, output_attentions)
+                x, probabilities = layer(x, output_attentions, last)
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:
                 attentions.append(probabilities)
-        last = self.layernorm(x)
+        x = self.layernorm(x)
         output = VivitOutput(
-            last_hidden_state=last,
-            pooler_output=None if self.pooler is None else self.pooler(last),
+            last_hidden_state=x,
+            pooler_output=None if self.pooler is None else self.pooler(x),
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
@@ -263,6 +290,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
+            cls_only=True,
         )
         logits = self.classifier(found.last_hidden_state[:, 0])
         output = VideoClassifierOutput(
@@ -275,7 +303,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
 
     def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
         """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
-        found = self.vivit(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True)
+        found = self.vivit(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True, cls_only=True)
         return found.last_hidden_state[:, 0]
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
