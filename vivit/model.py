@@ -15,7 +15,7 @@ from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint.layout import to_own_names
 from vivit.config import VivitConfig
 from vivit.eight_bit import Int8Linear
-from vivit.fused import TANH_GELUS, can_fuse, linear_gelu
+from vivit.fused import TANH_GELUS, add_norm, can_fuse, linear_gelu
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
@@ -111,7 +111,8 @@ class VivitAttention(nn.Module):
             query = self.qkv(x[:, :1], slice(heads)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, A, 1, D)
             key, value = self.qkv(x, slice(heads, None)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         else:
-            query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 × (B, A, N, D)
+            # 3 × (B, A, N, D)
+            query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
             query = query[:, :, :1] if cls_only else query
         dropout_p = self.dropout_p if self.training else 0.0
         if output_attentions:  # the very ones that are used, so that gradients reach them
@@ -137,13 +138,35 @@ class VivitLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
+        self,
+        x: Tensor,
+        output_attentions: bool = False,
+        cls_only: bool = False,
+        normed: list[Tensor] | None = None,
+        following: nn.LayerNorm | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """(B, N, E) → (B, N, E), and the probabilities. Args: cls_only: (B, 1, E), [CLS] alone, of all tokens' keys and values."""
+        """One layer.
+
+        Args:
+            x: (B, N, E).
+            output_attentions: return the probabilities too.
+            cls_only: compute [CLS] alone, of the keys and values of all tokens.
+            normed: its `layernorm_before` of x, if that is known, which is taken out, so that nobody holds it for longer.
+            following: the LayerNorm that comes next, whose result is then put there.
+        Returns:
+            (B, N, E), or (B, 1, E), and (B, A, N, N) if asked for.
+        """
         cls_only = cls_only and not isinstance(self.output, Int8Linear)  # which rounds a token by what all others hold
-        attended, probabilities = self.attention(self.layernorm_before(x), output_attentions, cls_only)
-        x = (x[:, :1] if cls_only else x) + self.dropout(attended)
-        x = x + self.dropout(self.output(self._widened(self.layernorm_after(x))))
+        before = normed.pop() if normed else self.layernorm_before(x)
+        attended, probabilities = self.attention(before, output_attentions, cls_only)
+        del before
+        x, after = add_norm(x[:, :1] if cls_only else x, self.dropout(attended), self.layernorm_after)
+        change = self.dropout(self.output(self._widened(after)))
+        del after
+        if following is None or normed is None:
+            return x + change, probabilities
+        x, then = add_norm(x, change, following)
+        normed.append(then)
         return x, probabilities
 
     def _widened(self, x: Tensor) -> Tensor:
@@ -231,17 +254,20 @@ class VivitModel(VivitPreTrainedModel):
         attentions = []
         training = self.training and torch.is_grad_enabled()
         every, options = self.checkpointing if self.checkpointing and training else (0, {})
+        norms = [*(layer.layernorm_before for layer in self.layers), self.layernorm]
+        normed: list[Tensor] = []  # the LayerNorm that comes next, made together with the sum before it
         for number, layer in enumerate(self.layers):
             last = cls_only and number == len(self.layers) - 1
             if every and number % every == 0:
+                normed.clear()
                 x, probabilities = checkpoint(layer, x, output_attentions, last, **options)
             else:
-                x, probabilities = layer(x, output_attentions, last)
+                x, probabilities = layer(x, output_attentions, last, normed, norms[number + 1])
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:
                 attentions.append(probabilities)
-        x = self.layernorm(x)
+        x = normed.pop() if normed else self.layernorm(x)
         output = VivitOutput(
             last_hidden_state=x,
             pooler_output=None if self.pooler is None else self.pooler(x),
@@ -303,7 +329,9 @@ class VivitForVideoClassification(VivitPreTrainedModel):
 
     def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
         """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
-        found = self.vivit(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True, cls_only=True)
+        found = self.vivit(
+            pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True, cls_only=True
+        )
         return found.last_hidden_state[:, 0]
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
