@@ -5,7 +5,14 @@ import shutil
 import sys
 
 
-def missing_compiler() -> str:
-    """The C++ compiler that PyTorch's compiler would call for a CPU, if it is not on this machine; '' if it is."""
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as Inductor chooses
-    return "" if shutil.which(compiler) else compiler
+def missing_compiler(device: str = "cpu") -> str:
+    """The compiler that PyTorch would call for a device, if it is not on this machine; '' if it is.
+
+    Args:
+        device: its type. For a CPU Inductor writes C++; for a GPU Triton has C compiled, which launches its kernels.
+    """
+    if device == "cpu":
+        wanted = [os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")]  # as Inductor chooses
+    else:
+        wanted = [os.environ["CC"]] if "CC" in os.environ else ["gcc", "clang", "cc"]  # as Triton chooses
+    return "" if any(map(shutil.which, wanted)) else wanted[0]

@@ -15,6 +15,7 @@ from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint.layout import to_own_names
 from vivit.config import VivitConfig
 from vivit.eight_bit import Int8Linear
+from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
 from vivit.fused import TANH_GELUS, add_norm, can_fuse, linear_gelu
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
@@ -259,10 +260,9 @@ class VivitModel(VivitPreTrainedModel):
         for number, layer in enumerate(self.layers):
             last = cls_only and number == len(self.layers) - 1
             if every and number % every == 0:
-                normed.clear()
                 x, probabilities = checkpoint(layer, x, output_attentions, last, **options)
             else:
-                x, probabilities = layer(x, output_attentions, last, normed, norms[number + 1])
+                x, probabilities = layer(x, output_attentions, last, normed, None if every else norms[number + 1])
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:
@@ -282,6 +282,12 @@ class VivitModel(VivitPreTrainedModel):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
+def cls_features(model: VivitModel, pixel_values: Tensor, interpolate_pos_encoding: bool) -> Tensor:
+    """[CLS] after the final LayerNorm, (B, E)."""
+    found = model(pixel_values, interpolate_pos_encoding, False, False, True, cls_only=True)
+    return found.last_hidden_state[:, 0]
+
+
 class VivitForVideoClassification(VivitPreTrainedModel):
     """The transformer with a linear head on its [CLS] token."""
 
@@ -291,6 +297,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         self.vivit = VivitModel(config, attn_implementation=attn_implementation, add_pooling_layer=False)
         self.attn_implementation = self.vivit.attn_implementation
         self.classifier = Linear(config.hidden_size, config.num_labels)
+        self.executions = {}
         self.classifier.apply(self._init)
 
     def forward(
@@ -310,29 +317,51 @@ class VivitForVideoClassification(VivitPreTrainedModel):
                 (B,) for a model with one label. Which it is follows `config.problem_type` where that is set.
             interpolate_pos_encoding, output_attentions, output_hidden_states, return_dict: as `VivitModel.forward` takes them.
         """
-        found = self.vivit(
-            pixel_values,
-            interpolate_pos_encoding=interpolate_pos_encoding,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-            cls_only=True,
-        )
-        logits = self.classifier(found.last_hidden_state[:, 0])
+        config = self.config
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        output_hidden_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        found = VivitOutput()
+        if output_attentions or output_hidden_states:
+            if self.execution != "plain":
+                raise ValueError(
+                    f"'{self.execution}' gives the logits alone; load the model with execution='plain' for output_attentions "
+                    "and output_hidden_states"
+                )
+            found = self.vivit(
+                pixel_values,
+                interpolate_pos_encoding=interpolate_pos_encoding,
+                output_attentions=output_attentions,
+                output_hidden_states=output_hidden_states,
+                return_dict=True,
+            )
+            features = found.last_hidden_state[:, 0]
+        else:
+            features = self.features(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding)
+        logits = self.classifier(features)
         output = VideoClassifierOutput(
             loss=None if labels is None else self._loss(logits, labels),
             logits=logits,
             hidden_states=found.hidden_states,
             attentions=found.attentions,
         )
-        return output if (self.config.return_dict if return_dict is None else return_dict) else output.to_tuple()
+        return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
 
     def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
         """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
-        found = self.vivit(
-            pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, return_dict=True, cls_only=True
+        if self.execution == "plain":
+            return cls_features(self.vivit, pixel_values, interpolate_pos_encoding)
+        run = self.executions.setdefault(
+            (self.attn_implementation, self.execution), Execution(self.execution, cls_features)
         )
-        return found.last_hidden_state[:, 0]
+        return run(self.vivit, pixel_values, interpolate_pos_encoding)
+
+    def set_execution(self, name: str) -> None:
+        if reason := why_not(get_execution(name), self.device.type):
+            raise ExecutionUnavailable(reason)
+        self.execution = name
+        self.executions.pop((self.attn_implementation, name), None)
+
+    set_execution.__doc__ = VivitPreTrainedModel.set_execution.__doc__
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         several = "multi_label" if labels.is_floating_point() else "single_label"

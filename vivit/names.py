@@ -1,6 +1,6 @@
 """The choices that library, app and command line offer, each written once, with what to say of it. Imports nothing of ours.
 
-What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.DTYPES`,
+What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`, `vivit.precision.DTYPES`, `vivit.execution`,
 `vivit.video.SAMPLING`, `vivit.processing.NORMALISATIONS`, `vivit.video.container.FORMATS`.
 """
 
@@ -136,6 +136,12 @@ def colour(attention: str, precision: str = "float32") -> str:
     parts = (int(BACKENDS[attention].colour[k : k + 2], 16) for k in (1, 3, 5))
     return "#" + "".join(f"{round(part + (255 - part) * share):02x}" for part in parts)
 
+
+EXECUTIONS: dict[str, str] = {
+    "plain": "layer by layer, as PyTorch runs any model",
+    "compiled": "by torch.compile as one graph, small steps fused; the first call makes it, which takes seconds to a minute",
+    "captured": "recorded once for a size of clips as a CUDA graph, and replayed without launching each kernel",
+}
 
 SAMPLING: dict[str, str] = {
     "uniform": "evenly over the whole clip",

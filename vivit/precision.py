@@ -79,6 +79,7 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
         vivit.eight_bit.EightBitUnavailable: if there is no 8 bit here.
     """
     precision = get_precision(name)
+    getattr(model, "executions", {}).clear()  # graphs read the weights where they were
     if precision == EIGHT_BIT:
         return _set_eight_bit(model, name if isinstance(name, EightBit) else EightBit())
     if any(isinstance(module, Int8Linear) for module in model.modules()):

@@ -21,6 +21,7 @@ from vivit.config import VivitConfig
 from vivit.device import one_device
 from vivit.eight_bit import EightBit, asked_for, quantise, settings, written_as
 from vivit.errors import UserError, nearest, refuse_unknown
+from vivit.execution import Execution, get_execution
 from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
 from vivit.positions import Grid, interpolate
 from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype, get_precision, one_precision, set_precision
@@ -45,6 +46,10 @@ class VivitPreTrainedModel(nn.Module):
 
     config: VivitConfig
     attn_implementation: str
+    execution = "plain"
+    executions: dict[
+        tuple[str, str], Execution
+    ]  # of a classifier: (attention backend, name) → what has been made for it
     pooler: nn.Module | None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -63,6 +68,20 @@ class VivitPreTrainedModel(nn.Module):
                 module.attn_implementation = name or "sdpa"
             elif hasattr(module, "attend"):
                 module.attend = attend  # type: ignore[assignment]
+
+    def set_execution(self, name: str) -> None:
+        """Choose how passes run, a key of `vivit.names.EXECUTIONS`; what was made for that before is made anew.
+
+        Whoever exchanges layers of a model by hand calls this again: a graph goes on with those that it has recorded.
+
+        Raises:
+            ValueError: for an unknown name, or a model that only runs 'plain'.
+            vivit.execution.ExecutionUnavailable: if it cannot be had where the weights are.
+        """
+        if get_execution(name) != "plain":
+            raise ValueError(
+                f"execution={name!r} is a classifier's; a {type(self).__name__} runs 'plain' (torch.compile can compile it)"
+            )
 
     @property
     def device(self) -> torch.device:
@@ -152,6 +171,10 @@ class VivitPreTrainedModel(nn.Module):
             )
         super().compile(*args, **options)
 
+    def _apply(self, *args: Any, **options: Any) -> Self:
+        getattr(self, "executions", {}).clear()  # graphs read the weights where they were
+        return super()._apply(*args, **options)
+
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         """As PyTorch's, of what is in 8 bit too: it is made floating, and where this model is in 8 bit the same 8 bit again.
 
@@ -160,6 +183,7 @@ class VivitPreTrainedModel(nn.Module):
         """
         if any(name.endswith(f".{SCALES}") for name in state_dict):
             state_dict = dict(dequantised(state_dict.items()))
+        getattr(self, "executions", {}).clear()
         return super().load_state_dict(state_dict, *args, **options)
 
     def post_init(self) -> None:
@@ -196,6 +220,7 @@ class VivitPreTrainedModel(nn.Module):
         *,
         config: VivitConfig | str | Path | None = None,
         attn_implementation: str | None = "sdpa",
+        execution: str = "plain",
         dtype: str | torch.dtype | None = None,
         torch_dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
@@ -216,6 +241,7 @@ class VivitPreTrainedModel(nn.Module):
                 `vivit.hub.find_checkpoint`).
             config: use this instead of the checkpoint's `config.json`; or the name of the checkpoint that has it.
             attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
+            execution: a key of `vivit.names.EXECUTIONS`, see `set_execution`.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
                 is in; if None float32, and 8 bit for a checkpoint that is in 8 bit. Beside 8 bit that is asked for it is what
                 all else is in, float16 on a GPU and float32 on a CPU if None.
@@ -255,6 +281,7 @@ class VivitPreTrainedModel(nn.Module):
             raise ValueError(f"config is given, so {names} would be ignored; leave config out, or change it there")
         attention = attn_implementation or "sdpa"
         get_attention(attention)
+        get_execution(execution)
         place = one_device(device, device_map)
         of_dtype = one_precision(dtype, torch_dtype)
         asked = asked_for(load_in_8bit, load_in_4bit, quantization_config)
@@ -268,6 +295,7 @@ class VivitPreTrainedModel(nn.Module):
         found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
         if not add_pooling_layer:
             model.base_model.pooler = None
+        model.set_execution(execution)
         return (model.eval(), model._loading_info(found)) if output_loading_info else model.eval()
 
     @classmethod
