@@ -11,7 +11,6 @@ from os import environ
 import torch
 from torch import Tensor, nn
 
-TANH_GELUS = ("gelu_fast", "gelu_new", "gelu_pytorch_tanh")  # the form that the epilogue on CUDA computes
 HALF = (torch.float16, torch.bfloat16)
 # Fewer numbers than this are added and normalised sooner than a Triton kernel is launched; a CUDA graph launches for nothing.
 WORTH_A_LAUNCH = 2**22
