@@ -147,13 +147,15 @@ def run(plan: Plan, note: Callable[[str], object] = lambda text: None) -> Found:
         Ended: if the clips or the weights cannot be made; where the plan is strict, if a contestant cannot take part.
     """
     rows = [Row(name, plan.contestant(name)) for name in plan.names]
+    for row in rows:
+        row.reason = row.contestant.missing(plan.device)
+        _insist(plan, row)
     with tempfile.TemporaryDirectory(prefix="vivit-rivals-") as folder, ExitStack() as started:
         note("making weights, clips and the answers to compare with")
         _once(_job(plan, plan.contestant(BASE), folder), "common", model=plan.model, clips=plan.clips)
         reference = np.load(Path(folder) / REFERENCE)
         running: dict[str, Process] = {}
         for row in rows:
-            row.reason = row.contestant.missing(plan.device)
             if not row.reason:
                 note(f"loading {row.name}")
                 try:
@@ -166,10 +168,15 @@ def run(plan: Plan, note: Callable[[str], object] = lambda text: None) -> Found:
                     row.agreed = compare_answers(row.loaded.pop("logits"), reference)
                 except Ended as ended:
                     row.fail(str(ended))
-            if row.reason and plan.strict:
-                raise Ended(f"{row.name}: {row.reason}")
+                _insist(plan, row)
         share = _time(plan, rows, running, note)
     return Found(plan, rows, share, describe(torch.device(plan.device)))
+
+
+def _insist(plan: Plan, row: Row) -> None:
+    """Raise where a contestant that was asked for by name cannot take part."""
+    if row.reason and plan.strict:
+        raise Ended(f"{row.name}: {row.reason}")
 
 
 def _job(plan: Plan, contestant: Contestant, folder: str) -> Job:
@@ -198,8 +205,7 @@ def _time(plan: Plan, rows: list[Row], running: dict[str, Process], note: Callab
                 slot = running[row.name].ask("slot", warm=warm)
             except Ended as ended:
                 row.fail(f"in round {number + 1}: {ended}")
-                if plan.strict:
-                    raise Ended(f"{row.name}: {row.reason}") from ended
+                _insist(plan, row)
                 continue
             row.slots_ms.append(slot["ms"])
             row.spun_ms.append(slot["spun_ms"])
