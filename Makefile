@@ -30,9 +30,9 @@ lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/mypy
 
 bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of reading, transformers, ONNX Runtime and OpenVINO
-	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.rivals
 	$(BIN)/python -m benchmarks.rivals --model vivit-mannequin --clips 28
+	$(BIN)/python -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV)

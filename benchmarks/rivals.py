@@ -168,6 +168,8 @@ def run(plan: Plan, note: Callable[[str], object] = lambda text: None) -> Found:
                     row.agreed = compare_answers(row.loaded.pop("logits"), reference)
                 except Ended as ended:
                     row.fail(str(ended))
+                    if row.name in running:
+                        running[row.name].end()  # it may hold much memory
                 _insist(plan, row)
         share = _time(plan, rows, running, note)
     return Found(plan, rows, share, describe(torch.device(plan.device)))
