@@ -76,28 +76,28 @@ def open_model(contestant: Contestant, folder: Path, precision: str, device: str
     return model.eval().to(device)
 
 
-def exported(contestant: Contestant, folder: Path) -> tuple[nn.Module, Tensor]:
-    """A float32 model to export, and an input for it."""
-    clip = torch.from_numpy(np.load(folder / CALIBRATION)[:1])
-    return Logits(open_model(contestant, folder, "float32")).eval(), clip
+def exported(contestant: Contestant, folder: Path, batch_size: int) -> tuple[nn.Module, Tensor]:
+    """A float32 model to export, and an input of the size that it is exported for."""
+    clips = torch.from_numpy(np.load(folder / CALIBRATION)[:1].repeat(batch_size, axis=0))
+    return Logits(open_model(contestant, folder, "float32")).eval(), clips
 
 
 @torch.no_grad()
-def write_onnx(contestant: Contestant, folder: Path, file: Path) -> None:
-    """Export a model for one clip by PyTorch's own exporter."""
-    model, clip = exported(contestant, folder)
+def write_onnx(contestant: Contestant, folder: Path, file: Path, batch_size: int) -> None:
+    """Export a model for so many clips by PyTorch's own exporter."""
+    model, clips = exported(contestant, folder, batch_size)
     names = {"input_names": ["pixel_values"], "output_names": ["logits"]}
-    torch.onnx.export(model, (clip,), str(file), dynamo=True, opset_version=OPSET, **names)
+    torch.onnx.export(model, (clips,), str(file), dynamo=True, opset_version=OPSET, **names)
 
 
 @torch.no_grad()
-def write_openvino(contestant: Contestant, folder: Path, file: Path) -> None:
-    """Convert a PyTorch model for one clip, as OpenVINO's users do.
+def write_openvino(contestant: Contestant, folder: Path, file: Path, batch_size: int) -> None:
+    """Convert a PyTorch model for so many clips, as OpenVINO's users do.
 
     By way of `torch.export`: as fast a model as by tracing, and there in a tenth of the time.
     """
     import openvino
 
-    model, clip = exported(contestant, folder)
-    converted = openvino.convert_model(torch.export.export(model, (clip,)))
+    model, clips = exported(contestant, folder, batch_size)
+    converted = openvino.convert_model(torch.export.export(model, (clips,)))
     openvino.save_model(converted, file, compress_to_fp16=False)  # or the weights are float16

@@ -61,12 +61,12 @@ def prepare(job: Job) -> None:
     plain = replace(contestant, precision="float32")
     source, target = (folder / f"{c.artifact}{suffix}" for c in (plain, contestant))
     if not source.exists():
-        write(plain, folder, source)
+        write(plain, folder, source, job.batch_size)
     if not target.exists():
-        quantise(source, target, folder)
+        quantise(source, target, folder, job.batch_size)
 
 
-def _quantise_onnx(source: Path, target: Path, folder: Path) -> None:
+def _quantise_onnx(source: Path, target: Path, folder: Path, batch_size: int) -> None:
     """Weights of products in int8, one scale a channel; activations as they come, with no calibration."""
     from onnxruntime.quantization import quantize_dynamic
 
@@ -74,12 +74,12 @@ def _quantise_onnx(source: Path, target: Path, folder: Path) -> None:
     quantize_dynamic(source, target, per_channel=True, op_types_to_quantize=["MatMul", "Gemm"])
 
 
-def _quantise_openvino(source: Path, target: Path, folder: Path) -> None:
+def _quantise_openvino(source: Path, target: Path, folder: Path, batch_size: int) -> None:
     """Weights and activations in int8, calibrated by clips that are not compared."""
     import nncf
     import openvino
 
-    clips = [clip[None] for clip in np.load(folder / CALIBRATION)]
+    clips = [clip[None].repeat(batch_size, axis=0) for clip in np.load(folder / CALIBRATION)]
     model = openvino.Core().read_model(source)
     model = nncf.quantize(model, nncf.Dataset(clips), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(clips))
     openvino.save_model(model, target, compress_to_fp16=False)
