@@ -30,6 +30,8 @@ def cross(
     kind = torch.uint8 if all(clip.dtype == np.uint8 for clip in clips) else torch.float32
     frames = torch.empty((len(clips), *clips[0].shape), dtype=kind, pin_memory=pinned)
     np.stack(clips, out=frames.numpy())
+    if device.type == "cpu":  # PyTorch's threads would wait for each other wherever another process is busy
+        return torch.from_numpy(processor.normalise(frames.numpy())).to(dtype)
     return normalise(frames.to(device, non_blocking=pinned), processor, dtype)
 
 
