@@ -20,7 +20,7 @@ def cross(
     On CUDA they cross from pinned memory and nobody waits for that: what is done to the result comes after it.
 
     Args:
-        clips: (T, H, W, C) each, all of one shape: uint8, resized and cropped; or float32 in [0, 255].
+        clips: (T, H, W, C) each, all of one shape, resized and cropped: uint8, or float32 of pictures that were given so.
         processor: its arithmetic.
         dtype: of the result.
     Returns:
@@ -39,7 +39,7 @@ def normalise(frames: Tensor, processor: VivitImageProcessor, dtype: torch.dtype
     """`VivitImageProcessor.normalise` of a tensor, on its device. Product and sum are rounded each, as NumPy does it.
 
     Args:
-        frames: (…, H, W, C), [0, 255].
+        frames: (…, H, W, C), of any dtype.
         dtype: of the result; computed in float32, and rounded once.
     Returns:
         (…, C, H, W).
