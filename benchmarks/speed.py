@@ -1,6 +1,6 @@
 """`make bench`: speed as ratios taken in one run, beside transformers and beside the documentation's way of reading.
 
-    python -m benchmarks.speed [model] [clip] [long]
+    python -m benchmarks.speed [model] [clip] [long] [pipeline]
 
 Both sides of a ratio are repeated in turn, so that a busy machine slows both, and medians are compared. Exit status 1 if a
 target is missed.
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import transformers
 
+import vivit
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
@@ -143,6 +144,31 @@ def long(folder: Path) -> Iterator[Figure]:
     yield Figure("its peak memory / that of 1 min", peaks[0] / peaks[1], 1.2, True, text)
 
 
+def file_to_answer(folder: Path) -> Iterator[Figure]:
+    """The pipeline example of the model's documentation: a 10 s clip to its best classes, ViViT-B/16x2, float32, on the CPU."""
+    path, name = str(write(folder / "answered.mp4", 10, 340, 256, 30)), str(folder / "vivit-b")
+    config = transformers.VivitConfig(id2label={k: f"class {k}" for k in range(400)})
+    transformers.VivitForVideoClassification(config).save_pretrained(name)
+    transformers.VivitImageProcessor().save_pretrained(name)
+    ours, theirs = (
+        library.pipeline(
+            task="video-classification",
+            model=name,
+            image_processor=library.VivitImageProcessor.from_pretrained(name),
+            device="cpu",
+        )
+        for library in (vivit, transformers)
+    )
+    mine, other = (
+        {p["label"]: p["score"] for p in classify(path, frame_sampling_rate=1, top_k=400)}
+        for classify in (ours, theirs)
+    )
+    off = max(abs(score - other[label]) / other[label] for label, score in mine.items())
+    a, b, text = in_turn(lambda: ours(path), lambda: theirs(path), 3)
+    text += f"; of the same frames all scores within {off:.1e} of theirs"
+    yield Figure("10 s of 340x256 H.264 to top 5, ours / transformers' pipeline", a / b, 0.5, True, text)
+
+
 def main(names: list[str]) -> int:
     """Run the named parts, or all; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="vivit-bench-") as folder:
@@ -150,6 +176,7 @@ def main(names: list[str]) -> int:
             "clip": lambda: clip(Path(folder)),
             "long": lambda: long(Path(folder)),
             "model": model,
+            "pipeline": lambda: file_to_answer(Path(folder)),
         }
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, transformers {transformers.__version__}")
         print(f"{'':62}{'measured':>9}{'target':>9}")

@@ -16,10 +16,11 @@ from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.cost import weights_bytes
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
-from vivit.benchmark.passes import Contestant, compile_backend, enter, examine, telling, time_round
+from vivit.benchmark.passes import Contestant, compile_backend, examine, telling, time_round
 from vivit.benchmark.probes import describe
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
+from vivit.crossing import cross
 from vivit.device import default_device, memory_bytes, release_memory
 from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
@@ -55,8 +56,7 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         model.set_attn_implementation(request.attention)
         loaded = perf_counter()
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
-        pixel_values = torch.from_numpy(processor.normalise(pixels))[None].to(device, model.dtype)
-        prepared = perf_counter()
+        pixel_values, preprocess_ms = timed(lambda: cross([pixels], processor, device, model.dtype), device)
         logits, features, found = _run(model, pixel_values, progress)
     labels, known = checkpoint.labels, checkpoint.trained
     best = top_predictions(logits[0], labels, request.top_k) if known else None
@@ -74,7 +74,7 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         peak_bytes=found.peak_bytes,
         weights_bytes=_bytes(model),
         load_ms=(loaded - begin) * 1e3,
-        preprocess_ms=(prepared - loaded) * 1e3,
+        preprocess_ms=preprocess_ms,
         device=device.type,
     ), []
 
@@ -198,13 +198,14 @@ def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: byte
     """Make cells ready, all loaded together."""
     checkpoint, device = open_checkpoint(cells[0].checkpoint, here=True), default_device()
     frames = np.frombuffer(pixels, np.uint8).reshape(request.shape)
-    pixel_values = _normalising(checkpoint, request.normalisation).normalise(frames)
+    processor = _normalising(checkpoint, request.normalisation)
     models = {cell.precision: _load(checkpoint, cell.precision, device) for cell in cells}
     if any(model not in _loaded.values() for model in models.values()):
         raise UserError(
             "The weights of these cells do not fit into this machine's memory together. Compare fewer precisions at a time."
         )
-    return [enter(models[cell.precision], cell.attention, pixel_values) for cell in cells]
+    clips = {name: cross([frames], processor, device, model.dtype) for name, model in models.items()}
+    return [Contestant(models[cell.precision], cell.attention, clips[cell.precision]) for cell in cells]
 
 
 def _interrupt() -> None:

@@ -18,6 +18,7 @@ MEANS_CUDA = {
     "vivit.attention": "kernels that are CUDA's alone, and what they say",
     "vivit.flash_attention": "packages that are CUDA's alone, and the number of its chips",
     "vivit.flex_attention": "the number of CUDA's chips",
+    "vivit.crossing": "memory that is pinned for CUDA's copies",
     "vivit.names": "a precision that computes in another dtype on CUDA's GPUs",
     "vivit.benchmark.documentation": "a column of the documentation's tables: 'is cuda'",
     "vivit.benchmark.probes": "whether NVIDIA's driver is there",

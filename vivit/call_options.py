@@ -26,7 +26,8 @@ class CallOptions:
         start: first frame, where the sampling has one.
         geometry: a key of `vivit.names.GEOMETRY`, for files; frames that are given as pictures are what they are.
         batch_size: clips in one pass of the model.
-        num_workers: threads that read ahead; none if 0. No more than `batch_size + num_workers` clips are held.
+        num_workers: threads that read ahead; none if 0. No more than `batch_size + num_workers` clips are held, and on an
+            accelerator, which is given its next pass meanwhile, another `batch_size` if there are threads.
         limits: what reading one file may cost.
         progress: called with the fraction of a file that is read, by the thread that reads it.
     Raises:

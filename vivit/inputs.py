@@ -31,17 +31,17 @@ PIECE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class ReadyClip:
-    """A clip as the model takes it.
+    """A clip as the model takes it, short of the arithmetic, which is done where the model is.
 
     Args:
-        pixel_values: (T, C, H, W) float32.
+        pixels: (T, H, W, C), resized and cropped, for `vivit.crossing.cross`: uint8, or float32 of pictures that were given so.
         indices: (T,) which of the clip's frames they are, ascending.
         seconds: (T,) their presentation times; empty for frames that are given as pictures, which have none.
         warnings: sentences for the user.
         timings_ms: fetch, probe, decode and preprocess, those that there were.
     """
 
-    pixel_values: np.ndarray
+    pixels: np.ndarray
     indices: list[int]
     seconds: list[float]
     warnings: list[str]
@@ -79,12 +79,12 @@ def prepare(
     given_up: Future[None] | None = None,
     **reading: Any,
 ) -> ReadyClip:
-    """A clip of any kind, read, resized and normalised.
+    """A clip of any kind, read, resized and cropped.
 
     Args:
         clip: one of `KINDS`. A dict may be one that `datasets` makes of an undecoded video too: {"bytes": …, "path": …}.
         num_frames: how many frames the model takes. Pictures that are just as many are taken as they are.
-        processor: what makes `pixel_values` of frames.
+        processor: its resize and crop.
         sampling, stride, start: see `vivit.video.sampling.choose_indices`.
         given_up: see `vivit.fetching.fetched`.
         reading: options of `read_frames` for what is a file: geometry, limits, progress.
@@ -98,20 +98,17 @@ def prepare(
         name, clip = file_name(str(clip.get("path") or name)), _inside(clip)
     choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start}
     if _is_frames(clip):
-        indices, pixel_values = _choose_pictures(clip, num_frames, processor, choice)
+        indices, pixels = _choose_pictures(clip, num_frames, processor, choice)
         few = [too_few(len(clip))] if len(set(indices)) < num_frames else []
         timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
-        return ReadyClip(pixel_values, indices, [], few, timings)
+        return ReadyClip(pixels, indices, [], few, timings)
     with _as_file(clip, name, given_up) as path:
         here = time.perf_counter()
         read = prepare_clip(path, num_frames, processor, **choice, **reading)
-    middle = time.perf_counter()
-    pixel_values = processor.normalise(read.pixels)
     timings = {"fetch": (here - begin) * 1e3} if isinstance(clip, str) and is_address(clip) else {}
     timings |= read.timings_ms
-    timings["preprocess"] += (time.perf_counter() - middle) * 1e3
     sampled = read.sampled
-    return ReadyClip(pixel_values, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
+    return ReadyClip(read.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
 
 
 def _inside(clip: Mapping[Any, Any]) -> Any:
@@ -124,13 +121,16 @@ def _inside(clip: Mapping[Any, Any]) -> Any:
 def _choose_pictures(
     frames: Sequence[Any], num_frames: int, processor: VivitImageProcessor, choice: dict[str, Any]
 ) -> tuple[list[int], np.ndarray]:
-    """Which pictures, and (T, C, H, W) float32 of them."""
+    """Which pictures, and the `pixels` of them."""
     if not len(frames):
         raise ValueError("a clip of no frames cannot be classified")
     as_they_are = len(frames) == num_frames
     indices = [*range(num_frames)] if as_they_are else choose_indices(num_frames, total=len(frames), **choice)
     distinct = sorted(set(indices))
-    made = processor([_here(frames[i]) for i in distinct], return_tensors="np")["pixel_values"][0]
+    small = [processor.small(_here(frames[i])) for i in distinct]
+    if len(shapes := {picture.shape for picture in small}) > 1:
+        raise ValueError(f"pictures of different sizes cannot be one clip: {sorted(shapes)}")
+    made = np.stack([picture if picture.dtype == np.uint8 else picture.astype(np.float32) for picture in small])
     return indices, made[np.searchsorted(distinct, indices)]
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from itertools import islice
@@ -12,13 +12,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.config import VivitConfig
+from vivit.crossing import cross
 from vivit.device import default_device, one_device
 from vivit.eight_bit import asked_for
 from vivit.errors import UserError, refuse_unknown
@@ -48,7 +48,8 @@ class Predictions(list):
         warnings: sentences for the user.
         indices: which frames the model saw.
         seconds: their times; empty for frames that were given as pictures.
-        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of the pass.
+        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, copy and
+            normalisation included; an accelerator's by its own clock, since the host reads other clips meanwhile.
     """
 
     def __init__(
@@ -64,6 +65,42 @@ class Predictions(list):
         self.indices = indices
         self.seconds = seconds
         self.timings_ms = timings_ms
+
+
+Mark = float | torch.Event
+
+
+def mark(device: torch.device) -> Mark:
+    """A time on a device's own clock: when it has done what it was given before, which the host does not wait for."""
+    if device.type == "cpu":
+        return perf_counter()
+    event = torch.Event(device, enable_timing=True)
+    event.record(torch.accelerator.current_stream(device))  # or it is recorded on the device that is current
+    return event
+
+
+def milliseconds(begin: Mark, end: Mark) -> float:
+    """What lies between two marks of one device, once it has come to the second."""
+    if isinstance(begin, float) or isinstance(end, float):
+        return (cast(float, end) - cast(float, begin)) * 1e3
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass of the model that has begun.
+
+    Args:
+        clips: (B).
+        found: logits (B, num_labels), and features (B, E) if they are wanted; on the CPU, and filled once `end` is reached.
+        begin, end: when it begins and ends.
+    """
+
+    clips: list[ReadyClip]
+    found: list[torch.Tensor]
+    begin: Mark
+    end: Mark
 
 
 class VideoClassificationPipeline:
@@ -136,7 +173,8 @@ class VideoClassificationPipeline:
 
     def _several(self, clips: Iterator[Any], options: CallOptions) -> Iterator[Predictions]:
         """The answers in order. What is wrong with a clip is raised in its turn, after the answers before it."""
-        fault = None
+        fault, begun = None, deque[Pass]()
+        ahead = passes_ahead(self.device, options.num_workers)
         # Closed here and not when it is forgotten, which an exception that someone keeps would put off.
         with closing(read_ahead(partial(self._prepare, options), clips, options.num_workers)) as ready:
             while fault is None:
@@ -146,10 +184,16 @@ class VideoClassificationPipeline:
                         batch.append(clip)
                 except Exception as error:
                     fault = error
+                try:
+                    if batch:
+                        begun.append(self._begin(batch))
+                except Exception as error:
+                    fault = error  # of clips that came before what could not be read
+                ended = fault is not None or not batch
+                while len(begun) > (0 if ended else ahead):
+                    yield from self._answers(begun.popleft(), options)
                 if not (batch or fault):
                     return
-                if batch:
-                    yield from self._classify(batch, options)
         try:
             raise fault
         finally:
@@ -160,37 +204,50 @@ class VideoClassificationPipeline:
         config = self.model.config
         num_frames = options.num_frames or config.num_frames
         ready = prepare(clip, num_frames, self.image_processor, given_up=given_up, **options.reading)
-        if ready.pixel_values.shape[2:] != config.clip_size[1:]:  # only another number of frames can be asked for
-            made, taken = ready.pixel_values.shape[2:], config.clip_size[1:]
+        made, taken = ready.pixels.shape[1:], (*config.clip_size[1:], config.num_channels)
+        if made != taken:  # only another number of frames can be asked for
             raise ValueError(
-                f"the image processor makes frames of (height, width) = {made}, and the model takes {taken}"
+                f"the image processor makes frames of (height, width, channels) = {made}, and the model takes {taken}"
             )
         ready.timings_ms["total"] = (perf_counter() - begin) * 1e3
         return ready
 
-    def _classify(self, batch: list[ReadyClip], options: CallOptions) -> Iterator[Predictions]:
-        """One pass of the model."""
-        config = self.model.config
-        usual = {"regression": "none", "multi_label_classification": "sigmoid"}
-        function = options.function_to_apply or usual.get(config.problem_type or "", "softmax")
-        begin = perf_counter()
-        pixel_values = torch.from_numpy(np.stack([clip.pixel_values for clip in batch])).to(self.device)
+    def _begin(self, batch: list[ReadyClip]) -> Pass:
+        """One pass of the model, which an accelerator does while the host goes on."""
+        begin = mark(self.device)
+        pixel_values = cross([clip.pixels for clip in batch], self.image_processor, self.device, self.dtype)
         with torch.inference_mode():
             # Another number of frames was asked for, and no other size comes this far.
             if self.familiarity:
                 features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
-                logits = self.model.classifier(features).cpu()
-                familiar = [*map(self.familiarity.is_familiar, features.float().cpu().numpy())]
+                found = [self.model.classifier(features), features]
             else:  # the call itself, which may be compiled or have hooks
-                output = self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True)
-                logits, familiar = output.logits.cpu(), [True] * len(batch)
-        share = (perf_counter() - begin) * 1e3 / len(batch)
-        for clip, row, known in zip(batch, logits, familiar, strict=True):
+                found = [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
+            # Here and not when they are read: that would be after the next pass.
+            found = [tensor.to("cpu", non_blocking=True) for tensor in found]
+        return Pass(batch, found, begin, mark(self.device))
+
+    def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
+        """What a pass found, once it is done."""
+        config = self.model.config
+        usual = {"regression": "none", "multi_label_classification": "sigmoid"}
+        function = options.function_to_apply or usual.get(config.problem_type or "", "softmax")
+        share = milliseconds(begun.begin, begun.end) / len(begun.clips)
+        logits, *features = begun.found
+        familiar = [True] * len(begun.clips)
+        if self.familiarity and features:
+            familiar = [*map(self.familiarity.is_familiar, features[0].float().numpy())]
+        for clip, row, known in zip(begun.clips, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
             timings["total"] = timings.pop("total") + share  # the last of them
             predictions = top_predictions(row, config.id2label, options.top_k, function)
             warnings = clip.warnings if known else [*clip.warnings, UNFAMILIAR]
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
+
+
+def passes_ahead(device: torch.device, workers: int) -> int:
+    """How many passes have begun before the answers of one are waited for: an accelerator's next if clips are read ahead."""
+    return int(workers > 0 and device.type != "cpu")  # a CPU would make the answers that it has wait
 
 
 def read_ahead(read: Callable[..., ReadyClip], clips: Iterator[Any], workers: int) -> Generator[ReadyClip, None, None]:

@@ -248,7 +248,7 @@ class VivitImageProcessor:
             made |= {"size": self.size, "resample": self.resample}
         if self.do_center_crop:
             made |= {"crop_size": self.crop_size}
-        scale, shift = self._line(3)
+        scale, shift = self.line(3)
         return made | {"scale": scale.astype(np.float32).tolist(), "shift": shift.astype(np.float32).tolist()}
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> list[str]:
@@ -348,21 +348,25 @@ class VivitImageProcessor:
         return padded
 
     def normalise(self, frames: np.ndarray) -> np.ndarray:
-        """The second half: uint8 → float32, channels first.
+        """The second half: uint8 → float32, channels first. `vivit.crossing.normalise` does it on a device.
 
         Args:
             frames: (…, H, W, C), [0, 255].
         Returns:
             (…, C, H, W) float32; [-3, 1] with the defaults.
         """
-        scale, shift = self._line(frames.shape[-1])
+        scale, shift = self.line(frames.shape[-1])
         pixels = np.moveaxis(frames, -1, -3).astype(np.float32, order="C")
         pixels *= scale.astype(np.float32)[:, None, None]
         pixels += shift.astype(np.float32)[:, None, None]
         return pixels
 
-    def _line(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """(scale, shift), one number a channel each: rescaling, offset and normalisation in one."""
+    def line(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rescaling, offset and normalisation in one: (scale, shift), float64, one number a channel each.
+
+        Raises:
+            ValueError: if `image_mean` or `image_std` is of another number of channels.
+        """
         scale, shift = np.ones(channels), np.zeros(channels)
         if self.do_rescale:
             scale, shift = scale * self.rescale_factor, shift - bool(self.offset)
@@ -405,7 +409,7 @@ class VivitImageProcessor:
             if value not in known:
                 raise ValueError(f"{name}={value!r} is unknown; known are {known}")
         now = replace(self, **{k: v for k, v in changes.items() if v is not None})
-        clips = [[now._one(frame, input_data_format) for frame in clip] for clip in as_clips(videos)]
+        clips = [[now.normalise(now.small(frame, input_data_format)) for frame in clip] for clip in as_clips(videos)]
         if data_format == "channels_last":
             clips = [[np.moveaxis(frame, 0, -1) for frame in clip] for clip in clips]
         if return_tensors is None:
@@ -422,20 +426,29 @@ class VivitImageProcessor:
 
     __call__ = preprocess
 
-    def _one(self, frame: Any, input_data_format: str | None) -> np.ndarray:
-        """One picture of any kind → (C, H, W) float32."""
-        frame = channels_last(frame, input_data_format)
+    def small(self, picture: Any, input_data_format: str | None = None) -> np.ndarray:
+        """The first half, for one picture of any kind.
+
+        Args:
+            picture, input_data_format: as `preprocess` takes them.
+        Returns:
+            (crop height, crop width, C), for `normalise`: uint8 if `picture` is, or if PIL resizes its whole numbers; else of
+            another dtype, in the range that it has.
+        Raises:
+            ValueError: for something that is no picture.
+        """
+        frame = channels_last(picture, input_data_format)
         if 0 in frame.shape:
             raise ValueError(f"a picture of shape {frame.shape} has no pixels")
         if frame.dtype == np.uint8 or not self.do_resize or self.backend == "torchvision":
-            return self.normalise(self.resize_and_crop(frame))
+            return self.resize_and_crop(frame)
         # PIL resizes whole numbers only, so pictures in [0, 1] take the way over [0, 255] and back.
         if np.isfinite(frame).all() and np.allclose(frame, whole := frame.astype(int)):
             if whole.min() >= 0 and whole.max() <= 255:
-                return self.normalise(self.resize_and_crop(frame.astype(np.uint8)))
+                return self.resize_and_crop(frame.astype(np.uint8))
         elif frame.min() >= 0 and frame.max() <= 1:
             levels = (frame.astype(np.float64) * 255).astype(np.float32).astype(np.uint8)
-            return self.normalise((self.resize_and_crop(levels) * np.float64(1 / 255)).astype(np.float32))
+            return (self.resize_and_crop(levels) * np.float64(1 / 255)).astype(np.float32)
         raise ValueError(
             f"a picture to resize must hold whole numbers in [0, 255] or numbers in [0, 1], not [{frame.min()}, {frame.max()}]"
         )

@@ -23,7 +23,7 @@ from engine.tasks import Classify, ExamineCell, MeasureRound, TimeCells
 from tests import oracle
 from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
-from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
+from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
 from vivit.benchmark.cost import weights_bytes
@@ -33,6 +33,7 @@ from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.checkpoint.layout import published_name, published_tensors
+from vivit.crossing import cross
 from vivit.device import default_device
 from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError
@@ -454,3 +455,36 @@ def test_the_gpu_is_seen() -> None:
     """Were it hidden, every test above would have run on the CPU or failed for that reason."""
     assert torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES", "no CUDA_VISIBLE_DEVICES")
     assert worker.start().device == "cuda"
+
+
+@pytest.mark.parametrize("options", [{}, {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}])
+def test_bytes_are_normalised_on_the_gpu_as_on_the_cpu(options: dict[str, Any]) -> None:
+    """Product and sum are two kernels there, so that nothing is fused and every bit is NumPy's."""
+    processor, clips = (
+        VivitImageProcessor(**options),
+        [*np.random.default_rng(0).integers(0, 256, (2, 32, 64, 48, 3), np.uint8)],
+    )
+    wanted = torch.from_numpy(np.stack([processor.normalise(clip) for clip in clips]))
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        assert torch.equal(cross(clips, processor, torch.device("cuda"), dtype).cpu(), wanted.to(dtype))
+
+
+def test_a_pipeline_has_its_next_pass_begin_before_it_answers() -> None:
+    """And none without threads. The answers are the same, and their times those of the passes alone."""
+    classify = pipeline(model=MANNEQUIN, device="cuda", batch_size=2)
+    passes: list[int] = []
+    shape = (8, *classify.model.config.clip_size, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    wanted = [classify(clip) for clip in frames]
+    for workers in (0, 2):
+        passes.clear()
+        with classify.model.vivit.register_forward_hook(lambda *_: passes.append(1)):
+            answers = classify(iter(frames), num_workers=workers)
+            first = next(answers)
+            assert len(passes) == (2 if workers else 1)
+            found = [first, *answers]
+        for one, other in zip(found, wanted, strict=True):
+            assert [p["label"] for p in one] == [p["label"] for p in other]
+            # Sums of a batch of two are in another order, in float32.
+            assert [p["score"] for p in one] == pytest.approx([p["score"] for p in other], abs=1e-5)
+            assert one.timings_ms["forward"] > 0

@@ -20,13 +20,11 @@ from PIL import Image
 from tests.clips import write_clip
 from tests.serving import Stalling, running, serving
 from tests.vivit.answers import assert_same_predictions, decode_all, their_pipeline
-from vivit import (
-    VideoClassificationPipeline,
-    pipeline,
-)
+from vivit import VideoClassificationPipeline, VivitImageProcessor, pipeline
 from vivit.errors import UserError
 from vivit.familiarity import Familiarity
 from vivit.fetching import FetchError
+from vivit.inputs import prepare
 from vivit.scores import top_predictions
 from vivit.video import VideoError
 
@@ -168,6 +166,57 @@ def test_frames_are_classified_as_by_transformers(
         assert_same_predictions(classify(clip), top_predictions(theirs, classify.model.config.id2label, 7))
 
 
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        *((kind, np.uint8) for kind in PICTURES),
+        ("in [0, 1]", np.float32),
+        ("tensor in [0, 1]", np.float32),
+        ("one of them in [0, 1]", np.float32),
+        ("not resized", np.float32),
+    ],
+)
+def test_what_was_bytes_stays_bytes(checkpoint: Path, clip_path: Path, kind: str, dtype: Any) -> None:
+    """Until it is where the model is; and is normalised as the processor alone would do it."""
+    frames = decode_all(clip_path)
+    others: dict[str, Callable[[np.ndarray], Any]] = {
+        "in [0, 1]": lambda frames: frames / 255,
+        "tensor in [0, 1]": lambda frames: torch.from_numpy(frames / 255),
+        "one of them in [0, 1]": lambda frames: [frames[0] / 255, *frames[1:]],
+        "not resized": lambda frames: frames[:, 10:34, 10:30].astype(np.float64) + 0.3,
+    }
+    processor = VivitImageProcessor.from_pretrained(checkpoint, do_resize=kind != "not resized")
+    given = (PICTURES | others)[kind](frames)
+    clip = prepare(given, 8, processor)
+    pictures = given["video"] if isinstance(given, dict) else given
+    if isinstance(pictures, torch.Tensor) or isinstance(pictures[0], torch.Tensor):
+        pictures = [picture.detach().float().numpy() for picture in pictures]
+    wanted = processor([pictures[k] for k in clip.indices], return_tensors="np").pixel_values[0]
+    assert clip.pixels.dtype == dtype and np.array_equal(processor.normalise(clip.pixels), wanted)
+
+
+def test_a_file_stays_bytes(checkpoint: Path, clip_path: Path) -> None:
+    clip = prepare(clip_path, 8, VivitImageProcessor.from_pretrained(checkpoint))
+    assert clip.pixels.dtype == np.uint8 and clip.pixels.shape == (8, 24, 20, 3)
+
+
+def test_pictures_of_two_sizes_are_refused(checkpoint: Path) -> None:
+    processor = VivitImageProcessor.from_pretrained(checkpoint, do_resize=False, do_center_crop=False)
+    pictures = [np.zeros((24, width, 3), np.uint8) for width in (20, 20, 21)]
+    with pytest.raises(ValueError, match=r"different sizes.*20.*21"):
+        prepare(pictures, 3, processor)
+
+
+def test_pictures_of_other_channels_are_refused_in_their_turn(
+    classify: VideoClassificationPipeline, clip_path: Path
+) -> None:
+    frames = decode_all(clip_path)
+    answers = classify(iter([clip_path, frames[..., :1]]), batch_size=2)
+    assert_same_predictions(next(answers), classify(clip_path))
+    with pytest.raises(ValueError, match=r"\(24, 20, 1\), and the model takes \(24, 20, 3\)"):
+        next(answers)
+
+
 def test_too_few_frames_repeat_as_those_of_a_file(classify: VideoClassificationPipeline, short_clip_path: Path) -> None:
     wanted, result = classify(short_clip_path), classify(decode_all(short_clip_path))
     assert result == wanted and result.indices == wanted.indices == [0, 1, 2, 3, 4, 4, 4, 4]
@@ -207,11 +256,27 @@ def test_what_is_no_clip_is_refused(classify: VideoClassificationPipeline, given
         classify(given)
 
 
+@pytest.fixture(params=[0, 1], ids=["", "a pass ahead"])
+def passes_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """As on an accelerator, which is given a pass before the answers of the one before are read; and as on a CPU."""
+    if request.param:
+        monkeypatch.setattr("vivit.pipelines.passes_ahead", lambda _, workers: int(workers > 0))
+    return request.param
+
+
 @pytest.fixture
 def several(clip_path: Path, short_clip_path: Path) -> list[Any]:
     """Seven clips of many kinds, no two alike."""
     frames = decode_all(clip_path)
-    return [clip_path, str(short_clip_path), frames[3:], frames[5:13], short_clip_path.read_bytes(), frames[:9], frames]
+    return [
+        clip_path,
+        str(short_clip_path),
+        frames[3:] / 255,
+        frames[5:13],
+        short_clip_path.read_bytes(),
+        frames[:9],
+        frames,
+    ]
 
 
 def assert_same_answers(ours: list[Any], wanted: list[Any]) -> None:
@@ -222,7 +287,12 @@ def assert_same_answers(ours: list[Any], wanted: list[Any]) -> None:
 
 @pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 1), (2, 0), (3, 2), (7, 1), (16, 9)])
 def test_batches_and_threads_answer_the_same(
-    checkpoint: Path, classify: VideoClassificationPipeline, several: list[Any], batch_size: int, num_workers: int
+    checkpoint: Path,
+    classify: VideoClassificationPipeline,
+    several: list[Any],
+    passes_ahead: int,
+    batch_size: int,
+    num_workers: int,
 ) -> None:
     wanted, options = [classify(clip) for clip in several], {"batch_size": batch_size, "num_workers": num_workers}
     passes: list[int] = []
@@ -275,9 +345,9 @@ def test_one_pass_gives_the_models_logits(classify: VideoClassificationPipeline,
 
 @pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (2, 0), (4, 0), (3, 2), (1, 3)])
 def test_a_generator_is_read_as_answers_are_asked_for(
-    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+    classify: VideoClassificationPipeline, clip_path: Path, passes_ahead: int, batch_size: int, num_workers: int
 ) -> None:
-    taken = 0
+    taken, further = 0, batch_size * passes_ahead * (num_workers > 0)
 
     def endless() -> Iterator[Path]:
         nonlocal taken
@@ -290,7 +360,7 @@ def test_a_generator_is_read_as_answers_are_asked_for(
     wanted = classify(clip_path)
     for asked in range(9):
         assert_same_predictions(next(answers), wanted)
-        assert taken == (asked // batch_size + 1) * batch_size + num_workers
+        assert taken == (asked // batch_size + 1) * batch_size + num_workers + further
     answers.close()
     assert not reading_threads()
 
@@ -322,7 +392,7 @@ def test_threads_read_side_by_side(classify: VideoClassificationPipeline, clip_p
 
 @pytest.mark.parametrize(("batch_size", "num_workers"), [(1, 0), (4, 0), (2, 3)])
 def test_a_bad_clip_is_raised_in_its_turn(
-    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+    classify: VideoClassificationPipeline, clip_path: Path, passes_ahead: int, batch_size: int, num_workers: int
 ) -> None:
     clips = [clip_path, clip_path, b"bad", clip_path]
     options = {"batch_size": batch_size, "num_workers": num_workers}
@@ -338,7 +408,7 @@ def test_a_bad_clip_is_raised_in_its_turn(
 @pytest.mark.parametrize("num_workers", [0, 1, 3])
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_a_source_that_breaks_off_costs_no_answer(
-    classify: VideoClassificationPipeline, clip_path: Path, batch_size: int, num_workers: int
+    classify: VideoClassificationPipeline, clip_path: Path, passes_ahead: int, batch_size: int, num_workers: int
 ) -> None:
     def breaking() -> Iterator[Path]:
         for _ in range(3):
@@ -350,6 +420,28 @@ def test_a_source_that_breaks_off_costs_no_answer(
         assert_same_predictions(next(answers), wanted)
     with pytest.raises(ZeroDivisionError):
         next(answers)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_pass_that_fails_is_raised_in_its_turn(
+    classify: VideoClassificationPipeline, clip_path: Path, passes_ahead: int, num_workers: int
+) -> None:
+    """Before what is wrong with a clip after it."""
+    passes: list[int] = []
+
+    def fail(*_: Any) -> None:
+        passes.append(1)
+        if len(passes) == 3:
+            raise ZeroDivisionError
+
+    wanted = classify(clip_path)
+    with classify.model.vivit.register_forward_hook(fail):
+        answers = classify(iter([clip_path] * 5 + [b"bad"]), batch_size=2, num_workers=num_workers)
+        for _ in range(4):
+            assert_same_predictions(next(answers), wanted)
+        with pytest.raises(ZeroDivisionError):
+            next(answers)
+    assert not reading_threads()
 
 
 def reading_threads() -> list[threading.Thread]:
@@ -368,7 +460,12 @@ def test_no_thread_outlives_a_fault_that_is_kept(classify: VideoClassificationPi
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("kind", ["bytes", "address"])
 def test_a_fault_that_is_forgotten_is_gone(
-    classify: VideoClassificationPipeline, clip_path: Path, clip_address: str, kind: str, num_workers: int
+    classify: VideoClassificationPipeline,
+    clip_path: Path,
+    clip_address: str,
+    passes_ahead: int,
+    kind: str,
+    num_workers: int,
 ) -> None:
     """With the clips that its traceback holds, and not when garbage is collected some day."""
     gc.collect()
