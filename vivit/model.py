@@ -18,6 +18,7 @@ from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
 from vivit.pretrained import VivitPreTrainedModel
+from vivit.tf32 import in_its_products
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -170,6 +171,7 @@ class VivitModel(VivitPreTrainedModel):
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
 
+    @in_its_products
     def forward(
         self,
         pixel_values: Tensor,
@@ -240,6 +242,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.classifier.apply(self._init)
 
+    @in_its_products
     def forward(
         self,
         pixel_values: Tensor,
