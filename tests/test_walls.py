@@ -20,6 +20,7 @@ MEANS_CUDA = {
     "vivit.flex_attention": "the number of CUDA's chips",
     "vivit.crossing": "memory that is pinned for CUDA's copies",
     "vivit.names": "a precision that computes in another dtype on CUDA's GPUs",
+    "vivit.tf32": "products that the tensor cores of NVIDIA GPUs round",
     "vivit.benchmark.documentation": "a column of the documentation's tables: 'is cuda'",
     "vivit.benchmark.probes": "whether NVIDIA's driver is there",
     "mannequin.sample": "memory that is pinned for CUDA's copies",

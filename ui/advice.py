@@ -59,7 +59,8 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
             return "not tried" if support and not support.reason else "not here"
         return f"{digits(cell.latency_ms / base.latency_ms)} × · {cell.peak / MIB:,.0f} MiB"
 
-    rows = [{"backend": a} | {p: text(a, p) for p in PRECISIONS} for a in BACKENDS if a not in absent]
+    precisions = [p for p in PRECISIONS if p not in missing("precision")]
+    rows = [{"backend": a} | {p: text(a, p) for p in precisions} for a in BACKENDS if a not in absent]
     st.dataframe(rows, hide_index=True, width=720, alt="What each backend is expected to take in each precision")
     st.caption(
         f"Latency beside sdpa in float32, for which {base.latency_ms:,.0f} ms a clip are expected, and memory at the peak: "

@@ -5,15 +5,16 @@ they come, but for the columns of them that hold a large number: these are multi
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vivit.errors import UserError, nearest, out_of_memory
+from vivit.rounded import RoundedLinear
 
 THRESHOLD = 6.0
 # What transformers writes of 4 bit beside 8 bit, and of itself: it changes nothing of 8 bit.
@@ -52,7 +53,7 @@ class EightBit:
     threshold: float = THRESHOLD
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(RoundedLinear):
     """A linear layer whose weight is int8; it computes in its input's dtype.
 
     Args:
@@ -61,17 +62,15 @@ class Int8Linear(nn.Module):
         threshold: as `EightBit`'s.
     """
 
-    SCB: Tensor  # (O,) float32, the rows' scales, by the name that files have for them
-
     def __init__(self, weight: Tensor, bias: nn.Parameter | None, threshold: float = THRESHOLD) -> None:
-        super().__init__()
         _library()
-        self.out_features, self.in_features = weight.shape
+        super().__init__(weight, bias)
         self.threshold = threshold
-        rounded, scales = quantise(weight.detach())
-        self.weight = nn.Parameter(rounded, requires_grad=False)
-        self.register_buffer("SCB", scales)
-        self.bias = bias
+
+    @staticmethod
+    def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+        """As the function."""
+        return quantise(weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, I) → (…, O), of x's dtype."""
@@ -82,21 +81,6 @@ class Int8Linear(nn.Module):
         bias = None if self.bias is None else self.bias.to(x.dtype)
         # As rows: of a batch bitsandbytes 0.50 gives the bias a gradient of another shape.
         return matmul(x.flatten(0, -2), self.weight, bias=bias, state=state).unflatten(0, x.shape[:-1])
-
-    def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self.SCB = self.SCB.view(torch.int32)  # `half()` and the like change floating point alone: scales stay exact
-        super()._apply(fn, recurse)
-        self.SCB = self.SCB.view(torch.float32)
-        return self
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        weight = state_dict.get(f"{prefix}weight")
-        if weight is not None and weight.is_floating_point():  # copied as it is it would be cut off to whole numbers
-            state_dict[f"{prefix}weight"], state_dict[f"{prefix}SCB"] = quantise(weight)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         _library()

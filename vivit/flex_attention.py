@@ -35,8 +35,9 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     Raises:
         AttentionUnavailable: if it cannot run here.
     """
-    # Out of the box a GPU would round float32 as `torch.set_float32_matmul_precision` says.
-    options: Any = {"FLOAT32_PRECISION": "'ieee'"} if query.device.type == "cuda" else None
+    # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
+    rounded = "'tf32'" if torch.backends.cuda.matmul.allow_tf32 else "'ieee'"
+    options: Any = {"FLOAT32_PRECISION": rounded} if query.device.type == "cuda" else None
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p:
             raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))

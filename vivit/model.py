@@ -21,6 +21,7 @@ from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
 from vivit.pretrained import VivitPreTrainedModel
+from vivit.tf32 import in_its_products
 
 ACTIVATION = {
     "gelu": nn.GELU(),
@@ -214,6 +215,7 @@ class VivitModel(VivitPreTrainedModel):
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
 
+    @in_its_products
     def forward(
         self,
         pixel_values: Tensor,
@@ -298,6 +300,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         self.executions = {}
         self.classifier.apply(self._init)
 
+    @in_its_products
     def forward(
         self,
         pixel_values: Tensor,
@@ -344,6 +347,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         )
         return output if (config.return_dict if return_dict is None else return_dict) else output.to_tuple()
 
+    @in_its_products
     def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
         """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
         if self.execution == "plain":

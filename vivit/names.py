@@ -99,6 +99,7 @@ class Precision:
         explanation: in one line.
         lightness: how much of white is in a backend's colour where a chart tells precisions apart, 0 to 1.
         compute_on_gpu: the same on a CUDA GPU where that is another, or ''.
+        rounded_products: whether the factors of products are rounded beyond `compute`.
     """
 
     weights: str
@@ -106,11 +107,29 @@ class Precision:
     explanation: str
     lightness: float
     compute_on_gpu: str = ""
+    rounded_products: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether all of it is float32."""
+        return self.weights == self.compute == "float32" and not self.rounded_products
 
 
 EIGHT_BIT = "int8-bitsandbytes"
+DYNAMIC_INT8 = "int8-dynamic"
+ROWS_AT_A_TIME = (
+    512  # tokens of a thread that are rounded and multiplied before the next ones: what they make stays in its cache
+)
+TF32 = "tf32"
 PRECISIONS: dict[str, Precision] = {
     "float32": Precision("float32", "float32", "weights and arithmetic in float32", 0.0),
+    TF32: Precision(
+        "float32",
+        "float32",
+        "float32, with products rounded to TF32 on the tensor cores of NVIDIA GPUs",
+        0.15,
+        rounded_products=True,
+    ),
     "float16": Precision("float16", "float16", "weights and arithmetic in float16", 0.3),
     "bfloat16": Precision("bfloat16", "bfloat16", "weights and arithmetic in bfloat16", 0.45),
     "float16-weights": Precision(
@@ -118,6 +137,12 @@ PRECISIONS: dict[str, Precision] = {
     ),
     EIGHT_BIT: Precision(  # half precision is slow on CPUs
         "int8", "float32", "the encoder's matrices in 8 bit (LLM.int8), needs the package bitsandbytes", 0.7, "float16"
+    ),
+    DYNAMIC_INT8: Precision(
+        "int8",
+        "float32",
+        "the encoder's matrices in 8 bit and multiplied so, each token rounded as it comes; CPUs with VNNI only",
+        0.8,
     ),
 }
 

@@ -19,12 +19,23 @@ from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, SCALES, Misfit, pub
 from vivit.compiling import missing_compiler
 from vivit.config import VivitConfig
 from vivit.device import one_device
-from vivit.eight_bit import EightBit, asked_for, quantise, settings, written_as
+from vivit.eight_bit import EightBit, asked_for, settings, written_as
 from vivit.errors import UserError, nearest, refuse_unknown
 from vivit.execution import Execution, get_execution
 from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
 from vivit.positions import Grid, interpolate
-from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype, get_precision, one_precision, set_precision
+from vivit.precision import (
+    DTYPES,
+    EIGHT_BIT,
+    TF32,
+    compute_dtype,
+    get_precision,
+    one_precision,
+    quantiser,
+    refuse,
+    set_precision,
+)
+from vivit.tf32 import inside_products_of
 
 # What transformers' `save_pretrained` takes → the value that asks for what is done here; None for what asks for nothing.
 SAVED_ANYWAY = {
@@ -51,6 +62,7 @@ class VivitPreTrainedModel(nn.Module):
         tuple[str, str], Execution
     ]  # of a classifier: (attention backend, name) → what has been made for it
     pooler: nn.Module | None
+    tf32 = False  # whether it computes in 'tf32'; the base model's counts
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -170,6 +182,7 @@ class VivitPreTrainedModel(nn.Module):
                 "CXX, or pass backend='aot_eager', which needs none and is no faster than no compiling."
             )
         super().compile(*args, **options)
+        self._compiled_call_impl = inside_products_of(self, self._compiled_call_impl)
 
     def _apply(self, *args: Any, **options: Any) -> Self:
         getattr(self, "executions", {}).clear()  # graphs read the weights where they were
@@ -309,6 +322,7 @@ class VivitPreTrainedModel(nn.Module):
     ) -> Self:
         """A model whose weights are yet to be loaded: they hold whatever the memory held. Arguments as `from_pretrained`'s."""
         config = replace(config, extra={k: v for k, v in config.extra.items() if k != "quantization_config"})
+        refuse(get_precision(dtype), torch.device(device))  # on 'meta' it could not be told
         if get_precision(dtype) == EIGHT_BIT:  # on 'meta' it could not be told what the device computes in
             asked = dtype if isinstance(dtype, EightBit) else EightBit()
             dtype = replace(asked, compute=asked.compute or compute_dtype(EIGHT_BIT, device))
@@ -367,7 +381,7 @@ class VivitPreTrainedModel(nn.Module):
             return interpolate(tensor, of, self.config.grid_size)
 
         tensors = dequantised(read_tensors(folder, options))
-        found = read_into(published_tensors(self), tensors, {POSITIONS: resize}, quantise)
+        found = read_into(published_tensors(self), tensors, {POSITIONS: resize}, quantiser(self))
 
         def of_kind(*kinds: str) -> set[str]:
             return {misfit.name for misfit in found if misfit.kind in kinds}
@@ -452,7 +466,8 @@ class VivitPreTrainedModel(nn.Module):
     ) -> None:
         """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
 
-        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'.
+        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'. What is in 'int8-dynamic'
+        is written in float32, as what it computes with: loaded in that precision it is the same 8 bit again.
 
         Args:
             save_directory: a folder, which is made.
@@ -484,6 +499,8 @@ class VivitPreTrainedModel(nn.Module):
             extra["quantization_config"] = eight_bit
             stems = [name.removesuffix(SCALES) for name in tensors if name.endswith(f".{SCALES}")]
             tensors |= {f"{stem}weight_format": torch.tensor(0, dtype=torch.uint8) for stem in stems}  # 0: by rows
+        elif quantiser(self):  # which no file has a word for: floating it can be read by anyone
+            tensors = dict(dequantised(tensors.items()))
         replace(self.config, extra=extra).save_pretrained(save_directory)
         write_tensors(save_directory, {self._on_disk(name): tensor for name, tensor in tensors.items()})
 
@@ -510,7 +527,7 @@ def choose_precision(
     if asked is None and written is None:
         return named or "float32"
     if named not in (None, EIGHT_BIT):
-        if DTYPES[named].weights != DTYPES[named].compute:
+        if DTYPES[named].weights != DTYPES[named].compute or named == TF32:
             raise ValueError(f"dtype={named!r} and 8 bit contradict each other; give one of them")
         compute = DTYPES[named].compute
     # What a checkpoint in 8 bit was made with goes before what is usual.

@@ -35,11 +35,13 @@ from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.crossing import cross
 from vivit.device import default_device
+from vivit.dynamic_int8 import DynamicInt8Unavailable
 from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError
 from vivit.flash_attention import installed
 from vivit.names import BACKENDS
 from vivit.precision import EIGHT_BIT, kept_bytes, set_precision
+from vivit.tf32 import products
 
 pytestmark = pytest.mark.gpu
 
@@ -94,6 +96,62 @@ def test_every_output_of_vivit_b_in_float32(theirs: tuple[Any, Path, torch.Tenso
     torch.testing.assert_close(found.logits, wanted.logits, rtol=1e-5, atol=1e-5)
     for mine, other in zip(found.hidden_states, wanted.hidden_states, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("attention", ANY_PRECISION)
+def test_tf32_rounds_products_and_leaves_the_setting(theirs: tuple[Any, Path, torch.Tensor], attention: str) -> None:
+    _, folder, pixel_values = theirs
+    load: Any = VivitForVideoClassification.from_pretrained
+    model, exact = (
+        load(folder, attn_implementation=attention, dtype=name, device="cuda") for name in ("tf32", "float32")
+    )
+    before = torch.backends.cuda.matmul.fp32_precision, torch.get_float32_matmul_precision()
+    with torch.inference_mode():
+        wanted = exact(pixel_values).logits
+        found = model(pixel_values).logits
+        assert torch.equal(exact(pixel_values).logits, wanted), "float32 stays what it is beside it"
+        model.compile(fullgraph=True)
+        compiled = model(pixel_values).logits
+    assert model.dtype == found.dtype == torch.float32
+    for logits in (found, compiled):
+        # Factors of every product are rounded to 10 bits as float16's are, so it is as far off: see the half precisions.
+        torch.testing.assert_close(logits, wanted, rtol=0, atol=8e-3)
+        # Another order of sums differs by some 1e-6, rounded factors by a thousand times that.
+        assert (logits - wanted).abs().max() > 5e-5
+    with pytest.raises(ValueError, match="pixel_values must be"):
+        model.vivit(torch.zeros(3, device="cuda"))
+    assert (torch.backends.cuda.matmul.fp32_precision, torch.get_float32_matmul_precision()) == before
+
+
+def test_tf32_products_are_rounded_to_10_bits() -> None:
+    x = torch.full((512, 512), 1 + 2**-12, device="cuda")
+    eye = torch.eye(512, device="cuda")
+    with products(True):
+        rounded = x @ eye
+    assert torch.equal(rounded, torch.ones_like(x)) and torch.equal(x @ eye, x)
+
+
+def test_a_cell_in_tf32() -> None:
+    rows = [
+        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", name, batch_size=2, compiled=compiled), RULE))[0]
+        for name, compiled in (("float32", False), ("tf32", False), ("tf32", True))
+    ]
+    assert all(row.status == "ok" and row.logits for row in rows), [row.details for row in rows]
+    exact, plain, compiled = (torch.tensor(row.logits) for row in rows)
+    for logits in (plain, compiled):
+        assert 1e-5 < (logits - exact).abs().max() < 5e-2  # logits reach 7, in an encoder of 192 numbers
+    step, _ = measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", "tf32", mode="training"), RULE))
+    assert step.status == "ok", step.details
+
+
+def test_dynamic_int8_is_refused_on_a_gpu() -> None:
+    with pytest.raises(DynamicInt8Unavailable, match="runs on CPUs alone"):
+        VivitForVideoClassification.from_pretrained(MANNEQUIN, dtype="int8-dynamic", device="cuda")
+    row, _ = measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", "int8-dynamic"), RULE))
+    assert row.status == "unavailable" and "runs on CPUs alone" in row.reason
+    model = VivitForVideoClassification.from_pretrained(MANNEQUIN, dtype="int8-dynamic").to("cuda")
+    with pytest.raises(DynamicInt8Unavailable, match="moved to 'cuda'"):
+        model(oracle.clip(model.config).to("cuda"))
 
 
 @pytest.mark.parametrize(("dtype", "off"), [("float16", 8e-3), ("bfloat16", 6e-2)])

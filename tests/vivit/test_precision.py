@@ -12,16 +12,17 @@ from torch import Tensor, nn
 import vivit
 from tests import oracle
 from vivit.benchmark.measure import peak_memory
-from vivit.eight_bit import Int8Linear
 from vivit.names import BACKENDS
-from vivit.precision import DTYPES, compute_dtype, get_precision, set_precision
+from vivit.precision import DTYPES, TF32, compute_dtype, get_precision, set_precision
+from vivit.rounded import RoundedLinear
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 RUN_ON_CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]
+ON_CPU = [name for name in DTYPES if name != TF32]  # which a CPU has not: see `test_tf32`
 
 
 def matrices(model: nn.Module) -> dict[str, Tensor]:
-    return {f"{name}.weight": m.weight for name, m in model.named_modules() if isinstance(m, nn.Linear | Int8Linear)}
+    return {f"{name}.weight": m.weight for name, m in model.named_modules() if isinstance(m, nn.Linear | RoundedLinear)}
 
 
 def dtypes_seen(model: Any, pixel_values: Tensor) -> set[torch.dtype]:
@@ -57,7 +58,7 @@ def dtypes_seen(model: Any, pixel_values: Tensor) -> set[torch.dtype]:
 
 
 @pytest.mark.parametrize("attention", RUN_ON_CPU)
-@pytest.mark.parametrize("precision", DTYPES)
+@pytest.mark.parametrize("precision", ON_CPU)
 def test_weights_and_activations_have_the_dtype_named(tmp_path: Path, precision: str, attention: str) -> None:
     oracle.save(tmp_path)
     ours = vivit.VivitForVideoClassification.from_pretrained(tmp_path, dtype=precision, attn_implementation=attention)
@@ -76,10 +77,12 @@ def test_precisions_are_what_they_are_called() -> None:
     table = {name: (p.weights, p.compute) for name, p in DTYPES.items()}
     assert table == {
         "float32": (single, single),
+        "tf32": (single, single),
         "float16": (half, half),
         "bfloat16": (brain, brain),
         "float16-weights": (half, single),
         "int8-bitsandbytes": (torch.int8, single),
+        "int8-dynamic": (torch.int8, single),
     }
     for name in DTYPES:
         assert compute_dtype(name, "cpu") == compute_dtype(name, torch.device("mps")) == DTYPES[name].compute
@@ -179,7 +182,7 @@ def test_float16_weights_can_be_trained_from(tmp_path: Path) -> None:
         torch.testing.assert_close(gradient.float(), parameter.grad, rtol=1e-2, atol=2e-3)
 
 
-@pytest.mark.parametrize("precision", DTYPES)
+@pytest.mark.parametrize("precision", ON_CPU)
 def test_input_of_any_dtype_is_taken(tmp_path: Path, precision: str) -> None:
     oracle.save(tmp_path)
     ours = vivit.VivitForVideoClassification.from_pretrained(tmp_path, dtype=precision)

@@ -40,8 +40,7 @@ class Expected:
     @property
     def exact(self) -> bool:
         """Whether all of it is float32."""
-        kinds = PRECISIONS[self.precision]
-        return kinds.weights == kinds.compute == "float32"
+        return PRECISIONS[self.precision].exact
 
 
 def expect(config: VivitConfig, machine: Machine) -> list[Expected]:

@@ -33,15 +33,17 @@ from vivit.benchmark.sweep import NOT_TRAINED, PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import allocator, default_device
+from vivit.dynamic_int8 import DynamicInt8Unavailable
 from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError, out_of_memory
 from vivit.flex_attention import refuse_flex
 from vivit.interrupts import interrupts_wait
 from vivit.machine import OtherWork
 from vivit.model import VivitForVideoClassification
-from vivit.names import BACKENDS
-from vivit.precision import EIGHT_BIT, compute_dtype, kept_bytes
+from vivit.names import BACKENDS, PRECISIONS
+from vivit.precision import compute_dtype, kept_bytes
 from vivit.records import from_json
+from vivit.tf32 import Tf32Unavailable, products_of
 from vivit.threads import waiting
 
 POLL_SECONDS = 0.05
@@ -56,6 +58,8 @@ ENVIRONMENT: dict[str, str | None] = {
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     **waiting(),
 }
+
+UNAVAILABLE = (AttentionUnavailable, EightBitUnavailable, DynamicInt8Unavailable, Tf32Unavailable)
 
 
 class ChildEnded(RuntimeError):
@@ -215,7 +219,7 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
         while cause := causes[-1].__cause__ or causes[-1].__context__:
             causes.append(cause)  # a compiler wraps what it meets
         for cause in causes:
-            if isinstance(cause, AttentionUnavailable | EightBitUnavailable):
+            if isinstance(cause, UNAVAILABLE):
                 return Measurement(cell, "unavailable", str(cause), cause.details)
             if type(cause).__name__ == "InvalidCxxCompiler":
                 return Measurement(
@@ -236,7 +240,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     cell, device = planned.cell, default_device()
     checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
     config = checkpoint.config
-    if cell.mode == "training" and cell.precision == EIGHT_BIT:
+    if cell.mode == "training" and PRECISIONS[cell.precision].weights == "int8":
         raise EightBitUnavailable(NOT_TRAINED)
     try_attention(cell, config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
@@ -273,7 +277,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         return ms
 
     model.train(training)
-    with torch.inference_mode(not training):
+    with torch.inference_mode(not training), products_of(model):  # around the compiler and the way back too
         recorded, others = None, OtherWork()
         if planned.record_first:  # too slow to be run twice
             held = _held_bytes(pixels, optimiser)

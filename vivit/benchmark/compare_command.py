@@ -49,10 +49,9 @@ def compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
-    from vivit.eight_bit import why_not
     from vivit.interrupts import heed_interrupts, interrupts_wait
     from vivit.model import VivitForVideoClassification
-    from vivit.precision import EIGHT_BIT
+    from vivit.precision import why_not
 
     device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model)
@@ -60,8 +59,8 @@ def compare(options: argparse.Namespace) -> int:
     cells = chosen or default_cells(checkpoint.config, describe(device))
     for attention, precision in cells:  # before anything is loaded
         try_attention(Cell(checkpoint.name, attention, precision), checkpoint.config, device)
-    if any(precision == EIGHT_BIT for _, precision in cells) and (lacking := why_not(device)[0]):
-        raise UserError(lacking)
+        if lacking := why_not(precision, device)[0]:
+            raise UserError(lacking)
     models: dict[str, VivitForVideoClassification] = {}
     contestants = []
     seed = secrets.randbits(32) if options.seed is None else options.seed

@@ -9,7 +9,7 @@ from dataclasses import replace
 from vivit.benchmark.measurement import Cell, Estimate
 from vivit.config import TANH_GELUS, VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, BYTES, EIGHT_BIT, PRECISIONS, compute_dtype
+from vivit.names import BACKENDS, BYTES, DYNAMIC_INT8, EIGHT_BIT, PRECISIONS, ROWS_AT_A_TIME, compute_dtype
 
 # What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of an
 # AMD EPYC with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
@@ -81,7 +81,7 @@ def weights_bytes(config: VivitConfig, precision: str, device: str = "cpu") -> i
     """What the parameters of a classifier take, and the scales of those in 8 bit. Args: device: 'cpu' or 'cuda'."""
     matrices, rest = parameters(config)
     kept, size = BYTES[PRECISIONS[precision].weights], compute_bytes(precision, device)
-    if precision != EIGHT_BIT:
+    if PRECISIONS[precision].weights != "int8":
         return matrices * kept + rest * size
     hidden, middle, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     encoder = layers * (4 * hidden * hidden + 2 * hidden * middle)
@@ -89,13 +89,22 @@ def weights_bytes(config: VivitConfig, precision: str, device: str = "cpu") -> i
     return encoder * kept + scales * 4 + (matrices - encoder + rest) * size
 
 
-def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu") -> int:
+def _dynamic_int8_bytes(rows: int, width: int, made: int, threads: int) -> int:
+    """The most that a layer in 'int8-dynamic' holds, (rows, width) → (rows, made), its input and its result among it."""
+    block = min(rows, ROWS_AT_A_TIME * threads)
+    # Rounded tokens beside the same in float32, then beside the int32 product and that in float32.
+    held = block * max(width + 4 * width, width + (4 + 4) * made)
+    return 4 * rows * (width + made * (block < rows)) + held
+
+
+def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu", threads: int = 1) -> int:
     """The most memory held beyond the weights, by counting the tensors alive at the fullest moment of a call.
 
     Args:
         config: the model's shape, with the cell's number of frames.
         cell: its attention, precision, batch size and mode.
         device: 'cpu' or 'cuda'.
+        threads: of PyTorch.
     """
     size, batch = compute_bytes(cell.precision, device), cell.batch_size
     frames, height, width = config.clip_size
@@ -121,6 +130,15 @@ def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu") -> i
         copies = 3 * 4 + size if device == "cpu" else 4 + size
         products = max(hidden + copies * 3 * hidden // size, 3 * hidden + copies * middle // size)
         eight_bit = hidden // size + products  # tokens as int8
+    if cell.precision == DYNAMIC_INT8:
+        eight_bit = max(
+            _dynamic_int8_bytes(batch * config.num_tokens, width, made, threads)
+            for width, made in (
+                (config.hidden_size, 3 * config.hidden_size),
+                (config.hidden_size, config.intermediate_size),
+                (config.intermediate_size, config.hidden_size),
+            )
+        )
     if cell.mode == "inference":
         embed = pixels + 2 * hidden
         return pixels + max(embed, hidden + max(attention, mlp + cast, eight_bit))
@@ -161,7 +179,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
         flops=flops * times,
         latency_ms=None if seconds is None else seconds * 1e3,
         weights=weights,
-        activations=activations_bytes(config, cell, machine.device),
+        activations=activations_bytes(config, cell, machine.device, machine.threads),
     )
 
 

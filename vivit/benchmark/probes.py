@@ -14,12 +14,12 @@ from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
 from vivit.device import accelerators, default_device, device_name, free_bytes, memory_bytes, release_memory
-from vivit.eight_bit import Int8Linear, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
 from vivit.machine import Machine, OtherWork, Probes, Support
 from vivit.names import BACKENDS
-from vivit.precision import DTYPES, EIGHT_BIT, compute_dtype
+from vivit.precision import DTYPES, LAYERS, TF32, compute_dtype, why_not
+from vivit.tf32 import products
 
 
 def choose_probes(device: torch.device) -> Probes:
@@ -44,23 +44,24 @@ def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> 
     shape = (1, probes.heads, probes.tokens, head_size)
     flops = 4 * probes.heads * probes.tokens**2 * head_size
     found: list[Support] = []
-    tried: dict[tuple[str, torch.dtype], Support] = {}  # two precisions compute in float32
-    eight_bit = why_not(device)
+    tried: dict[tuple[str, torch.dtype, bool], Support] = {}  # several precisions compute in float32
     for precision in DTYPES:
+        lacking = why_not(precision, device)
         compute = compute_dtype(precision, device)
         query = torch.randn(shape, device=device).to(compute)
         for attention, attend in ATTENTION.items():
-            if precision == EIGHT_BIT and eight_bit[0]:
-                found.append(Support(attention, precision, 0.0, *eight_bit))
+            if lacking[0]:
+                found.append(Support(attention, precision, 0.0, *lacking))
                 continue
-            key = attention, compute
+            key = attention, compute, precision == TF32
             if key not in tried:
                 try:
                     if BACKENDS[attention].compiled:  # for longer than a server's start may take
                         refuse_flex(query)
                         tried[key] = Support(attention, precision)
                     else:
-                        seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
+                        with products(precision == TF32):
+                            seconds = _best_seconds(partial(attend, query, query, query, 0.0), device)
                         tried[key] = Support(attention, precision, flops_per_second=flops / seconds)
                 except AttentionUnavailable as error:
                     tried[key] = Support(attention, precision, reason=str(error), details=error.details)
@@ -74,18 +75,19 @@ def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     return 2 * size**3 / _best_seconds(partial(linear, matrix, matrix), device)
 
 
-def eight_bit_rate(device: torch.device, tokens: int) -> float:
+def eight_bit_rate(device: torch.device, precision: str, tokens: int) -> float:
     """The same of layers in 8 bit of ViViT-B's widths, which also round what they are given and make it floating again.
 
-    How much that takes depends on the widths. Where some columns hold large numbers, which are multiplied apart, it takes up to
-    1.7 times as long (an H200): here none do, as in a model with random weights.
+    How much that takes depends on the widths. In 'int8-bitsandbytes', where some columns hold large numbers, which are
+    multiplied apart, it takes up to 1.7 times as long (an H200): here none do, as in a model with random weights.
     """
     hidden, middle = 768, 3072
     wide, narrow = (
-        Int8Linear(torch.randn(shape, device=device), None).eval() for shape in ((middle, hidden), (hidden, middle))
+        LAYERS[precision](torch.randn(shape, device=device), None).eval()
+        for shape in ((middle, hidden), (hidden, middle))
     )
     x, y = (
-        torch.randn(1, tokens, width, device=device).to(compute_dtype(EIGHT_BIT, device)) for width in (hidden, middle)
+        torch.randn(1, tokens, width, device=device).to(compute_dtype(precision, device)) for width in (hidden, middle)
     )
     return 4 * tokens * hidden * middle / _best_seconds(lambda: (wide(x), narrow(y)), device)
 
@@ -116,16 +118,17 @@ def describe(device: torch.device | None = None) -> Machine:
     with torch.inference_mode():
         support = check_support(device, probes)
         release_memory(device)
-        rates = {
-            name: product_rate(device, compute_dtype(name, device), probes.size) for name in DTYPES if name != EIGHT_BIT
-        }
+        runs = {found.precision for found in support if not found.reason}
+        rates = {}
+        for name in [name for name in DTYPES if name in runs and name not in LAYERS]:
+            with products(name == TF32):
+                rates[name] = product_rate(device, compute_dtype(name, device), probes.size)
         bandwidth = copy_rate(device)
         # Once more, and the better of the two: where this is a server's start, much else starts with it.
         pairs = zip(support, check_support(device, probes), strict=True)
         best = tuple(max(pair, key=lambda found: found.flops_per_second) for pair in pairs)
         training = dict(rates)
-        if any(found.precision == EIGHT_BIT and not found.reason for found in best):
-            rates[EIGHT_BIT] = eight_bit_rate(device, probes.size)
+        rates |= {name: eight_bit_rate(device, name, probes.size) for name in LAYERS if name in runs}
     if not on_gpu:  # float32 with gradients is another library's: see `vivit.linear`
         plain = product_rate(device, torch.float32, probes.size)
         training |= {name: plain for name in training if compute_dtype(name, device) == torch.float32}

@@ -17,7 +17,7 @@ from vivit.benchmark.pace import Pace
 from vivit.benchmark.side_by_side import SHORT
 from vivit.config import VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, EIGHT_BIT
+from vivit.names import BACKENDS, PRECISIONS
 
 # A process times its calls for so long whatever their spread: the processes' medians are what is compared.
 DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
@@ -416,7 +416,7 @@ def untrainable(cell: Cell, machine: Machine) -> str:
     """Why a cell that is to be trained cannot be on a machine; '' if it can."""
     if cell.mode != "training":
         return ""
-    if cell.precision == EIGHT_BIT:
+    if PRECISIONS[cell.precision].weights == "int8":
         return NOT_TRAINED
     if BACKENDS[cell.attention].compiled and not machine.on_gpu:
         return f"'{cell.attention}' has no gradients on a CPU."

@@ -16,7 +16,7 @@ import torch
 
 from tests import oracle
 from tests.vivit.benchmark import children
-from vivit import VivitForVideoClassification
+from vivit import VivitForVideoClassification, dynamic_int8
 from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_here, measure_in_child
 from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
 from vivit.benchmark.sweep import PlannedRound
@@ -143,12 +143,13 @@ def test_precisions_change_the_weights(checkpoint: str) -> None:
     assert sizes["float16"] * 2 == sizes["float32"] > sizes["float16-weights"] > sizes["float16"]
 
 
-def test_a_cell_in_8_bit(checkpoint: str) -> None:
-    found = measured(planned(checkpoint, precision="int8-bitsandbytes"))
+@pytest.mark.parametrize("precision", ["int8-bitsandbytes", "int8-dynamic"])
+def test_a_cell_in_8_bit(checkpoint: str, precision: str) -> None:
+    found = measured(planned(checkpoint, precision=precision))
     assert found.status == "ok" and found.memory and found.logits and found.kernel == FLASH, found.details
     kept = found.memory.weights_kept_in
     assert kept.keys() == {"int8", "float32"} and sum(kept.values()) == found.memory.weights
-    training = measured(planned(checkpoint, precision="int8-bitsandbytes", mode="training"))
+    training = measured(planned(checkpoint, precision=precision, mode="training"))
     assert training.status == "unavailable" and training.latency is None
     assert "cannot be trained" in training.reason and training.reason.endswith(".")
 
@@ -157,6 +158,14 @@ def test_8_bit_without_its_package_is_a_row(checkpoint: str, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     found = measure_here(planned(checkpoint, precision="int8-bitsandbytes"))
     assert found.status == "unavailable" and "pip install bitsandbytes" in found.reason
+
+
+def test_a_precision_that_this_machine_has_not_is_a_row(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = measured(planned(checkpoint, precision="tf32"))
+    assert found.status == "unavailable" and found.reason.startswith("TF32 needs an NVIDIA GPU")
+    monkeypatch.setattr(dynamic_int8, "has_vnni", lambda: False)
+    found = measure_here(planned(checkpoint, precision="int8-dynamic"))
+    assert found.status == "unavailable" and "VNNI" in found.reason
 
 
 def test_the_first_call_can_be_the_recorded_one(checkpoint: str) -> None:
@@ -228,6 +237,7 @@ def test_an_interrupt_while_a_process_starts_is_a_quiet_one() -> None:
 import os, signal
 from multiprocessing import forkserver
 from tests.vivit.benchmark import children
+from vivit import dynamic_int8
 from vivit.benchmark.child import in_child
 
 in_child(children.state)

@@ -88,7 +88,8 @@ def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
     assert kinds.label.startswith("recorded on NVIDIA H200,") and all(row.latency for row in kinds.rows)
     ran = {row.cell.attention: row.device_kernels for row in kinds.rows}
     assert "flash_fwd_sm90" in ran["flash_attention_4"][0] and "flex_attention" in ran["flex_attention"][0]
-    assert {line["cell"].split(", ")[1] for line in documentation.weights_table(kinds)} == PRECISIONS.keys()
+    recorded = PRECISIONS.keys() - {"tf32", "int8-dynamic"}  # the one is younger, the other no GPU's
+    assert {line["cell"].split(", ")[1] for line in documentation.weights_table(kinds)} == recorded
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
     assert all(row.sound for found in (ours, theirs) for row in found.rows), "nothing cold or of one process"
     assert len(documentation.inference_table(ours)) == 9 and len(documentation.training_table(ours)) == 1

@@ -255,12 +255,16 @@ def test_a_spent_budget_is_no_step_back() -> None:
 
 
 def test_what_cannot_be_trained_is_told_before_it_is_begun() -> None:
-    cells = grid("m", ("sdpa", "flex_attention"), ("float32", "int8-bitsandbytes"), modes=("training",))
+    cells = grid("m", ("sdpa", "flex_attention"), ("float32", "int8-bitsandbytes", "int8-dynamic"), modes=("training",))
     runs, reasons = runs_here(cells, MACHINE)
     assert [(c.attention, c.precision) for c in runs] == [("sdpa", "float32")]
     assert reasons == {
         "'flex_attention' has no gradients on a CPU.": ["flex_attention in float32"],
-        NOT_TRAINED: ["sdpa in int8-bitsandbytes", "flex_attention in int8-bitsandbytes"],
+        NOT_TRAINED: [
+            f"{attention} in {precision}"
+            for precision in ("int8-bitsandbytes", "int8-dynamic")
+            for attention in ("sdpa", "flex_attention")
+        ],
     }
     assert runs_here([replace(cell, mode="inference") for cell in cells], MACHINE)[1] == {}
     assert untrainable(cells[1], replace(MACHINE, device="cuda")) == ""
