@@ -203,7 +203,7 @@ def test_another_number_of_frames(checkpoint: str) -> None:
 
 @pytest.mark.full
 def test_a_compiled_cell_is_honest_about_its_first_call(checkpoint: str) -> None:
-    found = measured(planned(checkpoint, compiled=True, attention="eager"))
+    found = measured(planned(checkpoint, execution="compiled", attention="eager"))
     assert found.status == "ok" and found.latency and found.logits, found.details
     assert found.latency.first_ms > 10 * found.latency.median
     plain = measured(planned(checkpoint, attention="eager"))

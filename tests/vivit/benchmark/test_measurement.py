@@ -143,7 +143,9 @@ def test_rates_come_from_the_median() -> None:
 
 
 def test_rows_survive_json() -> None:
-    whole = row(Cell("m", compiled=True, num_frames=8), (1.0,), (2.0, 3.0), logits=(1.0, -2.5), device_kernels=("k",))
+    whole = row(
+        Cell("m", execution="compiled", num_frames=8), (1.0,), (2.0, 3.0), logits=(1.0, -2.5), device_kernels=("k",)
+    )
     bare = Measurement(Cell("m", mode="training"), "out-of-memory", "why", "details")
     for measurement in (whole, bare):
         assert from_json(Measurement, json.loads(json.dumps(asdict(measurement), allow_nan=False))) == measurement

@@ -376,7 +376,7 @@ def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
         measured("int8-bitsandbytes", 20.0, 30, int8=20, float32=10),
         measured("float32", 50.0, 100, "eager", float32=100),
         measured("float32", 10.0, 100, float32=100),
-        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", compiled=True)),
+        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", execution="compiled")),
     ]
     first, second = documentation.weights_table(result(*rows))
     assert (first["cell"], second["cell"]) == ("sdpa, float32, batch 1", "sdpa, int8-bitsandbytes, batch 1")
