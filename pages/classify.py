@@ -35,8 +35,9 @@ with st.container():  # so that whatever it draws moves no widget below: one tha
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0))
 player, right = st.columns([300, 1060], gap="medium")
 with right:
-    answer, controls = st.columns([47, 53], gap="medium")
-    costs = st.container(key="costs")
+    left, controls = st.columns([47, 53], gap="medium")
+with left:
+    answer, costs = st.container(), st.container(key="costs")
 with controls, st.container(key="controls"):
     settings = pick_settings(pressed)
     check_link("classify", CONTROLS)

@@ -43,12 +43,7 @@ def pick_settings(pressed: str = "") -> Settings:
         checkpoint = _pick_checkpoint()
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
-    lacking = missing_executions()
-    ways = EXECUTIONS | {name: f"{EXECUTIONS[name]}. Not here: {reason}" for name, reason in lacking.items()}
-    execution = _pick("Execution", "execution", ways, "plain", lacking)
-    if execution != "plain" and checkpoint:
-        cell = Cell(checkpoint, attention, precision, execution=execution)
-        st.caption(literal(first_calls_said([cell], "once for each start of the server")))
+    execution = _pick_execution(checkpoint, attention, precision)
     with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
         sampling = st.segmented_control(
             "Frame sampling",
@@ -109,9 +104,32 @@ def _pick(label: str, key: str, options: dict[str, str], default: str, missing: 
         st.warning(f"{missing[asked]} Using '{default}'.")
         set_widget(key, default)
     chosen = st.segmented_control(
-        label, here, default=default, required=True, key=key, bind="query-params", help=_list(options), wrap=True
+        label,
+        here,
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        help=_list(options),
+        wrap=True,
+        width="content",
+        disabled=len(here) == 1,
     )
     return chosen or default
+
+
+def _pick_execution(checkpoint: str, attention: str, precision: str) -> str:
+    """The same of the ways to run; beside it what a first call takes, or that nothing can be compiled here."""
+    lacking = missing_executions()
+    ways = EXECUTIONS | {name: f"{EXECUTIONS[name]}. Not here: {reason}" for name, reason in lacking.items()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        execution = _pick("Execution", "execution", ways, "plain", lacking)
+        if execution != "plain" and checkpoint:
+            cell = Cell(checkpoint, attention, precision, execution=execution)
+            st.caption(literal(first_calls_said([cell], "once for each start of the server")))
+        elif reason := lacking.get("compiled"):
+            st.caption(literal(reason))
+    return execution
 
 
 def _list(options: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -83,7 +84,8 @@ def keep(device_name: str, torch_version: str, config: VivitConfig, cell: Cell, 
         whole.write_text(text + "\n", encoding="utf-8")
         whole.replace(file)
     except OSError:
-        whole.unlink(missing_ok=True)
+        with suppress(OSError):
+            whole.unlink()
 
 
 def keep_row(device_name: str, torch_version: str, config: VivitConfig, row: Measurement) -> None:

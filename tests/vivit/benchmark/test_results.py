@@ -210,7 +210,7 @@ def test_agreement_and_share_of_the_matrix_rate() -> None:
 def test_json_has_the_promised_keys() -> None:
     measured, missing = (json.loads(json.dumps(report.as_json(WHOLE, WHOLE.rows[k]), allow_nan=False)) for k in (1, 2))
     keys = (
-        "mode model attention precision batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
+        "mode model attention precision execution batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
         "estimate"
     )
     assert list(measured) == list(missing) == [*keys.split(), "agreement"]
