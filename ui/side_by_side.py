@@ -99,7 +99,7 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
         attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
         precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
         execution = _pick("Execution", [e for e in EXECUTIONS if e not in missing_executions()], usual, 2)
-        st.caption("The others are compared with the first: with the first backend in the first precision.")
+        st.caption("The others are compared with the first backend in the first precision, run in the first way.")
         st.caption(in_a_sentence(settings.checkpoint))
     chosen = tuple((a, p, e) for e in execution for p in precision for a in attention if runs_here(a, p))
     return chosen or tuple(usual)

@@ -440,8 +440,9 @@ def runs_here(cells: Sequence[Cell], machine: Machine) -> tuple[list[Cell], dict
     for cell in cells:
         found = machine.find(cell.attention, cell.precision)
         reason = (found.reason if found else "") or untrainable(cell, machine)
-        if lacking := machine.executions.get(cell.execution, ""):
-            reasons.setdefault(lacking, {})[f"'{cell.execution}'"] = None
+        way = machine.executions.get(cell.execution, "") or reason * (reason == NOT_CAPTURED)
+        if way:
+            reasons.setdefault(way, {})[f"'{cell.execution}'"] = None
         elif reason:
             reasons.setdefault(reason, {})[f"{cell.attention} in {cell.precision}"] = None
         else:

@@ -387,3 +387,21 @@ def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
     assert documentation.weights_table(result(rows[2])) == [] == documentation.weights_table(result(rows[0]))
     page = report.as_html(result(*rows))
     assert documentation.QUANTISATION[:40] in page and "21.0 int8" in page
+
+
+@pytest.mark.parametrize(("compiled", "execution"), [(False, "plain"), (True, "compiled")])
+def test_a_sweep_of_before_there_was_a_third_way_to_run_is_read(tmp_path: Path, compiled: bool, execution: str) -> None:
+    cell = Cell("m", "eager", execution=execution)
+    whole = replace(result(row(cell, (1.0, 2.0), logits=(1.0, 2.0))), references={cell: (1.0, 2.0)})
+    values = json.loads(save(whole, tmp_path).read_text(encoding="utf-8"))
+    for kept in (*values["rows"], *values["references"]):
+        assert kept["cell"].pop("execution") == execution
+        kept["cell"]["compiled"] = compiled
+    del values["machine"]["executions"]
+    former = tmp_path / "former.sweep.json"
+    former.write_text(json.dumps(values), encoding="utf-8")
+    assert load(former) == whole
+    values["rows"][0]["cell"]["execution"] = "plain"
+    former.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match="is no sweep that can be read"):
+        load(former)
