@@ -29,7 +29,9 @@ lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/dev  ## speed beside transformers and beside the documentation's way of reading, as ratios
+bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of reading, transformers, ONNX Runtime and OpenVINO
+	$(BIN)/python -m benchmarks.rivals
+	$(BIN)/python -m benchmarks.rivals --model vivit-mannequin --clips 28
 	$(BIN)/python -m benchmarks.speed
 
 clean:
@@ -46,3 +48,7 @@ $(VENV)/dev: requirements.txt requirements-dev.txt
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium
 	touch $@ $(VENV)/run
+
+$(VENV)/bench: $(VENV)/dev benchmarks/requirements.txt
+	$(BIN)/python -m pip install -q -r benchmarks/requirements.txt
+	touch $@

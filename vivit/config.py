@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from vivit.errors import UserError, nearest, refuse_unknown
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+TANH_GELUS = ("gelu_fast", "gelu_new", "gelu_pytorch_tanh")  # the approximation; 'gelu' is the exact one
 MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before anybody is told
 CALL = ("output_attentions", "output_hidden_states", "return_dict")
 CHANGEABLE = ("id2label", "label2id", "problem_type", "extra", *CALL)  # in a model's config

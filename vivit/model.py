@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint
 
 from vivit.attention import attention_probabilities, get_attention
 from vivit.checkpoint.layout import to_own_names
-from vivit.config import VivitConfig
+from vivit.config import TANH_GELUS, VivitConfig
 from vivit.eight_bit import Int8Linear
 from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
-from vivit.fused import TANH_GELUS, add_norm, can_fuse, linear_gelu
+from vivit.fused import add_norm, can_fuse, linear_gelu
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
@@ -24,9 +24,7 @@ from vivit.pretrained import VivitPreTrainedModel
 
 ACTIVATION = {
     "gelu": nn.GELU(),
-    "gelu_fast": nn.GELU(approximate="tanh"),
-    "gelu_new": nn.GELU(approximate="tanh"),
-    "gelu_pytorch_tanh": nn.GELU(approximate="tanh"),
+    **{name: nn.GELU(approximate="tanh") for name in TANH_GELUS},
     "relu": nn.ReLU(),
     "silu": nn.SiLU(),
     "tanh": nn.Tanh(),

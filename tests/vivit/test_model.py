@@ -79,6 +79,45 @@ def test_every_output_and_gradient(tmp_path: Path, shape: str, attention: str) -
     assert_same_gradients(ours, theirs)
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_where_nothing_else_is_asked_for_the_last_layer_is_of_cls_alone(
+    tmp_path: Path, shape: str, attention: str
+) -> None:
+    """Answers and every gradient are those of an oracle that computes the whole layer."""
+    ours, theirs = both(tmp_path, "eager", **SHAPES[shape])
+    ours.set_attn_implementation(attention)
+    tokens: list[int] = []
+    for layer in ours.vivit.layers:
+        layer.output.register_forward_hook(lambda module, inputs, output: tokens.append(output.shape[1]))
+    pixel_values = oracle.clip(theirs.config, batch=3)
+    options = {"labels": torch.tensor([0, 6, 2])}
+    mine, wanted = ours(pixel_values, **options), theirs(pixel_values, **options)
+    assert tokens == [ours.config.num_tokens] * (ours.config.num_hidden_layers - 1) + [1]
+    assert_close(mine.logits, wanted.logits, "logits")
+    mine.loss.backward()
+    wanted.loss.backward()
+    assert_same_gradients(ours, theirs)
+
+
+@pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])
+@pytest.mark.parametrize("by_config", [False, True])
+def test_who_asks_for_more_gets_it_of_every_token(tmp_path: Path, asked: str, by_config: bool) -> None:
+    ours, theirs = both(tmp_path, "eager")
+    pixel_values, tokens = oracle.clip(theirs.config), ours.config.num_tokens
+    if by_config:
+        setattr(ours.config, asked, True)
+    found = ours(pixel_values) if by_config else ours(pixel_values, **{asked: True})
+    last = found.hidden_states[-1] if asked == "output_hidden_states" else found.attentions[-1]
+    assert last.shape[-2] == tokens
+    assert_close(found.logits, theirs(pixel_values).logits, "logits")
+    bare = ours.vivit(pixel_values)
+    assert bare.last_hidden_state.shape[1] == tokens
+    assert_close(
+        ours.vivit(pixel_values, cls_only=not by_config).last_hidden_state[:, 0], bare.last_hidden_state[:, 0], "[CLS]"
+    )
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bare_model_with_pooler(tmp_path: Path, shape: str, attention: str) -> None:

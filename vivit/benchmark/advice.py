@@ -126,4 +126,4 @@ def _listed(ratios: Mapping[str, float], words: str) -> str:
 
 def digits(ratio: float) -> str:
     """An estimated ratio with as many digits as it is good for."""
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2f}"

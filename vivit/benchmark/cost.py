@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from vivit.benchmark.measurement import Cell, Estimate
-from vivit.config import VivitConfig
+from vivit.config import TANH_GELUS, VivitConfig
 from vivit.machine import Machine
 from vivit.names import BACKENDS, BYTES, EIGHT_BIT, PRECISIONS, compute_dtype
 
@@ -20,18 +20,27 @@ FIRST_SECONDS = {"plain": 0.0, "compiled": 17.0, "captured": 0.4}
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
-def linear_flops(config: VivitConfig) -> int:
+def _layers(config: VivitConfig, precision: str) -> tuple[int, int]:
+    """How many layers a classification computes of all tokens, and how many of [CLS] alone."""
+    alone = int(config.num_hidden_layers > 0 and precision != EIGHT_BIT)  # which rounds a token by what all others hold
+    return config.num_hidden_layers - alone, alone
+
+
+def linear_flops(config: VivitConfig, precision: str = "float32") -> int:
     """Floating-point operations of one clip's matrix products with weights, multiply and add counted separately."""
     hidden, tokens = config.hidden_size, config.num_tokens
     time, height, width = config.tubelet_size
     tubelets = (tokens - 1) * config.num_channels * time * height * width * hidden
-    layer = tokens * (4 * hidden * hidden + 2 * hidden * config.intermediate_size)
-    return 2 * (tubelets + config.num_hidden_layers * layer + hidden * (config.num_labels or 0))
+    half, mlp = 2 * hidden * hidden, 2 * hidden * config.intermediate_size  # keys and values; query and output
+    whole, alone = _layers(config, precision)
+    layers = whole * tokens * (half + half + mlp) + alone * (tokens * half + half + mlp)
+    return 2 * (tubelets + layers + hidden * (config.num_labels or 0))
 
 
-def attention_flops(config: VivitConfig) -> int:
+def attention_flops(config: VivitConfig, precision: str = "float32") -> int:
     """Floating-point operations of one clip's attention: scores and their product with the values."""
-    return 4 * config.num_hidden_layers * config.num_tokens**2 * config.hidden_size
+    whole, alone = _layers(config, precision)
+    return 4 * (whole * config.num_tokens + alone) * config.num_tokens * config.hidden_size
 
 
 def parameters(config: VivitConfig) -> tuple[int, int]:
@@ -62,7 +71,8 @@ def score_traffic_bytes(config: VivitConfig, attention: str, precision: str, dev
     """
     if not BACKENDS[attention].keeps_scores:
         return 0
-    scores = config.num_hidden_layers * config.num_attention_heads * config.num_tokens**2
+    whole, alone = _layers(config, precision)
+    scores = config.num_attention_heads * (whole * config.num_tokens + alone) * config.num_tokens
     if attention == "sdpa-math":
         return scores * 4 * 4
     size = compute_bytes(precision, device)
@@ -106,7 +116,8 @@ def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu") -> i
     else:
         held = 0
     attention = 7 * hidden + held + (8 * hidden if cell.attention == "sdpa-math" and size < 4 else 0)  # float32 copies
-    mlp = hidden + 2 * middle
+    fused = device == "cuda" and size == 2 and cell.precision != "float16-weights" and config.hidden_act in TANH_GELUS
+    mlp = hidden + (1 if fused and cell.mode == "inference" else 2) * middle
     eight_bit = 0
     if cell.precision == EIGHT_BIT:
         # The int32 product beside its results; on a CPU beside it in float32, its rows' and columns' scales, and theirs too.
@@ -119,7 +130,9 @@ def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu") -> i
     saved_scores = scores * (4 if size == 4 or cell.attention == "sdpa-math" else 4 + size) if held else 0
     layer = 8 * hidden + 2 * middle + saved_scores
     weights = weights_bytes(config, cell.precision, device)
-    forward = pixels + hidden + config.num_hidden_layers * (layer + cast) + 2 * middle
+    whole, alone = _layers(config, cell.precision)
+    last = alone * (4 * hidden + cast)  # what it is given, keys and values, and their LayerNorm
+    forward = pixels + hidden + whole * (layer + cast) + last + 2 * middle
     # Two moments are held all the time; gradients take the place of activations, layer by layer.
     return pixels + 2 * weights + max(forward, weights)
 
@@ -138,7 +151,7 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
         machine: what is known of it.
     """
     config = config if cell.num_frames is None else with_frames(config, cell.num_frames)
-    flops = cell.batch_size * (linear_flops(config) + attention_flops(config))
+    flops = cell.batch_size * (linear_flops(config, cell.precision) + attention_flops(config, cell.precision))
     times = BACKWARD if cell.mode == "training" else 1
     weights = weights_bytes(config, cell.precision, machine.device)
     seconds = _seconds(config, machine, cell.attention, cell.precision, cell.mode)
@@ -172,13 +185,14 @@ def _seconds(
     products = (training or machine.flops_per_second).get(precision)
     if not products:  # it does not run, or cannot be trained in
         return None
-    seconds = attention_flops(config) / found.flops_per_second
+    arithmetic = attention_flops(config, precision)
+    seconds = arithmetic / found.flops_per_second
     traffic = score_traffic_bytes(config, attention, precision, machine.device) / machine.bytes_per_second
     if not machine.on_gpu:  # a few tokens' scores lay in memory that was there; the system clears a model's
         seconds += traffic
     elif traffic:
-        seconds = max(seconds, attention_flops(config) / products + traffic)
-    return linear_flops(config) / products + seconds
+        seconds = max(seconds, arithmetic / products + traffic)
+    return linear_flops(config, precision) / products + seconds
 
 
 def compile_seconds(attention: str, execution: str = "plain", measured: float | None = None) -> float:
