@@ -85,7 +85,7 @@ def _run(engine: Engine, running: RunningComparison) -> None:
         while step := comparison.next():
             if isinstance(step, Examine):
                 cell = comparison.cells[step.place]
-                running.note = f"warming up {cell.attention}, {cell.precision}"
+                running.note = f"warming up {cell.attention}, {cell.precision}{cell.manner}"
                 request = ExamineCell(cell, running.shape, running.normalisation)
                 comparison.examined(step, _ask(engine, running, request, f"examine {cell}"))
             else:

@@ -12,12 +12,23 @@ import torch
 
 from engine.tasks import Classification, Classify, ExamineCell, MeasuredRound, MeasureRound, Prediction, TimeCells
 from engine.worker import typed
+from vivit.benchmark import first_calls
 from vivit.benchmark.child import measure_in_child
-from vivit.benchmark.cost import weights_bytes
+from vivit.benchmark.cost import compile_seconds, weights_bytes
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
-from vivit.benchmark.passes import Contestant, compile_backend, examine, telling, time_round
-from vivit.benchmark.probes import describe
+from vivit.benchmark.passes import (
+    Contestant,
+    beyond,
+    choose,
+    examine,
+    make_ready,
+    renew,
+    telling,
+    time_round,
+    unmade,
+)
+from vivit.benchmark.probes import called, describe
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.crossing import cross
@@ -26,7 +37,6 @@ from vivit.errors import UserError, out_of_memory
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VivitForVideoClassification
-from vivit.names import BACKENDS
 from vivit.precision import kept_bytes
 from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.progress import Progress
@@ -53,11 +63,14 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         begin = perf_counter()
         progress(0.0, "Loading the model")
         model = _load(checkpoint, request.precision, device)
-        model.set_attn_implementation(request.attention)
+        choose(model, request.attention, request.execution)
         loaded = perf_counter()
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
         pixel_values, preprocess_ms = timed(lambda: cross([pixels], processor, device, model.dtype), device)
+        cell = Cell(checkpoint.name, request.attention, request.precision, execution=request.execution)
+        _tell_what_is_made(checkpoint, cell, model, progress)
         logits, features, found = _run(model, pixel_values, progress)
+        _keep_first_call(checkpoint, cell, found.first_seconds)
     labels, known = checkpoint.labels, checkpoint.trained
     best = top_predictions(logits[0], labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
@@ -112,11 +125,40 @@ def _rank(logits: torch.Tensor, id2label: Mapping[int, str], label: str) -> int 
 
 @dataclass(frozen=True)
 class _Passes:
-    """What the passes of a clip took. Args: passes; others_share, peak_bytes: as in `Classification`."""
+    """What the passes of a clip took.
+
+    Args:
+        passes: the timed ones.
+        others_share, peak_bytes: as in `Classification`.
+        first_seconds: as in `Examined`.
+    """
 
     passes: Round
     others_share: float | None
     peak_bytes: int | None
+    first_seconds: float | None
+
+
+def _tell_what_is_made(
+    checkpoint: Checkpoint, cell: Cell, model: VivitForVideoClassification, progress: Progress
+) -> None:
+    """Say what the first call compiles or captures, and about how long that takes, where it has not been made."""
+    if making := unmade(model):
+        known = first_calls.recall(*_place(model.device), checkpoint.config, cell)
+        seconds = compile_seconds(cell.attention, cell.execution, known.seconds if known else None)
+        # Of an attention alone it is not known whether an earlier model has had it compiled.
+        about = f", about {seconds:.0f} s" if seconds >= 1 and cell.execution != "plain" else ""
+        progress(0.0, f"{making[0].upper()}{making[1:]}{about}")
+
+
+def _keep_first_call(checkpoint: Checkpoint, cell: Cell, seconds: float | None) -> None:
+    if seconds is not None:
+        first_calls.keep(*_place(default_device()), checkpoint.config, cell, seconds)
+
+
+def _place(device: torch.device) -> tuple[str, str]:
+    """What first calls are kept by."""
+    return called(device), torch.__version__
 
 
 def _run(
@@ -146,18 +188,18 @@ def _run(
         # Nothing else happens in those after the first: no hooks, no recorder.
         return first_pass() if found is None else timed(forward, device)[1]
 
-    if BACKENDS[model.attn_implementation].compiled:
-        progress(0.0, "Compiling the attention")
-        compile_backend(model, pixel_values)
+    made_seconds = make_ready(model, pixel_values)
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()
         if device.type != "cpu":  # in the first pass its libraries may have taken memory that they keep
+            renew(model)
             _, peak = peak_memory(forward, device)
     assert found is not None
     if peak is not None:
         peak += pixel_values.nbytes  # the clip was there before
-    return *found, _Passes(passes, share, peak)
+    seconds = beyond(made_seconds, model, statistics.median(passes.samples_ms))
+    return *found, _Passes(passes, share, peak, seconds)
 
 
 def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:
@@ -181,7 +223,12 @@ def examine_cell(request: ExamineCell, blobs: list[bytes], progress: Progress) -
     progress(0.0, "Loading the model")
     with _fitting(request.cell.attention, request.cell.precision):
         (contestant,) = _enter([request.cell], request, blobs[0])
-        return examine(contestant, progress), []
+        checkpoint = open_checkpoint(request.cell.checkpoint, weights=False, here=True)
+        contestant.choose()
+        _tell_what_is_made(checkpoint, request.cell, contestant.model, progress)
+        found = examine(contestant, progress)
+        _keep_first_call(checkpoint, request.cell, found.first_seconds)
+        return found, []
 
 
 def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tuple[TimedRound, list[bytes]]:
@@ -205,7 +252,7 @@ def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: byte
             "The weights of these cells do not fit into this machine's memory together. Compare fewer precisions at a time."
         )
     clips = {name: cross([frames], processor, device, model.dtype) for name, model in models.items()}
-    return [Contestant(models[cell.precision], cell.attention, clips[cell.precision]) for cell in cells]
+    return [Contestant(models[cell.precision], cell.attention, clips[cell.precision], cell.execution) for cell in cells]
 
 
 def _interrupt() -> None:
@@ -225,6 +272,9 @@ def measure(request: MeasureRound, blobs: list[bytes], progress: Progress) -> tu
         pixel_values = _normalising(checkpoint, request.normalisation).normalise(pixels)
     note = f"measuring {planned.cell.name}"
     row, seconds = measure_in_child(planned, pixel_values, tick=lambda: progress(0.0, note))
+    if row.cell.prepares and row.status == "ok":
+        config = open_checkpoint(row.cell.checkpoint, weights=False, here=True).config
+        first_calls.keep_row(*_place(default_device()), config, row)
     return MeasuredRound(row, seconds), []
 
 

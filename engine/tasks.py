@@ -158,7 +158,7 @@ class Classify(Request[Classification]):
 
     Args:
         checkpoint: as `vivit.checkpoint.open_checkpoint` takes it, on this machine.
-        attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
+        attention, precision, execution: keys of `vivit.names.BACKENDS`, `PRECISIONS` and `EXECUTIONS`.
         normalisation: a key of `vivit.names.NORMALISATION`.
         top_k: how many classes to report.
         shape: (T, H, W, 3).
@@ -174,6 +174,7 @@ class Classify(Request[Classification]):
     top_k: int
     shape: tuple[int, int, int, int]
     truth: str = ""
+    execution: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class ExamineCell(Request[Examined]):
     """Load a cell for a comparison, warm it up, and look at its memory and its answer. With it go the pixels.
 
     Args:
-        cell: checkpoint, attention and precision; a batch of one.
+        cell: checkpoint, attention, precision and execution; a batch of one.
         shape, normalisation: as `Classify`'s.
     """
 

@@ -19,7 +19,7 @@ from ui.machine import show_machine
 from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
-from ui.runs import record, run_before, show_runs
+from ui.runs import has_run, record, run_before, show_runs
 from ui.settings import CONTROLS, MOST_ANSWERS, estimate_seconds, pick_settings, unavailable
 from ui.side_by_side import show_side_by_side
 from ui.visit import Run, Settings, visit, visitor
@@ -35,8 +35,9 @@ with st.container():  # so that whatever it draws moves no widget below: one tha
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0))
 player, right = st.columns([300, 1060], gap="medium")
 with right:
-    answer, controls = st.columns([47, 53], gap="medium")
-    costs = st.container(key="costs")
+    left, controls = st.columns([47, 53], gap="medium")
+with left:
+    answer, costs = st.container(), st.container(key="costs")
 with controls, st.container(key="controls"):
     settings = pick_settings(pressed)
     check_link("classify", CONTROLS)
@@ -86,8 +87,9 @@ def classify(chosen: Settings) -> Job[Classification]:
         MOST_ANSWERS,
         frames.result.shape,
         truth,
+        chosen.execution,
     )
-    key = f"classify {chosen.checkpoint} {chosen.attention} {chosen.precision}"
+    key = f"classify {chosen.checkpoint} {chosen.how}"
     return ask(request, [frames.blobs[0]], cost_key=key)
 
 
@@ -112,7 +114,7 @@ with progress:
         stop()
     run = None
     key = (frames.id, replace(settings, top_k=MOST_ANSWERS))  # fewer of the same answers are no other question
-    seconds = estimate_seconds(settings, checkpoint)
+    seconds = estimate_seconds(settings, checkpoint, first=not has_run(settings))
     if seconds < SLOW_SECONDS or visit().wanted.get("answer") == key:
         job = job_for("answer", key, lambda: classify(settings))
         if finished(job, "answer", "Classifying"):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,11 +13,22 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
+RESULTS = pytest.StashKey[TemporaryDirectory[str]]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """What the tests presume of the process that they run in."""
     # A shell that starts the tests in the background has them, and all that they start, pass Ctrl-C over.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What is measured here is not the user's.
+    config.stash[RESULTS] = TemporaryDirectory(prefix="vivit-results-")
+    os.environ["VIVIT_RESULTS"] = config.stash[RESULTS].name
     # The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it.
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["VIVIT_DEVICE"] = "cpu"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take away what is measured."""
+    config.stash[RESULTS].cleanup()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui.escape import literal
 from ui.server import get_machine
-from ui.settings import missing
+from ui.settings import missing, missing_executions
 from vivit.benchmark.advice import Expected, advice, digits, expect, probed_busy
 from vivit.benchmark.measurement import MIB
 from vivit.benchmark.wording import percent
@@ -76,10 +76,12 @@ def _show_table(found: Sequence[Expected], machine: Machine) -> None:
 
 
 def _reasons(machine: Machine) -> dict[str, list[str]]:
-    """Why something does not run here → which: a backend or a precision, or one in the other where it is the two together."""
+    """Why something does not run here → which: a backend, a precision, an execution, or two together."""
     absent = missing("attention") | missing("precision")
     found: dict[str, list[str]] = {}
     for name, reason in absent.items():
+        found.setdefault(reason, []).append(name)
+    for name, reason in missing_executions().items():
         found.setdefault(reason, []).append(name)
     for support in machine.support:
         if support.reason and not {support.attention, support.precision} & absent.keys():

@@ -22,7 +22,7 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
     """
     predictions = run.result.predictions
     st.html(STAYS + FORMER * (former and predictions is not None))
-    of = literal(f"of '{run.clip}', {run.settings.attention}, {run.settings.precision}")
+    of = literal(f"of '{run.clip}', {run.settings.how}")
     if predictions is None:
         st.info("Random weights predict nothing, so no answer is shown: only frames, time and memory are real.")
         return
@@ -73,7 +73,7 @@ def show_costs(run: Run, before: Run | None) -> None:
     with st.container(horizontal=True, gap="small"):
         for label, value, name, how in figures:
             delta = change(getattr(run.result, name), getattr(before.result, name)) if before else None
-            than = f"than {before.settings.attention}, {before.settings.precision}" if before and delta else None
+            than = f"than {before.settings.how}" if before and delta else None
             st.metric(label, value, delta, "inverse", help=how, delta_description=than)
 
 
@@ -107,7 +107,7 @@ def in_words(run: Run) -> str:
     """A run for those who hear it."""
     best = run.result.predictions[0] if run.result.predictions else None
     said = f"{capitalised(best.label)}, {best.score:.1%}" if best else "No answer, the weights are random"
-    return inert(f"{said}; {run.settings.attention}, {run.settings.precision}: {seconds(run.result.latency_ms)}.", 200)
+    return inert(f"{said}; {run.settings.how}: {seconds(run.result.latency_ms)}.", 200)
 
 
 def seconds(milliseconds: float) -> str:

@@ -42,13 +42,14 @@ def _python(clip: str, settings: Settings) -> str:
     pinned = {"revision": revision} if revision else {}
     changes = pinned | NORMALISATIONS.get(settings.normalisation, {})
     processor = "".join(f", {name}={value!r}" for name, value in changes.items())
+    execution = f"{chr(10)}    execution={settings.execution!r}," * (settings.execution != "plain")
     return f"""from vivit import VivitImageProcessor, pipeline
 
 classify = pipeline(
     "video-classification",
     model={model!r},{f"{chr(10)}    revision={revision!r}," if revision else ""}
     image_processor=VivitImageProcessor.from_pretrained({model!r}{processor}),
-    attn_implementation={settings.attention!r},
+    attn_implementation={settings.attention!r},{execution}
     dtype={settings.precision!r},
     sampling={settings.sampling!r},
     stride={settings.stride},
@@ -67,6 +68,8 @@ def _command(clip: str, settings: Settings) -> str:
         "--stride": str(settings.stride),
         "--top-k": str(settings.top_k),
     }
+    if settings.execution != "plain":
+        options["--execution"] = settings.execution
     if settings.normalisation in NORMALISATIONS:
         options["--normalisation"] = settings.normalisation
     words = ["-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]

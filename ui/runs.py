@@ -21,7 +21,12 @@ from vivit.benchmark.results import revision
 from vivit.hub import split_name
 
 SHOWN = 5  # answers of a run in the table
-DIFFER = ("sampling", "stride", "normalisation")  # settings that have a column where two runs differ in them
+DIFFER = (
+    "execution",
+    "sampling",
+    "stride",
+    "normalisation",
+)  # settings that have a column where two runs differ in them
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
@@ -39,6 +44,11 @@ def run_before(run: Run) -> Run | None:
     """The run on the same frames with the same checkpoint that came before this one; None if there is none."""
     runs = visit().runs
     return next((r for r in reversed(runs[: runs.index(run)]) if _group(r) == _group(run)), None)
+
+
+def has_run(settings: Settings) -> bool:
+    """Whether this visit has run such a cell, so that what its first call makes is there."""
+    return any(run.settings.cell == settings.cell for run in visit().runs)
 
 
 def show_runs(again: Run | None) -> bool:
@@ -100,7 +110,7 @@ def _show_charts(runs: list[Run]) -> None:
         busy = f"other programs held {run.others_share:.0%} of the processors" if run.busy else ""
         bars.append(
             charts.Bar(
-                " · ".join(map(str, (_number(run), run.settings.attention, run.settings.precision))),
+                f"{_number(run)} · {run.settings.attention} · {run.settings.precision}{run.settings.cell.manner}",
                 run.settings.attention,
                 run.settings.precision,
                 run.result.latency_ms,

@@ -1,16 +1,19 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import streamlit as st
 
+from ui.escape import capitalised, literal
 from ui.hub import hub_checkpoint, pick_repository
 from ui.server import get_machine, offers_folders
 from ui.visit import Settings, set_widget, widget
-from vivit.benchmark import cost
-from vivit.checkpoint import RANDOM, Checkpoint
+from vivit.benchmark import cost, first_calls
+from vivit.benchmark.measurement import Cell
+from vivit.checkpoint import RANDOM, Checkpoint, open_checkpoint
 from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
-from vivit.names import BACKENDS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
+from vivit.names import BACKENDS, EXECUTIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
@@ -18,6 +21,7 @@ CONTROLS = {  # what the address says, and what to call it
     "checkpoint": "checkpoint",
     "attention": "attention backend",
     "precision": "precision",
+    "execution": "execution",
     "sampling": "frame sampling",
     "stride": "stride",
     "normalisation": "pixel values",
@@ -39,6 +43,7 @@ def pick_settings(pressed: str = "") -> Settings:
         checkpoint = _pick_checkpoint()
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
+    execution = _pick_execution(checkpoint, attention, precision)
     with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
         sampling = st.segmented_control(
             "Frame sampling",
@@ -65,7 +70,7 @@ def pick_settings(pressed: str = "") -> Settings:
             "rest on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy.",
         )
         top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
-    return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k)
+    return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution)
 
 
 def _pick_checkpoint() -> str:
@@ -99,9 +104,32 @@ def _pick(label: str, key: str, options: dict[str, str], default: str, missing: 
         st.warning(f"{missing[asked]} Using '{default}'.")
         set_widget(key, default)
     chosen = st.segmented_control(
-        label, here, default=default, required=True, key=key, bind="query-params", help=_list(options), wrap=True
+        label,
+        here,
+        default=default,
+        required=True,
+        key=key,
+        bind="query-params",
+        help=_list(options),
+        wrap=True,
+        width="content",
+        disabled=len(here) == 1,
     )
     return chosen or default
+
+
+def _pick_execution(checkpoint: str, attention: str, precision: str) -> str:
+    """The same of the ways to run; beside it what a first call takes, or that nothing can be compiled here."""
+    lacking = missing_executions()
+    ways = EXECUTIONS | {name: f"{EXECUTIONS[name]}. Not here: {reason}" for name, reason in lacking.items()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        execution = _pick("Execution", "execution", ways, "plain", lacking)
+        if execution != "plain" and checkpoint:
+            cell = Cell(checkpoint, attention, precision, execution=execution)
+            st.caption(literal(first_calls_said([cell], "once for each start of the server")))
+        elif reason := lacking.get("compiled"):
+            st.caption(literal(reason))
+    return execution
 
 
 def _list(options: dict[str, str]) -> str:
@@ -120,6 +148,37 @@ def missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     return found
 
 
+def missing_executions() -> dict[str, str]:
+    """Ways to run a model that there are not here → why. Empty until the model worker has looked."""
+    machine = get_machine()
+    return {name: reason for name, reason in machine.executions.items() if reason} if machine else {}
+
+
+def first_calls_said(cells: Iterable[Cell], often: str) -> str:
+    """What the first calls of a checkpoint's cells compile and capture, the longest of each; '' where they make nothing.
+
+    Args:
+        often: when there is one.
+    """
+    machine = get_machine()
+    kinds: dict[bool, list[Cell]] = {}
+    for cell in cells:
+        if cell.prepares:
+            kinds.setdefault(cell.compiles, []).append(cell)
+    if machine is None or not kinds:
+        return ""
+    try:
+        config = open_checkpoint(next(iter(kinds.values()))[0].checkpoint, weights=False, here=True).config
+    except ValueError:  # which the page itself tells
+        return ""
+    words = []
+    for group in kinds.values():
+        calls = [call for cell in group if (call := first_calls.known(machine, config, cell))]
+        longest = max(calls, key=lambda call: call.seconds, default=None)
+        words.append(first_calls.said(longest, group[0], often))
+    return capitalised(f"{'; '.join(words)}.")
+
+
 def runs_here(attention: str, precision: str) -> bool:
     """Whether this backend is known to run in this precision here."""
     machine = get_machine()
@@ -131,7 +190,7 @@ def unavailable(settings: Settings) -> str:
     """Why this backend does not run in this precision here; '' if it does or that is not known yet."""
     machine = get_machine()
     found = machine.find(settings.attention, settings.precision) if machine else None
-    return found.reason if found else ""
+    return (found.reason if found else "") or missing_executions().get(settings.execution, "")
 
 
 def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool = True) -> float:
@@ -141,4 +200,19 @@ def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool 
     """
     machine = get_machine()
     assert machine is not None
-    return cost.estimate_seconds(checkpoint.config, machine, settings.attention, settings.precision, first=first)
+    return cost.estimate_seconds(
+        checkpoint.config,
+        machine,
+        settings.attention,
+        settings.precision,
+        settings.execution,
+        first=first,
+        measured=first_call_seconds(settings.cell, checkpoint),
+    )
+
+
+def first_call_seconds(cell: Cell, checkpoint: Checkpoint) -> float | None:
+    """What a cell's first call took here beyond a later one; None if that has not been measured."""
+    machine = get_machine()
+    known = first_calls.known(machine, checkpoint.config, cell) if machine else None
+    return known.seconds if known else None

@@ -15,7 +15,7 @@ from ui.advice import in_a_sentence
 from ui.components.hush import hush
 from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds, runs_here
+from ui.settings import estimate_seconds, first_call_seconds, missing_executions, runs_here
 from ui.visit import Compared, Run, Settings, visit, visitor
 from vivit.benchmark.charts import Bar
 from vivit.benchmark.cost import compile_seconds, default_cells
@@ -26,14 +26,14 @@ from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT,
 from vivit.benchmark.wording import agrees
 from vivit.checkpoint import Checkpoint
 from vivit.hub import split_name
-from vivit.names import BACKENDS, PRECISIONS
+from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 BUDGET_SECONDS = 5.0  # of a comparison that nobody has asked for
 PATIENCE_SECONDS = 60.0  # four cells that take longer are made two
 CHARTS = ("side-by-side-latency", "side-by-side-memory")
 RECORDED = "h100-documentation-tables"  # a sweep that is kept with the app
 
-Cells = tuple[tuple[str, str], ...]  # (attention, precision) of each
+Cells = tuple[tuple[str, str, str], ...]  # (attention, precision, execution) of each
 
 
 def show_side_by_side(
@@ -92,27 +92,28 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
     """Draw the choice of cells. Returns those that run here, what the others are compared with in front."""
     machine = get_machine()
     assert machine is not None
-    usual = default_cells(checkpoint.config, machine)
+    usual = [(*cell, "plain") for cell in default_cells(checkpoint.config, machine)]
     if _seconds(tuple(usual), settings, checkpoint) * min(SHORT) > PATIENCE_SECONDS:
         usual = usual[:2]
     with st.popover("Choose cells…", icon=":material/tune:"):
         attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
         precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
-        st.caption("The others are compared with the first: with the first backend in the first precision.")
+        execution = _pick("Execution", [e for e in EXECUTIONS if e not in missing_executions()], usual, 2)
+        st.caption("The others are compared with the first backend in the first precision, run in the first way.")
         st.caption(in_a_sentence(settings.checkpoint))
-    chosen = tuple((a, p) for p in precision for a in attention if runs_here(a, p))
+    chosen = tuple((a, p, e) for e in execution for p in precision for a in attention if runs_here(a, p))
     return chosen or tuple(usual)
 
 
-def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str]], part: int) -> list[str]:
-    """Draw a choice of several. Args: usual: cells whose part, 0 or 1, is chosen at first; with others it is another choice."""
+def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str, str]], part: int) -> list[str]:
+    """Draw a choice of several. Args: usual: cells whose part, 0 to 2, is chosen at first; with others it is another choice."""
     chosen = list(dict.fromkeys(cell[part] for cell in usual))
     return st.pills(label, names, selection_mode="multi", default=chosen, key=f"cells-{label}-{len(usual)}")
 
 
 def _seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, scale: float = 1.0) -> float:
     """What a round of these takes, by the cost model times a factor."""
-    passes = [_estimate(attention, precision, settings, checkpoint) * scale for attention, precision in cells]
+    passes = [_estimate(a, p, settings, checkpoint) * scale for a, p, _ in cells]
     return OVERHEAD_SECONDS + sum(max(SLOT_SECONDS, seconds) for seconds in passes)
 
 
@@ -126,8 +127,9 @@ def _sound_seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, run
     if run is not None:
         known = _estimate(run.settings.attention, run.settings.precision, settings, checkpoint)
         scale = run.result.latency_ms / 1e3 / known
-    compiling = sum(compile_seconds(attention) for attention, _ in cells)
-    return compiling + min(SHORT) * _seconds(cells, settings, checkpoint, scale)
+    of = [Cell(settings.checkpoint, a, p, execution=e) for a, p, e in cells]
+    first = [compile_seconds(c.attention, c.execution, first_call_seconds(c, checkpoint)) for c in of]
+    return sum(first) + min(SHORT) * _seconds(cells, settings, checkpoint, scale)
 
 
 def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:
@@ -139,7 +141,7 @@ def _start(key: tuple[Any, ...], clip: str, frames: Job[Frames], settings: Setti
     if former := visit().compared:
         former.running.cancel()
     comparison = SideBySide(
-        [Cell(settings.checkpoint, attention, precision) for attention, precision in cells],
+        [Cell(settings.checkpoint, a, p, execution=e) for a, p, e in cells],
         seconds=BUDGET_SECONDS,
         seed=secrets.randbits(32),
         sound=True,
@@ -192,7 +194,7 @@ def _show_bars(held: Compared) -> None:
     )
     bars = [
         Bar(
-            f"{row.cell.attention} · {row.cell.precision}",
+            _label(row.cell),
             row.cell.attention,
             row.cell.precision,
             row.median,
@@ -207,8 +209,12 @@ def _show_bars(held: Compared) -> None:
         )
         for row in comparison.rows()
     ]
-    names = [f"{cell.attention} · {cell.precision}" for cell in comparison.cells]
+    names = [_label(cell) for cell in comparison.cells]
     charts.show_cells(bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", [(name, name) for name in names])
+
+
+def _label(cell: Cell) -> str:
+    return f"{cell.attention} · {cell.precision}{cell.manner}"
 
 
 def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
@@ -229,7 +235,7 @@ def _show_recorded(result: Result) -> None:
         for r in result.rows
         if r.cell.attention in ("eager", "sdpa")
         and r.cell.precision in ("float32", "float16")
-        and (r.cell.batch_size, r.cell.mode, r.cell.compiled) == (1, "inference", False)
+        and (r.cell.batch_size, r.cell.mode, r.cell.execution) == (1, "inference", "plain")
         and r.latency
         and r.memory
     ]

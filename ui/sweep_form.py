@@ -9,6 +9,7 @@ import streamlit as st
 from ui.advice import in_a_sentence
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
+from ui.settings import first_calls_said
 from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
@@ -16,15 +17,16 @@ from vivit.benchmark.sweep import runs_here
 from vivit.checkpoint import RANDOM
 from vivit.hub import cached_checkpoints, embedded_checkpoints, split_name
 from vivit.machine import Machine
-from vivit.names import BACKENDS, PRECISIONS
+from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 CUSTOM = "my own selection"
 BUDGETS = {"45 s": 45.0, "2 min": 120.0, "10 min": 600.0, "full": None}
 SIZES = (1, 2, 4, 8, 16, 32)
 UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who see every sweep
 CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY = "bench-checkpoint", "clip-to-measure", "b-attention", "b-precision"
+EXECUTIONS_KEY = "b-execution"
 KEPT = (
-    *("preset", CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY, "b-sizes", "b-mode", "b-compiled"),
+    *("preset", CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY, "b-sizes", "b-mode", EXECUTIONS_KEY),
     *(f"budget-{name}" for name in (*PRESETS, CUSTOM)),
 )
 
@@ -113,7 +115,10 @@ def pick_cells(machine: Machine) -> Selection:
         if reasons:
             st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
             for reason, which in reasons.items():
-                st.caption(f"{', '.join(_named(which))}: {literal(reason)}")
+                named = reason.startswith(which[0])  # by itself
+                st.caption(f"{', '.join(_named(which))}: " * (not named) + literal(reason))
+        if said := first_calls_said(runs, "in every process"):
+            st.caption(literal(said))
     visit().form |= {key: widget(key) for key in KEPT if widget(key) is not None}
     path = clips[clip].path if clip else ""
     return Selection(name, checkpoint, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
@@ -136,7 +141,7 @@ def _begin_with(clips: dict[str, ChosenClip]) -> None:
     begun: dict[str, Any] = {}
     settings = visit().settings
     clip = UPLOADED if UPLOADED in clips else visit().clip
-    chosen = (settings.checkpoint, settings.attention, settings.precision, clip) if settings else ()
+    chosen = (settings.checkpoint, settings.attention, settings.precision, settings.execution, clip) if settings else ()
     if settings and chosen != visit().form_from:
         visit().form_from = chosen
         begun = {
@@ -144,6 +149,7 @@ def _begin_with(clips: dict[str, ChosenClip]) -> None:
             CLIP: clip,
             BACKENDS_KEY: list(dict.fromkeys(("eager", "sdpa", settings.attention))),
             PRECISIONS_KEY: list(dict.fromkeys(("float32", settings.precision))),
+            EXECUTIONS_KEY: list(dict.fromkeys(("plain", settings.execution))),
         }
     known = {CHECKPOINT: checkpoints_here(), CLIP: list(clips), "preset": [*PRESETS, CUSTOM]}
     for key, value in (visit().form | begun).items():
@@ -155,8 +161,8 @@ def _begin_with(clips: dict[str, ChosenClip]) -> None:
 def _chosen_first(cells: Sequence[Cell]) -> list[Cell]:
     """The cells with the backend that Classify had chosen before the others, since what comes late may not be begun."""
     settings = visit().settings
-    wanted = (settings.attention, settings.precision) if settings else ()
-    return sorted(cells, key=lambda cell: (cell.attention, cell.precision) != wanted)
+    wanted = (settings.attention, settings.precision, settings.execution) if settings else ()
+    return sorted(cells, key=lambda cell: (cell.attention, cell.precision, cell.execution) != wanted)
 
 
 def _pick_grid(checkpoint: str) -> list[Cell]:
@@ -166,9 +172,9 @@ def _pick_grid(checkpoint: str) -> list[Cell]:
         with st.container(horizontal=True):
             sizes = _pills("Batch size", list(SIZES), [1], "b-sizes")
             mode = st.segmented_control("Mode", list(MODES), default="inference", required=True, key="b-mode")
-            compiled = _pills("Compiled", ["no", "yes"], ["no"], "b-compiled")
+            executions = _pills("Execution", list(EXECUTIONS), ["plain"], EXECUTIONS_KEY)
         st.caption(in_a_sentence(checkpoint))
-    return grid(checkpoint, attention, precision, sizes, [mode], [choice == "yes" for choice in compiled])
+    return grid(checkpoint, attention, precision, sizes, [mode], executions)
 
 
 def _pills(label: str, options: list[Any], usual: list[Any], key: str) -> list[Any]:

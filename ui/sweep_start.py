@@ -11,6 +11,7 @@ from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.sweep_form import BUDGETS, UPLOADED, Selection, checkpoints_here, clips_here, shut
 from ui.visit import visit, visitor
+from vivit.benchmark.first_calls import known_seconds
 from vivit.benchmark.presets import PRESETS
 from vivit.benchmark.results import Result, known_latencies
 from vivit.benchmark.sweep import Sweep, runs_here, sound_sweep
@@ -21,13 +22,15 @@ from vivit.machine import Machine
 
 def plan(selection: Selection, machine: Machine) -> Sweep:
     """The sweep of a selection. Raises ValueError, a sentence, if nothing of it can be measured."""
+    config = open_checkpoint(selection.checkpoint, weights=False, here=True).config
     sweep = sound_sweep(
         selection.cells,
-        {selection.checkpoint: open_checkpoint(selection.checkpoint, weights=False, here=True).config},
+        {selection.checkpoint: config},
         machine,
         budget_seconds=selection.budget_seconds,
         rule=selection.rule,
         known=known_latencies(get_server().sweeps.kept(), machine),
+        first_calls=known_seconds(machine, config, selection.cells),
     )
     if sweep.refused:
         raise ValueError(sweep.refused)

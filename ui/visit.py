@@ -15,7 +15,7 @@ from engine import Job
 from engine.comparisons import RunningComparison
 from engine.tasks import Classification, Frames
 from ui.server import get_server
-from vivit.benchmark.measurement import MIB
+from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
 from vivit.hub import split_name
 
@@ -45,6 +45,7 @@ class Settings:
             `vivit.names`.
         stride: every n-th frame, where the sampling has a stride.
         top_k: how many classes to report.
+        execution: a key of `EXECUTIONS` there.
     """
 
     checkpoint: str
@@ -54,6 +55,17 @@ class Settings:
     stride: int
     normalisation: str
     top_k: int
+    execution: str = "plain"
+
+    @property
+    def cell(self) -> Cell:
+        """What runs, one clip at a time."""
+        return Cell(self.checkpoint, self.attention, self.precision, execution=self.execution)
+
+    @property
+    def how(self) -> str:
+        """'sdpa, float32', and how it runs where that is not 'plain'."""
+        return f"{self.attention}, {self.precision}{self.cell.manner}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,8 @@ class Run:
         else:
             passes = "one forward pass, the first, with the memory recorder on (slow passes are not repeated)"
             memory = "in that pass"
+        if self.settings.execution == "captured":
+            memory = "in a pass that captures the graph, since a replay takes none"
         note = (
             f" Other programs took {self.others_share:.0%} of the processors meanwhile: run it again when it is quieter."
         ) * self.busy

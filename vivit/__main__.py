@@ -22,7 +22,7 @@ OUT_OF_MEMORY = (
 def _parser() -> argparse.ArgumentParser:
     from vivit.benchmark import compare_command
     from vivit.benchmark.command import add_arguments
-    from vivit.names import BACKENDS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
+    from vivit.names import BACKENDS, EXECUTIONS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
 
     def add_device(command: argparse.ArgumentParser) -> None:
         command.add_argument(
@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
     classify.add_argument("--attention", default="sdpa", metavar="NAME", help=f"backend: {', '.join(BACKENDS)}")
     classify.add_argument("--precision", default="float32", metavar="NAME", help=", ".join(PRECISIONS))
+    classify.add_argument(
+        "--execution", default="plain", metavar="NAME", help=f"how passes run: {', '.join(EXECUTIONS)}"
+    )
     classify.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
     classify.add_argument(
         "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
@@ -92,6 +95,7 @@ def _classify(options: argparse.Namespace) -> int:
         image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
         device=device,
         attn_implementation=options.attention,
+        execution=options.execution,
         dtype=options.precision,
         top_k=options.top_k,
         sampling=options.sampling,
@@ -110,6 +114,7 @@ def _classify(options: argparse.Namespace) -> int:
             "model": options.model,
             "attention": options.attention,
             "precision": options.precision,
+            "execution": options.execution,
             "device": classifier.model.device.type,
             "frames": [{"index": i, "seconds": s} for i, s in zip(result.indices, result.seconds, strict=True)],
             "predictions": list(result),

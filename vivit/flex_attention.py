@@ -15,6 +15,7 @@ from torch.nn.attention.flex_attention import flex_attention as flex
 from vivit.compiling import missing_compiler
 from vivit.errors import NO_DROPOUT, AttentionUnavailable, out_of_memory, what_it_needs
 from vivit.names import BACKENDS
+from vivit.tf32 import rounding
 
 NAME = "flex_attention"
 REGION = "compiled flex_attention"  # in a profile: there a CPU's kernel has no name of its own
@@ -28,7 +29,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     """FlexAttention, compiled by its first call with tensors of a kind, which takes seconds.
 
     Args:
-        query, key, value: (B, A, N, D), of `DTYPES`; float32 is computed in true float32 on a GPU too.
+        query, key, value: (B, A, N, D), of `DTYPES`; float32 is true float32 on a GPU too, but in a model in 'tf32'.
         dropout_p: 0.
     Returns:
         (B, A, N, D).
@@ -36,8 +37,8 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
         AttentionUnavailable: if it cannot run here.
     """
     # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
-    rounded = "'tf32'" if torch.backends.cuda.matmul.allow_tf32 else "'ieee'"
-    options: Any = {"FLOAT32_PRECISION": rounded} if query.device.type == "cuda" else None
+    precision = "'tf32'" if rounding() else "'ieee'"
+    options: Any = {"FLOAT32_PRECISION": precision} if query.device.type == "cuda" else None
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p:
             raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))

@@ -63,6 +63,7 @@ class Machine:
         probes: None in sweeps that were recorded before 0.2.0.
         index: of the GPU among those of its type; None for a CPU, and in sweeps that were recorded before there was a choice.
         devices: every GPU there is, 'cuda:0' and its maker's name; () as for `index`.
+        executions: a key of `vivit.names.EXECUTIONS` → why models are not run so here, '' where they are; {} as for `devices`.
         probed_beside: what other programs had of the processors while it was probed, 0 to 1; None if that is not known.
     """
 
@@ -82,6 +83,7 @@ class Machine:
     index: int | None = None
     devices: tuple[str, ...] = ()
     probed_beside: float | None = None
+    executions: dict[str, str] = field(default_factory=dict)
 
     @property
     def on_gpu(self) -> bool:

@@ -22,6 +22,7 @@ from vivit.crossing import cross
 from vivit.device import default_device, one_device
 from vivit.eight_bit import asked_for
 from vivit.errors import UserError, refuse_unknown
+from vivit.execution import get_execution
 from vivit.familiarity import Familiarity
 from vivit.hub import OPTION_NAMES
 from vivit.inputs import ReadyClip, is_clip, prepare
@@ -37,7 +38,8 @@ UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so 
 ANYWHERE = ("token", "cache_dir", "local_files_only")
 EIGHT_BIT = frozenset({"load_in_8bit", "load_in_4bit", "quantization_config"})
 # What model_kwargs may hold. Memory is always used sparingly; the last is there for those who pass it.
-LOADING = OPTION_NAMES | EIGHT_BIT | {"attn_implementation", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
+OF_THE_MODEL = {"attn_implementation", "execution", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
+LOADING = OPTION_NAMES | EIGHT_BIT | OF_THE_MODEL
 
 
 class Predictions(list):
@@ -296,6 +298,7 @@ def pipeline(
     dtype: str | torch.dtype | None = None,
     torch_dtype: str | torch.dtype | None = None,
     attn_implementation: str | None = None,
+    execution: str | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
@@ -315,7 +318,7 @@ def pipeline(
         video_processor: the same; by a name it is a `VivitVideoProcessor`, with torchvision's pixels.
         device, device_map: where the model goes, as `vivit.device.one_device` takes them; `default_device` if both are
             None, and a model that is loaded stays where it is.
-        dtype, torch_dtype, attn_implementation: as `from_pretrained` takes them; not for a model that is loaded.
+        dtype, torch_dtype, attn_implementation, execution: as `from_pretrained` takes them; not for a model that is loaded.
         revision, token: as `from_pretrained` takes them, for what is given by its name.
         model_kwargs: any of `LOADING`: those above, and where else `vivit.hub.HubOptions` may have a name looked for.
         trust_remote_code, use_fast: without effect; code that comes with a checkpoint is never run.
@@ -337,6 +340,7 @@ def pipeline(
         dtype=dtype,
         torch_dtype=torch_dtype,
         attn_implementation=attn_implementation,
+        execution=execution,
         revision=revision,
         token=token,
     )
@@ -368,6 +372,7 @@ def pipeline(
             raise ValueError("give image_processor beside a model object")
         model = cast(VivitForVideoClassification, model).eval()
         return VideoClassificationPipeline(model, processor, device=place, **defaults)
+    get_execution(given.get("execution", "plain"))
     checkpoint = bare if isinstance(bare, Checkpoint) else open_checkpoint(bare, **where)
     if config is not None:
         if not isinstance(config, VivitConfig):
@@ -388,6 +393,7 @@ def pipeline(
         dtype=precision,
         device=place or default_device(),
     )
+    model.set_execution(given.get("execution", "plain"))
     return VideoClassificationPipeline(model, processor, checkpoint.familiarity(), **defaults)
 
 

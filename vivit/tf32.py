@@ -42,6 +42,7 @@ class _Rounded:
 
     def __init__(self) -> None:
         self.lock, self.calls, self.before = Lock(), 0, ""
+        self.on = False  # by itself, since a compiled call looks at it too
 
     def enter(self) -> None:
         with self.lock:
@@ -52,16 +53,23 @@ class _Rounded:
                     # they differ.
                     torch.backends.cuda.matmul.allow_tf32 = True
             self.calls += 1
+            self.on = True
 
     def leave(self) -> None:
         with self.lock:
             self.calls -= 1
+            self.on = self.calls > 0
             if not self.calls and self.before != TF32:
                 torch.backends.cuda.matmul.allow_tf32 = False
                 torch.backends.cuda.matmul.fp32_precision = self.before
 
 
 _rounded = _Rounded()
+
+
+def rounding() -> bool:
+    """Whether a model in 'tf32' is being called."""
+    return _rounded.on
 
 
 @contextmanager

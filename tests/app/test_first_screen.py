@@ -34,8 +34,8 @@ def parts(page: Page) -> dict[str, Locator]:
         "strip": page.get_by_role("radiogroup", name="Bundled clips"),
         "video": page.locator("video"),
         "answer": page.locator(".st-key-answer"),
-        "controls": page.locator(".st-key-controls"),
         "costs": page.locator(".st-key-costs"),
+        "controls": page.locator(".st-key-controls"),
         "latency": page.locator(".st-key-side-by-side-latency"),
         "memory": page.locator(".st-key-side-by-side-memory"),
     }

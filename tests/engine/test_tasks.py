@@ -19,6 +19,8 @@ from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.benchmark.cost import weights_bytes
+from vivit.benchmark.first_calls import known
+from vivit.benchmark.measurement import Cell
 from vivit.checkpoint import RANDOM
 from vivit.video import probe
 
@@ -102,10 +104,35 @@ def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, cli
     assert half * 2 == whole
 
 
+def test_a_compiled_answer_is_the_same_and_what_compiling_took_is_kept(
+    engine: Engine, checkpoint: Path, clip: Path
+) -> None:
+    frames = done(read(engine, checkpoint, clip))
+    machine, config = engine.hello("model"), VivitConfig.from_pretrained(checkpoint)
+    cell = Cell(str(checkpoint), execution="compiled")
+    assert known(machine, config, cell) is None
+    plain = done(classify(engine, checkpoint, frames)).result
+    job, notes = classify(engine, checkpoint, frames, execution="compiled"), set()
+    while not job.wait(0.05):
+        notes.add(job.note)
+    found, call = done(job).result, known(machine, config, cell)
+    assert "Compiling the model, about 17 s" in notes
+    assert call and call.seconds > 0.1 and call.seconds * 1e3 > found.latency_ms
+    assert [p.label for p in found.predictions] == [p.label for p in plain.predictions]
+    # Float32 in another order.
+    assert [p.score for p in found.predictions] == pytest.approx([p.score for p in plain.predictions], abs=1e-5)
+    assert found.warm and found.first_ms < 1e3 * call.seconds, "what is timed has been made before"
+    again = done(classify(engine, checkpoint, frames, execution="compiled"))
+    assert again.result.predictions == found.predictions and known(machine, config, cell) == call
+
+
 def test_what_cannot_run_here_says_why(engine: Engine, checkpoint: Path, clip: Path) -> None:
     job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), attention="sdpa-cudnn")
     assert job.wait(60) and job.state == "failed"
     assert "runs on CUDA GPUs only" in job.error and "AttentionUnavailable" in job.details
+    job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), execution="captured")
+    assert job.wait(60) and job.state == "failed"
+    assert job.error.startswith("'captured' is a CUDA graph, and there is none on 'cpu'")
 
 
 def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(checkpoint: Path, clip: Path) -> None:

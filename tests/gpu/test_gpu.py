@@ -347,7 +347,7 @@ def test_a_measured_cell(attention: str) -> None:
 
 def test_a_compiled_cell_answers_alike() -> None:
     compiled, plain = (
-        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", compiled=c), RULE))[0] for c in (True, False)
+        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", execution=e), RULE))[0] for e in ("compiled", "plain")
     )
     assert compiled.latency and plain.latency and plain.logits and compiled.status == "ok", compiled.details
     assert compiled.latency.first_ms > 10 * compiled.latency.median

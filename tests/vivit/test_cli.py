@@ -56,7 +56,7 @@ def test_json_lines_and_a_bad_file_among_good_ones(
     assert_one_sentence(done.stderr, "bad.mp4")
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert [r["clip"] for r in reports] == [str(clip_path), str(short_clip_path)]
-    keys = "clip model attention precision device frames predictions timings_ms warnings"
+    keys = "clip model attention precision execution device frames predictions timings_ms warnings"
     for report in reports:
         assert list(report) == keys.split()
         assert report["model"] == str(checkpoint)
@@ -84,6 +84,29 @@ def test_options_reach_the_model_and_the_sampling(checkpoint: Path, clip_path: P
     assert (report["attention"], report["precision"]) == ("eager", "float16-weights")
     assert [f["index"] for f in report["frames"]] == [3 * k for k in range(8)]
     assert len(report["predictions"]) == 5
+
+
+def test_how_it_runs_is_a_choice(
+    checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, out, _ = run_here(capsys, "classify", clip_path, "--model", checkpoint, "--json")
+    usual = json.loads(out)
+    status, out, _ = run_here(capsys, "classify", clip_path, "--model", checkpoint, "--execution", "compiled", "--json")
+    assert status == 0 and (found := json.loads(out))["execution"] == "compiled" and usual["execution"] == "plain"
+    assert [p["label"] for p in found["predictions"]] == [p["label"] for p in usual["predictions"]]
+    # Float32 in another order.
+    assert [p["score"] for p in found["predictions"]] == pytest.approx(
+        [p["score"] for p in usual["predictions"]], abs=1e-5
+    )
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    for name, words in (
+        ("fast", "execution='fast' is unknown"),
+        ("captured", "CUDA graph"),
+        ("compiled", "no-such-com"),
+    ):
+        status, out, err = run_here(capsys, "classify", clip_path, "--model", checkpoint, "--execution", name)
+        assert (status, out) == (2, "")
+        assert_one_sentence(err, words)
 
 
 def test_a_clip_may_be_an_address(

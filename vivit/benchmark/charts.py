@@ -406,7 +406,7 @@ def _usual(precision: str, attention: str) -> tuple[int, int]:
 
 def short_name(cell: Cell) -> str:
     """A cell's name where a heading tells the rest."""
-    return cell.attention + ", compiled" * cell.compiled
+    return cell.attention + cell.manner
 
 
 def _line(*parts: str, marks: str = "") -> str:

@@ -29,13 +29,14 @@ from vivit.attention import AttentionUnavailable, get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
 from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, Memory, Round
-from vivit.benchmark.sweep import NOT_TRAINED, PlannedRound
+from vivit.benchmark.sweep import NOT_CAPTURED, NOT_TRAINED, PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import allocator, default_device
 from vivit.dynamic_int8 import DynamicInt8Unavailable
 from vivit.eight_bit import EightBitUnavailable
 from vivit.errors import UserError, out_of_memory
+from vivit.execution import ExecutionUnavailable, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.interrupts import interrupts_wait
 from vivit.machine import OtherWork
@@ -59,7 +60,7 @@ ENVIRONMENT: dict[str, str | None] = {
     **waiting(),
 }
 
-UNAVAILABLE = (AttentionUnavailable, EightBitUnavailable, DynamicInt8Unavailable, Tf32Unavailable)
+UNAVAILABLE = (AttentionUnavailable, EightBitUnavailable, DynamicInt8Unavailable, Tf32Unavailable, ExecutionUnavailable)
 
 
 class ChildEnded(RuntimeError):
@@ -221,10 +222,6 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
         for cause in causes:
             if isinstance(cause, UNAVAILABLE):
                 return Measurement(cell, "unavailable", str(cause), cause.details)
-            if type(cause).__name__ == "InvalidCxxCompiler":
-                return Measurement(
-                    cell, "unavailable", "torch.compile needs a C++ compiler, and this machine has none.", str(cause)
-                )
             if out_of_memory(cause):
                 reason = (
                     f"{cell.name} does not fit into this machine's memory. Try a smaller batch or a fused attention."
@@ -242,6 +239,10 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     config = checkpoint.config
     if cell.mode == "training" and PRECISIONS[cell.precision].weights == "int8":
         raise EightBitUnavailable(NOT_TRAINED)
+    if cell.mode == "training" and cell.execution == "captured":
+        raise ExecutionUnavailable(NOT_CAPTURED)
+    if reason := why_not(cell.execution, device.type):
+        raise ExecutionUnavailable(reason)
     try_attention(cell, config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
     model = checkpoint.load(VivitForVideoClassification, **loading)
@@ -251,18 +252,18 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         # A warm cache would make the first call of the second round look cheap.
         torch.compiler.config.force_disable_caches = True
         torch._inductor.config.compile_threads = 1  # helpers of a killed process would outlive it
-    network = torch.compile(model) if cell.compiled else model
+    model.set_execution(cell.execution)
     options = {} if cell.num_frames is None else {"interpolate_pos_encoding": True}
     optimiser = torch.optim.AdamW(model.parameters()) if training else None
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(config.num_labels or 1, (cell.batch_size,), generator=generator).to(device)
 
     def forward() -> Tensor:
-        return network(pixels, **options).logits
+        return model(pixels, **options).logits
 
     def step() -> Tensor:
         assert optimiser is not None
-        output = network(pixels, labels=labels, **options)
+        output = model(pixels, labels=labels, **options)
         output.loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -283,7 +284,7 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
             held = _held_bytes(pixels, optimiser)
             ms, recorded = measure.record(time_call, device)
             timing = Round(ms, (ms,), warm=False)
-        elif cell.compiles:
+        elif cell.prepares:
             compile_ms = time_call()
             others = OtherWork()  # the compiler is none
             timing = replace(measure.repeat(time_call, planned.rule), first_ms=compile_ms)
@@ -292,6 +293,8 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         timing = replace(timing, number=planned.number, others_share=others.share())
         if planned.record and recorded is None:
             held = _held_bytes(pixels, optimiser)
+            if cell.execution == "captured":  # a replay takes no memory: that is of the call which captures
+                model.set_execution(cell.execution)
             _, recorded = measure.record(time_call, device)
     logits = tuple(output[0].float().tolist()) if not training and output[0].isfinite().all() else None
     return Measurement(

@@ -12,6 +12,7 @@ from vivit.benchmark.presets import grid
 from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, run_all
 from vivit.benchmark.wording import duration
 from vivit.interrupts import heed_interrupts
+from vivit.names import EXECUTIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything `bench` understands."""
     parser.add_argument("--attention", default="eager,sdpa", metavar="A,B,…", help="attention backends")
     parser.add_argument("--precision", default="float32", metavar="A,B,…", help="precisions")
+    parser.add_argument(
+        "--execution", default="plain", metavar="A,B,…", help=f"how passes run: {', '.join(EXECUTIONS)}"
+    )
     parser.add_argument("--batch-sizes", default="1", metavar="1,2,…", help="clips a call")
     parser.add_argument(
         "--model",
@@ -51,11 +55,12 @@ def bench(options: argparse.Namespace) -> int:
         ValueError, OSError: for options that cannot be used; the message is for the user.
     """
     from vivit.attention import get_attention
-    from vivit.benchmark import report, results
+    from vivit.benchmark import first_calls, report, results
     from vivit.benchmark.child import measure_in_child
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
+    from vivit.execution import get_execution
     from vivit.precision import get_precision
 
     attention, precision = _names(options.attention, "--attention"), _names(options.precision, "--precision")
@@ -63,6 +68,9 @@ def bench(options: argparse.Namespace) -> int:
         get_attention(name)
     for name in precision:
         get_precision(name)
+    executions = _names(options.execution, "--execution")
+    for name in executions:
+        get_execution(name)
     sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
     device = default_device()  # whose error comes before a download
     # Downloaded once, here, and not by the first process that is timed; and every process loads the same.
@@ -71,15 +79,24 @@ def bench(options: argparse.Namespace) -> int:
         make_folder(options.out)
     pixel_values = read_clip(options.clip, checkpoint) if options.clip else None
 
-    cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,))
-    sweep = Sweep(cells, {checkpoint.name: checkpoint.config}, describe(device), budget_seconds=budget)
+    cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,), executions)
+    machine = describe(device)
+    sweep = Sweep(
+        cells,
+        {checkpoint.name: checkpoint.config},
+        machine,
+        budget_seconds=budget,
+        first_calls=first_calls.known_seconds(machine, checkpoint.config, cells),
+    )
     count, begins = len(sweep.cells), len(sweep.begins)
     of = f"{begins} of " * (begins < count)
     print(f"{of}{count} cells, about {duration(sweep.seconds_left)}", file=sys.stderr)
 
     def measure(planned: PlannedRound) -> tuple[Measurement, float]:
         _show(sweep, f"round {planned.number + 1}: {planned.cell.name}")
-        return measure_in_child(planned, pixel_values)
+        row, seconds = measure_in_child(planned, pixel_values)
+        first_calls.keep_row(machine.device_name, machine.versions["torch"], checkpoint.config, row)
+        return row, seconds
 
     heed_interrupts()
     status = 0

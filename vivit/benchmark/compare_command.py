@@ -12,7 +12,7 @@ from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import SECONDS, Examine, SideBySide, Time, as_json
 from vivit.errors import UserError
-from vivit.names import BACKENDS, PRECISIONS
+from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", metavar="CLIP", help="a video file")
     parser.add_argument(
         "--cells",
-        metavar="A/P,…",
-        help="attention/precision of each, the first being what the others are compared with; eager and sdpa in float32 and "
-        "in the half precision that pays on this machine if left out",
+        metavar="A/P[/E],…",
+        help="attention/precision or attention/precision/execution of each, the first being what the others are compared with; "
+        "eager and sdpa in float32 and in the half precision that pays on this machine if left out",
     )
     parser.add_argument("--model", default="vivit-mannequin", metavar="NAME|DIR", help="as bench takes it")
     parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help=f"for the rounds, {SECONDS:.0f} s")
@@ -49,6 +49,8 @@ def compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.probes import describe
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
+    from vivit.execution import ExecutionUnavailable
+    from vivit.execution import why_not as execution_lacks
     from vivit.interrupts import heed_interrupts, interrupts_wait
     from vivit.model import VivitForVideoClassification
     from vivit.precision import why_not
@@ -56,19 +58,18 @@ def compare(options: argparse.Namespace) -> int:
     device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model)
     pixel_values = read_clip(options.clip, checkpoint)
-    cells = chosen or default_cells(checkpoint.config, describe(device))
-    for attention, precision in cells:  # before anything is loaded
-        try_attention(Cell(checkpoint.name, attention, precision), checkpoint.config, device)
-        if lacking := why_not(precision, device)[0]:
+    asked = chosen or [(*cell, "plain") for cell in default_cells(checkpoint.config, describe(device))]
+    cells = [Cell(checkpoint.name, attention, precision, execution=e) for attention, precision, e in asked]
+    for cell in cells:  # before anything is loaded
+        if reason := execution_lacks(cell.execution, device.type):
+            raise ExecutionUnavailable(reason)
+        try_attention(cell, checkpoint.config, device)
+        if lacking := why_not(cell.precision, device)[0]:
             raise UserError(lacking)
     models: dict[str, VivitForVideoClassification] = {}
     contestants = []
     seed = secrets.randbits(32) if options.seed is None else options.seed
-    comparison = SideBySide(
-        [Cell(checkpoint.name, attention, precision) for attention, precision in cells],
-        seconds=options.seconds,
-        seed=seed,
-    )
+    comparison = SideBySide(cells, seconds=options.seconds, seed=seed)
     heed_interrupts()
     status = 0
     try:
@@ -80,7 +81,7 @@ def compare(options: argparse.Namespace) -> int:
                     models[cell.precision] = checkpoint.load(
                         VivitForVideoClassification, dtype=cell.precision, device=device
                     )
-                contestants.append(passes.enter(models[cell.precision], cell.attention, pixel_values))
+                contestants.append(passes.enter(models[cell.precision], cell.attention, pixel_values, cell.execution))
                 with interrupts_wait() as heed:  # cut short as it starts or stops, the profiler ends the process
                     found = passes.examine(contestants[-1], lambda *_: heed())
                 comparison.examined(step, found)
@@ -103,29 +104,32 @@ def compare(options: argparse.Namespace) -> int:
     return status
 
 
-def parse_cells(text: str) -> list[tuple[str, str]]:
-    """'eager/float32,sdpa/float16' → (attention, precision) of each.
+def parse_cells(text: str) -> list[tuple[str, str, str]]:
+    """'eager/float32,sdpa/float16/compiled' → (attention, precision, execution) of each, 'plain' where none is named.
 
     Raises:
         ValueError: for what is not so written, or names what is unknown.
     """
     cells = []
     for word in text.split(","):
-        attention, slash, precision = word.strip().partition("/")
-        if not slash:
+        attention, *rest = word.strip().split("/")
+        if len(rest) not in (1, 2):
             raise ValueError(f"--cells wants attention/precision with commas between them, not '{word.strip()}'.")
+        precision, execution = rest[0], rest[1] if len(rest) == 2 else "plain"
         if attention not in BACKENDS:
             raise ValueError(f"The attention backend '{attention}' is unknown; known are {', '.join(BACKENDS)}.")
         if precision not in PRECISIONS:
             raise ValueError(f"The precision '{precision}' is unknown; known are {', '.join(PRECISIONS)}.")
-        cells.append((attention, precision))
+        if execution not in EXECUTIONS:
+            raise ValueError(f"The execution '{execution}' is unknown; known are {', '.join(EXECUTIONS)}.")
+        cells.append((attention, precision, execution))
     return cells
 
 
 def _show(comparison: SideBySide, step: Examine | Time) -> None:
     if isinstance(step, Examine):
         cell = comparison.cells[step.place]
-        note = f"warming up {cell.attention}, {cell.precision}"
+        note = f"warming up {cell.attention}, {cell.precision}{cell.manner}"
     else:
         note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s to the next look"
     if sys.stderr.isatty():
@@ -144,7 +148,7 @@ def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
         lines.append(
             (
                 row.cell.attention,
-                row.cell.precision,
+                row.cell.precision + row.cell.manner,
                 f"{row.median:,.1f}" if row.samples_ms else "–",
                 f"{row.p5:,.1f}–{row.p95:,.1f}" if row.samples_ms else "–",
                 f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–",

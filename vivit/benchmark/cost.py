@@ -14,6 +14,9 @@ from vivit.names import BACKENDS, BYTES, DYNAMIC_INT8, EIGHT_BIT, PRECISIONS, RO
 # What the first call of a backend that is compiled takes beside its arithmetic: FlexAttention 9.9 to 10.4 s on 2 cores of an
 # AMD EPYC with AVX-512 (torch 2.13), 2.4 to 2.8 s where Inductor's cache on disk has its kernel, which nobody knows before.
 COMPILE_SECONDS = 10.0
+# What the first call of a model that is not run 'plain' takes beside its arithmetic, until this machine has shown it: of
+# ViViT-B on one H200 (torch 2.11) 14 to 17 s for a process's first, 9 to 12 s for further sizes; a graph 0.04 to 0.34 s.
+FIRST_SECONDS = {"plain": 0.0, "compiled": 17.0, "captured": 0.4}
 BACKWARD = 3  # a training step's arithmetic and score traffic are about three times those of the forward pass
 
 
@@ -210,21 +213,36 @@ def _seconds(
     return linear_flops(config, precision) / products + seconds
 
 
-def compile_seconds(attention: str) -> float:
-    """What the first call of a backend takes beside its arithmetic, 0 for those that are not compiled."""
-    return COMPILE_SECONDS * BACKENDS[attention].compiled
+def compile_seconds(attention: str, execution: str = "plain", measured: float | None = None) -> float:
+    """What a first call takes beside its arithmetic, 0 where it compiles and captures nothing.
+
+    Args:
+        attention, execution: keys of `BACKENDS` and `EXECUTIONS`.
+        measured: what it was here, see `vivit.benchmark.first_calls`.
+    """
+    if measured is not None:
+        return measured
+    return max(COMPILE_SECONDS * BACKENDS[attention].compiled, FIRST_SECONDS[execution])
 
 
 def estimate_seconds(
-    config: VivitConfig, machine: Machine, attention: str, precision: str, *, first: bool = True
+    config: VivitConfig,
+    machine: Machine,
+    attention: str,
+    precision: str,
+    execution: str = "plain",
+    *,
+    first: bool = True,
+    measured: float | None = None,
 ) -> float:
     """How long one clip's forward pass will take, before it is run.
 
     Args:
         config: the model's shape.
         machine: what is known of it.
-        attention, precision: keys of `BACKENDS` and `PRECISIONS` that run there.
-        first: whether it may be the first, which is compiled where the backend is.
+        attention, precision, execution: keys of `BACKENDS`, `PRECISIONS` and `EXECUTIONS` that run there.
+        first: whether it may be the first, which is compiled where the backend or the model is.
+        measured: as `compile_seconds`'.
     Returns:
         Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
         models take longer, since the rates are those of full-sized products.
@@ -232,7 +250,7 @@ def estimate_seconds(
     seconds = _seconds(config, machine, attention, precision)
     if seconds is None:
         raise ValueError(f"'{attention}' does not run in {precision} here")
-    return seconds + compile_seconds(attention) * first
+    return seconds + compile_seconds(attention, execution, measured) * first
 
 
 def paying_precision(config: VivitConfig, machine: Machine) -> str:

@@ -112,7 +112,7 @@ def weights_table(result: Result) -> list[dict[str, Any]]:
     """
     rows: dict[str, Measurement] = {}
     for row in sorted(result.rows, key=lambda row: (row.cell.attention != "sdpa", row.cell.batch_size)):
-        if row.memory and row.cell.mode == "inference" and not row.cell.compiled:
+        if row.memory and row.cell.mode == "inference" and row.cell.execution == "plain":
             rows.setdefault(row.cell.precision, row)
     base = rows.get("float32")
     if base is None or base.memory is None or not base.memory.weights_kept_in or len(rows) < 2:
@@ -149,7 +149,7 @@ def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -
     found = []
     for cell, eager in rows.items():
         sdpa = rows.get(replace(cell, attention="sdpa"))
-        if cell.attention != "eager" or cell.mode != mode or cell.compiled or cell.num_frames or sdpa is None:
+        if cell.attention != "eager" or cell.mode != mode or cell.manner or cell.num_frames or sdpa is None:
             continue
         if cell.precision not in precisions:
             continue

@@ -41,7 +41,7 @@ def family_names(result: Result) -> dict[Family, str]:
 
 def cell_name(cell: Cell) -> str:
     """Among others of its family: 'sdpa in float16'."""
-    return f"{cell.attention} in {cell.precision}{', compiled' * cell.compiled}"
+    return f"{cell.attention} in {cell.precision}{cell.manner}"
 
 
 def base_of(rows: Sequence[Measurement], wanted: str | None = None) -> Measurement | None:
@@ -54,7 +54,7 @@ def base_of(rows: Sequence[Measurement], wanted: str | None = None) -> Measureme
     sound = [row for row in rows if row.sound]
     if wanted is not None:
         return next((row for row in sound if cell_name(row.cell) == wanted), None)
-    plain = [row for row in sound if not row.cell.compiled] or sound
+    plain = [row for row in sound if row.cell.execution == "plain"] or sound
     usual = [row for row in plain if (row.cell.attention, row.cell.precision) == ("eager", "float32")]
     return next(iter(usual or plain), None)
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vivit.names import BACKENDS
+from vivit.names import BACKENDS, EXECUTIONS
 
 MODES = ("inference", "training")
 STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
@@ -29,7 +29,7 @@ class Cell:
         attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
         batch_size: clips a call.
         mode: 'inference' (a forward pass) or 'training' (forward, backward and an AdamW step, random labels).
-        compiled: whether the model goes through `torch.compile`; not whether its backend does.
+        execution: how the passes run, a key of `vivit.names.EXECUTIONS`; a backend may compile whatever that is.
         num_frames: frames a clip, the checkpoint's own if None; others interpolate its position embeddings.
     """
 
@@ -38,12 +38,14 @@ class Cell:
     precision: str = "float32"
     batch_size: int = 1
     mode: str = "inference"
-    compiled: bool = False
+    execution: str = "plain"
     num_frames: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"mode={self.mode!r} is unknown; known are {', '.join(MODES)}")
+        if self.execution not in EXECUTIONS:
+            raise ValueError(f"execution={self.execution!r} is unknown; known are {', '.join(EXECUTIONS)}")
         if self.batch_size < 1 or (self.num_frames is not None and self.num_frames < 1):
             raise ValueError(f"batch_size={self.batch_size} and num_frames={self.num_frames} must be at least 1")
 
@@ -55,13 +57,25 @@ class Cell:
     @property
     def compiles(self) -> bool:
         """Whether the first call of a process compiles: the model, or a backend that is always compiled."""
-        return self.compiled or (self.attention in BACKENDS and BACKENDS[self.attention].compiled)
+        return self.execution == "compiled" or (self.attention in BACKENDS and BACKENDS[self.attention].compiled)
+
+    @property
+    def prepares(self) -> bool:
+        """Whether the first call of a process makes what the later ones use: it compiles, or captures a graph."""
+        return self.compiles or self.execution == "captured"
+
+    @property
+    def manner(self) -> str:
+        """', compiled' or ', captured', to stand behind a name; '' for 'plain'."""
+        return f", {self.execution}" * (self.execution != "plain")
 
     @property
     def name(self) -> str:
         """What tells it from others of its checkpoint, in a few words."""
         words = [self.attention, self.precision, f"batch {self.batch_size}"]
-        words += [f"{self.num_frames} frames"] * (self.num_frames is not None) + ["compiled"] * self.compiled
+        words += [f"{self.num_frames} frames"] * (self.num_frames is not None) + [self.execution] * (
+            self.execution != "plain"
+        )
         return ", ".join(words + [self.mode] * (self.mode != "inference"))
 
 
@@ -207,7 +221,7 @@ def _middle_half(values: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory held at a time, in bytes, found in a call that was not timed.
+    """The most memory held at a time, in bytes, found in a call that was not timed; one that captures, of a captured cell.
 
     Args:
         weights: the parameters, and the scales of those in 8 bit.

@@ -23,6 +23,7 @@ class Pace:
         rule: when the timed calls of a process are enough.
         rounds: processes a cell, one of which records memory and kernel.
         known: cells → ms of a call, as this machine has measured them before.
+        first_calls: cells → seconds that their first call took beyond another, likewise.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Pace:
         rule: StoppingRule,
         rounds: int,
         known: Mapping[Cell, float],
+        first_calls: Mapping[Cell, float],
     ) -> None:
         self._estimates, self._rows, self._known = estimates, rows, dict(known)
+        self._first_calls = dict(first_calls)
         self._machine, self._rule, self._rounds = machine, rule, rounds
         self._overheads: list[float] = []  # seconds of processes beside their calls
         self._scales = self._find_scales()
@@ -74,8 +77,8 @@ class Pace:
     def untimed(self, cell: Cell) -> float:
         """What a process takes beside its timed calls."""
         once = self.latency(cell)
-        first = once + compile_seconds(cell.attention)
-        if cell.compiles and (row := self._rows.get(cell)) and row.latency:
+        first = once + compile_seconds(cell.attention, cell.execution, self._first_calls.get(cell))
+        if cell.prepares and (row := self._rows.get(cell)) and row.latency:
             first = statistics.median(r.first_ms for r in row.latency.rounds) / 1e3
         start = (
             statistics.median(self._overheads)

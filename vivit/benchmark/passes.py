@@ -1,6 +1,7 @@
 """Passes of loaded models, for a comparison side by side: one that is looked at, and rounds that are timed."""
 
 import statistics
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,27 +28,41 @@ class Contestant:
         model: in evaluation mode.
         attention: a key of `vivit.attention.ATTENTION`.
         pixel_values: (1, T, C, H, W), on the model's device and in its dtype.
+        execution: a key of `vivit.names.EXECUTIONS`.
     """
 
     model: VivitForVideoClassification
     attention: str
     pixel_values: torch.Tensor
+    execution: str = "plain"
 
     def __call__(self) -> torch.Tensor:
         """One pass. Returns the logits, (1, num_labels)."""
         return self.model(self.pixel_values).logits
 
+    def choose(self) -> None:
+        """Have the model run as this cell does, by what has been made for it."""
+        choose(self.model, self.attention, self.execution)
 
-def enter(model: VivitForVideoClassification, attention: str, pixel_values: np.ndarray) -> Contestant:
+
+def choose(model: VivitForVideoClassification, attention: str, execution: str) -> None:
+    """Have a model run by this backend in this way; what was made for the two before is used again."""
+    model.set_attn_implementation(attention)
+    model.execution = execution
+
+
+def enter(
+    model: VivitForVideoClassification, attention: str, pixel_values: np.ndarray, execution: str = "plain"
+) -> Contestant:
     """Make a cell ready. Args: pixel_values: (T, C, H, W) float32, normalised."""
     clip = torch.from_numpy(pixel_values)[None].to(model.device, model.dtype)
-    return Contestant(model, attention, clip)
+    return Contestant(model, attention, clip, execution)
 
 
 @contextmanager
 def telling(model: VivitForVideoClassification, progress: Progress) -> Iterator[None]:
-    """Call `progress` after every layer, where a pass can so be cancelled."""
-    layers = model.vivit.layers
+    """Call `progress` after every layer, where a pass can so be cancelled; one graph has no layers to come to."""
+    layers = model.vivit.layers if model.execution == "plain" else ()
 
     def after(k: int) -> Callable[..., None]:
         return lambda *_: progress((k + 1) / len(layers), f"Layer {k + 1} of {len(layers)}")
@@ -58,26 +73,65 @@ def telling(model: VivitForVideoClassification, progress: Progress) -> Iterator[
         yield
 
 
+def unmade(model: VivitForVideoClassification) -> str:
+    """What the first call would make before it runs, in a word or two; '' for nothing."""
+    if model.execution != "plain":
+        made = (model.attn_implementation, model.execution) in model.executions
+        return "" if made else "compiling the model" if model.execution == "compiled" else "capturing the model"
+    return "compiling the attention" if BACKENDS[model.attn_implementation].compiled else ""
+
+
 @torch.inference_mode()
-def compile_backend(model: VivitForVideoClassification, pixel_values: torch.Tensor) -> None:
-    """Where a model's attention is compiled by its first call, have its first layer make it, outside all that is measured.
+def make_ready(model: VivitForVideoClassification, pixel_values: torch.Tensor) -> float | None:
+    """Have what a first call compiles or captures be made, outside all that is measured.
 
     Args:
         pixel_values: (1, T, C, H, W), of the size that is to be measured.
+    Returns:
+        The seconds of the call that made it: a whole pass, but for an attention that is compiled alone, which the first layer
+        makes. None where nothing was made.
     """
-    if BACKENDS[model.attn_implementation].compiled:
-        model.vivit.layers[0](model.vivit.embeddings(pixel_values))
+    if not unmade(model):
+        return None
+    graphs = _compiled_graphs()
+    if model.execution != "plain":
+        ms = timed(lambda: model(pixel_values), model.device)[1]
+    else:
+        layer, x = model.vivit.layers[0], model.vivit.embeddings(pixel_values)
+        ms = timed(lambda: layer(x), model.device)[1]
+    return ms / 1e3 if model.execution == "captured" or _compiled_graphs() > graphs else None
+
+
+def _compiled_graphs() -> int:
+    """How many graphs this process has compiled."""
+    dynamo = sys.modules.get("torch._dynamo.utils")  # a second to import, which those who compile nothing save
+    return dynamo.counters["stats"]["unique_graphs"] if dynamo else 0
+
+
+def renew(model: VivitForVideoClassification) -> None:
+    """Have the next call of a captured model capture it again: a replay takes no memory, that is of the call which captures."""
+    if model.execution == "captured":
+        model.set_execution("captured")
+
+
+def beyond(made_seconds: float | None, model: VivitForVideoClassification, pass_ms: float) -> float | None:
+    """What a first call took beyond a later one, in seconds. Args: made_seconds: as `make_ready` returns it."""
+    if made_seconds is None:
+        return None
+    layers = 1 if model.execution != "plain" else len(model.vivit.layers)
+    return made_seconds - pass_ms / 1e3 / layers
 
 
 @torch.inference_mode()
 def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Examined:
     """Warm a cell up, and find its memory and its answer, in passes that are not timed for the comparison."""
     model, device = contestant.model, contestant.model.device
-    model.set_attn_implementation(contestant.attention)
-    compile_backend(model, contestant.pixel_values)
+    contestant.choose()
+    made_seconds = make_ready(model, contestant.pixel_values)
     with telling(model, progress):
         if device.type != "cpu":
             contestant()  # its libraries keep memory from their first use on, which is no activation
+        renew(model)
         (logits, ms), peak = peak_memory(lambda: timed(contestant, device), device)
     if ms < SLOW_SECONDS * 1e3:
         _, ms = timed(contestant, device)  # without the recorder
@@ -89,6 +143,7 @@ def examine(contestant: Contestant, progress: Progress = lambda *_: None) -> Exa
         logits=tuple(logits[0].float().tolist()) if logits.isfinite().all() else None,
         device=device.type,
         weights_kept_in=weights,
+        first_seconds=beyond(made_seconds, model, ms),
     )
 
 
@@ -108,13 +163,17 @@ def time_round(
         progress: called between slots, and after every layer of slow passes.
     """
     slots = []
+    for contestant in contestants:  # those of a model that was given up meanwhile
+        contestant.choose()
+        if contestant.execution != "plain":
+            make_ready(contestant.model, contestant.pixel_values)
     if interrupted:
-        contestants[0].model.set_attn_implementation(contestants[0].attention)
+        contestants[0].choose()
         contestants[0]()
     others = OtherWork()
     for k, contestant in enumerate(contestants):
         progress(k / len(contestants), f"Timing {contestant.attention}")
-        contestant.model.set_attn_implementation(contestant.attention)
+        contestant.choose()
         with telling(contestant.model, progress) if slow else ExitStack():
             slots.append(_slot(contestant))
     return TimedRound(tuple(slots), *others.seconds())

@@ -33,7 +33,7 @@ class Preset:
     def cells(self, checkpoint: str) -> list[Cell]:
         """Its cells, in reading order."""
         return [Cell(checkpoint, "eager")] * self.reference + grid(
-            checkpoint, self.attention, self.precision, self.batch_sizes, (self.mode,), (False,), self.num_frames
+            checkpoint, self.attention, self.precision, self.batch_sizes, (self.mode,), ("plain",), self.num_frames
         )
 
 
@@ -43,15 +43,15 @@ def grid(
     precision: Sequence[str] = ("float32",),
     batch_sizes: Sequence[int] = (1,),
     modes: Sequence[str] = ("inference",),
-    compiled: Sequence[bool] = (False,),
+    executions: Sequence[str] = ("plain",),
     num_frames: Sequence[int | None] = (None,),
 ) -> list[Cell]:
     """Every combination, in reading order."""
     return [
-        Cell(checkpoint, a, p, b, m, c, f)
+        Cell(checkpoint, a, p, b, m, e, f)
         for m in modes
         for p in precision
-        for c in compiled
+        for e in executions
         for f in num_frames
         for b in batch_sizes
         for a in attention

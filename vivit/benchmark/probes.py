@@ -14,10 +14,11 @@ from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
 from vivit.device import accelerators, default_device, device_name, free_bytes, memory_bytes, release_memory
+from vivit.execution import why_not as lacks
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear
 from vivit.machine import Machine, OtherWork, Probes, Support
-from vivit.names import BACKENDS
+from vivit.names import BACKENDS, EXECUTIONS
 from vivit.precision import DTYPES, LAYERS, TF32, compute_dtype, why_not
 from vivit.tf32 import products
 
@@ -135,7 +136,7 @@ def describe(device: torch.device | None = None) -> Machine:
     release_memory(device)  # what was tried here takes no room from the models
     return Machine(
         device=device.type,
-        device_name=device_name(device) if on_gpu else _cpu_name(),
+        device_name=called(device),
         memory_bytes=memory_bytes(device),
         threads=torch.get_num_threads(),
         cores=os.cpu_count() or 1,
@@ -154,8 +155,14 @@ def describe(device: torch.device | None = None) -> Machine:
         probes=probes,
         index=(device.index or 0) if on_gpu else None,
         probed_beside=others.share(),
+        executions={name: lacks(name, device.type) for name in EXECUTIONS},
         devices=tuple(f"{found} {device_name(found)}" for found in accelerators()),
     )
+
+
+def called(device: torch.device) -> str:
+    """A device as its maker calls it."""
+    return device_name(device) if device.type != "cpu" else _cpu_name()
 
 
 def _driver() -> str:

@@ -30,6 +30,7 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
         "model": row.cell.checkpoint,
         "attention": row.cell.attention,
         "precision": row.cell.precision,
+        "execution": row.cell.execution,
         "batch_size": row.cell.batch_size,
         "status": row.status,
         "reason": row.reason,
@@ -81,7 +82,7 @@ def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]
         "batch size": cell.batch_size,
         "frames": cell.num_frames,
         "tokens": estimate.num_tokens if estimate else None,
-        "compiled": cell.compiled,
+        "execution": cell.execution,
         "kernel": " / ".join([row.kernel, *row.device_kernels]) if row.kernel else None,
         "mean, ms": latency.mean if latency else None,
         "p5, ms": latency.p5 if latency else None,
@@ -170,7 +171,8 @@ def as_text(result: Result) -> str:
 MARKS = (
     "Hatched bars and hollow points are figures that say less than they seem: cold, of one process only, or noisy, as the "
     "words beside them say. The line through a bar's end goes from the 5th to the 95th percentile; the diamond is what the "
-    "cost model predicted. Memory comes from a call that is not timed."
+    "cost model predicted. Memory comes from a call that is not timed; of a captured cell, from the one that captures, "
+    "since a replay takes none."
 )
 
 

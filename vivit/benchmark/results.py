@@ -147,11 +147,23 @@ def load(file: str | Path) -> Result:
         if values.pop("format") != 1:
             raise ValueError("its format is newer than this code")
         machine = from_json(Machine, values.pop("machine"))
-        rows = from_json(tuple[Measurement, ...], values.pop("rows"))
-        references = {from_json(Cell, r["cell"]): tuple(r["logits"]) for r in values.pop("references")}
+        rows, references = values.pop("rows"), values.pop("references")
+        for kept in (*rows, *references):
+            _bring_up_to_date(kept["cell"])
+        rows = from_json(tuple[Measurement, ...], rows)
+        references = {from_json(Cell, r["cell"]): tuple(r["logits"]) for r in references}
         return Result(machine=machine, rows=rows, references=references, **values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"'{Path(file).name}' is no sweep that can be read. Choose another. ({error})") from error
+
+
+def _bring_up_to_date(cell: dict[str, Any]) -> None:
+    """Give a cell the fields of today: at first it said whether it was compiled, and there was no third way to run."""
+    if "compiled" in cell:
+        compiled = cell.pop("compiled")
+        if not isinstance(compiled, bool) or "execution" in cell:
+            raise ValueError(f"compiled={compiled!r} is neither yes nor no")
+        cell["execution"] = "compiled" if compiled else "plain"
 
 
 def list_results(*folders: str | Path) -> list[Result]:

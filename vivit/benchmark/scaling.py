@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIZES = ("batch size", "tokens")
 HEIGHT = 260  # pixels of a chart
+DASHES = {"plain": "solid", "compiled": "dash", "captured": "dot"}
 GAP = 0.09  # of its y axis, between two labels
 Lines = dict[str, list[Measurement]]  # what a line is of → its rows, the smallest first
 
@@ -89,7 +90,7 @@ def _chart(lines: Lines, by: str, what: str, low: float, high: float) -> "go.Fig
             y=[value_of(row, what) for row in line],
             mode="lines+markers",
             name=escape(name),
-            line={"color": colour(cell.attention), "dash": "dash" if cell.compiled else "solid"},
+            line={"color": colour(cell.attention), "dash": DASHES[cell.execution]},
             marker={
                 "size": 9,
                 "symbol": [symbol(known.index(cell.attention), *[row] * timed) for row in line],

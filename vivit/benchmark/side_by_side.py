@@ -146,6 +146,7 @@ class Examined:
         logits: (num_labels,); None if they were not finite.
         device: its type as PyTorch names it, 'cpu', 'cuda', …
         weights_kept_in: as in `Memory`.
+        first_seconds: what the first call, which compiled or captured, took beyond a pass; None where nothing was made.
     """
 
     pass_ms: float
@@ -154,6 +155,7 @@ class Examined:
     logits: tuple[float, ...] | None
     device: str
     weights_kept_in: dict[str, int] = field(default_factory=dict, hash=False)
+    first_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -370,6 +372,8 @@ class SideBySide:
         device = self.found[0].device if self.found else "cpu"
         clock, recorder = instruments(device)
         memory = f"the most that {recorder} counted beyond them in a pass that is not timed, the clip included"
+        if any(cell.execution == "captured" for cell in self.cells):
+            memory += "; where a graph is captured, in the pass that captures it, since a replay takes none"
         if any(found.activations is None for found in self.found):
             memory = f"activations are not known: PyTorch does not count them on '{device}'"
         n = self.rounds
@@ -398,6 +402,7 @@ def as_json(comparison: SideBySide, row: Row, *, model: str, clip: str) -> dict[
     return {
         "attention": row.cell.attention,
         "precision": row.cell.precision,
+        "execution": row.cell.execution,
         "model": model,
         "clip": clip,
         "rounds": len(row.samples_ms),

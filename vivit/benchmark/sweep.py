@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import psutil
 
@@ -81,6 +82,7 @@ class Sweep:
         rounds: processes a cell.
         rule: when the timed calls of one round are enough; a budget may make them fewer.
         known: cells → ms of a call, as this machine has measured them before: what they will take is not to be estimated.
+        first_calls: cells → seconds that their first call took here beyond another, likewise.
         seed: of the order.
     """
 
@@ -94,6 +96,7 @@ class Sweep:
         rounds: int = ROUNDS,
         rule: StoppingRule | None = None,
         known: Mapping[Cell, float] | None = None,
+        first_calls: Mapping[Cell, float] | None = None,
         seed: int = 0,
     ) -> None:
         self.cells = tuple(dict.fromkeys(cells))
@@ -114,13 +117,15 @@ class Sweep:
         self._number = 0
         self._current: Cell | None = None
         self._further = False  # whether what runs is not of a first block
-        self._pace = Pace(self.estimates, self.rows, machine, self.rule, rounds, known or {})
+        self._pace = Pace(self.estimates, self.rows, machine, self.rule, rounds, known or {}, first_calls or {})
         self._todo: list[tuple[Cell, int]] = []
         self._short = False  # whether what runs does not fit into the budget
         for cell in self.cells:
             found = machine.find(cell.attention, cell.precision)
             if found and found.reason:
                 self._keep(Measurement(cell, "unavailable", found.reason, found.details))
+            elif reason := machine.executions.get(cell.execution, ""):
+                self._keep(Measurement(cell, "unavailable", reason))
         here = [cell for cell in self.cells if cell not in self.rows]
         self._blocks = _blocks(here, configs, machine, whole=budget_seconds is None)
         self._first = self._blocks[0] if self._blocks else Block(())
@@ -319,7 +324,7 @@ class Sweep:
         if record:  # the cost model may be far off
             limit = max(limit, PATIENCE * self.budget_seconds - self.spent_seconds)
         cold = self._short and self._left() < self._pace.untimed(cell) + timed + once * record
-        in_first = cold and record and not cell.compiles
+        in_first = cold and record and not cell.prepares
         return PlannedRound(
             cell,
             rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
@@ -345,15 +350,17 @@ def sound_sweep(
     budget_seconds: float | None,
     rule: StoppingRule | None = None,
     known: Mapping[Cell, float] | None = None,
+    first_calls: Mapping[Cell, float] | None = None,
 ) -> Sweep:
     """A sweep that ends in a comparison: with a larger budget than was asked for, if all rounds of two cells take that.
 
     Args: as `Sweep`'s.
     """
-    sweep = Sweep(cells, configs, machine, budget_seconds=budget_seconds, rule=rule, known=known)
+    options: dict[str, Any] = {"rule": rule, "known": known, "first_calls": first_calls}
+    sweep = Sweep(cells, configs, machine, budget_seconds=budget_seconds, **options)
     if budget_seconds is None or budget_seconds >= sweep.sound_seconds:
         return sweep
-    return Sweep(cells, configs, machine, budget_seconds=ceil(1.1 * sweep.sound_seconds), rule=rule, known=known)
+    return Sweep(cells, configs, machine, budget_seconds=ceil(1.1 * sweep.sound_seconds), **options)
 
 
 def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: Machine, *, whole: bool) -> list[Block]:
@@ -369,7 +376,7 @@ def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: 
     for (checkpoint, *_), family in families.items():
         second = paying_precision(configs[checkpoint], machine)
         order = [("eager", "float32"), ("sdpa", "float32"), ("sdpa", second), ("eager", second)]
-        usual = [c for c in family if (c.attention, c.precision) in order and not c.compiled]
+        usual = [c for c in family if (c.attention, c.precision) in order and c.execution == "plain"]
         usual.sort(key=lambda c: order.index((c.attention, c.precision)))
         if len(usual) < 2 or whole:
             usual += [c for c in family if c not in usual][: None if whole else len(order) - len(usual)]
@@ -410,6 +417,7 @@ def run_all(sweep: Sweep, measure: Measure, changed: Callable[[], object] = lamb
 
 
 NOT_TRAINED = "Weights in 8 bit cannot be trained: they are whole numbers, and have no gradients."
+NOT_CAPTURED = "A training step cannot be 'captured': a CUDA graph has no gradients. Choose 'plain' or 'compiled'."
 
 
 def untrainable(cell: Cell, machine: Machine) -> str:
@@ -418,19 +426,24 @@ def untrainable(cell: Cell, machine: Machine) -> str:
         return ""
     if PRECISIONS[cell.precision].weights == "int8":
         return NOT_TRAINED
+    if cell.execution == "captured":
+        return NOT_CAPTURED
     if BACKENDS[cell.attention].compiled and not machine.on_gpu:
         return f"'{cell.attention}' has no gradients on a CPU."
     return ""
 
 
 def runs_here(cells: Sequence[Cell], machine: Machine) -> tuple[list[Cell], dict[str, list[str]]]:
-    """The cells that run on a machine, and why the others do not: a reason → the backends and precisions that have it."""
+    """The cells that run on a machine, and why the others do not: a reason → the backends and precisions, or executions."""
     runs: list[Cell] = []
     reasons: dict[str, dict[str, None]] = {}
     for cell in cells:
         found = machine.find(cell.attention, cell.precision)
         reason = (found.reason if found else "") or untrainable(cell, machine)
-        if reason:
+        way = machine.executions.get(cell.execution, "") or reason * (reason == NOT_CAPTURED)
+        if way:
+            reasons.setdefault(way, {})[f"'{cell.execution}'"] = None
+        elif reason:
             reasons.setdefault(reason, {})[f"{cell.attention} in {cell.precision}"] = None
         else:
             runs.append(cell)

@@ -50,7 +50,7 @@ def _same_kernels(rows: list[Measurement]) -> Iterator[Card]:
     """`sdpa` is a choice that PyTorch makes: where it made that of another name, the two are one."""
     for sdpa in rows:
         for other in rows if sdpa.cell.attention == "sdpa" and sdpa.kernel else []:
-            same_cell = (other.cell.precision, other.cell.compiled) == (sdpa.cell.precision, sdpa.cell.compiled)
+            same_cell = (other.cell.precision, other.cell.execution) == (sdpa.cell.precision, sdpa.cell.execution)
             if other.cell.attention == "sdpa" or not same_cell or _ran(other) != _ran(sdpa):
                 continue
             name, precision = other.cell.attention, sdpa.cell.precision

@@ -75,7 +75,7 @@ def test_bars_have_their_figures_and_what_was_predicted() -> None:
     assert (
         second.mark == "noisy" and second.low < second.ms < second.high and second.colour == colour("sdpa", "float16")
     )
-    (bare,) = bars_of([replace(FAST, memory=None, estimate=None, cell=replace(SDPA, compiled=True))])
+    (bare,) = bars_of([replace(FAST, memory=None, estimate=None, cell=replace(SDPA, execution="compiled"))])
     assert math.isnan(bare.peak_mib) and bare.predicted_ms is None and bare.text == "sdpa, compiled"
 
 
@@ -169,7 +169,7 @@ def test_ratios_in_words() -> None:
 
 
 def test_a_text_too_long_for_a_phone_takes_two_lines_and_what_follows_is_lower() -> None:
-    noisy = row(Cell("m", "sdpa-efficient", compiled=True), *times(200.0, SHAKEN))
+    noisy = row(Cell("m", "sdpa-efficient", execution="compiled"), *times(200.0, SHAKEN))
     below = row(Cell("m", "sdpa-cudnn"), *times(100.0))
     figure = charts.ratios(gains(result(PLAIN, noisy, below)))
     long, other = texts(figure)

@@ -19,7 +19,7 @@ from tests.vivit.benchmark import children
 from vivit import VivitForVideoClassification, dynamic_int8
 from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_here, measure_in_child
 from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
-from vivit.benchmark.sweep import PlannedRound
+from vivit.benchmark.sweep import NOT_CAPTURED, PlannedRound
 
 RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.001)
 ROOT = Path(__file__).parents[3]
@@ -212,11 +212,23 @@ def test_another_number_of_frames(checkpoint: str) -> None:
 
 @pytest.mark.full
 def test_a_compiled_cell_is_honest_about_its_first_call(checkpoint: str) -> None:
-    found = measured(planned(checkpoint, compiled=True, attention="eager"))
+    found = measured(planned(checkpoint, execution="compiled", attention="eager"))
     assert found.status == "ok" and found.latency and found.logits, found.details
     assert found.latency.first_ms > 10 * found.latency.median
     plain = measured(planned(checkpoint, attention="eager"))
     np.testing.assert_allclose(found.logits, plain.logits or (), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("mode", "words"), [("inference", "none on 'cpu'"), ("training", NOT_CAPTURED)])
+def test_a_graph_where_there_is_none_is_a_row(checkpoint: str, mode: str, words: str) -> None:
+    found = measured(planned(checkpoint, execution="captured", mode=mode))
+    assert found.status == "unavailable" and found.latency is None and words in found.reason
+
+
+def test_without_a_compiler_a_compiled_cell_is_a_row(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    found = measure_here(planned(checkpoint, execution="compiled"))
+    assert found.status == "unavailable" and "wants the compiler 'no-such-compiler'" in found.reason
 
 
 @pytest.mark.parametrize("attention", ["sdpa-efficient", "sdpa-cudnn"])

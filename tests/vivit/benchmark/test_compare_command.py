@@ -148,9 +148,12 @@ def test_the_precision_that_pays(machine: Machine, precision: str) -> None:
 
 
 def test_cells_are_read_in_their_order_with_spaces_and_twice() -> None:
-    assert parse_cells("sdpa/float16-weights, eager/float32,eager/float32") == [
-        ("sdpa", "float16-weights"), ("eager", "float32"), ("eager", "float32")
-    ]  # fmt: skip
+    assert parse_cells("sdpa/float16-weights, eager/float32,eager/float32/compiled,eager/float32") == [
+        ("sdpa", "float16-weights", "plain"),
+        ("eager", "float32", "plain"),
+        ("eager", "float32", "compiled"),
+        ("eager", "float32", "plain"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +163,9 @@ def test_cells_are_read_in_their_order_with_spaces_and_twice() -> None:
         (["--cells", "eager/float32,"], "--cells wants attention/precision with commas between them, not ''"),
         (["--cells", "flash/float32"], "The attention backend 'flash' is unknown; known are eager, sdpa"),
         (["--cells", "sdpa/int3"], "The precision 'int3' is unknown; known are float32"),
+        (["--cells", "sdpa/float32/fast"], "The execution 'fast' is unknown; known are plain, compiled, captured"),
+        (["--cells", "sdpa/float32/plain/1"], "--cells wants attention/precision with commas between them"),
+        (["--cells", "sdpa/float32/captured"], "'captured' is a CUDA graph, and there is none on 'cpu'"),
         (["--seconds", "0"], "--seconds wants a number above 0"),
         (["--seconds", "-3"], "--seconds wants a number above 0"),
         (["--seconds", "nan"], "--seconds wants a number above 0"),

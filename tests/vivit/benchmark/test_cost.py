@@ -12,7 +12,9 @@ from tests.vivit.benchmark.children import MACHINE, MIB
 from vivit import VivitConfig, VivitForVideoClassification
 from vivit.benchmark.cost import (
     COMPILE_SECONDS,
+    FIRST_SECONDS,
     attention_flops,
+    compile_seconds,
     estimate,
     estimate_seconds,
     linear_flops,
@@ -218,3 +220,13 @@ def test_a_backend_that_is_not_tried_takes_the_rate_of_sdpa_and_its_compiling_co
         estimate_seconds(B16, machine, "flex_attention", "float32")
     nothing = replace(MACHINE, support=tuple(replace(s, flops_per_second=0.0) for s in MACHINE.support))
     assert estimate(Cell("m", "flex_attention"), B16, nothing).latency_ms is None
+
+
+def test_what_a_first_call_takes_is_what_it_took_here_and_a_guess_before() -> None:
+    assert [compile_seconds("sdpa", name) for name in FIRST_SECONDS] == [0.0, 17.0, 0.4]
+    assert compile_seconds("flex_attention", "captured") == COMPILE_SECONDS
+    assert compile_seconds("sdpa", "compiled", 3.0) == 3.0 and compile_seconds("sdpa", "compiled", 0.0) == 0.0
+    sdpa = estimate_seconds(B16, MACHINE, "sdpa", "float32")
+    compiled = estimate_seconds(B16, MACHINE, "sdpa", "float32", "compiled", measured=3.0)
+    assert compiled == pytest.approx(sdpa + 3.0)
+    assert estimate_seconds(B16, MACHINE, "sdpa", "float32", "compiled", first=False) == sdpa

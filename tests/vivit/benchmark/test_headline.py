@@ -25,7 +25,7 @@ def said(
     rounds: int | None = None,
     **more: float,
 ) -> str:
-    """The headline on cells 'attention/precision' that take these ms.
+    """The headline on cells 'attention/precision', or 'attention/precision/execution', that take these ms.
 
     Args:
         shaken: every other round all but the first cell take this share less, and in the rounds between more.
@@ -33,7 +33,8 @@ def said(
         rounds, more: as `drive`'s.
     """
     round_seconds = 0.1 * (len(cells) + 1)
-    named = [Cell("m", attention, precision) for attention, _, precision in (cell.partition("/") for cell in cells)]
+    words = [cell.split("/") for cell in cells]
+    named = [Cell("m", a, p, execution=more[0] if more else "plain") for a, p, *more in words]
     comparison = SideBySide(named, seconds=8.5 * round_seconds)
 
     def slot(place: int, number: int) -> float:
@@ -234,3 +235,13 @@ def test_an_answer_that_overflows_is_told() -> None:
 def test_an_interval_that_excludes_one_is_not_rounded_to_one() -> None:
     sentence = said(EAGER_AND_SDPA, [240.0, 100.0], shaken=1.3)
     assert "times as fast" in sentence and "(1.0 to " not in sentence
+
+
+def test_another_way_to_run_beside_the_first() -> None:
+    cells = ["eager/float32", "sdpa/float32", "sdpa/float32/compiled"]
+    assert said(cells, [300.0, 100.0, 50.0], found=sizes(FULL, FULL, (100.0, 400.0))) == (
+        "SDPA is 3.00 times as fast as eager (3.00 to 3.00) and takes the same memory; sdpa in float32 compiled is 2.00 times "
+        "as fast as plain (2.00 to 2.00) and takes 50 % less memory; all give the same five answers."
+    )
+    alone = said(["eager/float32", "sdpa/float32/compiled"], [300.0, 100.0], found=sizes(FULL, FULL))
+    assert alone.startswith("SDPA in float32, compiled is 3.00 times as fast as eager in float32 (3.00 to 3.00)"), alone

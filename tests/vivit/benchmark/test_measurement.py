@@ -143,7 +143,9 @@ def test_rates_come_from_the_median() -> None:
 
 
 def test_rows_survive_json() -> None:
-    whole = row(Cell("m", compiled=True, num_frames=8), (1.0,), (2.0, 3.0), logits=(1.0, -2.5), device_kernels=("k",))
+    whole = row(
+        Cell("m", execution="compiled", num_frames=8), (1.0,), (2.0, 3.0), logits=(1.0, -2.5), device_kernels=("k",)
+    )
     bare = Measurement(Cell("m", mode="training"), "out-of-memory", "why", "details")
     for measurement in (whole, bare):
         assert from_json(Measurement, json.loads(json.dumps(asdict(measurement), allow_nan=False))) == measurement
@@ -215,3 +217,16 @@ def test_gpu_kernels_are_named_shortly() -> None:
     ]
     expected = ("fmha_cutlassF_f32_aligned_64x64_rf_sm80", "pytorch_flash::flash_fwd_kernel", "softmax_warp_forward")
     assert device_kernels(names) == expected
+
+
+def test_how_a_cell_runs_is_in_its_name_and_known() -> None:
+    plain, compiled, captured = (Cell("m", execution=name) for name in ("plain", "compiled", "captured"))
+    assert [cell.name for cell in (plain, compiled, captured)] == [
+        "sdpa, float32, batch 1", "sdpa, float32, batch 1, compiled", "sdpa, float32, batch 1, captured"
+    ]  # fmt: skip
+    assert [cell.manner for cell in (plain, compiled, captured)] == ["", ", compiled", ", captured"]
+    assert [cell.compiles for cell in (plain, compiled, captured)] == [False, True, False]
+    assert [cell.prepares for cell in (plain, compiled, captured)] == [False, True, True]
+    assert Cell("m", "flex_attention").compiles and Cell("m", "flex_attention", execution="captured").compiles
+    with pytest.raises(ValueError, match="execution='fast' is unknown; known are plain, compiled, captured"):
+        Cell("m", execution="fast")

@@ -125,7 +125,7 @@ def test_the_documentations_tables_have_their_marks_and_two_decimals_in_a_report
 
 
 def test_the_documentation_compares_with_eager_in_the_same_precision() -> None:
-    compiled = row(replace(SDPA, compiled=True), *[(50.0,)] * 6)
+    compiled = row(replace(SDPA, execution="compiled"), *[(50.0,)] * 6)
     found = documentation.gains(result(SLOW, FAST, *LARGE, HALF_SLOW, HALF_FAST, compiled))
     pairs = [(gain.row.cell, gain.base.cell) for gain in found]
     assert pairs == [(SDPA, EAGER), (LARGE[1].cell, LARGE[0].cell), (HALF[1], HALF[0])], "and eager with itself never"

@@ -211,7 +211,7 @@ def test_agreement_and_share_of_the_matrix_rate() -> None:
 def test_json_has_the_promised_keys() -> None:
     measured, missing = (json.loads(json.dumps(report.as_json(WHOLE, WHOLE.rows[k]), allow_nan=False)) for k in (1, 2))
     keys = (
-        "mode model attention precision batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
+        "mode model attention precision execution batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
         "estimate"
     )
     assert list(measured) == list(missing) == [*keys.split(), "agreement"]
@@ -377,7 +377,7 @@ def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
         measured("int8-bitsandbytes", 20.0, 30, int8=20, float32=10),
         measured("float32", 50.0, 100, "eager", float32=100),
         measured("float32", 10.0, 100, float32=100),
-        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", compiled=True)),
+        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", execution="compiled")),
     ]
     first, second = documentation.weights_table(result(*rows))
     assert (first["cell"], second["cell"]) == ("sdpa, float32, batch 1", "sdpa, int8-bitsandbytes, batch 1")
@@ -388,3 +388,21 @@ def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
     assert documentation.weights_table(result(rows[2])) == [] == documentation.weights_table(result(rows[0]))
     page = report.as_html(result(*rows))
     assert documentation.QUANTISATION[:40] in page and "21.0 int8" in page
+
+
+@pytest.mark.parametrize(("compiled", "execution"), [(False, "plain"), (True, "compiled")])
+def test_a_sweep_of_before_there_was_a_third_way_to_run_is_read(tmp_path: Path, compiled: bool, execution: str) -> None:
+    cell = Cell("m", "eager", execution=execution)
+    whole = replace(result(row(cell, (1.0, 2.0), logits=(1.0, 2.0))), references={cell: (1.0, 2.0)})
+    values = json.loads(save(whole, tmp_path).read_text(encoding="utf-8"))
+    for kept in (*values["rows"], *values["references"]):
+        assert kept["cell"].pop("execution") == execution
+        kept["cell"]["compiled"] = compiled
+    del values["machine"]["executions"]
+    former = tmp_path / "former.sweep.json"
+    former.write_text(json.dumps(values), encoding="utf-8")
+    assert load(former) == whole
+    values["rows"][0]["cell"]["execution"] = "plain"
+    former.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(UserError, match="is no sweep that can be read"):
+        load(former)

@@ -13,7 +13,7 @@ from vivit.benchmark.measurement import Cell, Estimate, Measurement
 from vivit.benchmark.presets import grid
 from vivit.benchmark.results import Result
 from vivit.benchmark.scaling import grows, scaling, spread, tradeoff
-from vivit.names import BACKENDS, PRECISIONS
+from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 EAGER, SDPA, HALF = Cell("m", "eager"), Cell("m", "sdpa"), Cell("m", "sdpa", "float16")
 
@@ -93,13 +93,13 @@ def test_checkpoints_are_in_charts_of_their_own() -> None:
 
 
 def test_no_two_lines_of_a_chart_look_alike_even_without_colour_and_one_backend_has_one_colour() -> None:
-    """With as many lines as a sweep may have: every backend in every precision, compiled and in training too."""
-    cells = grid("m", tuple(BACKENDS), tuple(PRECISIONS), (1, 2), ("inference", "training"), (False, True))
+    """With as many lines as a sweep may have: every backend in every precision, in every way to run and in training too."""
+    cells = grid("m", tuple(BACKENDS), tuple(PRECISIONS), (1, 2), ("inference", "training"), tuple(EXECUTIONS))
     found = scaling(result(*(row(cell, (1.0,), (1.0,)) for cell in cells)), "batch size", "ms")
     assert len(found) == 2 * len(PRECISIONS)
     for figure in found.values():
         drawn = [trace for trace in figure.data if trace.mode == "lines+markers"]
-        assert len({(trace.marker.symbol[0], trace.line.dash) for trace in drawn}) == len(drawn) == 2 * len(BACKENDS)
+        assert len({(trace.marker.symbol[0], trace.line.dash) for trace in drawn}) == len(drawn) == 3 * len(BACKENDS)
         assert {trace.name.partition(",")[0]: trace.line.color for trace in drawn} == {
             name: backend.colour for name, backend in BACKENDS.items()
         }

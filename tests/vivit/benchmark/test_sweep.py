@@ -3,16 +3,27 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.vivit.benchmark.children import MACHINE, row
 from tests.vivit.benchmark.made_up import BASES, BY_SIZE, CELLS, CONFIGS, at, machine_of, quick, ran
+from vivit.benchmark.cost import FIRST_SECONDS
 from vivit.benchmark.families import family
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.results import find_ratio_of, snapshot
-from vivit.benchmark.sweep import NOT_TRAINED, ROUNDS, PlannedRound, Sweep, run_all, runs_here, untrainable
+from vivit.benchmark.sweep import (
+    NOT_CAPTURED,
+    NOT_TRAINED,
+    ROUNDS,
+    PlannedRound,
+    Sweep,
+    run_all,
+    runs_here,
+    untrainable,
+)
 from vivit.benchmark.verdict import statement
 from vivit.names import BACKENDS, PRECISIONS
 
@@ -268,6 +279,37 @@ def test_what_cannot_be_trained_is_told_before_it_is_begun() -> None:
     }
     assert runs_here([replace(cell, mode="inference") for cell in cells], MACHINE)[1] == {}
     assert untrainable(cells[1], replace(MACHINE, device="cuda")) == ""
+
+
+CAPTURED_NOT_HERE = {"plain": "", "compiled": "", "captured": "no graphs here"}
+
+
+def test_a_way_to_run_that_there_is_not_is_told_before_and_is_a_row() -> None:
+    machine = replace(MACHINE, executions=CAPTURED_NOT_HERE)
+    cells = grid("m", ("sdpa",), executions=("plain", "captured", "compiled"))
+    runs, reasons = runs_here(cells, machine)
+    assert [cell.execution for cell in runs] == ["plain", "compiled"]
+    assert reasons == {"no graphs here": ["'captured'"]}
+    sweep = Sweep(cells, CONFIGS, machine)
+    assert sweep.rows == {cells[1]: replace(sweep.rows[cells[1]], status="unavailable", reason="no graphs here")}
+    assert runs_here(cells, MACHINE) == (cells, {}), "a machine that was recorded before there was a choice"
+
+
+def test_a_training_step_is_not_captured() -> None:
+    cells = grid("m", ("eager", "sdpa"), modes=("training",), executions=("captured", "compiled"))
+    runs, reasons = runs_here(cells, replace(MACHINE, device="cuda"))
+    assert {cell.execution for cell in runs} == {"compiled"}
+    assert reasons == {NOT_CAPTURED: ["'captured'"]}
+
+
+def test_what_a_first_call_takes_is_as_it_was_here_or_guessed() -> None:
+    compiled = Cell("m", "sdpa", execution="compiled")
+
+    def told(**options: Any) -> float:
+        return Sweep([compiled], CONFIGS, MACHINE, budget_seconds=None, **options).seconds_left
+
+    guessed, known = told(), told(first_calls={compiled: 3.0})
+    assert guessed - known == pytest.approx(ROUNDS * (FIRST_SECONDS["compiled"] - 3.0))
 
 
 def test_precisions_of_one_backend_are_compared_with_its_float32() -> None:

@@ -241,7 +241,7 @@ def test_what_is_too_slow_for_a_second_call_is_recorded_in_its_first() -> None:
 
 @pytest.mark.usefixtures("roomy")
 def test_a_compiled_cell_is_never_recorded_in_its_first_call() -> None:
-    sweep = Sweep(grid("big", ("eager",), compiled=(True,)), CONFIGS, MACHINE, budget_seconds=20.0)
+    sweep = Sweep(grid("big", ("eager",), executions=("compiled",)), CONFIGS, MACHINE, budget_seconds=20.0)
     assert not any(run.record_first for run in ran(sweep, machine_of(sweep)))
 
 

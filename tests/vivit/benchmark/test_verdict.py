@@ -319,7 +319,7 @@ def test_random_weights_have_no_answers() -> None:
 
 def test_the_base_is_eager_float32_if_it_is_sound_and_else_the_first_that_is() -> None:
     cold = found("eager/float32", 200.0, warm=False)
-    compiled = found(cell("eager/float32", compiled=True), 50.0)
+    compiled = found(cell("eager/float32", execution="compiled"), 50.0)
     assert base_of([compiled, SDPA, EAGER]) is EAGER
     assert base_of([cold, compiled, SDPA]) is SDPA and base_of([cold, compiled]) is compiled
     assert base_of([cold]) is None and base_of([]) is None

@@ -62,7 +62,7 @@ def test_where_the_scores_go_is_counted_and_measured() -> None:
         assert part in card.answer
     assert "In time, sdpa is 2.00 times as fast as eager (2.00 to 2.00)." in card.answer
     assert card.answer.endswith("Of time, it had said 1.0 ms and 1.0.")
-    for other in (replace(SDPA, kernel="_softmax"), replace(SDPA, cell=replace(SDPA.cell, compiled=True))):
+    for other in (replace(SDPA, kernel="_softmax"), replace(SDPA, cell=replace(SDPA.cell, execution="compiled"))):
         assert not any("Where do" in question for question in cards(result(EAGER, other))), (
             "it kept scores, or is another"
         )
