@@ -23,7 +23,7 @@ class Contestant:
         runtime: a key of `PACKAGES`.
         precision: a key of `vivit.names.PRECISIONS`; or 'int8', as the runtime's own tool makes it; None: the run's.
         attention: of the model in PyTorch.
-        compiled: whether it goes through `torch.compile`.
+        execution: a key of `vivit.names.EXECUTIONS`; transformers' model is compiled by `torch.compile`, and never captured.
         as_installed: whether its process has the environment as it is, instead of what all others are started with.
     """
 
@@ -31,14 +31,14 @@ class Contestant:
     runtime: str = "PyTorch"
     precision: str | None = None
     attention: str = "sdpa"
-    compiled: bool = False
+    execution: str = "plain"
     as_installed: bool = False
 
     @property
     def title(self) -> str:
         """Whose model, and what runs it, in a few words."""
         words = [self.graph, self.attention if self.runtime == "PyTorch" else self.runtime]
-        return ", ".join(words + ["torch.compile"] * self.compiled + ["as installed"] * self.as_installed)
+        return ", ".join(words + [self.execution] * (self.execution != "plain") + ["as installed"] * self.as_installed)
 
     @property
     def artifact(self) -> str:
@@ -69,10 +69,12 @@ CONTESTANTS: dict[str, Contestant] = {
     BASE: Contestant(TRANSFORMERS),
     "transformers-as-installed": Contestant(TRANSFORMERS, as_installed=True),
     "transformers-eager": Contestant(TRANSFORMERS, attention="eager"),
-    "transformers-compiled": Contestant(TRANSFORMERS, compiled=True),
+    "transformers-compiled": Contestant(TRANSFORMERS, execution="compiled"),
     "ours": Contestant(OURS),
-    "ours-compiled": Contestant(OURS, compiled=True),
+    "ours-compiled": Contestant(OURS, execution="compiled"),
+    "ours-captured": Contestant(OURS, execution="captured"),
     **{f"ours-{precision}": Contestant(OURS, precision=precision) for precision in PRECISIONS},
+    "ours-tf32-flex": Contestant(OURS, precision="tf32", attention="flex_attention"),
     "onnxruntime": _ONNX,
     "onnxruntime-ours": replace(_ONNX, graph=OURS),
     "onnxruntime-int8": replace(_ONNX, precision="int8"),
@@ -83,15 +85,16 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 # Eager takes twice as long as sdpa, and every other precision of ours has a sweep of its own.
 LEFT_OUT = ("transformers-eager", *(f"ours-{p}" for p in PRECISIONS if p not in ("int8-dynamic", "tf32")))
+ON_GPU = ("ours-captured", "ours-tf32", "ours-tf32-flex")
 
 
 def usual(device: str) -> list[str]:
     """The names of those that are timed where none are named. Args: device: as PyTorch names it."""
     on_gpu = device != "cpu"
-    elsewhere = "ours-int8-dynamic" if on_gpu else "ours-tf32"
+    elsewhere = ("ours-int8-dynamic",) if on_gpu else ON_GPU
     return [
         name
         for name, contestant in CONTESTANTS.items()
-        if name not in (*LEFT_OUT, elsewhere)
+        if name not in (*LEFT_OUT, *elsewhere)
         and not (on_gpu and (contestant.runtime != "PyTorch" or contestant.as_installed))
     ]

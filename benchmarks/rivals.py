@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,7 @@ def heading(found: Found) -> list[str]:
 def method(plan: Plan) -> str:
     """How it was measured."""
     low, high = ROUNDS[plan.rounds]
+    clips = "bundled clip" if find_spec("av") else "clip of random numbers (PyAV is not installed)"
     memory = (
         "resident at the peak of a pass, libraries included"
         if plan.device == "cpu"
@@ -308,7 +310,7 @@ def method(plan: Plan) -> str:
         f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms, from pixels to logits on the host, and gives their median. A ratio "
         f"is the median of the rounds' ratios of times, so less is faster; its interval goes from place {low} to place {high} "
         f"of them sorted, and misses the truth in at most 5 % of cases. Peak: {memory}. Agreement is with transformers' sdpa "
-        f"in float32 on the CPU, on {plan.clips} bundled clip{'s' * (plan.clips > 1)}; σ is the standard deviation of a clip's "
+        f"in float32 on the CPU, on {plan.clips} {clips}{'s' * (plan.clips > 1)}; σ is the standard deviation of a clip's "
         "logits. int8: OpenVINO's by NNCF, calibrated by other bundled clips; ONNX Runtime's dynamic, of matrix products alone."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import Contestant
+from benchmarks.contestants import OURS, Contestant
 
 # The files that every contestant shares.
 WEIGHTS, CLIPS, CALIBRATION, REFERENCE = "weights", "clips.npy", "calibration.npy", "reference.npy"
@@ -92,10 +92,12 @@ def _load_pytorch(job: Job) -> Loaded:
     from vivit.precision import kept_bytes
 
     torch.set_num_threads(job.threads)
-    model = open_model(job.contestant, Path(job.folder), job.precision, job.device)
+    model: Any = open_model(job.contestant, Path(job.folder), job.precision, job.device)
     dtype = next(parameter.dtype for parameter in model.parameters() if parameter.is_floating_point())
     network: Any = Logits(model)
-    if job.contestant.compiled:
+    if job.contestant.execution != "plain" and job.contestant.graph == OURS:
+        model.set_execution(job.contestant.execution)
+    elif job.contestant.execution == "compiled":
         torch._inductor.config.compile_threads = 1  # helpers would outlive this process
         network = torch.compile(network)
 

@@ -129,7 +129,7 @@ def test_on_a_gpu_pytorchs_alone() -> None:
 @pytest.mark.full
 def test_every_rival_gives_the_same_answers(tiny: Path) -> None:
     """OpenVINO is installed for `make bench` alone; where it is not, that is what its rows say."""
-    names = [name for name in contestants.usual("cpu") if not CONTESTANTS[name].compiled]
+    names = [name for name in contestants.usual("cpu") if CONTESTANTS[name].execution == "plain"]
     found = rivals.run(plan(tiny, *names))
     for row in found.rows:
         package = contestants.packages(row.contestant)[0]
