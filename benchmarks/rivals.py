@@ -299,7 +299,8 @@ def heading(found: Found) -> list[str]:
 def method(plan: Plan) -> str:
     """How it was measured."""
     low, high = ROUNDS[plan.rounds]
-    clips = "bundled clip" if find_spec("av") else "clip of random numbers (PyAV is not installed)"
+    several = "clips" if plan.clips > 1 else "clip"
+    clips = f"bundled {several}" if find_spec("av") else f"{several} of random numbers (PyAV is not installed)"
     memory = (
         "resident at the peak of a pass, libraries included"
         if plan.device == "cpu"
@@ -310,7 +311,7 @@ def method(plan: Plan) -> str:
         f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms, from pixels to logits on the host, and gives their median. A ratio "
         f"is the median of the rounds' ratios of times, so less is faster; its interval goes from place {low} to place {high} "
         f"of them sorted, and misses the truth in at most 5 % of cases. Peak: {memory}. Agreement is with transformers' sdpa "
-        f"in float32 on the CPU, on {plan.clips} {clips}{'s' * (plan.clips > 1)}; σ is the standard deviation of a clip's "
+        f"in float32 on the CPU, on {plan.clips} {clips}; σ is the standard deviation of a clip's "
         "logits. int8: OpenVINO's by NNCF, calibrated by other bundled clips; ONNX Runtime's dynamic, of matrix products alone."
     )
 
