@@ -93,6 +93,32 @@ def test_switches_backend_and_precision(page: Page, server: Server) -> None:
     assert "attention=eager" in page.url and "precision=float16-weights" in page.url
 
 
+def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
+    page: Page, server: Server, context: BrowserContext
+) -> None:
+    page.goto(server.url)
+    answered(page)
+    before = answer(page).inner_text()
+    ways = page.get_by_role("radiogroup", name="Execution").get_by_role("radio")
+    assert [way.inner_text() for way in ways.all()] == ["plain", "compiled"], "a CPU has no graphs"
+    choose(page, "compiled")
+    expect(page.get_by_text("Compiling takes seconds to a minute, once for each start of the server")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text(re.compile(r"Compiling the model, about \d+ s"))).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="sdpa, float32, compiled")).to_have_count(1)
+    answered(page)
+    expect(page.get_by_text(re.compile(r"Compiling took \d+(\.\d)? s here on 20\d\d-"))).to_be_visible()
+    assert answer(page).inner_text() == before and "execution=compiled" in page.url
+    page.get_by_text("Reproduce").click()
+    expect(page.get_by_text("--execution compiled")).to_be_visible()
+    tiles(page).nth(1).click()  # no word is asked for again: it has been compiled
+    expect(answer(page)).not_to_have_text(before)
+    answered(page)
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_role("radio", name="compiled", exact=True)).to_be_checked()
+
+
 def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -102,6 +128,7 @@ def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Serve
     said = page.get_by_test_id("stPopoverBody")
     for name in ("sdpa-efficient", "sdpa-cudnn"):
         expect(said).to_contain_text(f"'{name}' runs on CUDA GPUs only")
+    expect(said).to_contain_text("'captured' is a CUDA graph, and there is none on 'cpu'")
     for number, package in ((2, "flash-attn"), (3, "flash-attn-3"), (4, "flash-attn-4")):
         wanted = rf"'flash_attention_{number}' needs a CUDA GPU .this model is on 'cpu'., .*the package {package} \("
         expect(said).to_contain_text(re.compile(wanted))
