@@ -23,6 +23,7 @@ MEANS_CUDA = {
     "vivit.fused": "steps that PyTorch fuses on CUDA alone, and kernels for it",
     "vivit.kernels": "the GPU that a kernel is launched on",
     "vivit.names": "a precision that computes in another dtype on CUDA's GPUs",
+    "vivit.benchmark.cost": "what PyTorch fuses on CUDA alone is not held in memory",
     "vivit.benchmark.documentation": "a column of the documentation's tables: 'is cuda'",
     "vivit.benchmark.probes": "whether NVIDIA's driver is there",
     "mannequin.sample": "memory that is pinned for CUDA's copies",
