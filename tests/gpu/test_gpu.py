@@ -3,6 +3,7 @@
 The other tests run on the CPU even where there is a GPU: kernels, threads and figures in them are the CPU's.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -137,12 +138,12 @@ def test_tf32_products_are_rounded_to_10_bits() -> None:
 
 def test_a_cell_in_tf32() -> None:
     rows = [
-        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", name, batch_size=2, compiled=compiled), RULE))[0]
-        for name, compiled in (("float32", False), ("tf32", False), ("tf32", True))
+        measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", name, batch_size=2, execution=e), RULE))[0]
+        for name, e in (("float32", "plain"), ("tf32", "plain"), ("tf32", "compiled"), ("tf32", "captured"))
     ]
     assert all(row.status == "ok" and row.logits for row in rows), [row.details for row in rows]
-    exact, plain, compiled = (torch.tensor(row.logits) for row in rows)
-    for logits in (plain, compiled):
+    exact, *rounded = (torch.tensor(row.logits) for row in rows)
+    for logits in rounded:
         assert 1e-5 < (logits - exact).abs().max() < 5e-2  # logits reach 7, in an encoder of 192 numbers
     step, _ = measure_in_child(PlannedRound(Cell(MANNEQUIN, "sdpa", "tf32", mode="training"), RULE))
     assert step.status == "ok", step.details
@@ -366,8 +367,11 @@ def test_a_captured_cell_answers_alike_and_its_memory_is_a_passs(precision: str)
     )
     assert captured.status == "ok" and captured.latency and captured.latency.warm, captured.details
     assert captured.memory and plain.memory and captured.kernel
-    # The pass that captures holds what a pass holds; the rest is the graph's own copy of its input and its output.
-    assert 0.9 < captured.memory.activations / plain.memory.activations < 2
+    # The pass that captures holds what a pass holds. The rest is the graph's own copy of its input, and what cuBLAS takes to
+    # work in on a stream that it has not seen, 32 MiB on chips of 9.0 and 8 elsewhere.
+    copy = 2 * 3 * math.prod(open_checkpoint(MANNEQUIN).config.clip_size) * (2 if precision == "bfloat16" else 4)
+    more = captured.memory.activations - plain.memory.activations
+    assert -0.1 * plain.memory.activations < more < copy + 34 * 2**20, more
     # In a graph a sum and its LayerNorm are one kernel whatever their size, which is another order; bfloat16 has 8 bits.
     np.testing.assert_allclose(
         captured.logits or (), plain.logits or (), **({"rtol": 0.1, "atol": 0.1} if precision == "bfloat16" else CLOSE)

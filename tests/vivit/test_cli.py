@@ -373,7 +373,7 @@ def enormous(tmp_path: Path) -> Path:
         num_frames=8,
         tubelet_size=(2, 2, 2),
         hidden_size=8,
-        num_hidden_layers=1,
+        num_hidden_layers=2,  # the last one holds the scores of [CLS] alone
         num_attention_heads=1,
         intermediate_size=8,
     )

@@ -161,7 +161,14 @@ def test_models_and_processors_may_be_objects_names_or_paths(checkpoint: Path, c
 
 
 @pytest.mark.parametrize(
-    "option", [{"dtype": "float32"}, {"torch_dtype": "float32"}, {"attn_implementation": "eager"}, {"revision": "main"}]
+    "option",
+    [
+        {"dtype": "float32"},
+        {"torch_dtype": "float32"},
+        {"attn_implementation": "eager"},
+        {"execution": "compiled"},
+        {"revision": "main"},
+    ],
 )
 def test_a_model_object_has_what_is_decided_on_loading(checkpoint: Path, option: dict[str, str]) -> None:
     model = VivitForVideoClassification.from_pretrained(checkpoint)
