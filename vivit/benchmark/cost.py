@@ -171,7 +171,7 @@ def _seconds(
         return None
     seconds = attention_flops(config) / found.flops_per_second
     traffic = score_traffic_bytes(config, attention, precision, machine.device) / machine.bytes_per_second
-    if not machine.on_gpu:  # a few tokens' scores lay in memory that was there; the system clears a model's
+    if not machine.on_gpu:  # a few tokens' scores lie in the cache for the most part, a model's do not
         seconds += traffic
     elif traffic:
         seconds = max(seconds, attention_flops(config) / products + traffic)
