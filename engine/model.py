@@ -12,6 +12,7 @@ import torch
 
 from engine.tasks import Classification, Classify, ExamineCell, MeasuredRound, MeasureRound, Prediction, TimeCells
 from engine.worker import typed
+from vivit import heap
 from vivit.benchmark import first_calls
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.cost import compile_seconds, weights_bytes
@@ -50,7 +51,8 @@ _last_comparison = 0  # the one whose round ran last, with nothing since; 0 for 
 
 
 def start() -> Machine:
-    """What this machine has and can do."""
+    """Settle what becomes of freed memory, then tell what this machine has and can do."""
+    heap.keep()
     return describe()
 
 
@@ -282,6 +284,7 @@ def _unload() -> None:
     """Give back all the memory that models take."""
     _loaded.clear()
     gc.collect()
+    heap.give_back()
     release_memory(default_device())
 
 

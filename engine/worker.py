@@ -7,7 +7,6 @@ keeps as this worker's hello. `progress(fraction, note)` raises `Cancelled` once
 carries the sentence that the visitor reads; any other exception is a fault of ours.
 """
 
-import ctypes
 import faulthandler
 import fcntl
 import importlib
@@ -30,6 +29,7 @@ from typing import Any
 from engine.failures import OUT_OF_MEMORY, unexpected
 from engine.jobs import Cancelled
 from engine.messages import Request, pack, unpack
+from vivit import heap
 from vivit.errors import UserError
 from vivit.progress import Progress
 from vivit.records import from_json
@@ -93,7 +93,7 @@ class Worker:
             self._cancelled.discard(header["job"])
             self.send(reply)
             del reply
-            _trim()
+            heap.give_back()
 
     def _run(self, tasks: dict[str, Task], header: dict[str, Any], blobs: list[bytes]) -> list[bytes | memoryview]:
         job: int = header["job"]
@@ -127,12 +127,6 @@ class Worker:
             # Nobody wrote these words for visitors; they may name files of this machine.
             details = f"{name}: the server's log has the rest"
             return pack({**failure, "error": unexpected(name), "details": details, "traceback": traceback.format_exc()})
-
-
-def _trim() -> None:
-    """Give freed memory back to the system: what little each job leaves scattered would add up over thousands of them."""
-    with suppress(AttributeError, OSError):  # glibc's alone
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _grant_cpu(seconds: int) -> None:

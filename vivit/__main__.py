@@ -189,8 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 if anything asked for could not be done; 130 after Ctrl-C; 141 if whoever reads stdout left.
     """
+    from vivit import heap
     from vivit.threads import waiting
 
+    heap.keep()
     os.environ.update(waiting())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a file's name may hold what cannot be printed, and is no reason to stop

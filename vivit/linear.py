@@ -1,18 +1,33 @@
-"""Linear maps, with whichever of PyTorch's two CPU libraries is the faster."""
+"""Linear maps, with whichever of PyTorch's two CPU libraries is the faster here."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Lock
+from time import thread_time
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
 SMALL = 20_480  # numbers in x up to which PyTorch gives a convolution to another library than oneDNN
+GAIN = 0.9  # of MKL's time at most, or MKL keeps it: its rounding is the finer, and a tie would fall out by chance
+FEW, MANY = 64, 1024  # rows that are tried first, and at most
+ENOUGH, ROUNDS = 5e-3, 3  # seconds of both together from which no more rows are tried; how often, at least, once more
+
+_one_at_a_time = Lock()
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x · weightᵀ + bias, as `torch.nn.functional.linear`.
 
     PyTorch leaves float32 products on x86 CPUs to MKL, and convolutions to oneDNN. A 1 × 1 convolution over the rows is the
-    same product, and where nothing is to be differentiated it is done that way: on 2 cores of an AMD EPYC 1.9 to 2.3 times as
-    fast at this model's sizes. Elsewhere (a GPU, another dtype, little input, a PyTorch without oneDNN) it is a plain product.
+    same product, and which of the two is faster is the processor's: on 2 cores of an AMD EPYC oneDNN takes half of MKL's time
+    at this model's sizes, on an Intel Xeon about the same. So where nothing is to be differentiated both are timed once at
+    these sizes (see `onednn_pays`), and the same one is used ever after in this process. Elsewhere (a GPU, another dtype,
+    little input, a compiler's or a tracer's tensors, a PyTorch without oneDNN) it is a plain product.
 
     Args:
         x: (…, I).
@@ -21,12 +36,62 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (…, O).
     """
-    if torch.compiler.is_compiling():  # asked first: the compiler cannot look into what else is asked here
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # first: neither may see what else is asked here
         return F.linear(x, weight, bias)
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    if not on_cpu or x.numel() <= SMALL or torch.is_grad_enabled():
+    if not on_cpu or type(x) is not Tensor or x.numel() <= SMALL or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
+    out, width = weight.shape
+    return (convolution if onednn_pays(x.numel() // width, width, out) else F.linear)(x, weight, bias)
+
+
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The same product as a convolution. Arguments as `linear`'s."""
     picture = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # rows as pixels, channels last: no copy
     # Dilation means nothing to one pixel, but on one thread PyTorch asks oneDNN only if there is some.
     product = F.conv2d(picture, weight[:, :, None, None], bias, dilation=2)
     return product.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+
+def onednn_pays(rows: int, width: int, out: int) -> bool:
+    """Whether oneDNN is clearly faster at a float32 product than MKL, by a race of hundredths of a second, once in a process.
+
+    Args:
+        rows: how many; any number up to the next power of two, or beyond `MANY`, counts as the same.
+        width, out: I and O.
+    """
+    alike = min(1 << (rows - 1).bit_length(), MANY)
+    with _one_at_a_time:
+        return _race(torch.get_num_threads(), alike, width, out)
+
+
+@cache
+def _race(threads: int, rows: int, width: int, out: int) -> bool:
+    # In a thread of its own, where no profiler, tracer, autocast or mode of the caller's sees or changes it.
+    with ThreadPoolExecutor(1) as alone:
+        mkl, onednn = alone.submit(_best_seconds, (F.linear, convolution), rows, width, out).result()
+    return onednn < GAIN * mkl
+
+
+@torch.inference_mode()
+def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int) -> list[float]:
+    """The best of a few in turn, of each; with fewer rows if so many would take long."""
+
+    def seconds(product: Product) -> float:
+        begin = thread_time()  # this thread's own: other programs that take the processor meanwhile do not count
+        product(x, weight, bias)
+        return thread_time() - begin
+
+    weight, bias = (torch.ones(size, dtype=torch.float32, device="cpu") for size in ((out, width), (out,)))
+    tried = min(rows, FEW)
+    while True:
+        x = torch.ones(tried, width, dtype=torch.float32, device="cpu")
+        times = [[seconds(product) for product in products] for _ in range(2)]
+        best = [min(each) for each in zip(*times, strict=True)]
+        if tried == rows or sum(best) > ENOUGH:
+            break
+        tried *= 2
+    ends = thread_time() + ENOUGH
+    while len(times) < 2 + ROUNDS or thread_time() < ends:
+        times.append([seconds(product) for product in products])
+    return [min(each) for each in zip(*times, strict=True)]

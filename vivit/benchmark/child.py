@@ -25,6 +25,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from vivit import heap
 from vivit.attention import AttentionUnavailable, get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
@@ -157,6 +158,7 @@ def _environment(values: dict[str, str | None]) -> Iterator[None]:
 def _child(connection: Connection) -> None:
     with suppress(OSError):  # if memory runs out, this process goes first, not the app or the desktop
         Path("/proc/self/oom_score_adj").write_text("1000")
+    heap.keep()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who keeps what is done
     try:
         function, arguments = connection.recv()

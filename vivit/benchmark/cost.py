@@ -206,7 +206,7 @@ def _seconds(
     arithmetic = attention_flops(config, precision)
     seconds = arithmetic / found.flops_per_second
     traffic = score_traffic_bytes(config, attention, precision, machine.device) / machine.bytes_per_second
-    if not machine.on_gpu:  # a few tokens' scores lay in memory that was there; the system clears a model's
+    if not machine.on_gpu:  # a few tokens' scores lie in the cache for the most part, a model's do not
         seconds += traffic
     elif traffic:
         seconds = max(seconds, arithmetic / products + traffic)

@@ -26,8 +26,8 @@ from vivit.tf32 import products
 def choose_probes(device: torch.device) -> Probes:
     """Sizes that tell a device's rates.
 
-    As many tokens as keep a GPU busy for longer than a launch takes, and as make scores that a CPU takes fresh memory for,
-    as it does in a model.
+    As many tokens as keep a GPU busy for longer than a launch takes, and as make scores larger than most of a CPU's
+    cache.
     """
     if device.type == "cpu":
         return Probes(tokens=1024, heads=3, size=768)
@@ -94,9 +94,10 @@ def eight_bit_rate(device: torch.device, precision: str, tokens: int) -> float:
 
 
 def copy_rate(device: torch.device) -> float:
-    """Bytes/s of a large copy in memory, read and written counted separately; on a CPU into fresh memory."""
+    """Bytes/s of a large copy in memory, read and written counted separately; on a CPU into new memory."""
     source = torch.ones(2**30 if _roomy(device) else 2**26, dtype=torch.uint8, device=device)
-    # A model's tensors are made anew on every call. On a GPU PyTorch keeps memory for them, on a CPU the system clears it.
+    # A model's tensors are made anew on every call. On a GPU PyTorch keeps memory for them, on a CPU `vivit.heap`
+    # does, in the processes that measure; where it does not, the system clears it here as there.
     copy = partial(torch.empty_like(source).copy_, source) if device.type != "cpu" else source.clone
     return 2 * source.numel() / _best_seconds(copy, device)
 
