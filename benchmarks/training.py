@@ -2,8 +2,8 @@
 
     python -m benchmarks.training [--batch-size 8] [--rounds 8]
 
-Both are loaded, and in each round, in fresh random order, each makes as many steps as fill a slot and gives their median. A ratio
-is the median of the rounds' ratios of times, with the interval of the side-by-side comparison.
+Both are loaded, and in each round, in fresh random order, each makes as many steps as fill a slot and gives their median. A
+ratio is the median of the rounds' ratios of times, with the interval of the side-by-side comparison.
 """
 
 import argparse
@@ -72,10 +72,12 @@ def main() -> None:
             slots[name].append(statistics.median(taken))
     base = next(iter(slots))
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, transformers {transformers.__version__}, batch size {batch}"
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"batch size {batch}"
     )
     print(
-        "| model | ms a clip | ÷ transformers | beyond weights and moments, MiB | ÷ transformers |\n| --- | --- | --- | --- | --- |"
+        "| model | ms a clip | ÷ transformers | beyond weights and moments, MiB | ÷ transformers |\n"
+        "| --- | --- | --- | --- | --- |"
     )
     for name, taken in slots.items():
         pairs = zip(slots[base], taken, strict=True)
