@@ -332,7 +332,7 @@ def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> 
 def test_what_does_not_run_here_is_named_once_and_not_measured(page: Page, server: Server) -> None:
     open_page(page, server, "this clip, all backends")
     open_form(page)
-    expect(page.get_by_text("25 of 50 cells do not run here and are left out.")).to_be_visible()
+    expect(page.get_by_text("40 of 70 cells do not run here and are left out.")).to_be_visible()
     expect(page.get_by_text("'sdpa-cudnn' runs on CUDA GPUs only")).to_have_count(1)
 
 
