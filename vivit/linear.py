@@ -14,8 +14,8 @@ Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 SMALL = 20_480  # numbers in x up to which PyTorch gives a convolution to another library than oneDNN
 GAIN = 0.9  # of MKL's time at most, or MKL keeps it: its rounding is the finer, and a tie would fall out by chance
-FEW, MANY = 64, 1024  # rows that are tried first, and at most
-ENOUGH, ROUNDS = 5e-3, 3  # seconds of both together from which no more rows are tried; how often, at least, once more
+MANY = 512  # rows that are tried at most: of a few only, libraries are as near to each other as they are not of many
+ENOUGH, ROUNDS = 5e-3, 2  # seconds of both together that are enough; how often at least
 
 _one_at_a_time = Lock()
 
@@ -54,7 +54,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def onednn_pays(rows: int, width: int, out: int) -> bool:
-    """Whether oneDNN is clearly faster at a float32 product than MKL, by a race of hundredths of a second, once in a process.
+    """Whether oneDNN is clearly faster at a float32 product than MKL, by a race of some hundredths of a second, once in a process.
 
     Args:
         rows: how many; any number up to the next power of two, or beyond `MANY`, counts as the same.
@@ -75,23 +75,18 @@ def _race(threads: int, rows: int, width: int, out: int) -> bool:
 
 @torch.inference_mode()
 def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int) -> list[float]:
-    """The best of a few in turn, of each; with fewer rows if so many would take long."""
+    """The best of a few in turn, of each."""
 
     def seconds(product: Product) -> float:
         begin = thread_time()  # this thread's own: other programs that take the processor meanwhile do not count
         product(x, weight, bias)
         return thread_time() - begin
 
-    weight, bias = (torch.ones(size, dtype=torch.float32, device="cpu") for size in ((out, width), (out,)))
-    tried = min(rows, FEW)
-    while True:
-        x = torch.ones(tried, width, dtype=torch.float32, device="cpu")
-        times = [[seconds(product) for product in products] for _ in range(2)]
-        best = [min(each) for each in zip(*times, strict=True)]
-        if tried == rows or sum(best) > ENOUGH:
-            break
-        tried *= 2
+    x, weight, bias = (
+        torch.ones(size, dtype=torch.float32, device="cpu") for size in ((rows, width), (out, width), (out,))
+    )
+    times: list[list[float]] = []
     ends = thread_time() + ENOUGH
-    while len(times) < 2 + ROUNDS or thread_time() < ends:
+    while len(times) <= ROUNDS or thread_time() < ends:
         times.append([seconds(product) for product in products])
-    return [min(each) for each in zip(*times, strict=True)]
+    return [min(each) for each in zip(*times[1:], strict=True)]  # by the first of each its library makes what it needs
