@@ -92,15 +92,15 @@ def test_the_clearly_faster_takes_long_float32_products_without_gradients(
 def test_one_race_for_each_size_and_number_of_threads(races: list[tuple[int, ...]]) -> None:
     former = torch.get_num_threads()
     with ThreadPoolExecutor(8) as several:
-        assert all(several.map(onednn_pays, [513, 600, 1000, 1024, 1025, 5000, 2**20] * 8, [32] * 56, [16] * 56))
+        assert all(several.map(onednn_pays, [257, 300, 400, 512, 513, 5000, 2**20] * 8, [32] * 56, [16] * 56))
     assert races == [(MANY, 32, 16)]
-    assert onednn_pays(512, 32, 16) and not onednn_pays(512, 16, 33)
+    assert onednn_pays(256, 32, 16) and not onednn_pays(512, 16, 33)
     try:
         torch.set_num_threads(former + 1)
-        assert onednn_pays(300, 32, 16) and onednn_pays(400, 32, 16)
+        assert onednn_pays(150, 32, 16) and onednn_pays(200, 32, 16)
     finally:
         torch.set_num_threads(former)
-    assert races[1:] == [(512, 32, 16), (512, 16, 33), (512, 32, 16)]
+    assert races[1:] == [(256, 32, 16), (512, 16, 33), (256, 32, 16)]
 
 
 @WITH_ONEDNN
