@@ -37,11 +37,11 @@ player, right = st.columns([300, 1060], gap="medium")
 with right:
     left, controls = st.columns([47, 53], gap="medium")
 with left:
-    answer, costs = st.container(), st.container(key="costs")
+    answer, costs, hints = st.container(), st.container(key="costs"), st.container()
 with controls, st.container(key="controls"):
     settings = pick_settings(pressed)
     check_link("classify", CONTROLS)
-    progress, hints = st.container(), st.container()
+    progress = st.container()
 if clip is None:
     answer.info(
         "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "

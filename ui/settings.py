@@ -126,7 +126,7 @@ def _pick_execution(checkpoint: str, attention: str, precision: str) -> str:
         execution = _pick("Execution", "execution", ways, "plain", lacking)
         if execution != "plain" and checkpoint:
             cell = Cell(checkpoint, attention, precision, execution=execution)
-            st.caption(literal(first_calls_said([cell], "once for each start of the server")))
+            st.caption(literal(first_calls_said([cell], "once whenever the model is loaded")))
         elif reason := lacking.get("compiled"):
             st.caption(literal(reason))
     return execution

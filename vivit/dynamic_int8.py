@@ -15,7 +15,7 @@ from vivit.errors import UserError
 from vivit.names import DYNAMIC_INT8, ROWS_AT_A_TIME
 from vivit.rounded import RoundedLinear
 
-_LEAST = torch.finfo(torch.float32).tiny  # of a step, so that a token of zeros can be divided by it
+_LEAST = 1e-36  # of a step or a scale: 0 can be divided by it, and 127 too
 _CHOOSE = "Choose another precision."
 
 
@@ -78,7 +78,7 @@ def product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None = Non
     Returns:
         (…, O), of x's dtype.
     """
-    rows = x.flatten(0, -2)
+    rows = x.reshape(-1, x.shape[-1])
     if torch.compiler.is_compiling() or len(rows) <= (block := ROWS_AT_A_TIME * torch.get_num_threads()):
         return _product(rows, weight, scales, bias).unflatten(0, x.shape[:-1])
     made = x.new_empty(len(rows), len(weight))

@@ -4,6 +4,7 @@ Letters: B clips, E hidden size.
 """
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vivit.compiling import missing_compiler
 from vivit.errors import UserError, out_of_memory
+from vivit.fused import has_triton
 from vivit.names import EXECUTIONS
 
 MOST_KERNELS = 64  # sizes, dtypes and backends that one process may compile for; PyTorch's limit is 8
@@ -56,6 +58,7 @@ class Execution:
         self.function = function
         self._compiled: Callable[..., Tensor] | None = None
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
+        self._one_at_a_time = Lock()  # a graph has one place for its input, and one for its output
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.function)
@@ -90,17 +93,26 @@ class Execution:
             raise ExecutionUnavailable(
                 "'captured' has no gradients: call the model under torch.no_grad(), or choose 'plain' or 'compiled'."
             )
-        key = (pixel_values.shape, pixel_values.dtype, pixel_values.device, interpolate_pos_encoding, model.training)
+        autocast = torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda")
+        kind = (pixel_values.shape, pixel_values.dtype, pixel_values.device)
+        key = (*kind, interpolate_pos_encoding, model.training, autocast)
+        with self._one_at_a_time:
+            return self._graph(key, model, pixel_values, interpolate_pos_encoding)(pixel_values)
+
+    def _graph(
+        self, key: tuple[Any, ...], model: Any, pixel_values: Tensor, interpolate_pos_encoding: bool
+    ) -> "_Graph":
         graph = self._graphs.pop(key, None)
-        if graph is None:
+        if graph is None or graph.stale():
             while len(self._graphs) >= MOST_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
             try:
-                graph = _Graph(lambda clip: self.function(model, clip, interpolate_pos_encoding), pixel_values)
+                weights = [*model.parameters(), *model.buffers()]
+                graph = _Graph(lambda clip: self.function(model, clip, interpolate_pos_encoding), pixel_values, weights)
             except RuntimeError as error:  # a step that waits for the GPU cannot be recorded
                 raise self._refused(error) from error
         self._graphs[key] = graph  # used last, given up last
-        return graph(pixel_values)
+        return graph
 
     def _refused(self, error: Exception) -> Exception:
         if out_of_memory(error) or isinstance(error, UserError):
@@ -112,11 +124,15 @@ class Execution:
 
 
 class _Graph:
-    """A CUDA graph of a function of one tensor, and the memory that it reads and writes."""
+    """A CUDA graph of a function of one tensor, and the memory that it reads and writes. Args: weights: what it reads too."""
 
     @torch.inference_mode(False)  # whose tensors nobody could write to outside
     @torch.no_grad()
-    def __init__(self, function: Callable[[Tensor], Tensor], sample: Tensor) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor], sample: Tensor, weights: list[Tensor]) -> None:
+        self._weights = weights
+        self._places = [weight.data_ptr() for weight in weights]
+        self._done = torch.cuda.Event()
+        has_triton(sample.device)  # which is found out by a kernel that no graph may hold
         with torch.cuda.device(sample.device):
             self._input = torch.empty_like(sample, memory_format=torch.contiguous_format).copy_(sample)
             aside = torch.cuda.Stream()
@@ -133,6 +149,14 @@ class _Graph:
 
     @torch.no_grad()
     def __call__(self, value: Tensor) -> Tensor:
+        here = torch.cuda.current_stream(value.device)
+        here.wait_event(self._done)  # the call before this one may be another stream's
         self._input.copy_(value)
         self._graph.replay()
-        return self._output.clone()
+        found = self._output.clone()
+        self._done.record(here)
+        return found
+
+    def stale(self) -> bool:
+        """Whether a weight lies elsewhere than it did, as after `to` or a new `data`."""
+        return [weight.data_ptr() for weight in self._weights] != self._places

@@ -3,13 +3,12 @@
 Letters: E the width of a token.
 """
 
-import shutil
 from functools import cache
 from importlib.util import find_spec
-from os import environ
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as every_module
 
 HALF = (torch.float16, torch.bfloat16)
 # Fewer numbers than this are added and normalised by PyTorch's two kernels before a Triton kernel is launched: on one H200 two
@@ -25,10 +24,12 @@ def can_fuse(x: Tensor, linear: nn.Linear, activation: nn.Module) -> bool:
         and x.dtype in HALF
         and not torch.is_grad_enabled()
         and hasattr(torch, "_addmm_activation")
-        and linear.weight.dtype == x.dtype
+        and type(activation) is nn.GELU
+        and activation.approximate == "tanh"  # the form that the epilogue on CUDA computes
+        and (linear.weight.dtype, linear.weight.device) == (x.dtype, x.device)
         and linear.bias is not None
-        and not _hooked(linear)
-        and not _hooked(activation)
+        and not hooked(linear)
+        and not hooked(activation)
     )
 
 
@@ -64,29 +65,52 @@ def add_norm(x: Tensor, change: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Ten
 
 
 def _one_kernel(x: Tensor, norm: nn.LayerNorm) -> bool:
-    if torch.compiler.is_compiling():  # Inductor makes such a kernel by itself
+    return (
+        one_kernel_pays(x)
+        and x.shape[-1] <= MOST_WIDE
+        and type(norm) is nn.LayerNorm
+        and norm.bias is not None
+        and (norm.weight.dtype, norm.weight.device) == (x.dtype, x.device)
+        and not hooked(norm)
+    )
+
+
+def one_kernel_pays(x: Tensor) -> bool:
+    """Whether sums of tensors like this and the LayerNorms after them are to be one kernel, if nothing of theirs forbids it."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # Inductor makes such kernels by itself
         return False
     return (
         x.is_cuda
-        and not torch.is_grad_enabled()
-        and norm.weight.dtype == x.dtype
         and x.dtype in (torch.float32, *HALF)
-        and x.shape[-1] <= MOST_WIDE
+        and not torch.is_grad_enabled()
         and (x.numel() >= WORTH_A_LAUNCH or torch.cuda.is_current_stream_capturing())
-        and type(norm) is nn.LayerNorm
-        and norm.bias is not None
-        and not _hooked(norm)
-        and not torch.jit.is_tracing()
-        and has_triton()
+        and has_triton(x.device)
     )
 
 
 @cache
-def has_triton() -> bool:
-    """Whether Triton is on this machine, and the C compiler with which it makes what launches a kernel."""
-    compilers = [environ["CC"]] if "CC" in environ else ["gcc", "clang", "cc"]
-    return find_spec("triton") is not None and any(map(shutil.which, compilers))
+def has_triton(device: torch.device) -> bool:
+    """Whether Triton makes and runs a kernel on a CUDA device, found out once: it wants a C compiler, headers and a cache."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        from vivit.kernels import add_norm as kernel
+
+        with torch.inference_mode():
+            rows = torch.ones(2, 8, device=device)
+            kernel(rows, rows, rows[0], rows[1], 1e-6)
+            torch.cuda.synchronize(device)
+    except Exception:  # whatever it is, PyTorch's own two kernels compute the same
+        return False
+    return True
 
 
-def _hooked(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def hooked(module: nn.Module) -> bool:
+    """Whether somebody looks at what goes into a module or comes out of it, or has exchanged what it does."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or every_module._global_forward_hooks
+        or every_module._global_forward_pre_hooks
+        or "forward" in vars(module)
+    )

@@ -1,5 +1,7 @@
 """Linear maps, with whichever of PyTorch's two CPU libraries is the faster here."""
 
+import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,9 +17,12 @@ Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 SMALL = 20_480  # numbers in x up to which PyTorch gives a convolution to another library than oneDNN
 GAIN = 0.9  # of MKL's time at most, or MKL keeps it: its rounding is the finer, and a tie would fall out by chance
 MANY = 512  # rows that are tried at most: of a few only, libraries are as near to each other as they are not of many
-ENOUGH, ROUNDS = 5e-3, 2  # seconds of both together that are enough; how often at least
+ENOUGH = 5e-3  # seconds of both together that are enough
+ROUNDS, MOST_ROUNDS = 2, 8  # how often at least; how often while neither is far ahead
 
 _one_at_a_time = Lock()
+if hasattr(os, "register_at_fork"):  # a child of a process that is racing would wait for a thread that it has not
+    os.register_at_fork(after_in_child=lambda: globals().update(_one_at_a_time=Lock()))
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -39,7 +44,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # first: neither may see what else is asked here
         return F.linear(x, weight, bias)
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    if not on_cpu or type(x) is not Tensor or x.numel() <= SMALL or torch.is_grad_enabled():
+    settled = torch.is_grad_enabled() or torch.are_deterministic_algorithms_enabled()  # a race's outcome may be another
+    if not on_cpu or type(x) is not Tensor or x.numel() <= SMALL or settled:
         return F.linear(x, weight, bias)
     out, width = weight.shape
     return (convolution if onednn_pays(x.numel() // width, width, out) else F.linear)(x, weight, bias)
@@ -54,7 +60,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def onednn_pays(rows: int, width: int, out: int) -> bool:
-    """Whether oneDNN is clearly faster at a float32 product than MKL, by a race of some hundredths of a second, once in a process.
+    """Whether oneDNN is clearly faster than MKL at a float32 product, by a race of hundredths of a second, once in a process.
 
     Args:
         rows: how many; any number up to the next power of two, or beyond `MANY`, counts as the same.
@@ -69,7 +75,11 @@ def onednn_pays(rows: int, width: int, out: int) -> bool:
 def _race(threads: int, rows: int, width: int, out: int) -> bool:
     # In a thread of its own, where no profiler, tracer, autocast or mode of the caller's sees or changes it.
     with ThreadPoolExecutor(1) as alone:
-        mkl, onednn = alone.submit(_best_seconds, (F.linear, convolution), rows, width, out).result()
+        try:
+            race = alone.submit(_best_seconds, (F.linear, convolution), rows, width, out)
+        except RuntimeError:  # Python is at its end, and starts no threads
+            return False
+        mkl, onednn = race.result()
     return onednn < GAIN * mkl
 
 
@@ -78,15 +88,22 @@ def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int
     """The best of a few in turn, of each."""
 
     def seconds(product: Product) -> float:
-        begin = thread_time()  # this thread's own: other programs that take the processor meanwhile do not count
+        begin = thread_time()  # this thread's own, which other programs disturb less than the clock's
         product(x, weight, bias)
         return thread_time() - begin
 
     x, weight, bias = (
         torch.ones(size, dtype=torch.float32, device="cpu") for size in ((rows, width), (out, width), (out,))
     )
-    times: list[list[float]] = []
+    times = [[seconds(product) for product in products]]  # by the first of each its library makes what it needs
+    best = [math.inf, math.inf]
     ends = thread_time() + ENOUGH
-    while len(times) <= ROUNDS or thread_time() < ends:
+    while len(times) <= ROUNDS or thread_time() < ends or (len(times) <= MOST_ROUNDS and not _clear(*best)):
         times.append([seconds(product) for product in products])
-    return [min(each) for each in zip(*times[1:], strict=True)]  # by the first of each its library makes what it needs
+        best = [min(each) for each in zip(*times[1:], strict=True)]
+    return best
+
+
+def _clear(mkl: float, onednn: float) -> bool:
+    """Whether one of two times is so far ahead that no more of them are needed."""
+    return not 0.75 < onednn / mkl < 1.33

@@ -3,8 +3,8 @@
 Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from vivit.checkpoint.layout import to_own_names
 from vivit.config import TANH_GELUS, VivitConfig
 from vivit.eight_bit import Int8Linear
 from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
-from vivit.fused import add_norm, can_fuse, linear_gelu
+from vivit.fused import add_norm, can_fuse, hooked, linear_gelu, one_kernel_pays
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
@@ -59,7 +59,7 @@ class VivitEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
-        grid = self._grid(pixel_values, interpolate_pos_encoding)
+        grid = self.grid(pixel_values, interpolate_pos_encoding)
         # B T C H W → B (grid) (C and one tubelet's time, height, width), the order of a convolution's weights
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
         tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
@@ -67,7 +67,8 @@ class VivitEmbeddings(nn.Module):
         tokens = torch.cat([self.cls_token.expand(pixel_values.shape[0], -1, -1), tokens], dim=1)  # (B, N, E)
         return self.dropout(tokens + self._positions(grid))
 
-    def _grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
+    def grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
+        """How many tubelets there are in time, height and width. Raises ValueError for clips of a wrong shape."""
         config = self.config
         if pixel_values.ndim != 5 or pixel_values.shape[2] != config.num_channels:
             raise ValueError(
@@ -106,7 +107,7 @@ class VivitAttention(nn.Module):
     def forward(
         self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        if cls_only and type(self.qkv) is Linear:
+        if cls_only and type(self.qkv) is Linear and not hooked(self.qkv):
             heads = self.qkv.out_features // 3
             query = self.qkv(x[:, :1], slice(heads)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, A, 1, D)
             key, value = self.qkv(x, slice(heads, None)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -133,7 +134,6 @@ class VivitLayer(nn.Module):
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.intermediate = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION[config.hidden_act]
-        self.fuses = config.hidden_act in TANH_GELUS
         self.output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -170,7 +170,7 @@ class VivitLayer(nn.Module):
         return x, probabilities
 
     def _widened(self, x: Tensor) -> Tensor:
-        if self.fuses and type(self.intermediate) is Linear and can_fuse(x, self.intermediate, self.activation):
+        if type(self.intermediate) is Linear and can_fuse(x, self.intermediate, self.activation):
             return linear_gelu(x, self.intermediate.weight, self.intermediate.bias)
         return self.activation(self.intermediate(x))
 
@@ -255,14 +255,13 @@ class VivitModel(VivitPreTrainedModel):
         attentions = []
         training = self.training and torch.is_grad_enabled()
         every, options = self.checkpointing if self.checkpointing and training else (0, {})
-        norms = [*(layer.layernorm_before for layer in self.layers), self.layernorm]
-        normed: list[Tensor] = []  # the LayerNorm that comes next, made together with the sum before it
+        normed: list[Tensor] = []  # the LayerNorm that comes next, where it is made together with the sum before it
         for number, layer in enumerate(self.layers):
             last = cls_only and number == len(self.layers) - 1
             if every and number % every == 0:
                 x, probabilities = checkpoint(layer, x, output_attentions, last, **options)
             else:
-                x, probabilities = layer(x, output_attentions, last, normed, None if every else norms[number + 1])
+                x, probabilities = layer(x, output_attentions, last, normed, self._following(number, x))
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:
@@ -275,6 +274,15 @@ class VivitModel(VivitPreTrainedModel):
             attentions=tuple(attentions) if output_attentions else None,
         )
         return output if return_dict else output.to_tuple()
+
+    def _following(self, number: int, x: Tensor) -> nn.LayerNorm | None:
+        """The LayerNorm after a layer, if one kernel may make it with the layer's last sum, which nobody looks at."""
+        if not one_kernel_pays(x) or any(
+            type(k) is not VivitLayer or hooked(k) for k in self.layers[number : number + 2]
+        ):
+            return None
+        layers = cast(Sequence[VivitLayer], self.layers)
+        return layers[number + 1].layernorm_before if number + 1 < len(layers) else self.layernorm
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
@@ -352,16 +360,16 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
         if self.execution == "plain":
             return cls_features(self.vivit, pixel_values, interpolate_pos_encoding)
-        run = self.executions.setdefault(
-            (self.attn_implementation, self.execution), Execution(self.execution, cls_features)
-        )
+        self.vivit.embeddings.grid(pixel_values, interpolate_pos_encoding)  # whose errors a compiler would swallow
+        made = (self.vivit.attn_implementation, self.execution)
+        run = self.executions.setdefault(made, Execution(self.execution, cls_features))
         return run(self.vivit, pixel_values, interpolate_pos_encoding)
 
     def set_execution(self, name: str) -> None:
         if reason := why_not(get_execution(name), self.device.type):
             raise ExecutionUnavailable(reason)
         self.execution = name
-        self.executions.pop((self.attn_implementation, name), None)
+        self.executions.pop((self.vivit.attn_implementation, name), None)
 
     set_execution.__doc__ = VivitPreTrainedModel.set_execution.__doc__
 

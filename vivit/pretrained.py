@@ -21,7 +21,7 @@ from vivit.config import VivitConfig
 from vivit.device import one_device
 from vivit.eight_bit import EightBit, asked_for, settings, written_as
 from vivit.errors import UserError, nearest, refuse_unknown
-from vivit.execution import Execution, get_execution
+from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
 from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
 from vivit.positions import Grid, interpolate
 from vivit.precision import (
@@ -65,7 +65,7 @@ class VivitPreTrainedModel(nn.Module):
     tf32 = False  # whether it computes in 'tf32'; the base model's counts
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__({"executions": {}} | state)  # models that were pickled whole before there was a choice
         self.config.settle()  # a copy of a model has a copy of its config
 
     def set_attn_implementation(self, name: str | None) -> None:
@@ -84,7 +84,9 @@ class VivitPreTrainedModel(nn.Module):
     def set_execution(self, name: str) -> None:
         """Choose how passes run, a key of `vivit.names.EXECUTIONS`; what was made for that before is made anew.
 
-        Whoever exchanges layers of a model by hand calls this again: a graph goes on with those that it has recorded.
+        Whoever exchanges layers of a model by hand, or puts hooks on them, calls this again: what is compiled or recorded goes
+        on with those that it has met. Hooks on the last layer, `vivit` and `vivit.layernorm` see [CLS] alone in any case, but
+        where hidden states or attention maps are asked for.
 
         Raises:
             ValueError: for an unknown name, or a model that only runs 'plain'.
@@ -296,6 +298,8 @@ class VivitPreTrainedModel(nn.Module):
         get_attention(attention)
         get_execution(execution)
         place = one_device(device, device_map)
+        if reason := why_not(execution, place.type):
+            raise ExecutionUnavailable(reason)
         of_dtype = one_precision(dtype, torch_dtype)
         asked = asked_for(load_in_8bit, load_in_4bit, quantization_config)
         if isinstance(config, str | Path):  # in another place, to which revision and subfolder say nothing

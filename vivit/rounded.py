@@ -44,5 +44,6 @@ class RoundedLinear(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         weight = state_dict.get(f"{prefix}weight")
         if weight is not None and weight.is_floating_point():  # copied as it is it would be cut off to whole numbers
-            state_dict[f"{prefix}weight"], state_dict[f"{prefix}SCB"] = self.quantise(weight)
+            here = weight if self.weight.is_meta else weight.to(self.weight.device)
+            state_dict[f"{prefix}weight"], state_dict[f"{prefix}SCB"] = self.quantise(here)
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -48,10 +48,9 @@ class _Rounded:
         with self.lock:
             if not self.calls:
                 self.before = torch.backends.cuda.matmul.fp32_precision
-                if self.before != TF32:
-                    # By the older of two settings, which sets the newer too: PyTorch's compiler reads both, and raises where
-                    # they differ.
-                    torch.backends.cuda.matmul.allow_tf32 = True
+                # By the older of two settings, which sets the newer too: PyTorch's compiler reads both, and raises where
+                # they differ.
+                torch.backends.cuda.matmul.allow_tf32 = True
             self.calls += 1
             self.on = True
 

@@ -102,7 +102,7 @@ def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
     ways = page.get_by_role("radiogroup", name="Execution").get_by_role("radio")
     assert [way.inner_text() for way in ways.all()] == ["plain", "compiled"], "a CPU has no graphs"
     choose(page, "compiled")
-    expect(page.get_by_text("Compiling takes seconds to a minute, once for each start of the server")).to_be_visible()
+    expect(page.get_by_text("Compiling takes seconds to a minute, once whenever the model is loaded")).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text(re.compile(r"Compiling the model, about \d+ s"))).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="sdpa, float32, compiled")).to_have_count(1)

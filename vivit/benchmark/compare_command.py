@@ -114,7 +114,9 @@ def parse_cells(text: str) -> list[tuple[str, str, str]]:
     for word in text.split(","):
         attention, *rest = word.strip().split("/")
         if len(rest) not in (1, 2):
-            raise ValueError(f"--cells wants attention/precision with commas between them, not '{word.strip()}'.")
+            raise ValueError(
+                f"--cells wants attention/precision[/execution] with commas between them, not '{word.strip()}'."
+            )
         precision, execution = rest[0], rest[1] if len(rest) == 2 else "plain"
         if attention not in BACKENDS:
             raise ValueError(f"The attention backend '{attention}' is unknown; known are {', '.join(BACKENDS)}.")

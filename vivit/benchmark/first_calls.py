@@ -70,12 +70,12 @@ def keep(device_name: str, torch_version: str, config: VivitConfig, cell: Cell, 
     Args:
         device_name, torch_version: as `Machine` has them.
         config, cell: as `known`'s.
-        seconds: less than 0, as of calls that others disturbed, is 0.
+        seconds: what is not above 0, as of calls that others disturbed, is not kept.
     """
     calls, key = _read(), _key(device_name, torch_version, config, cell)
-    if not cell.prepares or key in calls:
+    if not cell.prepares or key in calls or not 0 < seconds < math.inf:
         return
-    calls[key] = FirstCall(max(0.0, seconds), datetime.now(UTC).date().isoformat())
+    calls[key] = FirstCall(seconds, datetime.now(UTC).date().isoformat())
     text = json.dumps({name: asdict(call) for name, call in list(calls.items())[-MOST:]}, indent=1, allow_nan=False)
     file = _file()
     whole = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")  # another process may be writing its own
@@ -99,7 +99,7 @@ def said(call: FirstCall | None, cell: Cell, often: str) -> str:
 
     Args:
         call: what is known of it.
-        often: when there is a first call, 'once for each start of the server'.
+        often: when there is a first call, 'once whenever the model is loaded'.
     """
     if not cell.prepares:
         return ""

@@ -159,12 +159,15 @@ def test_cells_are_read_in_their_order_with_spaces_and_twice() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--cells", "eager"], "--cells wants attention/precision with commas between them, not 'eager'"),
-        (["--cells", "eager/float32,"], "--cells wants attention/precision with commas between them, not ''"),
+        (["--cells", "eager"], "--cells wants attention/precision[/execution] with commas between them, not 'eager'"),
+        (
+            ["--cells", "eager/float32,"],
+            "--cells wants attention/precision[/execution] with commas between them, not ''",
+        ),
         (["--cells", "flash/float32"], "The attention backend 'flash' is unknown; known are eager, sdpa"),
         (["--cells", "sdpa/int3"], "The precision 'int3' is unknown; known are float32"),
         (["--cells", "sdpa/float32/fast"], "The execution 'fast' is unknown; known are plain, compiled, captured"),
-        (["--cells", "sdpa/float32/plain/1"], "--cells wants attention/precision with commas between them"),
+        (["--cells", "sdpa/float32/plain/1"], "--cells wants attention/precision[/execution] with commas between them"),
         (["--cells", "sdpa/float32/captured"], "'captured' is a CUDA graph, and there is none on 'cpu'"),
         (["--seconds", "0"], "--seconds wants a number above 0"),
         (["--seconds", "-3"], "--seconds wants a number above 0"),
@@ -261,7 +264,7 @@ def test_an_interrupt_within_the_profiler_waits_until_it_has_stopped() -> None:
 
 def test_an_empty_list_of_cells_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = here(capsys, "missing.mp4", "--cells", "")
-    assert status == 2 and "--cells wants attention/precision" in err[0]
+    assert status == 2 and "--cells wants attention/precision[/execution]" in err[0]
 
 
 def test_a_table_without_a_round_has_no_nan() -> None:

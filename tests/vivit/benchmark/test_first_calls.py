@@ -103,10 +103,10 @@ def test_a_folder_that_cannot_be_written_to_keeps_nothing(tmp_path: Path, monkey
 
 
 def test_what_is_said() -> None:
-    often = "once for each start of the server"
+    often = "once whenever the model is loaded"
     assert said(None, Cell("m"), often) == ""
     assert said(None, CELL, often) == (
-        "compiling takes seconds to a minute, once for each start of the server, not measured here yet"
+        "compiling takes seconds to a minute, once whenever the model is loaded, not measured here yet"
     )
     assert said(FirstCall(17.4, "2026-11-29"), CELL, often) == "compiling took 17 s here on 2026-11-29"
     captured = replace(CELL, execution="captured")
