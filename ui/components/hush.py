@@ -8,11 +8,17 @@ _SCRIPT = """
 export default function ({ data, parentElement }) {
     if (overtaken(parentElement, data)) return
     const held = (window.vivitHeld ??= new Set())
+    window.vivitQuiet = data.quiet
+    const hold = (video) => {
+        if (!window.vivitQuiet) return
+        video.pause()
+        held.add(video)
+    }
     for (const video of document.querySelectorAll("video")) {
-        if (data.quiet && !video.paused) {
-            video.pause()
-            held.add(video)
-        }
+        if (!data.quiet || video.paused) continue
+        // One that waits for its data is asked to stop once it plays: whoever started it would be told of an error.
+        if (video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA) hold(video)
+        else video.addEventListener("playing", () => hold(video), { once: true })
     }
     if (!data.quiet) {
         for (const video of held) if (video.isConnected) video.play().catch(() => {})
