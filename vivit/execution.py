@@ -137,10 +137,8 @@ class _Graph:
             self._input = torch.empty_like(sample, memory_format=torch.contiguous_format).copy_(sample)
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(
-                aside
-            ):  # libraries make what they need by their first call, which may not be recorded
-                for _ in range(2):
+            with torch.cuda.stream(aside):
+                for _ in range(2):  # libraries make what they need by their first call, which may not be recorded
                     function(self._input)
             torch.cuda.current_stream().wait_stream(aside)
             self._graph = torch.cuda.CUDAGraph()

@@ -3,7 +3,6 @@
 Letters: E the width of a token.
 """
 
-from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -88,9 +87,20 @@ def one_kernel_pays(x: Tensor) -> bool:
     )
 
 
-@cache
 def has_triton(device: torch.device) -> bool:
-    """Whether Triton makes and runs a kernel on a CUDA device, found out once: it wants a C compiler, headers and a cache."""
+    """Whether Triton makes and runs kernels on a CUDA device, found out by one, once: no while somebody records a graph."""
+    if device not in _makes_kernels:
+        if torch.cuda.is_current_stream_capturing():  # where that one could not be waited for
+            return False
+        _makes_kernels[device] = _try_triton(device)
+    return _makes_kernels[device]
+
+
+_makes_kernels: dict[torch.device, bool] = {}
+
+
+def _try_triton(device: torch.device) -> bool:
+    """It wants a C compiler, headers and a folder for what it makes."""
     if find_spec("triton") is None:
         return False
     try:

@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -109,6 +111,43 @@ def test_what_gives_logits_alone_refuses_the_rest(compiled: vivit.VivitForVideoC
             ValueError, match=r"'compiled' gives the logits alone; load the model with execution='plain'"
         ):
             compiled(oracle.clip(compiled.config), **{asked: True})
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 3, 16, 32), (8, 3, 16, 24)])
+def test_a_clip_of_a_wrong_shape_is_told_as_it_is_of_a_plain_model(
+    compiled: vivit.VivitForVideoClassification, shape: tuple[int, ...]
+) -> None:
+    for model in (compiled, made()):
+        with torch.no_grad(), pytest.raises(ValueError, match=r"pixel_values must be|this model takes"):
+            model(torch.zeros(shape))
+
+
+class Slow:
+    """As a graph is: one place for its input, and one for its output."""
+
+    def __init__(self, *_: Any) -> None:
+        self.place = torch.zeros(1)
+
+    def __call__(self, value: torch.Tensor) -> torch.Tensor:
+        self.place.copy_(value)
+        sleep(0.001)
+        return self.place.clone()
+
+    def stale(self) -> bool:
+        return False
+
+
+def test_a_graph_serves_one_caller_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "_Graph", Slow)
+    monkeypatch.setattr(execution, "why_not", lambda *_: "")
+    run, model = Execution("captured", vivit.model.cls_features), torch.nn.Identity()
+
+    def ask(k: int) -> float:
+        with torch.no_grad():
+            return run(model, torch.tensor([float(k)]), False).item()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(ask, range(200))] == [*range(200)]
 
 
 def test_unknown_names_name_the_known_ones() -> None:
