@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
+from vivit.clock import Mark, mark, milliseconds
 from vivit.config import VivitConfig
 from vivit.crossing import cross
 from vivit.device import default_device, one_device
@@ -67,26 +68,6 @@ class Predictions(list):
         self.indices = indices
         self.seconds = seconds
         self.timings_ms = timings_ms
-
-
-Mark = float | torch.Event
-
-
-def mark(device: torch.device) -> Mark:
-    """A time on a device's own clock: when it has done what it was given before, which the host does not wait for."""
-    if device.type == "cpu":
-        return perf_counter()
-    event = torch.Event(device, enable_timing=True)
-    event.record(torch.accelerator.current_stream(device))  # or it is recorded on the device that is current
-    return event
-
-
-def milliseconds(begin: Mark, end: Mark) -> float:
-    """What lies between two marks of one device, once it has come to the second."""
-    if isinstance(begin, float) or isinstance(end, float):
-        return (cast(float, end) - cast(float, begin)) * 1e3
-    end.synchronize()
-    return begin.elapsed_time(end)
 
 
 @dataclass(frozen=True)
