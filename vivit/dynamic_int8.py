@@ -15,7 +15,7 @@ from vivit.errors import UserError
 from vivit.names import DYNAMIC_INT8, ROWS_AT_A_TIME
 from vivit.rounded import RoundedLinear
 
-_LEAST = 1e-36  # of a step or a scale: 0 can be divided by it, and 127 too
+_LEAST = torch.finfo(torch.float32).tiny  # of a step, so that a token of zeros can be divided by it
 _CHOOSE = "Choose another precision."
 
 
@@ -118,7 +118,8 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     # Up to the next number of 16 bits, so that 127 · scale has room in float32, and a whole row of them comes back as it was.
     bits = weight.abs().amax(1).float().view(torch.int32)
     scales = bits.add_(0xFF).bitwise_and_(~0xFF).view(torch.float32)
-    return weight.float().mul((127 / scales.clamp(min=_LEAST))[:, None]).round_().to(torch.int8), scales
+    rounded = weight.float().mul((127 / scales.clamp(min=_LEAST))[:, None]).round_()
+    return rounded.nan_to_num_(nan=0.0).to(torch.int8), scales  # a row of zeros has been multiplied by infinity
 
 
 def why_not(device: torch.device) -> tuple[str, str]:

@@ -116,11 +116,10 @@ def _try_triton(device: torch.device) -> bool:
 
 
 def hooked(module: nn.Module) -> bool:
-    """Whether somebody looks at what goes into a module or comes out of it, or has exchanged what it does."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or every_module._global_forward_hooks
-        or every_module._global_forward_pre_hooks
-        or "forward" in vars(module)
-    )
+    """Whether somebody looks at what goes into a module or comes out of it, of it or of every module, or has exchanged it."""
+    return own_hooks(module) or bool(every_module._global_forward_hooks or every_module._global_forward_pre_hooks)
+
+
+def own_hooks(module: nn.Module) -> bool:
+    """Whether somebody looks at this very module, or has exchanged what it does."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))

@@ -16,7 +16,7 @@ from vivit.checkpoint.layout import to_own_names
 from vivit.config import TANH_GELUS, VivitConfig
 from vivit.eight_bit import Int8Linear
 from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
-from vivit.fused import add_norm, can_fuse, hooked, linear_gelu, one_kernel_pays
+from vivit.fused import add_norm, can_fuse, hooked, linear_gelu, one_kernel_pays, own_hooks
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
@@ -107,7 +107,7 @@ class VivitAttention(nn.Module):
     def forward(
         self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        if cls_only and type(self.qkv) is Linear and not hooked(self.qkv):
+        if cls_only and type(self.qkv) is Linear and not own_hooks(self.qkv):
             heads = self.qkv.out_features // 3
             query = self.qkv(x[:, :1], slice(heads)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, A, 1, D)
             key, value = self.qkv(x, slice(heads, None)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)

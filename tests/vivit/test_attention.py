@@ -11,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from vivit.attention import ATTENTION, AttentionUnavailable, attention_probabilities, get_attention
 from vivit.benchmark.probes import check_support
 from vivit.machine import Probes
+from vivit.names import TF32
 from vivit.precision import DTYPES
 
 CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]  # what runs on a CPU
@@ -179,8 +180,10 @@ def test_none_is_the_usual_one() -> None:
 def test_support_tries_everything_and_tells_why_not() -> None:
     support = {(s.attention, s.precision): s for s in check_support(torch.device("cpu"), Probes(16, 2, 8), head_size=8)}
     assert support.keys() == {(a, p) for a in ATTENTION for p in DTYPES}
-    for (attention, _), found in support.items():
-        if attention in CPU:
+    for (attention, precision), found in support.items():
+        if precision == TF32:
+            assert found.flops_per_second == 0 and found.reason.startswith("TF32 needs an NVIDIA GPU")
+        elif attention in CPU:
             assert found.flops_per_second > 0 and not found.reason
         elif attention == "flex_attention":
             assert found.flops_per_second == 0 and not found.reason

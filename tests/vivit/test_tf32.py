@@ -23,6 +23,15 @@ def setting() -> tuple[Any, ...]:
     return MATMUL.fp32_precision, MATMUL.allow_tf32, torch.get_float32_matmul_precision()
 
 
+@pytest.fixture(autouse=True)
+def as_pytorch_comes() -> Iterator[None]:
+    """Whoever trains in this process has set it for good."""
+    former = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(former)
+
+
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine that has it, as far as it is asked; the setting can be made on any."""

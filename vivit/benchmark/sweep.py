@@ -330,7 +330,7 @@ class Sweep:
             rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
             record,
             record_first=in_first,
-            limit_seconds=max(1.0, self._left()) if self._short else limit,
+            limit_seconds=self._left() if self._short else limit,
             number=number,
         )
 

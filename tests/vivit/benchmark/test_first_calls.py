@@ -110,5 +110,5 @@ def test_what_is_said() -> None:
     )
     assert said(FirstCall(17.4, "2026-11-29"), CELL, often) == "compiling took 17 s here on 2026-11-29"
     captured = replace(CELL, execution="captured")
-    assert said(None, captured, often).startswith("capturing takes less than a second, once for")
+    assert said(None, captured, often).startswith("capturing takes less than a second, once whenever")
     assert said(FirstCall(0.043, "2026-11-29"), captured, often) == "capturing took 43 ms here on 2026-11-29"
