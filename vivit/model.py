@@ -257,11 +257,13 @@ class VivitModel(VivitPreTrainedModel):
         every, options = self.checkpointing if self.checkpointing and training else (0, {})
         normed: list[Tensor] = []  # the LayerNorm that comes next, where it is made together with the sum before it
         for number, layer in enumerate(self.layers):
-            last = cls_only and number == len(self.layers) - 1
+            ours = isinstance(layer, VivitLayer)  # one that somebody has put in need not know more than the first two
+            more = [cls_only and number == len(self.layers) - 1] if ours else []
             if every and number % every == 0:
-                x, probabilities = checkpoint(layer, x, output_attentions, last, **options)
+                x, probabilities = checkpoint(layer, x, output_attentions, *more, **options)
             else:
-                x, probabilities = layer(x, output_attentions, last, normed, self._following(number, x))
+                chained = (normed, self._following(number, x)) if ours else ()
+                x, probabilities = layer(x, output_attentions, *more, *chained)
             if output_hidden_states:
                 hidden_states.append(x)
             if output_attentions:

@@ -117,9 +117,8 @@ class Precision:
 
 EIGHT_BIT = "int8-bitsandbytes"
 DYNAMIC_INT8 = "int8-dynamic"
-ROWS_AT_A_TIME = (
-    512  # tokens of a thread that are rounded and multiplied before the next ones: what they make stays in its cache
-)
+# Tokens of a thread that 'int8-dynamic' rounds and multiplies before the next ones, so that what they make stays in its cache.
+ROWS_AT_A_TIME = 512
 TF32 = "tf32"
 PRECISIONS: dict[str, Precision] = {
     "float32": Precision("float32", "float32", "weights and arithmetic in float32", 0.0),

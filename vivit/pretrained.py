@@ -58,9 +58,8 @@ class VivitPreTrainedModel(nn.Module):
     config: VivitConfig
     attn_implementation: str
     execution = "plain"
-    executions: dict[
-        tuple[str, str], Execution
-    ]  # of a classifier: (attention backend, name) → what has been made for it
+    # Of a classifier: (attention backend, name) → what has been made for it.
+    executions: dict[tuple[str, str], Execution]
     pooler: nn.Module | None
     tf32 = False  # whether it computes in 'tf32'; the base model's counts
 

@@ -91,6 +91,26 @@ def test_a_layer_of_another_class_is_given_nothing_that_was_made_ahead(model: An
     assert torch.equal(model(pixel_values).logits, wanted)
 
 
+class Strange(torch.nn.Module):
+    """A layer that takes what layers of transformers take, and no more."""
+
+    def forward(self, x: Tensor, output_attentions: bool = False) -> tuple[Tensor, None]:
+        return 1.5 * x, None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_layer_that_knows_nothing_of_this_fits(model: Any, ahead: Any, place: int) -> None:
+    model.vivit.layers[place] = Strange()
+    pixel_values = oracle.clip(model.config)
+    wanted = model(pixel_values, output_hidden_states=True).logits  # which wants every layer whole
+    found = [model(pixel_values).logits]
+    ahead()
+    found.append(model(pixel_values).logits)
+    for logits in found:  # the last layer of [CLS] alone sums in another order
+        torch.testing.assert_close(logits, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_gradients_want_each_layer_whole(model: Any, ahead: Any) -> None:
     pixel_values = oracle.clip(model.config)
     model(pixel_values).logits.sum().backward()
