@@ -21,12 +21,7 @@ from vivit.benchmark.results import revision
 from vivit.hub import split_name
 
 SHOWN = 5  # answers of a run in the table
-DIFFER = (
-    "execution",
-    "sampling",
-    "stride",
-    "normalisation",
-)  # settings that have a column where two runs differ in them
+DIFFER = ("execution", "sampling", "stride", "normalisation")  # that have a column where two runs differ in them
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
