@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vivit.errors import UserError, nearest, refuse_unknown
+from vivit.names import FACTORIZATIONS
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 TANH_GELUS = ("gelu_fast", "gelu_new", "gelu_pytorch_tanh")  # the approximation; 'gelu' is the exact one
@@ -19,6 +20,7 @@ BUILT_WITH = (
     *("hidden_act", "pooler_act", "hidden_dropout_prob", "attention_probs_dropout_prob"),
     *("initializer_range", "layer_norm_eps", "qkv_bias"),
 )
+ATTENTION_ORDERS = ("time_space", "space_time")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -46,6 +48,9 @@ class VivitConfig:
         initializer_range: standard deviation of random weights.
         layer_norm_eps: the epsilon of every LayerNorm.
         qkv_bias: whether the query, key and value projections have a bias.
+        factorization: which tokens a token attends to, a key of `vivit.names.FACTORIZATIONS`; models 1 to 4 of the paper.
+        num_temporal_layers: layers over the time steps, after the others, where the factorization is 'encoder'.
+        attention_order: where it is 'self_attention', what comes first in a layer, one of `ATTENTION_ORDERS`.
         pooler_output_size: width of `VivitModel`'s pooler; `hidden_size` if None.
         pooler_act: the pooler's activation, one of `ACTIVATIONS`.
         num_labels: classes of the classification head; follows `id2label` if None, else 2.
@@ -57,7 +62,7 @@ class VivitConfig:
     Raises:
         ValueError: if a value is impossible, naming it, or can no longer be set.
         AttributeError: where a property or a method is set.
-    Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, table 1.
+    Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, section 3.3 and table 1.
     """
 
     image_size: int | tuple[int, int] = 224
@@ -84,6 +89,9 @@ class VivitConfig:
     output_attentions: bool = False
     output_hidden_states: bool = False
     return_dict: bool = True
+    factorization: str = "none"
+    num_temporal_layers: int = 4
+    attention_order: str = "time_space"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     model_type: ClassVar[str] = "vivit"
@@ -201,6 +209,18 @@ class VivitConfig:
         layers = self.num_hidden_layers
         if not ((_is_count(layers) and layers <= MOST_LAYERS) or layers == 0):
             raise ValueError(f"num_hidden_layers must be a whole number from 0 to {MOST_LAYERS:,}, not {layers!r}")
+        for name, known in (("factorization", FACTORIZATIONS), ("attention_order", ATTENTION_ORDERS)):
+            if not isinstance(value := getattr(self, name), str) or value not in known:
+                raise ValueError(f"{name}={value!r} is unknown; known are {', '.join(known)}")
+        if not (_is_count(self.num_temporal_layers) and self.num_temporal_layers <= MOST_LAYERS):
+            raise ValueError(
+                f"num_temporal_layers must be a whole number from 1 to {MOST_LAYERS:,}, not {self.num_temporal_layers!r}"
+            )
+        if self.factorization == "dot_product" and self.num_attention_heads % 2:
+            raise ValueError(
+                f"factorization='dot_product' lets half of the heads attend over time and half over space, so "
+                f"num_attention_heads={self.num_attention_heads} must be even"
+            )
         sides = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,)
         if len(sides) not in (1, 2) or not all(map(_is_count, sides)):
             raise ValueError(f"image_size must be one or two whole numbers from 1 to {MOST:,}, not {self.image_size!r}")
@@ -247,10 +267,21 @@ class VivitConfig:
         return frames, height, width
 
     @property
+    def position_grids(self) -> tuple[tuple[int, int, int], ...]:
+        """The grids of tubelets that have positions, one for each encoder: of 'encoder' first over space, then over time."""
+        time, height, width = self.grid_size
+        return ((1, height, width), (time, 1, 1)) if self.factorization == "encoder" else (self.grid_size,)
+
+    @property
     def num_tokens(self) -> int:
-        """Tokens of one clip: every tubelet and [CLS]."""
-        frames, height, width = self.grid_size
-        return frames * height * width + 1
+        """Tokens that the (first) encoder has of one clip: every tubelet and its [CLS], of which 'encoder' has one a step."""
+        time, height, width = self.grid_size
+        return time * height * width + {"none": 1, "encoder": time}.get(self.factorization, 0)
+
+    @property
+    def has_cls(self) -> bool:
+        """Whether a [CLS] token is classified; else it is the mean of all tokens."""
+        return self.factorization in ("none", "encoder")
 
     @property
     def head_size(self) -> int:
@@ -346,8 +377,11 @@ class VivitConfig:
             "label2id": dict(self.label2id),
         }
         usual = {f.name: f.default for f in fields(self)}
-        for name in ("problem_type", *CALL):  # as transformers writes them: where they say something
+        for name in ("problem_type", "factorization", *CALL):  # as transformers writes them: where they say something
             if values[name] == usual[name]:
+                del values[name]
+        for name, where in (("num_temporal_layers", "encoder"), ("attention_order", "self_attention")):
+            if self.factorization != where and values[name] == usual[name]:
                 del values[name]
         return dict(self.extra) | values
 

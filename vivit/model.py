@@ -1,9 +1,10 @@
-"""ViViT, model 1 of Arnab et al. 2021 (arXiv:2103.15691): spatio-temporal attention over tubelets.
+"""ViViT, models 1 to 4 of Arnab et al. 2021 (arXiv:2103.15691): attention over tubelets, of all at once or of an axis each.
 
-Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head.
+Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head; L time steps of
+S tokens each, where an attention is over time or over space alone: its tokens are a grid, (B, L, S, E).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -31,6 +32,14 @@ ACTIVATION = {
     "tanh": nn.Tanh(),
 }
 ALL = slice(None)
+# Over which axis each of a layer's attentions is, half of the heads each where it is two; None for all tokens that there are.
+Axes = tuple[str | None, ...]
+AXES: dict[str, Axes] = {
+    "none": (None,),
+    "encoder": ("space",),
+    "self_attention": ("space",),  # and a layer has another one over time
+    "dot_product": ("time", "space"),
+}
 
 
 class Linear(nn.Linear):
@@ -54,18 +63,32 @@ class VivitEmbeddings(nn.Module):
         # A 3-D convolution whose stride is its kernel is this one product, and as a product it is faster.
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
         self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
-        self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
-        self.position_embeddings = nn.Parameter(torch.empty(1, config.num_tokens, config.hidden_size))
+        size, steps = config.hidden_size, config.grid_size[0]
+        each = (
+            config.factorization == "encoder"
+        )  # whether it is each time step that has a [CLS] and positions of its own
+        if config.has_cls:
+            self.cls_token = nn.Parameter(torch.empty(1, 1, 1, size) if each else torch.empty(1, 1, size))
+        tokens = config.num_tokens // steps if each else config.num_tokens
+        self.position_embeddings = nn.Parameter(torch.empty(1, tokens, size))
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
-        grid = self.grid(pixel_values, interpolate_pos_encoding)
+        """(B, N, E), or (B, L, S, E) where attention is over an axis."""
+        config, grid = self.config, self.grid(pixel_values, interpolate_pos_encoding)
         # B T C H W → B (grid) (C and one tubelet's time, height, width), the order of a convolution's weights
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
-        tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
-        tokens = self.projection(tubelets)  # (B, N - 1, E)
-        tokens = torch.cat([self.cls_token.expand(pixel_values.shape[0], -1, -1), tokens], dim=1)  # (B, N, E)
-        return self.dropout(tokens + self._positions(grid))
+        tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4)
+        in_steps = config.factorization != "none"
+        tokens = self.projection(
+            tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
+        )  # (B, L, S, E) or (B, N, E)
+        if config.has_cls:
+            tokens = torch.cat([self.cls_token.expand(*tokens.shape[:-2], -1, -1), tokens], dim=-2)
+        positions = self._positions(grid)
+        if in_steps and not config.has_cls:
+            positions = positions.unflatten(1, (grid[0], -1))
+        return self.dropout(tokens + positions)
 
     def grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
         """How many tubelets there are in time, height and width. Raises ValueError for clips of a wrong shape."""
@@ -88,16 +111,24 @@ class VivitEmbeddings(nn.Module):
 
     def _positions(self, grid: tuple[int, int, int]) -> Tensor:
         """Position embeddings for any (time, height, width) of tubelets: (1, N, E), the stored ones at the trained size."""
-        if grid == self.config.grid_size:
-            return self.position_embeddings
-        return interpolate(self.position_embeddings, self.config.grid_size, grid)
+        of = self.config.grid_size
+        if self.config.factorization == "encoder":
+            of, grid = (1, *of[1:]), (1, *grid[1:])
+        return self.position_embeddings if grid == of else interpolate(self.position_embeddings, of, grid)
 
 
 class VivitAttention(nn.Module):
-    """Multi-head self-attention with query, key and value in one product."""
+    """Multi-head self-attention with query, key and value in one product.
 
-    def __init__(self, config: VivitConfig) -> None:
+    Args:
+        axes: over which axis the tokens of a grid attend, see `AXES`.
+    """
+
+    axes: Axes = (None,)  # of layers that were pickled before there was a choice
+
+    def __init__(self, config: VivitConfig, axes: Axes = (None,)) -> None:
         super().__init__()
+        self.axes = axes
         self.heads = config.num_attention_heads
         self.dropout_p = config.attention_probs_dropout_prob
         self.qkv = Linear(config.hidden_size, 3 * config.hidden_size, bias=config.qkv_bias)
@@ -106,36 +137,85 @@ class VivitAttention(nn.Module):
 
     def forward(
         self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...] | None]:
+        """(B, N, E) or (B, L, S, E) → the same, of the first token of each alone if `cls_only`; and the probabilities.
+
+        Those are (B, A, N, N) over all tokens, (B, L, A, S, S) over space and (B, S, A, L, L) over time; of two axes a tuple.
+        """
+        queries = x[..., :1, :] if cls_only else x
         if cls_only and type(self.qkv) is Linear and not own_hooks(self.qkv):
-            heads = self.qkv.out_features // 3
-            query = self.qkv(x[:, :1], slice(heads)).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, A, 1, D)
-            key, value = self.qkv(x, slice(heads, None)).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            size = self.qkv.out_features // 3
+            query = self.qkv(queries, slice(size)).unflatten(-1, (1, self.heads, -1))
+            both = self.qkv(x, slice(size, None)).unflatten(-1, (2, self.heads, -1))
         else:
-            # 3 × (B, A, N, D)
-            query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-            query = query[:, :, :1] if cls_only else query
+            query, both = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split((1, 2), dim=-3)
+            query = query[..., :1, :, :, :] if cls_only else query
+        contexts, probabilities = [], []
+        parts = zip(self.axes, query.chunk(len(self.axes), -2), both.chunk(len(self.axes), -2), strict=True)
+        for axis, of_query, of_both in parts:
+            context, some = self._attend(_apart(of_query, axis), _apart(of_both, axis), output_attentions)
+            contexts.append(_together(context, axis, x.shape[0]))
+            probabilities.append(some if some is None or axis is None else some.unflatten(0, (x.shape[0], -1)))
+        context = contexts[0] if len(contexts) == 1 else torch.cat(contexts, dim=-2)
+        found = tuple(probabilities) if len(probabilities) > 1 else probabilities[0]
+        return self.output(context.flatten(-2)), found if output_attentions else None  # type: ignore[return-value]
+
+    def _attend(self, query: Tensor, both: Tensor, output_attentions: bool) -> tuple[Tensor, Tensor | None]:
+        """(…, N, 1, A, D) and (…, N, 2, A, D) → (…, N, A, D), and the probabilities (…, A, N, N)."""
+        query = query[:, :, 0].transpose(1, 2)  # (B, A, N, D)
+        key, value = both.permute(2, 0, 3, 1, 4)
         dropout_p = self.dropout_p if self.training else 0.0
         if output_attentions:  # the very ones that are used, so that gradients reach them
             probabilities = F.dropout(attention_probabilities(query, key), dropout_p)
             context = probabilities @ value
         else:
             probabilities, context = None, self.attend(query, key, value, dropout_p)
-        return self.output(context.transpose(1, 2).flatten(2)), probabilities  # (B, N, E)
+        return context.transpose(1, 2), probabilities
+
+
+def _apart(tokens: Tensor, axis: str | None) -> Tensor:
+    """What attends to each other, each a batch of its own: (B, L, S, …) → (B · L, S, …) over space, (B · S, L, …) over time."""
+    if axis is None:
+        return tokens
+    return (tokens.transpose(1, 2) if axis == "time" else tokens).flatten(0, 1)
+
+
+def _together(tokens: Tensor, axis: str | None, clips: int) -> Tensor:
+    """What `_apart` took apart."""
+    if axis is None:
+        return tokens
+    tokens = tokens.unflatten(0, (clips, -1))
+    return tokens.transpose(1, 2) if axis == "time" else tokens
 
 
 class VivitLayer(nn.Module):
-    """One pre-norm transformer layer."""
+    """One pre-norm transformer layer; where the factorization is 'self_attention' with a second attention, over time.
 
-    def __init__(self, config: VivitConfig) -> None:
+    Args:
+        axes: of its attention, see `AXES`.
+    """
+
+    def __init__(self, config: VivitConfig, axes: Axes = (None,)) -> None:
         super().__init__()
+        if config.factorization == "self_attention":
+            self.layernorm_time = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.attention_time = VivitAttention(config, ("time",))
+            self.order = config.attention_order.split("_")
         self.layernorm_before = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = VivitAttention(config)
+        self.attention = VivitAttention(config, axes)
         self.layernorm_after = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.intermediate = Linear(config.hidden_size, config.intermediate_size)
         self.activation = ACTIVATION[config.hidden_act]
         self.output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def steps(self) -> list[tuple[nn.LayerNorm, VivitAttention]]:
+        """Its attentions in their order, each with the LayerNorm before it."""
+        over_space = (self.layernorm_before, self.attention)
+        if not hasattr(self, "attention_time"):
+            return [over_space]
+        over_time = (self.layernorm_time, self.attention_time)
+        return [over_time if axis == "time" else over_space for axis in self.order]
 
     def forward(
         self,
@@ -144,30 +224,35 @@ class VivitLayer(nn.Module):
         cls_only: bool = False,
         normed: list[Tensor] | None = None,
         following: nn.LayerNorm | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor | tuple[Tensor, ...] | None]:
         """One layer.
 
         Args:
-            x: (B, N, E).
+            x: (B, N, E), or (B, L, S, E) where attention is over an axis.
             output_attentions: return the probabilities too.
-            cls_only: compute [CLS] alone, of the keys and values of all tokens.
-            normed: its `layernorm_before` of x, if that is known, which is taken out, so that nobody holds it for longer.
+            cls_only: compute the [CLS] tokens alone, of the keys and values of all tokens.
+            normed: its first LayerNorm of x, if that is known, which is taken out, so that nobody holds it for longer.
             following: the LayerNorm that comes next, whose result is then put there.
         Returns:
-            (B, N, E), or (B, 1, E), and (B, A, N, N) if asked for.
+            x's shape, or (B, 1, E) and (B, L, 1, E); and what `VivitAttention` returns, of two attentions a tuple.
         """
         cls_only = cls_only and not isinstance(self.output, Int8Linear)  # which rounds a token by what all others hold
-        before = normed.pop() if normed else self.layernorm_before(x)
-        attended, probabilities = self.attention(before, output_attentions, cls_only)
+        steps = self.steps()
+        before = normed.pop() if normed else steps[0][0](x)
+        probabilities = []
+        for (_, attention), norm in zip(steps, [*(norm for norm, _ in steps[1:]), self.layernorm_after], strict=True):
+            attended, some = attention(before, output_attentions, cls_only)
+            del before
+            x, before = add_norm(x[..., :1, :] if cls_only else x, self.dropout(attended), norm)
+            probabilities.append(some)
+        found = probabilities[0] if len(steps) == 1 or not output_attentions else tuple(probabilities)
+        change = self.dropout(self.output(self._widened(before)))
         del before
-        x, after = add_norm(x[:, :1] if cls_only else x, self.dropout(attended), self.layernorm_after)
-        change = self.dropout(self.output(self._widened(after)))
-        del after
         if following is None or normed is None:
-            return x + change, probabilities
+            return x + change, found
         x, then = add_norm(x, change, following)
         normed.append(then)
-        return x, probabilities
+        return x, found
 
     def _widened(self, x: Tensor) -> Tensor:
         if type(self.intermediate) is Linear and can_fuse(x, self.intermediate, self.activation):
@@ -175,16 +260,44 @@ class VivitLayer(nn.Module):
         return self.activation(self.intermediate(x))
 
 
-class VivitPooler(nn.Module):
-    """A linear map and an activation of the [CLS] token."""
+class VivitTemporalEncoder(nn.Module):
+    """What the factorised encoder does with the time steps' [CLS] tokens: positions, one more [CLS], layers of its own."""
 
     def __init__(self, config: VivitConfig) -> None:
         super().__init__()
+        self.steps = config.grid_size[0]
+        self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size))
+        self.position_embeddings = nn.Parameter(torch.empty(1, self.steps + 1, config.hidden_size))
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_temporal_layers))
+        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(B, L, E) → (B, 1 + L, E)."""
+        of, to = (self.steps, 1, 1), (x.shape[1], 1, 1)
+        positions = self.position_embeddings if of == to else interpolate(self.position_embeddings, of, to)
+        return self.dropout(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + positions)
+
+
+def classified(last_hidden_state: Tensor, has_cls: bool) -> Tensor:
+    """What a head sees of (B, N, E): [CLS], or the mean of all tokens where there is none, (B, E)."""
+    return last_hidden_state[:, 0] if has_cls else last_hidden_state.mean(1)
+
+
+class VivitPooler(nn.Module):
+    """A linear map and an activation of what a head sees."""
+
+    has_cls = True  # of poolers that were pickled before there was a choice
+
+    def __init__(self, config: VivitConfig) -> None:
+        super().__init__()
+        self.has_cls = config.has_cls
         self.dense = Linear(config.hidden_size, config.pooler_output_size)
         self.activation = ACTIVATION[config.pooler_act]
 
     def forward(self, last_hidden_state: Tensor) -> Tensor:
-        return self.activation(self.dense(last_hidden_state[:, 0]))
+        """(B, N, E) → (B, pooler_output_size)."""
+        return self.activation(self.dense(classified(last_hidden_state, self.has_cls)))
 
 
 class VivitModel(VivitPreTrainedModel):
@@ -192,7 +305,7 @@ class VivitModel(VivitPreTrainedModel):
 
     Args:
         config: its shape.
-        add_pooling_layer: whether there is a pooler on the [CLS] token.
+        add_pooling_layer: whether there is a pooler on the [CLS] token, or the mean of all tokens where there is none.
         attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
     """
 
@@ -206,8 +319,11 @@ class VivitModel(VivitPreTrainedModel):
         super().__init__()
         self.config = config = config.settled()
         self.embeddings = VivitEmbeddings(config)
-        self.layers = nn.ModuleList(VivitLayer(config) for _ in range(config.num_hidden_layers))
+        axes = AXES[config.factorization]
+        self.layers = nn.ModuleList(VivitLayer(config, axes) for _ in range(config.num_hidden_layers))
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        if config.factorization == "encoder":
+            self.temporal = VivitTemporalEncoder(config)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
         self.checkpointing: tuple[int, dict[str, Any]] | None = (
             None  # which layers to compute twice, and torch's options
@@ -235,8 +351,8 @@ class VivitModel(VivitPreTrainedModel):
                 after dropout.
             output_hidden_states: return the embeddings and every layer's output.
             return_dict: False for a tuple of what there is. The three follow the config where they are None.
-            cls_only: where neither of the two is asked for compute [CLS] alone in the last layer, which is all that a
-                classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit.
+            cls_only: where neither of the two is asked for, and there is a [CLS], compute it alone in the last layer, which is
+                all that a classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit.
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
         """
@@ -249,42 +365,67 @@ class VivitModel(VivitPreTrainedModel):
                 f"'{self.attn_implementation}' never holds the attention probabilities; "
                 "load the model with attn_implementation='eager' for output_attentions"
             )
-        cls_only = cls_only and not (output_attentions or output_hidden_states)
-        x = self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)
-        hidden_states = [x] if output_hidden_states else []  # else nothing is held for longer than it is needed
-        attentions = []
-        training = self.training and torch.is_grad_enabled()
-        every, options = self.checkpointing if self.checkpointing and training else (0, {})
-        normed: list[Tensor] = []  # the LayerNorm that comes next, where it is made together with the sum before it
-        for number, layer in enumerate(self.layers):
-            ours = isinstance(layer, VivitLayer)  # one that somebody has put in need not know more than the first two
-            more = [cls_only and number == len(self.layers) - 1] if ours else []
-            if every and number % every == 0:
-                x, probabilities = checkpoint(layer, x, output_attentions, *more, **options)
-            else:
-                chained = (normed, self._following(number, x)) if ours else ()
-                x, probabilities = layer(x, output_attentions, *more, *chained)
-            if output_hidden_states:
-                hidden_states.append(x)
-            if output_attentions:
-                attentions.append(probabilities)
-        x = normed.pop() if normed else self.layernorm(x)
+        asked = output_attentions or output_hidden_states
+        hidden_states: list[Tensor] | None = [] if output_hidden_states else None  # else nothing is held for longer
+        attentions: list[Tensor] | None = [] if output_attentions else None
+        first_alone = config.has_cls and not asked and (cls_only or config.factorization == "encoder")
+        # Each argument by itself: a tuple of them would hold the first for as long as the call takes.
+        x = self._encode(
+            self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding),
+            self.layers,
+            self.layernorm,
+            first_alone,
+            hidden_states,
+            attentions,
+        )
+        if config.factorization == "encoder":
+            last, last_alone = self.temporal, cls_only and not asked
+            tokens = last.embed(x[:, :, 0])
+            x = self._encode(tokens, last.layers, last.layernorm, last_alone, hidden_states, attentions)
+        elif config.factorization != "none":
+            x = x.flatten(1, 2)
+            hidden_states = hidden_states and [states.flatten(1, 2) for states in hidden_states]
         output = VivitOutput(
             last_hidden_state=x,
             pooler_output=None if self.pooler is None else self.pooler(x),
-            hidden_states=tuple(hidden_states) if output_hidden_states else None,
-            attentions=tuple(attentions) if output_attentions else None,
+            hidden_states=None if hidden_states is None else tuple(hidden_states),
+            attentions=None if attentions is None else tuple(attentions),
         )
         return output if return_dict else output.to_tuple()
 
-    def _following(self, number: int, x: Tensor) -> nn.LayerNorm | None:
-        """The LayerNorm after a layer, if one kernel may make it with the layer's last sum, which nobody looks at."""
-        if not one_kernel_pays(x) or any(
-            type(k) is not VivitLayer or hooked(k) for k in self.layers[number : number + 2]
-        ):
-            return None
-        layers = cast(Sequence[VivitLayer], self.layers)
-        return layers[number + 1].layernorm_before if number + 1 < len(layers) else self.layernorm
+    def encoder_layers(self) -> list[nn.Module]:
+        """All layers in the order in which they are run."""
+        return [*self.layers, *(self.temporal.layers if hasattr(self, "temporal") else ())]
+
+    def _encode(
+        self,
+        x: Tensor,
+        layers: nn.ModuleList,
+        layernorm: nn.LayerNorm,
+        cls_only: bool,
+        hidden_states: list[Tensor] | None,
+        attentions: list[Tensor] | None,
+    ) -> Tensor:
+        """Through some layers and the LayerNorm after them; what the lists are to hold is put there. Returns x's shape."""
+        if hidden_states is not None:
+            hidden_states.append(x)
+        output_attentions = attentions is not None
+        training = self.training and torch.is_grad_enabled()
+        every, options = self.checkpointing if self.checkpointing and training else (0, {})
+        normed: list[Tensor] = []  # the LayerNorm that comes next, where it is made together with the sum before it
+        for number, layer in enumerate(layers):
+            ours = isinstance(layer, VivitLayer)  # one that somebody has put in need not know more than the first two
+            more = [cls_only and number == len(layers) - 1] if ours else []
+            if every and number % every == 0:
+                x, probabilities = checkpoint(layer, x, output_attentions, *more, **options)
+            else:
+                chained = (normed, _following(layers, number, layernorm, x)) if ours else ()
+                x, probabilities = layer(x, output_attentions, *more, *chained)
+            if hidden_states is not None:
+                hidden_states.append(x)
+            if attentions is not None:
+                attentions.append(probabilities)
+        return normed.pop() if normed else layernorm(x)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
@@ -292,14 +433,21 @@ class VivitModel(VivitPreTrainedModel):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def cls_features(model: VivitModel, pixel_values: Tensor, interpolate_pos_encoding: bool) -> Tensor:
-    """[CLS] after the final LayerNorm, (B, E)."""
+def _following(layers: nn.ModuleList, number: int, layernorm: nn.LayerNorm, x: Tensor) -> nn.LayerNorm | None:
+    """The LayerNorm after a layer, if one kernel may make it with the layer's last sum, which nobody looks at."""
+    if not one_kernel_pays(x) or any(type(k) is not VivitLayer or hooked(k) for k in layers[number : number + 2]):
+        return None
+    return cast(VivitLayer, layers[number + 1]).steps()[0][0] if number + 1 < len(layers) else layernorm
+
+
+def head_features(model: VivitModel, pixel_values: Tensor, interpolate_pos_encoding: bool) -> Tensor:
+    """What a head sees: [CLS] after the final LayerNorm, or the mean of the tokens, (B, E)."""
     found = model(pixel_values, interpolate_pos_encoding, False, False, True, cls_only=True)
-    return found.last_hidden_state[:, 0]
+    return classified(found.last_hidden_state, model.config.has_cls)
 
 
 class VivitForVideoClassification(VivitPreTrainedModel):
-    """The transformer with a linear head on its [CLS] token."""
+    """The transformer with a linear head on its [CLS] token, or on the mean of its tokens where there is none."""
 
     def __init__(self, config: VivitConfig, *, attn_implementation: str | None = "sdpa") -> None:
         super().__init__()
@@ -345,7 +493,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
                 output_hidden_states=output_hidden_states,
                 return_dict=True,
             )
-            features = found.last_hidden_state[:, 0]
+            features = classified(found.last_hidden_state, config.has_cls)
         else:
             features = self.features(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding)
         logits = self.classifier(features)
@@ -359,12 +507,12 @@ class VivitForVideoClassification(VivitPreTrainedModel):
 
     @in_its_products
     def features(self, pixel_values: Tensor, *, interpolate_pos_encoding: bool = False) -> Tensor:
-        """What the head sees, `classifier(features)` being the logits: [CLS] after the final LayerNorm, (B, E)."""
+        """What the head sees, (B, E), `classifier(features)` being the logits: [CLS] after the last LayerNorm, or the mean."""
         if self.execution == "plain":
-            return cls_features(self.vivit, pixel_values, interpolate_pos_encoding)
+            return head_features(self.vivit, pixel_values, interpolate_pos_encoding)
         self.vivit.embeddings.grid(pixel_values, interpolate_pos_encoding)  # whose errors a compiler would swallow
         made = (self.vivit.attn_implementation, self.execution)
-        run = self.executions.setdefault(made, Execution(self.execution, cls_features))
+        run = self.executions.setdefault(made, Execution(self.execution, head_features))
         return run(self.vivit, pixel_values, interpolate_pos_encoding)
 
     def set_execution(self, name: str) -> None:

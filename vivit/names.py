@@ -167,6 +167,13 @@ EXECUTIONS: dict[str, str] = {
     "captured": "recorded once for a size of clips as a CUDA graph, and replayed without launching each kernel",
 }
 
+FACTORIZATIONS: dict[str, str] = {
+    "none": "model 1: every token attends to all others, over space and time at once",
+    "encoder": "model 2: an encoder over each time step's tokens, then one over the steps",
+    "self_attention": "model 3: in every layer attention over time and attention over space, one after the other",
+    "dot_product": "model 4: in every layer half of the heads attend over time, half over space",
+}
+
 SAMPLING: dict[str, str] = {
     "uniform": "evenly over the whole clip",
     "consecutive": "from the first frame on",

@@ -1,6 +1,6 @@
 """What models return: fields by name, which are a dict and a tuple too, as those of transformers.
 
-Letters: B clips, N tokens, E hidden size, A heads.
+Letters: B clips, N tokens, E hidden size, A heads; L time steps of S tokens each.
 """
 
 from collections.abc import Iterator
@@ -71,10 +71,15 @@ class VivitOutput(ModelOutput):
     """What `VivitModel` returns.
 
     Args:
-        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS].
+        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS] where there is one. Of the factorised encoder
+            it is the temporal encoder's, and N = 1 + L.
         pooler_output: (B, pooler_output_size), or None for a model without a pooler.
-        hidden_states: on request, num_hidden_layers + 1 times (B, N, E): the embeddings and each layer's output.
-        attentions: on request, num_hidden_layers times (B, A, N, N), rows sum to 1.
+        hidden_states: on request, num_hidden_layers + 1 times (B, N, E): the embeddings and each layer's output. Of the
+            factorised encoder those are (B, L, S, E), each time step's [CLS] first, and then come num_temporal_layers + 1 times
+            (B, 1 + L, E).
+        attentions: on request, for each layer (B, A, N, N), rows sum to 1; over space (B, L, A, S, S), over time
+            (B, S, A, L, L). A layer of 'self_attention' has a tuple of two, in their order; one of 'dot_product' too, of half
+            of the heads each, over time and over space.
     """
 
     last_hidden_state: Tensor = None  # type: ignore[assignment]

@@ -130,10 +130,11 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
 
 def _replace_encoder(model: nn.Module, kind: type[RoundedLinear]) -> None:
     """Make the linear layers of the encoder others, one at a time."""
-    for parent in cast(Any, model).base_model.layers.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Linear):
-                setattr(parent, name, kind(child.weight, child.bias).train(child.training))
+    for layer in cast(Any, model).base_model.encoder_layers():
+        for parent in layer.modules():
+            for name, child in parent.named_children():
+                if isinstance(child, nn.Linear):
+                    setattr(parent, name, kind(child.weight, child.bias).train(child.training))
 
 
 def _set_eight_bit(model: Model, asked: EightBit) -> Model:

@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import reduce
+from functools import partial, reduce
 from inspect import currentframe, signature
 from pathlib import Path
 from typing import Any, Literal, Self, cast, overload
@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from vivit.attention import get_attention
 from vivit.checkpoint.files import dequantised, read_tensors, write_tensors
-from vivit.checkpoint.layout import HEAD, POOLER, POSITIONS, SCALES, Misfit, published_tensors, read_into
+from vivit.checkpoint.layout import (
+    HEAD,
+    POOLER,
+    POSITIONS,
+    SCALES,
+    TEMPORAL_POSITIONS,
+    Misfit,
+    published_tensors,
+    read_into,
+)
 from vivit.compiling import missing_compiler
 from vivit.config import VivitConfig
 from vivit.device import one_device
@@ -217,7 +226,8 @@ class VivitPreTrainedModel(nn.Module):
             module.reset_parameters()
         elif hasattr(module, "position_embeddings"):
             nn.init.normal_(module.position_embeddings, std=self.config.initializer_range)
-            nn.init.zeros_(module.cls_token)
+            if hasattr(module, "cls_token"):
+                nn.init.zeros_(module.cls_token)
 
     @overload
     @classmethod
@@ -368,23 +378,20 @@ class VivitPreTrainedModel(nn.Module):
             vivit.errors.UserError: as `from_pretrained`.
         """
         written_as(_quantization(folder), called(folder))
-        positions = self.base_model.embeddings.position_embeddings
-        resized: Grid | None = None
+        resized: dict[str, tuple[Grid, Grid]] = {}
+        grids = self._position_grids(folder)
 
-        def resize(tensor: Tensor) -> Tensor | None:
-            nonlocal resized
-            try:
-                of = VivitConfig.from_folder(folder).grid_size
-            except UserError:  # another config was given, and this one says nothing
-                return None
+        def resize(name: str, tensor: Tensor) -> Tensor | None:
+            of, to = grids[name]
             # As many tubelets in another grid are other places too.
-            if of == self.config.grid_size or tensor.shape != (1, 1 + math.prod(of), positions.shape[-1]):
+            if of == to or tensor.shape != (1, self.config.has_cls + math.prod(of), self.config.hidden_size):
                 return None
-            resized = of
-            return interpolate(tensor, of, self.config.grid_size)
+            resized[name] = of, to
+            return interpolate(tensor, of, to)
 
         tensors = dequantised(read_tensors(folder, options))
-        found = read_into(published_tensors(self), tensors, {POSITIONS: resize}, quantiser(self))
+        reshape = {name: partial(resize, name) for name in grids}
+        found = read_into(published_tensors(self), tensors, reshape, quantiser(self))
 
         def of_kind(*kinds: str) -> set[str]:
             return {misfit.name for misfit in found if misfit.kind in kinds}
@@ -395,11 +402,12 @@ class VivitPreTrainedModel(nn.Module):
             settled |= POOLER
         name = called(folder)
         said = []  # once it is known that all else fits
-        if resized and ignore_mismatched_sizes:
-            settled.add(POSITIONS)
-            said.append(
-                f"The position embeddings of '{name}', of {resized} tubelets, were interpolated to {self.config.grid_size}."
-            )
+        if ignore_mismatched_sizes:
+            settled |= {*resized}
+            said += [
+                f"The position embeddings of '{name}', of {of} tubelets, were interpolated to {to}."
+                for of, to in resized.values()
+            ]
         if new_head and (added := of_kind("missing") & self._added()):
             settled |= added
             said.append(
@@ -425,6 +433,21 @@ class VivitPreTrainedModel(nn.Module):
                 warn(sentence)
             return found
         raise _does_not_fit(name, faults, head)
+
+    def _position_grids(self, folder: Path) -> dict[str, tuple[Grid, Grid]]:
+        """Of the position embeddings by name: of which grid a checkpoint's are, and this model's.
+
+        None are known where its config says nothing of a model like this.
+        """
+        try:
+            theirs = VivitConfig.from_folder(folder)
+        except UserError:  # another config was given, and this one says nothing
+            return {}
+        if theirs.factorization != self.config.factorization:
+            return {}
+        of_file, of_model = theirs.position_grids, self.config.position_grids
+        names = (POSITIONS, TEMPORAL_POSITIONS)[: len(of_model)]
+        return dict(zip(names, zip(of_file, of_model, strict=True), strict=True))
 
     def _added(self) -> set[str]:
         """The published names of what a derived class has beside the layers of its base."""
@@ -576,7 +599,7 @@ def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) ->
         "holds every tensor once, as that file describes them."
     )
     advice = ""
-    if all(misfit.name in {*head, POSITIONS} and misfit.kind != "there twice" for misfit in faults):
+    if all(misfit.name in {*head, POSITIONS, TEMPORAL_POSITIONS} and misfit.kind != "there twice" for misfit in faults):
         if {misfit.name for misfit in faults if misfit.kind == "missing"} == HEAD:
             sentence = f"The checkpoint '{name}' {HEADLESS}"
         # Not in the first line, which is all that someone without Python is shown.

@@ -100,7 +100,7 @@ def test_what_is_made_is_given_up_where_weights_go_elsewhere_and_where_it_is_ask
         lambda: set_precision(model, "float32"),
         lambda: model.set_execution("compiled"),
     ):
-        model.executions["sdpa", "compiled"] = Execution("compiled", vivit.model.cls_features)
+        model.executions["sdpa", "compiled"] = Execution("compiled", vivit.model.head_features)
         change()
         assert not model.executions
 
@@ -140,7 +140,7 @@ class Slow:
 def test_a_graph_serves_one_caller_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "_Graph", Slow)
     monkeypatch.setattr(execution, "why_not", lambda *_: "")
-    run, model = Execution("captured", vivit.model.cls_features), torch.nn.Identity()
+    run, model = Execution("captured", vivit.model.head_features), torch.nn.Identity()
 
     def ask(k: int) -> float:
         with torch.no_grad():
@@ -196,7 +196,7 @@ def test_what_the_compiler_refuses_is_one_sentence_with_its_words() -> None:
 
 
 def test_a_copy_of_what_was_made_begins_anew() -> None:
-    one = Execution("compiled", vivit.model.cls_features)
+    one = Execution("compiled", vivit.model.head_features)
     one._compiled = lambda *_: torch.zeros(())
     again = copy.deepcopy(one)
     assert (again.name, again.function, again._compiled, again._graphs) == (one.name, one.function, None, {})

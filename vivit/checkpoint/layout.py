@@ -14,7 +14,7 @@ _TO_PUBLISHED = [
     # What torch.compile, DataParallel, FSDP and activation checkpointing put before the names of what they wrap.
     (re.compile(r"(^|(?<=\.))(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."), ""),
     (re.compile(r"^vivit\."), ""),
-    (re.compile(r"^layers\."), "encoder.layer."),
+    (re.compile(r"^(temporal\.)?layers\."), r"\1encoder.layer."),
     (re.compile(r"\.attention\.q_proj\."), ".attention.attention.query."),
     (re.compile(r"\.attention\.k_proj\."), ".attention.attention.key."),
     (re.compile(r"\.attention\.v_proj\."), ".attention.attention.value."),
@@ -23,22 +23,22 @@ _TO_PUBLISHED = [
     (re.compile(r"\.mlp\.fc2\."), ".output.dense."),
     # And our own, as state dicts of this project have them.
     (re.compile(r"^embeddings\.projection\."), "embeddings.patch_embeddings.projection."),
-    (re.compile(r"^(encoder\..*(?:\.intermediate|\.output))\.(weight|bias|SCB)$"), r"\1.dense.\2"),
+    (re.compile(r"^((?:temporal\.)?encoder\..*(?:\.intermediate|\.output))\.(weight|bias|SCB)$"), r"\1.dense.\2"),
 ]
 
 # Published names → ours. Query, key and value are one matrix here, and the convolution of tubelets is the product that it is.
 _TO_OWN = [
-    (re.compile(r"^encoder\.layer\."), "layers."),
+    (re.compile(r"^(temporal\.)?encoder\.layer\."), r"\1layers."),
     (re.compile(r"^embeddings\.patch_embeddings\."), "embeddings."),
-    (re.compile(r"\.attention\.output\.dense\."), ".attention.output."),
+    (re.compile(r"\.(attention|attention_time)\.output\.dense\."), r".\1.output."),
     (re.compile(r"(\.intermediate|\.output)\.dense\."), r"\1."),
 ]
-_PART = re.compile(r"(.*\.attention)\.attention\.(query|key|value)(\..*)")
-_FUSED = re.compile(r"(encoder\..*\.attention)\.qkv(\..*)")
+_PART = re.compile(r"(.*\.(?:attention|attention_time))\.attention\.(query|key|value)(\..*)")
+_FUSED = re.compile(r"((?:temporal\.)?encoder\..*\.(?:attention|attention_time))\.qkv(\..*)")
 
 # Parts that a ViViT may have or lack, each as a whole.
 POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
-POSITIONS = "embeddings.position_embeddings"
+POSITIONS, TEMPORAL_POSITIONS = "embeddings.position_embeddings", "temporal.position_embeddings"
 PROJECTION = "embeddings.patch_embeddings.projection.weight"
 SCALES = "SCB"  # what stands in the place of 'weight' in the name of the scales of a weight in 8 bit
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
@@ -89,7 +89,7 @@ def to_own_names(state_dict: dict[str, Any], prefix: str, own: Collection[str]) 
     for name in [n for n in state_dict if n.startswith(prefix) and n not in own]:
         published = published_name(name.removeprefix(prefix))
         if found := _PART.fullmatch(published):
-            ours = prefix + re.sub(r"^encoder\.layer", "layers", found[1]) + ".qkv" + found[3]
+            ours = prefix + _TO_OWN[0][0].sub(_TO_OWN[0][1], found[1]) + ".qkv" + found[3]
             parts.setdefault(ours, {}).setdefault(found[2], name)
             continue
         for pattern, replacement in _TO_OWN:

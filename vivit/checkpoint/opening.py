@@ -90,7 +90,7 @@ class Checkpoint:
         """
         options: dict[str, Any] = {"attn_implementation": attn_implementation, "dtype": dtype, "device": device}
         if self.folder is None:
-            return random_weights.make_model(kind, **options)
+            return random_weights.make_model(kind, self.config, **options)
         model = kind.without_weights(self.config, **options)  # type: ignore[attr-defined]
         model.load_tensors(self.folder, self.options)
         return model.eval()
@@ -120,7 +120,7 @@ def open_checkpoint(
     """Open a checkpoint: once for each piece of work, since every look-up of a Hub name asks the Hub.
 
     Args:
-        name: `RANDOM`, or as `vivit.hub.find_checkpoint` takes it, which explains the others too.
+        name: a key of `RANDOM_CONFIGS`, or as `vivit.hub.find_checkpoint` takes it, which explains the others too.
         revision: for a Hub repository: a branch, a tag or a commit.
         weights: whether they are wanted.
         here: whether to make do with what is on this machine.
@@ -129,8 +129,8 @@ def open_checkpoint(
         vivit.hub.HubError: if there is no such checkpoint, or it cannot be reached.
         vivit.errors.UserError: if its configuration is impossible.
     """
-    if name == random_weights.RANDOM:
-        return Checkpoint(str(name), random_weights.CONFIG, None)
+    if config := random_weights.RANDOM_CONFIGS.get(str(name)):
+        return Checkpoint(str(name), config, None)
     where = HubOptions(revision=revision, **options)
     lasting, folder = locate(name, where, weights=weights, here=here)
     return Checkpoint(lasting, VivitConfig.from_folder(folder), folder, where)
