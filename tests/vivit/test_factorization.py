@@ -150,7 +150,7 @@ def test_the_shapes_of_what_is_asked_for() -> None:
         assert [tuple(t.shape) for t in flat(found.attentions)] == maps, kind
         for rows in flat(found.attentions):
             torch.testing.assert_close(rows.sum(-1), torch.ones(rows.shape[:-1]))
-        for attention in ("sdpa", "sdpa-math", "sdpa-flash"):
+        for attention in [name for name in ATTENTION if name != "eager"]:
             model.set_attn_implementation(attention)
             with pytest.raises(ValueError, match=f"'{attention}' never holds the attention probabilities"):
                 model(oracle.clip(model.config), output_attentions=True)
@@ -465,7 +465,13 @@ def test_dropout_in_training_alone(kind: str, dropout: str, attention: str) -> N
     wanted = wanted_of(model, oracle.clip(model.config)).logits
     same(logits_of(model), wanted, torch.float32, **FLOAT32)
     model.train()
+    ran: set[nn.Module] = set()
+    dropouts = {module for module in model.modules() if isinstance(module, nn.Dropout)}
+    assert len(dropouts) == 1 + 3 + (1 + 2 if kind == "encoder" else 0)  # of the embeddings, and one for each layer
+    for module in dropouts:
+        module.register_forward_hook(lambda module, *_: ran.add(module))
     first, second = logits_of(model), logits_of(model)
+    assert ran == dropouts
     assert (first - second).abs().max() > 1e-4 and (first - wanted).abs().max() > 1e-4
     same(logits_of(model.eval()), wanted, torch.float32, **FLOAT32)
 
