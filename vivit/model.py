@@ -71,9 +71,7 @@ class VivitEmbeddings(nn.Module):
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
         self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
         size, steps = config.hidden_size, config.grid_size[0]
-        each = (
-            config.factorization == "encoder"
-        )  # whether it is each time step that has a [CLS] and positions of its own
+        each = config.factorization == "encoder"  # time step has a [CLS] and positions of its own
         if config.has_cls:
             self.cls_token = nn.Parameter(torch.empty(1, 1, 1, size) if each else torch.empty(1, 1, size))
         tokens = config.num_tokens // steps if each else config.num_tokens
@@ -87,9 +85,8 @@ class VivitEmbeddings(nn.Module):
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
         tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4)
         in_steps = config.factorization != "none"
-        tokens = self.projection(
-            tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
-        )  # (B, L, S, E) or (B, N, E)
+        tubelets = tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
+        tokens = self.projection(tubelets)  # (B, L, S, E) or (B, N, E)
         if config.has_cls:
             tokens = torch.cat([self.cls_token.expand(*tokens.shape[:-2], -1, -1), tokens], dim=-2)
         positions = self._positions(grid)
@@ -316,9 +313,8 @@ class VivitModel(VivitPreTrainedModel):
         attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
     """
 
-    checkpointing: tuple[int, dict[str, Any]] | None = (
-        None  # of how many layers one is computed twice, and torch's options
-    )
+    # Of how many layers one is computed twice, and torch's options.
+    checkpointing: tuple[int, dict[str, Any]] | None = None
 
     def __init__(
         self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str | None = "sdpa"
@@ -332,9 +328,6 @@ class VivitModel(VivitPreTrainedModel):
         if config.factorization == "encoder":
             self.temporal = VivitTemporalEncoder(config)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
-        self.checkpointing: tuple[int, dict[str, Any]] | None = (
-            None  # which layers to compute twice, and torch's options
-        )
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
 
