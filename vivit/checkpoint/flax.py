@@ -103,9 +103,9 @@ class FlaxFile:
         try:
             tree = self._node(unpacker, 0)
         except (msgpack.OutOfData, IndexError):
+            if len(self._data) - unpacker.tell() > MOST_ITEM:  # msgpack takes a full buffer for the end
+                raise _Unusable("holds one thing of more than 1 GB, which Flax would have split") from None
             raise _Unusable(f"is cut short: its {len(self._data):,} bytes end in the middle") from None
-        except msgpack.BufferFull:
-            raise _Unusable("holds one thing of more than 1 GB, which Flax would have split") from None
         except (ValueError, msgpack.UnpackException, RecursionError):  # StackError and FormatError among them
             raise _Unusable("is damaged, or no msgpack, which Flax writes") from None
         if not isinstance(tree, dict):

@@ -336,6 +336,11 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"cls": msgpack.ExtType(1, msgpack.packb(([1, 1, 24], "float32", bytes(95))))},
         ["cls", "no array of numbers"],
     ),
+    "bytes of its neighbours": (
+        {},
+        {"cls": msgpack.ExtType(1, msgpack.packb(([1, 1, 24], "float32", bytes(96)))[:-50])},
+        ["cls", "no array of numbers"],
+    ),
     "no bytes at all": ({}, {"cls": msgpack.ExtType(1, msgpack.packb(([1, 1, 24],)))}, ["cls", "no array of numbers"]),
     "an empty extension": ({}, {"cls": msgpack.ExtType(1, b"")}, ["cls", "no array of numbers"]),
     "pieces that lie": (
@@ -443,6 +448,16 @@ def test_what_is_no_file_of_flax_is_one_sentence(tmp_path: Path, content: bytes,
     (tmp_path / "checkpoint").write_bytes(content)
     said = str(refused(tmp_path / "checkpoint"))
     assert words in said and "\n" not in said and said.count(". ") == 1, said
+
+
+def test_no_more_than_one_piece_of_flax_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the limit of 1 GB, in small."""
+    monkeypatch.setattr("vivit.checkpoint.flax.MOST_ITEM", 2**16)
+    monkeypatch.setattr("vivit.checkpoint.flax._READ_BYTES", 2**10)
+    file = write(tmp_path / "checkpoint", {"params": tree_of(model()), "state": packed(np.ones(2**12))})
+    assert scenic.read(file, **CLIP)[0].num_labels == 7
+    said = str(refused(write(tmp_path / "checkpoint", {"params": tree_of(model()), "state": packed(np.ones(2**14))})))
+    assert "one thing of more than 1 GB" in said
 
 
 def test_wherever_it_is_cut_it_is_told(tmp_path: Path) -> None:
