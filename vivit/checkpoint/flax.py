@@ -19,7 +19,7 @@ from torch import Tensor
 from vivit.errors import UserError
 
 # Beyond these a file is no checkpoint: Flax splits what is larger than 2^30 bytes, and no model has so many tensors.
-MOST_ITEM = 2**30 + 2**20
+MOST_ITEM = 2**30 + 2**24
 MOST_NAMES, MOST_DEPTH, MOST_NAME, MOST_AXES = 200_000, 32, 512, 8
 _READ_BYTES = 2**20
 _HEAD = 1024  # bytes in which an array's shape and dtype stand
@@ -103,9 +103,9 @@ class FlaxFile:
         try:
             tree = self._node(unpacker, 0)
         except (msgpack.OutOfData, IndexError):
-            if len(self._data) - unpacker.tell() > MOST_ITEM:  # msgpack takes a full buffer for the end
-                raise _Unusable("holds one thing of more than 1 GB, which Flax would have split") from None
             raise _Unusable(f"is cut short: its {len(self._data):,} bytes end in the middle") from None
+        except msgpack.BufferFull:
+            raise _Unusable("holds one thing of more than 1 GB, which Flax would have split") from None
         except (ValueError, msgpack.UnpackException, RecursionError):  # StackError and FormatError among them
             raise _Unusable("is damaged, or no msgpack, which Flax writes") from None
         if not isinstance(tree, dict):
