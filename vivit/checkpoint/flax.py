@@ -130,6 +130,8 @@ class FlaxFile:
             if not 0xA0 <= self._data[unpacker.tell()] <= 0xBF and self._data[unpacker.tell()] not in (0xD9, 0xDA):
                 raise _Unusable("is no checkpoint of Flax: its maps have keys that are no names")
             name = unpacker.unpack()
+            if not name.isprintable():  # it may come to stand in a sentence
+                raise _Unusable("is no checkpoint of Flax: its maps have keys that cannot be printed")
             found[name] = self._node(unpacker, depth + 1)
         return found
 

@@ -428,6 +428,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a list": (msgpack.packb([1, 2, 3]), "begins with a map"),
     "numbers for names": (msgpack.packb({1: 2}), "no names"),
     "bytes for names": (msgpack.packb({b"a": 2}), "no names"),
+    "a name of two lines": (msgpack.packb({"a\nb": 2}), "cannot be printed"),
+    "a name that moves the cursor": (msgpack.packb({"a\x1b[2J": 2}), "cannot be printed"),
     "a name that is no text": (b"\x81\xa2\xff\xfe\xc0", "damaged"),
     "a name without end": (b"\x81\xda\xff\xff" + b"a" * 65535 + b"\xc0", "damaged"),
     "a byte that msgpack has no use for": (b"\x81\xa1a\xc1", "damaged"),
