@@ -3,6 +3,7 @@
 A pool of clips lives on the accelerator; every step learns from a random batch of it and renders a few new clips over the
 oldest, so each clip is seen a handful of times, each time with another disturbance. Beside the model a twin of the same
 width and depth learns from the same batches, but sees only one random frame of each clip: what it cannot tell, motion tells.
+Models of several factorisations can learn side by side, from the same batches too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mannequin.scene import draws
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.model import VivitForVideoClassification
+from vivit.names import FACTORIZATIONS
 from vivit.processing import VivitImageProcessor
 
 # Disjoint ranges of seeds. torch's CPU generator uses the low 32 bits of a seed.
@@ -65,16 +67,25 @@ def processor() -> VivitImageProcessor:
     return VivitImageProcessor(size={"shortest_edge": PIXELS}, crop_size=PIXELS, do_normalize=False)
 
 
-def config(num_frames: int = FRAMES) -> VivitConfig:
-    """The shape of the model: 1,025 tokens for 32 frames, 2.3 million parameters."""
+def config(num_frames: int = FRAMES, factorization: str = "none", heads: int = 3) -> VivitConfig:
+    """The shape of the model: 1,024 tubelets of 32 frames, 2.2 to 2.9 million parameters.
+
+    Args:
+        num_frames: of a clip.
+        factorization: a key of `vivit.names.FACTORIZATIONS`. Of 'encoder' two layers are over the time steps and four are
+            before them, so that it is about as large as 'none'.
+        heads: 3 in the first model that was trained; 4 in those that are compared, since 'dot_product' halves them.
+    """
     return VivitConfig(
         image_size=PIXELS,
         num_frames=num_frames,
         tubelet_size=(2, 16, 16),
         hidden_size=192,
-        num_hidden_layers=5,
-        num_attention_heads=3,
+        num_hidden_layers=4 if factorization == "encoder" else 5,
+        num_temporal_layers=2 if factorization == "encoder" else 4,
+        num_attention_heads=heads,
         intermediate_size=576,
+        factorization=factorization,
         id2label=dict(enumerate(LABELS)),
     )
 
@@ -152,26 +163,35 @@ class Learner:
             self.optimiser.state[p] |= {moment: state[f"{moment}.{n}"].to(p) for moment in MOMENTS}
 
 
-def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, single_frame_too: bool) -> None:
-    """Train until `recipe.steps`, or for `minutes`, and write the checkpoint; go on from what `out` holds.
+def train(recipe: Recipe, out: Path, shapes: dict[str, VivitConfig], device: torch.device, minutes: float) -> None:
+    """Train until `recipe.steps`, or for `minutes`, and write the checkpoints; go on from what `out` holds.
 
-    Writes `out` (a ViViT folder of the averaged weights), `out/single_frame` (the twin), `out/curve.json` and, to go on
-    from, `state.safetensors` beside each and `out/progress.json`.
+    Writes a ViViT folder of the averaged weights for each model, `out/curve.json` and, to go on from, `state.safetensors`
+    beside each and `out/progress.json`.
+
+    Args:
+        recipe: how.
+        out: a folder.
+        shapes: name of a folder in `out`, '' for `out` itself → a model. All learn from the same batches; one of fewer than
+            `FRAMES` frames sees one random frame of each clip.
+        device: where.
+        minutes: after which to stop.
     """
     started = time.monotonic()
     torch.set_float32_matmul_precision("high")
-    torch.manual_seed(recipe.seed)
-    folders = {out: FRAMES} | ({out / "single_frame": 2} if single_frame_too else {})
-    learners = {folder: Learner.new(config(frames), recipe, device) for folder, frames in folders.items()}
+    learners = {}
+    for name, shape in shapes.items():
+        torch.manual_seed(recipe.seed)
+        learners[name] = Learner.new(shape, recipe, device)
     progress: dict = {"recipe": asdict(recipe), "step": 0, "next_seed": recipe.seed << 24, "curve": []}
     if (out / "progress.json").is_file():
         progress = json.loads((out / "progress.json").read_text())
-        for folder, learner in learners.items():
-            learner.load(folder, progress["step"])
+        for name, learner in learners.items():
+            learner.load(out / name, progress["step"])
     torch.manual_seed(recipe.seed + progress["step"])
 
     fast = device.type != "cpu"
-    forward = {f: torch.compile(learner.model) if fast else learner.model for f, learner in learners.items()}
+    forward = {n: torch.compile(learner.model) if fast else learner.model for n, learner in learners.items()}
     prepare = torch.compile(disturb) if fast else disturb
     group = min(32 if fast else 2, recipe.pool)
     frames = torch.empty((recipe.pool, FRAMES, PIXELS, PIXELS, 3), dtype=torch.uint8, device=device)
@@ -204,15 +224,16 @@ def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, singl
         owed %= group
         chosen = torch.randint(held, (recipe.batch,), device=device)
         target = labels[chosen]
-        pixels = prepare(frames[chosen], torch.rand(recipe.batch, 8, device=device))
-        for k, (folder, learner) in enumerate(learners.items()):
-            if folder != out:
-                pixels = pixels[torch.arange(len(pixels)), torch.randint(FRAMES, (len(pixels),), device=device)]
-                pixels = pixels[:, None].expand(-1, 2, -1, -1, -1)
+        clips = prepare(frames[chosen], torch.rand(recipe.batch, 8, device=device))
+        for k, (name, learner) in enumerate(learners.items()):
+            pixels = clips
+            if shapes[name].num_frames < FRAMES:
+                pixels = clips[torch.arange(len(clips)), torch.randint(FRAMES, (len(clips),), device=device)]
+                pixels = pixels[:, None].expand(-1, shapes[name].num_frames, -1, -1, -1)
             for options in learner.optimiser.param_groups:
                 options["lr"] = rate
             with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-                logits = forward[folder](pixels).logits
+                logits = forward[name](pixels).logits
             loss = F.cross_entropy(logits.float(), target, label_smoothing=recipe.smoothing)
             loss.backward()
             nn.utils.clip_grad_norm_(learner.model.parameters(), 1.0)
@@ -225,16 +246,16 @@ def train(recipe: Recipe, out: Path, device: torch.device, minutes: float, singl
         since += 1
         if progress["step"] % 100 == 0 or progress["step"] == recipe.steps:
             means = (sums / since).tolist()
-            line = {"step": progress["step"], "loss": means[0][0], "top1": means[0][1]}
-            line |= {"single_frame_top1": means[1][1]} if len(means) > 1 else {}
+            line = {"step": progress["step"], "loss": means[0][0]}
+            line |= {f"{name}_top1".lstrip("_"): top1 for name, (_, top1) in zip(learners, means, strict=True)}
             line = {k: round(v, 4) for k, v in line.items()} | {"seconds": round(time.monotonic() - started)}
             progress["curve"].append(line)
             print(line, flush=True)
             sums.zero_()
             since = 0
 
-    for folder, learner in learners.items():
-        learner.save(folder)
+    for name, learner in learners.items():
+        learner.save(out / name)
     (out / "progress.json").write_text(json.dumps(progress))
     (out / "curve.json").write_text(json.dumps(progress["curve"], indent=0))
 
@@ -244,12 +265,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write, and to go on from")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many, to go on another time")
     parser.add_argument("--no-single-frame", action="store_true", help="leave out the single-frame twin")
+    parser.add_argument(
+        "--factorization", nargs="+", default=["none"], choices=FACTORIZATIONS, metavar="NAME",
+        help=f"of the model: {', '.join(FACTORIZATIONS)}; several learn side by side, each in a folder of its name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--heads", type=int, help="3 for the first model, 4 for all others and for several, if left out"
+    )
     parser.add_argument("--device", default=str(default_device()))
     for name, value in asdict(Recipe()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
     recipe = Recipe(**{name: getattr(options, name) for name in asdict(Recipe())})
-    train(recipe, options.out, torch.device(options.device), options.minutes, not options.no_single_frame)
+    names: list[str] = options.factorization
+    heads = options.heads or (3 if names == ["none"] else 4)
+    shapes = {name if len(names) > 1 else "": config(factorization=name, heads=heads) for name in names}
+    if not options.no_single_frame:
+        shapes["single_frame"] = config(2)
+    train(recipe, options.out, shapes, torch.device(options.device), options.minutes)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
     Source: Vaswani et al. 2017, equation 1; the float32 softmax is transformers' eager attention.
     """
     scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, A, N, N)
-    return scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+    return scores.softmax(dim=-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype)
 
 
 def eager_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:

@@ -5,7 +5,9 @@ S tokens each, where an attention is over time or over space alone: its tokens a
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from inspect import signature
+from pathlib import Path
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +15,19 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from vivit.attention import attention_probabilities, get_attention
+from vivit.checkpoint.image_model import check_choices, copy_image_model
 from vivit.checkpoint.layout import to_own_names
 from vivit.config import TANH_GELUS, VivitConfig
+from vivit.device import one_device
 from vivit.eight_bit import Int8Linear
+from vivit.errors import refuse_unknown
 from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
 from vivit.fused import add_norm, can_fuse, hooked, linear_gelu, one_kernel_pays, own_hooks
+from vivit.hub import OPTION_NAMES, locate, split_options
 from vivit.linear import linear
 from vivit.outputs import VideoClassifierOutput, VivitOutput
 from vivit.positions import interpolate
+from vivit.precision import get_precision, refuse, set_precision
 from vivit.pretrained import VivitPreTrainedModel
 from vivit.tf32 import in_its_products
 
@@ -64,9 +71,7 @@ class VivitEmbeddings(nn.Module):
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
         self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
         size, steps = config.hidden_size, config.grid_size[0]
-        each = (
-            config.factorization == "encoder"
-        )  # whether it is each time step that has a [CLS] and positions of its own
+        each = config.factorization == "encoder"  # time step has a [CLS] and positions of its own
         if config.has_cls:
             self.cls_token = nn.Parameter(torch.empty(1, 1, 1, size) if each else torch.empty(1, 1, size))
         tokens = config.num_tokens // steps if each else config.num_tokens
@@ -80,9 +85,8 @@ class VivitEmbeddings(nn.Module):
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
         tubelets = tubelets.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4)
         in_steps = config.factorization != "none"
-        tokens = self.projection(
-            tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
-        )  # (B, L, S, E) or (B, N, E)
+        tubelets = tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
+        tokens = self.projection(tubelets)  # (B, L, S, E) or (B, N, E)
         if config.has_cls:
             tokens = torch.cat([self.cls_token.expand(*tokens.shape[:-2], -1, -1), tokens], dim=-2)
         positions = self._positions(grid)
@@ -309,9 +313,8 @@ class VivitModel(VivitPreTrainedModel):
         attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
     """
 
-    checkpointing: tuple[int, dict[str, Any]] | None = (
-        None  # of how many layers one is computed twice, and torch's options
-    )
+    # Of how many layers one is computed twice, and torch's options.
+    checkpointing: tuple[int, dict[str, Any]] | None = None
 
     def __init__(
         self, config: VivitConfig, add_pooling_layer: bool = True, *, attn_implementation: str | None = "sdpa"
@@ -325,9 +328,6 @@ class VivitModel(VivitPreTrainedModel):
         if config.factorization == "encoder":
             self.temporal = VivitTemporalEncoder(config)
         self.pooler = VivitPooler(config) if add_pooling_layer else None
-        self.checkpointing: tuple[int, dict[str, Any]] | None = (
-            None  # which layers to compute twice, and torch's options
-        )
         self.set_attn_implementation(attn_implementation)
         self.init_weights()
 
@@ -457,6 +457,57 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.executions = {}
         self.classifier.apply(self._init)
+
+    @classmethod
+    def from_image_model(
+        cls,
+        vit_checkpoint: str | Path,
+        config: VivitConfig,
+        *,
+        tubelets: str = "central_frame",
+        temporal: str = "zero",
+        attn_implementation: str | None = "sdpa",
+        dtype: str | torch.dtype = "float32",
+        device: str | torch.device | None = None,
+        **options: Any,
+    ) -> Self:
+        """A model to train, in evaluation mode, that begins with the weights of a ViT for images.
+
+        Layers, LayerNorms and [CLS] are the ViT's; its positions are repeated over time, and interpolated where the config has
+        another image size. The classification head is new, with random weights, as a warning says, with what was not used.
+        That the ViT has another `hidden_act` or `layer_norm_eps` (transformers' have 'gelu' and 1e-12) is a warning too.
+
+        Args:
+            vit_checkpoint: a folder or a Hub repository, 'google/vit-base-patch16-224' for instance.
+            config: of the ViViT; width, heads, MLP, layers, channels and `qkv_bias` are the ViT's, the tubelets as high and
+                wide as its patches.
+            tubelets: 'central_frame' for a tubelet that begins as the picture tubelet_size[0] // 2 of it, counted from 0,
+                'average' for the mean of its pictures.
+            temporal: 'zero' for attention over time that changes nothing at first, 'fresh' for random weights. Of model 2's
+                temporal encoder 'zero' makes the mean over time; models 1 and 4 have no weights for time alone, and it
+                changes nothing. See `vivit.checkpoint.image_model.begin_over_time`.
+            attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
+            dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name.
+            device: where to put the weights; the CPU if None.
+            options: of `vivit.hub.HubOptions`: revision, token, cache_dir and others.
+        Raises:
+            vivit.hub.HubError: if there is no such checkpoint.
+            vivit.errors.UserError: if it is no ViT, does not fit the config, or is damaged.
+            ValueError: for an unknown option, choice, backend or precision.
+        Source: Arnab et al. 2021, section 3.4.
+        """
+        check_choices(tubelets, temporal)
+        where, others = split_options(options)
+        refuse_unknown(others, OPTION_NAMES, signature(cls.from_image_model).parameters.keys() - {"options"})
+        attention, precision, place = attn_implementation or "sdpa", get_precision(dtype), one_device(device)
+        get_attention(attention)
+        refuse(precision, place)
+        folder = locate(vit_checkpoint, where)[1]
+        with torch.device(place):
+            model = cls(config)
+        copy_image_model(folder, where, model, tubelets=tubelets, temporal=temporal)
+        model.set_attn_implementation(attention)
+        return set_precision(model.eval(), precision)
 
     @in_its_products
     def forward(

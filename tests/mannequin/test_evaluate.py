@@ -8,7 +8,7 @@ import torch
 from mannequin import evaluate
 from mannequin.actions import LABELS
 from mannequin.bundle import FPS
-from mannequin.train import BUNDLED_SEEDS, EVALUATION_SEEDS, TRAINING_SEEDS, Recipe, train
+from mannequin.train import BUNDLED_SEEDS, EVALUATION_SEEDS, TRAINING_SEEDS, Recipe, config, train
 from vivit.config import VivitConfig
 from vivit.familiarity import load
 from vivit.hub import ASSETS
@@ -93,9 +93,10 @@ def test_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
     monkeypatch.setattr("mannequin.train.SAMPLES", 1)
     recipe = Recipe(steps=2, batch=2, pool=2, fresh=1, warmup=1, learning_rate=0.0)
     cpu = torch.device("cpu")
-    train(recipe, tmp_path, cpu, minutes=1e6, single_frame_too=True)
+    shapes = {"": config(factorization="encoder", heads=4), "single_frame": config(2)}
+    train(recipe, tmp_path, shapes, cpu, minutes=1e6)
     first = VivitForVideoClassification.from_pretrained(tmp_path).state_dict()
-    train(Recipe(**(vars(recipe) | {"steps": 3})), tmp_path, cpu, minutes=1e6, single_frame_too=True)
+    train(Recipe(**(vars(recipe) | {"steps": 3})), tmp_path, shapes, cpu, minutes=1e6)
     progress = json.loads((tmp_path / "progress.json").read_text())
     assert [line["step"] for line in progress["curve"]] == [2, 3]
     # With no learning rate the weights stay what they were, so they were taken up and not drawn anew.

@@ -31,7 +31,6 @@ _TO_PUBLISHED = [
 _TO_OWN = [
     (re.compile(r"^(temporal\.)?encoder\.layer\."), r"\1layers."),
     (re.compile(r"^embeddings\.patch_embeddings\."), "embeddings."),
-    (re.compile(r"\.(attention|attention_time)\.output\.dense\."), r".\1.output."),
     (re.compile(r"(\.intermediate|\.output)\.dense\."), r"\1."),
 ]
 _PART = re.compile(r"(.*\.(?:attention|attention_time))\.attention\.(query|key|value)(\..*)")
