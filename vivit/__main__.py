@@ -7,7 +7,6 @@ import signal
 import sys
 from dataclasses import replace
 from io import TextIOWrapper
-from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
@@ -20,6 +19,7 @@ OUT_OF_MEMORY = (
 
 
 def _parser() -> argparse.ArgumentParser:
+    from vivit import convert_command
     from vivit.benchmark import compare_command
     from vivit.benchmark.command import add_arguments
     from vivit.names import BACKENDS, EXECUTIONS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
@@ -56,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--json", action="store_true", help="one JSON object a clip and line")
     add_device(classify)
     convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
-    convert.add_argument("checkpoint", metavar="NAME|DIR", help="embedded, a folder, or a Hub name")
-    convert.add_argument("out", metavar="OUT", type=Path, help="a folder that is empty or does not exist")
-    convert.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
+    convert_command.add_arguments(convert)
     bench = commands.add_parser("bench", help="measure attention backends: latency, memory, agreement")
     add_arguments(bench)
     add_device(bench)
@@ -141,34 +139,9 @@ def _as_text(report: dict[str, Any]) -> str:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from vivit.benchmark.command import make_folder
-    from vivit.checkpoint import open_checkpoint
-    from vivit.hub import download
+    from vivit.convert_command import convert
 
-    def show(fraction: float, note: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{note:60}", end="" if fraction < 1 else "\n", file=sys.stderr, flush=True)
-
-    if options.out.is_file():
-        raise ValueError(f"'{options.out}' is a file. Give a folder that is empty or does not exist.")
-    if options.out.is_dir() and any(options.out.iterdir()):
-        raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
-    found = download(options.checkpoint, options.revision, show)
-    for notice in found.notices:
-        print(f"vivit: {notice}", file=sys.stderr)
-    checkpoint = open_checkpoint(found.folder)
-    processor = checkpoint.processor
-    from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
-
-    model = checkpoint.load(VivitForVideoClassification)
-    make_folder(options.out)
-    model.save_pretrained(options.out)
-    processor.save_pretrained(options.out)
-    made = " in 8 bit, made float32," if checkpoint.config.extra.get("quantization_config") else ""
-    print(
-        f"{options.out}: {found.num_labels} classes, from {found.format}{made} of '{found.name}' {found.commit}".rstrip()
-    )
-    return 0
+    return convert(options)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A clip by its address → a file on this machine, for as long as it is read.
+"""A clip or a checkpoint by its address → a file on this machine, for as long as it is read.
 
 For the library and the command line, whose user may reach whatever this machine reaches. The app never does this for a
 visitor, who would reach the server's own network through it: no module of the app imports this one, by whatever way.
@@ -9,12 +9,14 @@ import re
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from vivit.errors import UserError
+from vivit.progress import Progress
 
 if TYPE_CHECKING:
     import httpx2
@@ -24,16 +26,14 @@ if TYPE_CHECKING:
 MOST_BYTES = 200 * 2**20  # as much as the app takes in an upload
 MOST_SECONDS = 60.0
 MOST_REDIRECTS = 5
-
-OTHERWISE = "download the clip yourself and give the file's path"
-CHECK = f"Check the address, or {OTHERWISE}."
+TOLD_EVERY = 2**20  # bytes
 
 # The temporary folders that there are now: whoever ends the process without leaving their blocks removes them.
 OPEN_FOLDERS: set[str] = set()
 
 
 class FetchError(UserError):
-    """A clip that could not be fetched. Neither sentence nor details repeat what an address may hold of a secret."""
+    """What could not be fetched. Neither sentence nor details repeat what an address may hold of a secret."""
 
 
 def is_address(text: str) -> bool:
@@ -47,9 +47,9 @@ def file_name(path: str) -> str:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that is removed at the end."""
-    with TemporaryDirectory(prefix="vivit-") as folder:
+def temporary_folder(within: Path | None = None) -> Iterator[Path]:
+    """A folder that is removed at the end. Args: within: where it is made, the system's place for such if None."""
+    with TemporaryDirectory(prefix="vivit-", dir=within) as folder:
         OPEN_FOLDERS.add(folder)
         try:
             yield Path(folder)
@@ -64,26 +64,56 @@ def fetched(
     most_bytes: int = MOST_BYTES,
     most_seconds: float = MOST_SECONDS,
     given_up: Future[None] | None = None,
+    what: str = "clip",
+    progress: Progress | None = None,
 ) -> Iterator[Path]:
-    """Fetch a clip into a temporary file, which is removed at the end.
+    """Fetch a clip, or something else, into a temporary file, which is removed at the end.
 
     Args:
         address: http:// or https://; a user and a password in it are sent as HTTP's basic authentication.
-        most_bytes: of the clip.
+        most_bytes: of it.
         most_seconds: for all of the transfer, redirects included; only looking the host's name up may take longer.
-        given_up: once this is done, nobody waits for the clip any more, and the transfer is broken off.
+        given_up: once this is done, nobody waits for it any more, and the transfer is broken off.
+        what: it is, in the sentences.
+        progress: told after every megabyte and at the end, in the thread of the transfer; the fraction stays 0 until then if no
+            length was promised.
     Yields:
         The file. Its name is the last part of the address's path, as far as that can be one.
     Raises:
         FetchError: if it cannot be fetched within the limits, in one sentence.
         concurrent.futures.CancelledError: if it was given up.
     """
-    url = _parsed(address)
+    transfer = _Transfer(_parsed(address, what), what, most_bytes, most_seconds, progress)
     with temporary_folder() as folder:
-        path = folder / file_name(url.path)
-        with _sentences(_shown(url), most_seconds):
-            _run_apart(_transfer(url, path, most_bytes, most_seconds), [given_up] if given_up else [])
+        path = folder / file_name(transfer.url.path)
+        with _sentences(transfer):
+            _run_apart(_run(transfer, path), [given_up] if given_up else [])
         yield path
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """What is fetched, within which limits: as `fetched` has them."""
+
+    url: "httpx2.URL"
+    what: str
+    most_bytes: int
+    most_seconds: float
+    progress: Progress | None
+
+    @property
+    def shown(self) -> str:
+        """The address without user, password and query, which may be or sign a secret."""
+        path = self.url.raw_path.partition(b"?")[0]
+        return f"'{self.url.scheme}://{(self.url.netloc + path).decode('ascii', 'replace')[:200]}'"
+
+    @property
+    def otherwise(self) -> str:
+        return f"download the {self.what} yourself and give the file's path"
+
+    @property
+    def check(self) -> str:
+        return f"Check the address, or {self.otherwise}."
 
 
 def _run_apart(transfer: Coroutine[Any, Any, None], given_up: list[Future[None]]) -> None:
@@ -117,49 +147,53 @@ def _run_apart(transfer: Coroutine[Any, Any, None], given_up: list[Future[None]]
         thread.shutdown(wait=False)
 
 
-def _parsed(address: str) -> "httpx2.URL":
+def _parsed(address: str, what: str) -> "httpx2.URL":
     import httpx2
+
+    like = f"https://host/{'clip.mp4' if what == 'clip' else what}"
 
     try:
         url = httpx2.URL(address)
     except (httpx2.InvalidURL, ValueError):
-        raise FetchError("This address cannot be understood. Give one such as https://host/clip.mp4.") from None
+        raise FetchError(f"This address cannot be understood. Give one such as {like}.") from None
     if url.scheme not in ("http", "https"):
         raise FetchError(f"An address of {url.scheme}:// is not fetched. Give one of https:// or http://, or a path.")
     if not url.host or not 0 < (url.port or 80) < 2**16:
-        raise FetchError(
-            "This address names no host, or a port that cannot be. Give one such as https://host/clip.mp4."
-        )
+        raise FetchError(f"This address names no host, or a port that cannot be. Give one such as {like}.")
     return url
 
 
-def _shown(url: "httpx2.URL") -> str:
-    """An address without user, password and query, which may be or sign a secret."""
-    path = url.raw_path.partition(b"?")[0]
-    return f"'{url.scheme}://{(url.netloc + path).decode('ascii', 'replace')[:200]}'"
-
-
-async def _transfer(url: "httpx2.URL", path: Path, most_bytes: int, most_seconds: float) -> None:
+async def _run(transfer: _Transfer, path: Path) -> None:
+    shown, most_bytes = transfer.shown, transfer.most_bytes
     too_large = (
-        f"{_shown(url)} is larger than {most_bytes / 2**20:g} MB, the limit. Give a smaller clip, or {OTHERWISE}."
+        f"{shown} is larger than {most_bytes / 2**20:g} MB, the limit. Give a smaller {transfer.what}, or "
+        f"{transfer.otherwise}."
     )
     async with (
-        asyncio.timeout(most_seconds),
+        asyncio.timeout(transfer.most_seconds),
         _client() as client,
-        aclosing(await _answer(client, url)) as response,
+        aclosing(await _answer(client, transfer)) as response,
     ):
         if (status := response.status_code) != HTTPStatus.OK:
             words = f" ({HTTPStatus(status).phrase})" if status in {*HTTPStatus} else ""
-            raise FetchError(f"{_shown(url)} was answered with status {status}{words}. {CHECK}")
+            raise FetchError(f"{shown} was answered with status {status}{words}. {transfer.check}")
         promised, size = response.headers.get("Content-Length", ""), 0
         if promised.isdecimal() and int(promised) > most_bytes:
             raise FetchError(too_large)
-        with _writing(_shown(url)), path.open("wb") as file:
+        whole = int(promised) if promised.isdecimal() else 0
+        told = 0
+        with _writing(shown), path.open("wb") as file:
             async for piece in response.aiter_raw():
                 size += len(piece)
                 if size > most_bytes:  # whatever was promised
                     raise FetchError(too_large)
                 file.write(piece)
+                if transfer.progress and size - told >= TOLD_EVERY:
+                    told = size
+                    of = f" of {whole / 2**20:.0f}" if whole else ""
+                    transfer.progress(size / whole if whole else 0.0, f"{path.name}: {size / 2**20:.0f}{of} MB")
+        if transfer.progress:
+            transfer.progress(1.0, f"{path.name}: {size / 2**20:.0f} MB")
 
 
 def _client() -> "httpx2.AsyncClient":
@@ -188,10 +222,10 @@ def _writing(shown: str) -> Iterator[None]:
         ) from None
 
 
-async def _answer(client: "httpx2.AsyncClient", url: "httpx2.URL") -> "httpx2.Response":
+async def _answer(client: "httpx2.AsyncClient", transfer: _Transfer) -> "httpx2.Response":
     """The first answer that is no redirect; its body is yet to be read."""
     # Uncompressed, and kept as it comes: there is no bound to what a few compressed bytes unpack to.
-    request = client.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+    request = client.build_request("GET", transfer.url, headers={"Accept-Encoding": "identity"})
     for _ in range(MOST_REDIRECTS + 1):
         response = await client.send(request, stream=True)
         if response.next_request is None:
@@ -199,38 +233,41 @@ async def _answer(client: "httpx2.AsyncClient", url: "httpx2.URL") -> "httpx2.Re
         await response.aclose()
         request = response.next_request
         if request.url.scheme not in ("http", "https"):
-            raise FetchError(f"{_shown(url)} was redirected to what is neither https:// nor http://. {CHECK}")
-    raise FetchError(f"{_shown(url)} was redirected more than {MOST_REDIRECTS} times. {CHECK}")
+            raise FetchError(
+                f"{transfer.shown} was redirected to what is neither https:// nor http://. {transfer.check}"
+            )
+    raise FetchError(f"{transfer.shown} was redirected more than {MOST_REDIRECTS} times. {transfer.check}")
 
 
 @contextmanager
-def _sentences(shown: str, most_seconds: float) -> Iterator[None]:
+def _sentences(transfer: _Transfer) -> Iterator[None]:
     """Turn whatever goes wrong into a `FetchError`, without the words of the client, which may repeat the address."""
     import httpx2
 
+    shown, otherwise = transfer.shown, transfer.otherwise
     try:
         yield
         return
     except FetchError as error:  # a new one too: this one's traceback leads to asyncio's frames, and they to it
         sentence = str(error)
     except TimeoutError:
-        sentence = f"{shown} did not arrive within {most_seconds:g} s, the limit. Try again, or {OTHERWISE}."
+        sentence = f"{shown} did not arrive within {transfer.most_seconds:g} s, the limit. Try again, or {otherwise}."
     except httpx2.ConnectError as error:
         said = str(error)
         if "CERTIFICATE_VERIFY_FAILED" in said:
             sentence = (
                 f"The certificate of the host of {shown} is not trusted on this machine. Set SSL_CERT_FILE to a file of "
-                f"certificates that are, or {OTHERWISE}."
+                f"certificates that are, or {otherwise}."
             )
         elif "SSL" in said:
-            sentence = f"The host of {shown} does not answer as https:// wants it (TLS failed). {CHECK}"
+            sentence = f"The host of {shown} does not answer as https:// wants it (TLS failed). {transfer.check}"
         else:
             unknown = re.search(r"Errno -\d|getaddrinfo|name resolution|nodename", said)
             fault = "could not be looked up" if unknown else "cannot be reached"
             sentence = f"The host of {shown} {fault}. Check the address, the network, and the proxy if there is one."
     except httpx2.ProxyError:
-        sentence = f"The proxy of this machine refused to fetch {shown}. Correct or unset HTTPS_PROXY, or {OTHERWISE}."
+        sentence = f"The proxy of this machine refused to fetch {shown}. Correct or unset HTTPS_PROXY, or {otherwise}."
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ArithmeticError, ExceptionGroup):  # anyio's last
-        again = f"Try again, look at the proxy if there is one, or {OTHERWISE}."
+        again = f"Try again, look at the proxy if there is one, or {otherwise}."
         sentence = f"The connection broke while {shown} was fetched. {again}"
     raise FetchError(sentence) from None

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial, reduce
@@ -22,6 +21,7 @@ from vivit.checkpoint.layout import (
     SCALES,
     TEMPORAL_POSITIONS,
     Misfit,
+    listed,
     published_tensors,
     read_into,
 )
@@ -589,11 +589,7 @@ def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) ->
         faults: what does not fit.
         head: of it what is of the head.
     """
-    firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
-    counts = ", ".join(
-        f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
-        for kind, n in Counter(misfit.kind for misfit in faults).items()
-    )
+    counts, details = listed(faults)
     sentence = (
         f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
         "holds every tensor once, as that file describes them."
@@ -607,5 +603,4 @@ def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) ->
             "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "
             "position embeddings."
         )
-    details = "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
     return UserError(f"{sentence}\n{details}{advice}", details)

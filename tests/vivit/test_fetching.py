@@ -182,6 +182,25 @@ def test_a_clip_is_fetched_and_removed(server: Server, temporary: Path, path: st
     assert not file.exists() and server.requests[0][0] == path
 
 
+def test_how_far_it_is_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vivit.fetching.TOLD_EVERY", 1000)
+    told: list[tuple[float, str]] = []
+    with fetched(server.address("/clip.mp4"), progress=lambda fraction, note: told.append((fraction, note))):
+        pass
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0 and fractions[0] > 0 and "clip.mp4: 0" in told[0][1]
+
+
+def test_what_is_fetched_goes_by_its_name(server: Server) -> None:
+    with (
+        pytest.raises(FetchError, match="download the checkpoint yourself"),
+        fetched(server.address("/missing"), what="checkpoint"),
+    ):
+        raise AssertionError("it was fetched")
+    with pytest.raises(FetchError, match="such as https://host/checkpoint"), fetched("http://", what="checkpoint"):
+        raise AssertionError("it was fetched")
+
+
 def test_the_file_is_removed_when_its_reader_fails(server: Server) -> None:
     with pytest.raises(ZeroDivisionError), fetched(server.address("/clip.mp4")):
         raise ZeroDivisionError

@@ -1,7 +1,8 @@
 """Our parameters ↔ the tensor names that published ViViT checkpoints use: names and shapes are compared here, no more."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -118,6 +119,16 @@ class Misfit:
     name: str
     text: str
     shape: tuple[int, ...] = ()
+
+
+def listed(faults: Sequence[Misfit]) -> tuple[str, str]:
+    """(how many of each kind, with the first of each; all of them, one a line)."""
+    firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
+    counts = ", ".join(
+        f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
+        for kind, n in Counter(misfit.kind for misfit in faults).items()
+    )
+    return counts, "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
 
 
 def read_into(

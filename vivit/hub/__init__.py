@@ -8,4 +8,4 @@ from vivit.hub.clips import KINETICS_MINI, Clip, ClipList, download_clip, list_c
 from vivit.hub.faults import HubError
 from vivit.hub.folders import as_path, called, read_json
 from vivit.hub.options import OPTION_NAMES, USUAL, HubOptions, split_options
-from vivit.hub.labels import kinetics400_labels, same_label
+from vivit.hub.labels import kinetics400_labels, kinetics600_labels, named_classes, same_label

@@ -1,8 +1,9 @@
-"""Names of classes: those of Kinetics-400, and when two spellings name one."""
+"""Names of classes: those of Kinetics-400 and 600, and when two spellings name one."""
 
 from pathlib import Path
 
-KINETICS = Path(__file__).parents[1] / "assets" / "kinetics400_labels.txt"
+ASSETS = Path(__file__).parents[1] / "assets"
+KINETICS, KINETICS_600 = ASSETS / "kinetics400_labels.txt", ASSETS / "kinetics600_labels.txt"
 
 
 def kinetics400_labels() -> tuple[str, ...]:
@@ -11,6 +12,20 @@ def kinetics400_labels() -> tuple[str, ...]:
     Source: Kay et al. 2017, arXiv:1705.06950.
     """
     return tuple(KINETICS.read_text(encoding="utf-8").splitlines())
+
+
+def kinetics600_labels() -> tuple[str, ...]:
+    """The 600 classes of Kinetics-600, in alphabetical order too.
+
+    Source: Carreira et al. 2018, arXiv:1808.01340, as TensorFlow's Model Garden lists them
+    (official/projects/movinet/files/kinetics_600_labels.txt, Apache-2.0).
+    """
+    return tuple(KINETICS_600.read_text(encoding="utf-8").splitlines())
+
+
+def named_classes(number: int) -> tuple[str, ...]:
+    """The names of so many classes, where their number tells which they are: none of others."""
+    return {400: kinetics400_labels, 600: kinetics600_labels}.get(number, tuple)()
 
 
 def same_label(one: str, other: str) -> bool:
