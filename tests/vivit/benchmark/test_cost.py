@@ -181,8 +181,9 @@ def test_what_has_no_rate_has_no_latency() -> None:
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
-@pytest.mark.parametrize("mode", ["inference", "training"])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "mode"), [("float32", "inference"), ("bfloat16", "inference"), ("float32", "training")]
+)
 @pytest.mark.parametrize(
     "shape",
     [
@@ -192,8 +193,6 @@ def test_what_has_no_rate_has_no_latency() -> None:
     ],
 )
 def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode: str, attention: str) -> None:
-    if mode == "training" and precision != "float32":
-        return
     config = replace(SMALL, **shape)
     cell = Cell("m", attention, precision, batch_size=2, mode=mode)
     model = set_precision(VivitForVideoClassification(config, attn_implementation=attention), precision)
@@ -214,9 +213,9 @@ def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode
         model.eval()
         with torch.inference_mode():
             _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
-    # A count of tensors, not a trace of the allocator: of a forward pass every tensor that is large; in half precision kernels
-    # of a CPU hold some of their own. What the way back frees, and when, is simplified.
-    rel = 0.15 if mode == "training" or precision != "float32" else 0.02
+    # A count of tensors, not a trace of the allocator: of a forward pass every tensor that is large, and not what each thread of
+    # a kernel holds, which in half precision is more. What the way back frees, and when, is simplified.
+    rel = 0.15 if mode == "training" or precision != "float32" else 0.05
     assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + held, rel=rel)
 
 
@@ -247,6 +246,14 @@ def test_time_is_arithmetic_over_rates() -> None:
     assert estimate(Cell("m", "sdpa-cudnn"), B16, MACHINE).latency_ms is None
 
 
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+def test_time_of_every_model_is_that_of_its_operations_and_scores(factorization: str) -> None:
+    config = RANDOM_CONFIGS[random_name(factorization)]
+    sdpa, eager = (estimate(Cell("m", attention, batch_size=2), config, MACHINE) for attention in ("sdpa", "eager"))
+    assert sdpa.latency_ms == pytest.approx(sdpa.flops / 1e11 * 1e3)
+    assert eager.latency_ms == pytest.approx(sdpa.latency_ms + 2 * 6 * 4 * sdpa.scores / 1e10 * 1e3)
+
+
 def test_scores_in_memory_cost_their_traffic() -> None:
     scores = 12 * (11 * 3137 + 1) * 3137  # of the last layer only those of [CLS]
     assert score_traffic_bytes(B16, "eager", "float32") == 6 * 4 * scores
@@ -265,7 +272,9 @@ def test_a_backend_is_never_faster_than_it_was_on_a_few_tokens() -> None:
 
 
 def test_other_numbers_of_frames_change_the_tokens() -> None:
-    assert estimate(Cell("m", num_frames=16), B16, MACHINE).num_tokens == 8 * 196 + 1
+    short = estimate(Cell("m", num_frames=16), B16, MACHINE)
+    assert short.num_tokens == 8 * 196 + 1
+    assert short.weights == estimate(Cell("m"), B16, MACHINE).weights, "whose positions are interpolated"
     assert estimate(Cell("m", num_frames=32), B16, MACHINE) == estimate(Cell("m"), replace(B16), MACHINE)
     with pytest.raises(ValueError, match="num_frames"):
         estimate(Cell("m", num_frames=3), B16, MACHINE)
