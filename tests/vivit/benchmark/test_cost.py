@@ -213,7 +213,7 @@ def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode
         model.eval()
         with torch.inference_mode():
             _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
-    # A count of tensors, not a trace of the allocator: of a forward pass every tensor that is large, and not what each thread of
+    # A count of tensors, not a trace of the allocator: of a forward pass every large tensor, and not what each thread of
     # a kernel holds, which in half precision is more. What the way back frees, and when, is simplified.
     rel = 0.15 if mode == "training" or precision != "float32" else 0.05
     assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + held, rel=rel)
