@@ -15,9 +15,10 @@ from engine.worker import typed
 from vivit import heap
 from vivit.benchmark import first_calls
 from vivit.benchmark.child import measure_in_child
-from vivit.benchmark.cost import compile_seconds, weights_bytes
+from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
+from vivit.benchmark.memory import weights_bytes
 from vivit.benchmark.passes import (
     Contestant,
     beyond,

@@ -25,7 +25,7 @@ MEANS_CUDA = {
     "vivit.kernels": "the GPU that a kernel is launched on",
     "vivit.names": "a precision that computes in another dtype on CUDA's GPUs",
     "vivit.tf32": "products that the tensor cores of NVIDIA GPUs round",
-    "vivit.benchmark.cost": "what PyTorch fuses on CUDA alone is not held in memory",
+    "vivit.benchmark.memory": "what PyTorch fuses on CUDA alone is not held in memory",
     "vivit.benchmark.documentation": "a column of the documentation's tables: 'is cuda'",
     "vivit.benchmark.probes": "whether NVIDIA's driver is there",
     "mannequin.sample": "memory that is pinned for CUDA's copies",

@@ -146,7 +146,7 @@ class VivitAttention(nn.Module):
 
         Those are (B, A, N, N) over all tokens, (B, L, A, S, S) over space and (B, S, A, L, L) over time; of two axes a tuple.
         """
-        queries = x[..., :1, :] if cls_only else x
+        queries = x[..., :1, :].contiguous() if cls_only else x  # or each clip's would be a product by itself
         if cls_only and type(self.qkv) is Linear and not own_hooks(self.qkv):
             size = self.qkv.out_features // 3
             query = self.qkv(queries, slice(size)).unflatten(-1, (1, self.heads, -1))

@@ -18,9 +18,9 @@ from tests.clips import read_number, write_clip
 from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
-from vivit.benchmark.cost import weights_bytes
 from vivit.benchmark.first_calls import known
 from vivit.benchmark.measurement import Cell
+from vivit.benchmark.memory import weights_bytes
 from vivit.checkpoint import RANDOM
 from vivit.video import probe
 

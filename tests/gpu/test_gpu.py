@@ -27,9 +27,9 @@ from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
-from vivit.benchmark.cost import weights_bytes
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import Cell, StoppingRule
+from vivit.benchmark.memory import weights_bytes
 from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint

@@ -134,4 +134,7 @@ def _key(device_name: str, torch_version: str, config: VivitConfig, cell: Cell) 
         *(shape.num_attention_heads, shape.intermediate_size, shape.hidden_act, shape.qkv_bias, shape.num_labels),
     )
     what = (cell.attention, cell.precision, cell.execution, cell.batch_size, cell.mode)
-    return json.dumps([device_name, torch_version, *sizes, *what])
+    # Model 1 has the key that it had before there were others.
+    factorised = (shape.factorization, shape.num_temporal_layers, shape.attention_order)
+    others = factorised if shape.factorization != "none" else ()
+    return json.dumps([device_name, torch_version, *sizes, *what, *others])

@@ -251,9 +251,12 @@ class Estimate:
 
     Args:
         num_tokens: of one clip.
-        flops: of one call.
+        flops: floating-point operations of one call, multiply and add counted separately.
         latency_ms: of one call; None where the backend does not run.
         weights, activations: bytes, as in `Memory`.
+        factorization: of the model, a key of `vivit.names.FACTORIZATIONS`.
+        scores: how often attention compares two tokens of one clip, in all heads of all layers; 0 in sweeps that did not keep
+            it.
     """
 
     num_tokens: int
@@ -261,6 +264,8 @@ class Estimate:
     latency_ms: float | None
     weights: int
     activations: int
+    factorization: str = "none"
+    scores: int = 0
 
     @property
     def peak(self) -> int:

@@ -12,7 +12,7 @@ import torch
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.side_by_side import SLOT_SECONDS, Examined, TimedRound
 from vivit.machine import OtherWork
-from vivit.model import VivitForVideoClassification
+from vivit.model import VivitForVideoClassification, VivitModel
 from vivit.names import BACKENDS
 from vivit.precision import kept_bytes
 from vivit.progress import Progress
@@ -62,7 +62,7 @@ def enter(
 @contextmanager
 def telling(model: VivitForVideoClassification, progress: Progress) -> Iterator[None]:
     """Call `progress` after every layer, where a pass can so be cancelled; one graph has no layers to come to."""
-    layers = model.vivit.layers if model.execution == "plain" else ()
+    layers = model.vivit.encoder_layers() if model.execution == "plain" else []
 
     def after(k: int) -> Callable[..., None]:
         return lambda *_: progress((k + 1) / len(layers), f"Layer {k + 1} of {len(layers)}")
@@ -89,7 +89,7 @@ def make_ready(model: VivitForVideoClassification, pixel_values: torch.Tensor) -
         pixel_values: (1, T, C, H, W), of the size that is to be measured.
     Returns:
         The seconds of the call that made it: a whole pass, but for an attention that is compiled alone, which the first and
-        the last layer make. None where nothing was made.
+        the last layer of an encoder make. None where nothing was made.
     """
     if not unmade(model):
         return None
@@ -97,10 +97,20 @@ def make_ready(model: VivitForVideoClassification, pixel_values: torch.Tensor) -
     if model.execution != "plain":
         ms = timed(lambda: model(pixel_values), model.device)[1]
     else:
-        first, last, x = model.vivit.layers[0], model.vivit.layers[-1], model.vivit.embeddings(pixel_values)
-        # Of all tokens and of [CLS] alone, which are two kernels.
-        ms = timed(lambda: (first(x), last(x, cls_only=True)), model.device)[1]
+        ms = timed(lambda: _one_of_each(model.vivit, pixel_values), model.device)[1]
     return ms / 1e3 if model.execution == "captured" or _compiled_graphs() > graphs else None
+
+
+def _one_of_each(model: VivitModel, pixel_values: torch.Tensor) -> None:
+    """Run one layer of every kind: of all tokens and, where there is a [CLS], of that alone, which is another kernel."""
+    x = model.embeddings(pixel_values)
+    stacks = [(model.layers, x)]
+    if hasattr(model, "temporal"):
+        stacks.append((model.temporal.layers, model.temporal.embed(x[:, :, 0])))
+    for layers, tokens in stacks:
+        layers[0](tokens)
+        if model.config.has_cls:
+            layers[-1](tokens, cls_only=True)
 
 
 def _compiled_graphs() -> int:
@@ -119,6 +129,7 @@ def beyond(made_seconds: float | None, model: VivitForVideoClassification, pass_
     """What a first call took beyond a later one, in seconds. Args: made_seconds: as `make_ready` returns it."""
     if made_seconds is None:
         return None
+    # Of a pass what `make_ready` ran: about one of its large layers, beside which those over a few time steps are nothing.
     layers = 1 if model.execution != "plain" else len(model.vivit.layers)
     return made_seconds - pass_ms / 1e3 / layers
 

@@ -41,7 +41,13 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
         else None,
         "clips_per_second": row.clips_per_second,
         "memory_mib": {k: getattr(memory, k) / MIB for k in ("weights", "activations", "peak")} if memory else None,
-        "estimate": {"latency_ms": estimate.latency_ms, "peak_mib": estimate.peak / MIB} if estimate else None,
+        "estimate": {
+            "latency_ms": estimate.latency_ms,
+            "peak_mib": estimate.peak / MIB,
+            "gflop": estimate.flops / 1e9,
+        }
+        if estimate
+        else None,
         "agreement": asdict(found) if found else None,
     }
 
@@ -93,6 +99,7 @@ def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]
         "rounds, ms": " ".join(f"{ms:.4g}" for ms in rounds) or None,
         "first call, ms": latency.first_ms if latency else None,
         "predicted, ms": estimate.latency_ms if estimate else None,
+        "predicted, GFLOP": estimate.flops / 1e9 if estimate else None,
         "clips/s": row.clips_per_second,
         "TFLOP/s": row.flops_per_second / 1e12 if row.flops_per_second else None,
         "of matrix rate, %": 100 * share if share else None,

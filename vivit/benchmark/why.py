@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vivit.benchmark.families import cell_name, families
-from vivit.benchmark.measurement import MIB, Measurement
+from vivit.benchmark.measurement import MIB, Estimate, Measurement
 from vivit.benchmark.results import Result, find_ratio_of
 from vivit.benchmark.side_by_side import NO_DIFFERENCE
 from vivit.benchmark.wording import names, percent, plain, speed, times
-from vivit.names import BACKENDS
+from vivit.names import BACKENDS, FACTORIZATIONS
 
 HALVES = ("float16", "bfloat16")
 FAST, SLOW = 1.1, 0.5  # times float32's rate: from there on a precision is called fast, and below that slow
@@ -85,21 +85,31 @@ def _scores(rows: list[Measurement]) -> Iterator[Card]:
             continue
         if not (kept.estimate and fused.estimate):
             continue
-        n = kept.estimate.num_tokens
         ratio = find_ratio_of(fused, kept)
         a, b = kept.estimate.latency_ms, fused.estimate.latency_ms
         predicted = f" Of time, it had said {plain(a)} ms and {plain(b)}." if a and b else ""
         took = f" In time, sdpa {speed(ratio, 'eager')}." if ratio and ratio.verdict != NO_DIFFERENCE else ""
         yield Card(
             f"Where do eager's time and memory go, in {kept.cell.precision}?",
-            f"A clip is {n:,} tokens, and each head of each layer compares every one with every other: {n:,}² = "
-            f"{n * n / 1e6:,.1f} million scores, times heads, times layers. eager writes them to memory, reads them for the "
-            "softmax, and again for the product with the values; sdpa works through them tile by tile and never holds them "
-            f"all. Beyond the weights eager held {kept.memory.activations / MIB:,.0f} MiB and sdpa "
+            f"A clip is {kept.estimate.num_tokens:,} tokens, and {_compared(kept.estimate)}. eager writes them to memory, "
+            "reads them for the softmax, and again for the product with the values; sdpa works through them tile by tile and "
+            f"never holds them all. Beyond the weights eager held {kept.memory.activations / MIB:,.0f} MiB and sdpa "
             f"{fused.memory.activations / MIB:,.0f} MiB; the cost model, which counts tensors, had said "
             f"{kept.estimate.activations / MIB:,.0f} and {fused.estimate.activations / MIB:,.0f}.{took}{predicted}",
         )
         return
+
+
+def _compared(estimate: Estimate) -> str:
+    """What with what, and how often."""
+    n, kind = estimate.num_tokens, estimate.factorization
+    if kind != "none":
+        return (
+            f"none is compared with all others ({FACTORIZATIONS.get(kind, kind)}): "
+            f"{estimate.scores / 1e6:,.1f} million scores, of all heads and layers"
+        )
+    every = "each head of each layer compares every one with every other"
+    return f"{every}: {n:,}² = {n * n / 1e6:,.1f} million scores, times heads, times layers"
 
 
 def _halves(result: Result) -> Iterator[Card]:

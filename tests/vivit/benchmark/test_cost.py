@@ -18,34 +18,76 @@ from vivit.benchmark.cost import (
     estimate,
     estimate_seconds,
     linear_flops,
-    parameters,
     paying_precision,
     score_traffic_bytes,
-    weights_bytes,
 )
 from vivit.benchmark.measure import peak_memory
 from vivit.benchmark.measurement import Cell
+from vivit.benchmark.memory import parameters, weights_bytes
+from vivit.checkpoint.random_weights import RANDOM_CONFIGS, random_name
 from vivit.eight_bit import EightBit
 from vivit.machine import Support
+from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES, DYNAMIC_INT8, EIGHT_BIT, compute_dtype, kept_bytes, set_precision
 
 SHAPES: dict[str, dict[str, Any]] = {
     "odd": {},
     "other channels and labels": {"num_channels": 1, "num_labels": 100},
-    "one layer": {"num_hidden_layers": 1, "intermediate_size": 7},
+    "one layer": {"num_hidden_layers": 1, "intermediate_size": 7, "num_temporal_layers": 1},
     "no layers": {"num_hidden_layers": 0},
+    "space first": {"attention_order": "space_time", "num_temporal_layers": 2},
+}
+EVEN = {"hidden_size": 36, "num_attention_heads": 6}  # heads, which 'dot_product' halves
+
+
+def counted(model: VivitForVideoClassification, pixels: torch.Tensor, *, every_token: bool) -> tuple[int, int]:
+    """What PyTorch counts of a pass: in linear layers, and elsewhere, which is attention."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(pixels, output_hidden_states=every_token)
+    by_module = {name.partition(".")[2]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    linear = sum(
+        by_module.get(name, 0) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)
+    )
+    return linear, counter.get_total_flops() - linear
+
+
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("precision", ["float32", EIGHT_BIT])
+def test_counts_are_pytorchs(shape: str, factorization: str, precision: str) -> None:
+    """In 8 bit no layer computes [CLS] alone: then as a pass of which somebody wants every token."""
+    config = VivitConfig(**oracle.TINY | EVEN | SHAPES[shape] | {"factorization": factorization})
+    model = VivitForVideoClassification(config, attn_implementation="eager").eval()
+    counts = counted(model, oracle.clip(config, batch=1), every_token=precision == EIGHT_BIT)
+    assert (linear_flops(config, precision), attention_flops(config, precision)) == counts
+
+
+# Of ViViT-B/16x2 with 400 classes: parameters; multiply-adds in billions where every token is computed, within 1 % of those in
+# table 2 of the paper: 455, 284, 372 and 277.
+PUBLISHED = {
+    "none": (88_954_000, 451.5),
+    "encoder": (115_062_928, 283.3),
+    "self_attention": (117_319_312, 371.1),
+    "dot_product": (88_952_464, 276.2),
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_counts_are_pytorchs(shape: str) -> None:
-    config = VivitConfig(**oracle.TINY | SHAPES[shape])
-    model = VivitForVideoClassification(config, attn_implementation="eager").eval()
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(oracle.clip(config, batch=1))
-    counts = {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
-    assert attention_flops(config) == counts.get("aten.bmm", 0)
-    assert linear_flops(config) == sum(counts.values()) - counts.get("aten.bmm", 0)
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+def test_the_four_models_of_the_paper(factorization: str) -> None:
+    config = RANDOM_CONFIGS[random_name(factorization)]
+    numbers, billions = PUBLISHED[factorization]
+    with torch.device("meta"):  # where nothing is computed
+        model = VivitForVideoClassification(config, attn_implementation="eager").eval()
+        pixels = torch.empty(1, config.num_frames, config.num_channels, *config.clip_size[1:])
+    assert sum(parameters(config)) == sum(p.numel() for p in model.parameters()) == numbers
+    operations = linear_flops(config, EIGHT_BIT) + attention_flops(config, EIGHT_BIT)
+    assert operations == sum(counted(model, pixels, every_token=True))
+    assert operations / 2e9 == pytest.approx(billions, abs=0.05)
+    assert linear_flops(config) + attention_flops(config) == sum(counted(model, pixels, every_token=False))
+    found = estimate(Cell("m"), config, MACHINE)
+    assert (found.num_tokens, found.factorization) == (config.num_tokens, factorization)
+    assert found.flops == linear_flops(config) + attention_flops(config) and found.flops <= operations
+    assert found.scores * 4 * config.head_size == attention_flops(config)
 
 
 def test_vivit_b_costs_what_is_known() -> None:
@@ -72,13 +114,16 @@ SMALL = VivitConfig(
     intermediate_size=384,
     num_labels=10,
 )
+# Heads that halve, and tubelets so small that it is the layers' tokens and not the pixels that take the memory.
+MANY_TOKENS = {"num_attention_heads": 4, "tubelet_size": (1, 8, 8)}
 B16_FLOPS = 835_834_540_032  # 7.4 % fewer than where the last layer is computed whole
 B16 = VivitConfig(num_labels=400)
 
 
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
 @pytest.mark.parametrize("changes", [{}, {"qkv_bias": False}, {"num_hidden_layers": 0}, {"num_labels": 3}])
-def test_parameters_are_counted_exactly(changes: dict) -> None:
-    config = VivitConfig(**oracle.TINY | changes)
+def test_parameters_are_counted_exactly(changes: dict, factorization: str) -> None:
+    config = VivitConfig(**oracle.TINY | EVEN | changes | {"factorization": factorization})
     model = VivitForVideoClassification(config)
     assert sum(parameters(config)) == sum(p.numel() for p in model.parameters())
     for precision in DTYPES:
@@ -101,7 +146,15 @@ def test_weights_are_counted_by_what_computes_on_a_gpu() -> None:
 
 @pytest.mark.parametrize("precision", [EIGHT_BIT, DYNAMIC_INT8])
 @pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
-@pytest.mark.parametrize("shape", [{}, {"intermediate_size": 96}, {"image_size": 160, "hidden_size": 192}])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"intermediate_size": 96},
+        {"image_size": 160, "hidden_size": 192},
+        *({"factorization": name} | MANY_TOKENS for name in FACTORIZATIONS),
+    ],
+)
 def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: dict, precision: str) -> None:
     config = replace(SMALL, **shape)
     model = set_precision(VivitForVideoClassification(config, attn_implementation=attention).eval(), precision)
@@ -110,9 +163,8 @@ def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: d
         _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
     cell = Cell("m", attention, precision, batch_size=2)
     machine = replace(MACHINE, threads=torch.get_num_threads())
-    # Every tensor of the products is counted, but for what there is one of a row; scores as below.
-    rel = 0.02 if attention == "sdpa" else 0.15
-    assert estimate(cell, config, machine).activations == pytest.approx(peak + pixels.nbytes, rel=rel)
+    # Every tensor is counted, but for what there is one of a row, and what kernels need for themselves.
+    assert estimate(cell, config, machine).activations == pytest.approx(peak + pixels.nbytes, rel=0.03)
 
 
 def test_what_has_no_rate_has_no_latency() -> None:
@@ -129,11 +181,22 @@ def test_what_has_no_rate_has_no_latency() -> None:
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa", "sdpa-math"])
-@pytest.mark.parametrize("mode", ["inference", "training"])
-def test_predicted_memory_is_near_the_measured(attention: str, mode: str) -> None:
-    cell = Cell("m", attention, batch_size=2, mode=mode)
-    model = VivitForVideoClassification(SMALL, attn_implementation=attention)
-    pixels = oracle.clip(SMALL, batch=2)
+@pytest.mark.parametrize(
+    ("precision", "mode"), [("float32", "inference"), ("bfloat16", "inference"), ("float32", "training")]
+)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        *({"factorization": name} | MANY_TOKENS for name in FACTORIZATIONS),
+        {"factorization": "self_attention", "attention_order": "space_time", "intermediate_size": 96} | MANY_TOKENS,
+    ],
+)
+def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode: str, attention: str) -> None:
+    config = replace(SMALL, **shape)
+    cell = Cell("m", attention, precision, batch_size=2, mode=mode)
+    model = set_precision(VivitForVideoClassification(config, attn_implementation=attention), precision)
+    pixels = oracle.clip(config, batch=2).to(model.dtype)
     optimiser = torch.optim.AdamW(model.parameters())
 
     def step() -> None:
@@ -141,16 +204,19 @@ def test_predicted_memory_is_near_the_measured(attention: str, mode: str) -> Non
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
-    held = pixels.numel() * 4
+    held = pixels.nbytes
     if mode == "training":
         step()
         held += 2 * sum(p.numel() * 4 for p in model.parameters())
         _, peak = peak_memory(step, torch.device("cpu"))
     else:
+        model.eval()
         with torch.inference_mode():
             _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
-    # A count of tensors, not a trace of the allocator: good enough to refuse what cannot fit.
-    assert estimate(cell, SMALL, MACHINE).activations == pytest.approx(peak + held, rel=0.15)
+    # A count of tensors, not a trace of the allocator: of a forward pass every large tensor, and not what each thread of
+    # a kernel holds, which in half precision is more. What the way back frees, and when, is simplified.
+    rel = 0.15 if mode == "training" or precision != "float32" else 0.05
+    assert estimate(cell, config, MACHINE).activations == pytest.approx(peak + held, rel=rel)
 
 
 def test_eager_grows_with_the_square_of_the_tokens_and_sdpa_does_not() -> None:
@@ -180,6 +246,14 @@ def test_time_is_arithmetic_over_rates() -> None:
     assert estimate(Cell("m", "sdpa-cudnn"), B16, MACHINE).latency_ms is None
 
 
+@pytest.mark.parametrize("factorization", FACTORIZATIONS)
+def test_time_of_every_model_is_that_of_its_operations_and_scores(factorization: str) -> None:
+    config = RANDOM_CONFIGS[random_name(factorization)]
+    sdpa, eager = (estimate(Cell("m", attention, batch_size=2), config, MACHINE) for attention in ("sdpa", "eager"))
+    assert sdpa.latency_ms == pytest.approx(sdpa.flops / 1e11 * 1e3)
+    assert eager.latency_ms == pytest.approx(sdpa.latency_ms + 2 * 6 * 4 * sdpa.scores / 1e10 * 1e3)
+
+
 def test_scores_in_memory_cost_their_traffic() -> None:
     scores = 12 * (11 * 3137 + 1) * 3137  # of the last layer only those of [CLS]
     assert score_traffic_bytes(B16, "eager", "float32") == 6 * 4 * scores
@@ -198,7 +272,9 @@ def test_a_backend_is_never_faster_than_it_was_on_a_few_tokens() -> None:
 
 
 def test_other_numbers_of_frames_change_the_tokens() -> None:
-    assert estimate(Cell("m", num_frames=16), B16, MACHINE).num_tokens == 8 * 196 + 1
+    short = estimate(Cell("m", num_frames=16), B16, MACHINE)
+    assert short.num_tokens == 8 * 196 + 1
+    assert short.weights == estimate(Cell("m"), B16, MACHINE).weights, "whose positions are interpolated"
     assert estimate(Cell("m", num_frames=32), B16, MACHINE) == estimate(Cell("m"), replace(B16), MACHINE)
     with pytest.raises(ValueError, match="num_frames"):
         estimate(Cell("m", num_frames=3), B16, MACHINE)

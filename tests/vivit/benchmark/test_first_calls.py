@@ -11,6 +11,7 @@ from tests.vivit.benchmark.made_up import MACHINE
 from vivit import VivitConfig
 from vivit.benchmark.first_calls import FILE, FirstCall, keep, keep_row, known, known_seconds, said
 from vivit.benchmark.measurement import Cell, Latency, Measurement, Round
+from vivit.names import FACTORIZATIONS
 
 CONFIG = VivitConfig()
 CELL = Cell("m", execution="compiled")
@@ -54,6 +55,23 @@ def test_another_machine_version_or_shape_too() -> None:
     assert known(replace(MACHINE, device_name="another"), CONFIG, CELL) is None
     assert known(replace(MACHINE, versions=MACHINE.versions | {"torch": "9"}), CONFIG, CELL) is None
     assert known(MACHINE, replace(CONFIG, num_hidden_layers=3), CELL) is None
+
+
+def test_every_factorisation_has_a_first_call_of_its_own_and_that_of_model_1_the_key_it_always_had(
+    folder: Path,
+) -> None:
+    sizes = [32, 224, 224, 3, 2, 16, 16, 768, 12, 12, 3072, "gelu_fast", True, 2]
+    key = json.dumps([*PLACE, *sizes, "sdpa", "float32", "compiled", 1, "inference"])
+    folder.mkdir()
+    (folder / FILE).write_text(json.dumps({key: {"seconds": 17.0, "date": "2026-01-01"}}))
+    assert known(MACHINE, CONFIG, CELL) == FirstCall(17.0, "2026-01-01")
+    others = [replace(CONFIG, factorization=name) for name in FACTORIZATIONS if name != "none"]
+    others += [replace(others[0], num_temporal_layers=1), replace(others[1], attention_order="space_time")]
+    for seconds, config in enumerate(others, 1):
+        assert known(MACHINE, config, CELL) is None
+        keep(*PLACE, config, CELL, seconds)
+    found = [known(MACHINE, config, CELL) for config in others]
+    assert [call and call.seconds for call in found] == [1, 2, 3, 4, 5]
 
 
 def test_only_what_makes_something_has_a_first_call(folder: Path) -> None:

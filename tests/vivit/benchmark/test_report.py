@@ -33,6 +33,12 @@ def test_every_line_of_a_csv_file_says_where_and_when_and_beside_how_much_else()
     assert {line[names[0]] for line in rows_of(report.as_csv(on_gpu))} == {""}
 
 
+def test_a_line_has_the_operations_of_a_call_as_they_are_predicted() -> None:
+    whole = result(row(EAGER, (1.0,)), row(replace(SDPA, batch_size=4), (1.0,)), Measurement(SDPA, "unavailable"))
+    assert [line["predicted, GFLOP"] for line in report.table(whole)] == [900, 3600, None]
+    assert [line["predicted, GFLOP"] for line in rows_of(report.as_csv(whole))] == ["900.0", "3600.0", ""]
+
+
 def test_the_origin_in_words() -> None:
     said = "Test Machine <1>, torch 2.13, 2 threads, 2026-03-04 12:31 UTC"
     assert report.origin(WHOLE) == f"{said}, other programs held 12 % of the processors"

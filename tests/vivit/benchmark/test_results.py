@@ -224,7 +224,7 @@ def test_json_has_the_promised_keys() -> None:
         "samples": [100.0, 101.0, 102.0, 103.0, 104.0, 105.0],
     }
     assert measured["memory_mib"] == {"weights": 100, "activations": 150, "peak": 250}
-    assert measured["estimate"] == {"latency_ms": 5.0, "peak_mib": 250}
+    assert measured["estimate"] == {"latency_ms": 5.0, "peak_mib": 250, "gflop": 900.0}
     assert set(measured["agreement"]) == {"max_logit_difference", "kl", "top1", "top5"}
     cold = report.as_json(WHOLE, WHOLE.rows[4])
     assert measured["marks"] == [] and cold["marks"] == ["cold"]

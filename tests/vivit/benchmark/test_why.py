@@ -71,6 +71,14 @@ def test_where_the_scores_go_is_counted_and_measured() -> None:
     assert "In time" not in answer, "of a difference that cannot be told"
 
 
+def test_a_factorised_model_is_not_said_to_compare_all_with_all() -> None:
+    estimate = replace(ESTIMATE, factorization="encoder", scores=123_456_789)
+    card = cards(result(replace(EAGER, estimate=estimate), replace(SDPA, estimate=estimate)))
+    answer = card["Where do eager's time and memory go, in float32?"].answer
+    assert "none is compared with all others (model 2: " in answer and "123.5 million scores, of all heads" in answer
+    assert "every other" not in answer and "²" not in answer
+
+
 def test_half_precision_is_explained_by_the_machines_rates_measured_or_not() -> None:
     def asked(**rates: float) -> list[str]:
         machine = replace(MACHINE, flops_per_second={"float32": 100e9} | rates)
