@@ -11,14 +11,15 @@ from ui.server import get_machine, offers_folders
 from ui.visit import Settings, set_widget, widget
 from vivit.benchmark import cost, first_calls
 from vivit.benchmark.measurement import Cell
-from vivit.checkpoint import RANDOM, Checkpoint, open_checkpoint
+from vivit.checkpoint import RANDOM, Checkpoint, open_checkpoint, random_name
 from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
-from vivit.names import BACKENDS, EXECUTIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
+from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
 CONTROLS = {  # what the address says, and what to call it
     "checkpoint": "checkpoint",
+    "model": "model",
     "attention": "attention backend",
     "precision": "precision",
     "execution": "execution",
@@ -28,6 +29,12 @@ CONTROLS = {  # what the address says, and what to call it
     "top_k": "answers to show",
 }
 REPOSITORY = "another repository of the Hugging Face Hub…"
+MODELS = {  # the paper's four in few words, which the address says as they are → the factorisation
+    "1 · unfactorised": "none",
+    "2 · factorised encoder": "encoder",
+    "3 · factorised self-attention": "self_attention",
+    "4 · factorised dot-product": "dot_product",
+}
 MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
@@ -75,7 +82,8 @@ def pick_settings(pressed: str = "") -> Settings:
 
 def _pick_checkpoint() -> str:
     options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
-    chosen = st.selectbox(
+    beside = st.container(horizontal=True, gap="small")
+    chosen = beside.selectbox(
         "Checkpoint",
         options,
         key="checkpoint",
@@ -93,8 +101,24 @@ def _pick_checkpoint() -> str:
         name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
         return hub_checkpoint(name, revision) if name else ""
     if chosen == RANDOM:
+        with beside:
+            name = random_name(_pick_model())
         st.caption("Random weights: for timing and memory only. It predicts nothing, so nothing is shown.")
+        return name
     return chosen
+
+
+def _pick_model() -> str:
+    """Which of the paper's four, where the weights are random; a key of `FACTORIZATIONS`."""
+    chosen = st.selectbox(
+        "Model",
+        list(MODELS),
+        key="model",
+        bind="query-params",
+        label_visibility="collapsed",
+        help=_list({label: FACTORIZATIONS[name].partition(": ")[2] for label, name in MODELS.items()}),
+    )
+    return MODELS[chosen]
 
 
 def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.sweep import runs_here
-from vivit.checkpoint import RANDOM
+from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import cached_checkpoints, embedded_checkpoints, split_name
 from vivit.machine import Machine
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
@@ -63,9 +63,9 @@ def checkpoints_here() -> list[str]:
     """The checkpoints that can be measured: those on this machine."""
     names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
     chosen = visit().settings
-    if chosen and chosen.checkpoint and chosen.checkpoint not in (*names, RANDOM):
+    if chosen and chosen.checkpoint and chosen.checkpoint not in (*names, *RANDOM_CONFIGS):
         names.append(chosen.checkpoint)  # a folder
-    return [*names, RANDOM]
+    return [*names, *RANDOM_CONFIGS]
 
 
 def pick_cells(machine: Machine) -> Selection:
@@ -104,7 +104,7 @@ def pick_cells(machine: Machine) -> Selection:
                 key=f"budget-{name}",
                 help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
             )
-        if checkpoint == RANDOM:
+        if checkpoint in RANDOM_CONFIGS:
             st.caption("Random weights, for timing only: no predictions, only the agreement between cells.")
         if name in PRESETS:
             st.caption(PRESETS[name].title)

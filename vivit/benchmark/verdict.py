@@ -7,7 +7,7 @@ from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Measurement, a
 from vivit.benchmark.results import Result, find_ratio_of, others_share
 from vivit.benchmark.side_by_side import BUSY_SHARE, FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
 from vivit.benchmark.wording import Answer, answers, busy, compare, names, plain, sentence, times
-from vivit.checkpoint import RANDOM
+from vivit.checkpoint import RANDOM_CONFIGS
 
 MOST = 2  # cells that are as fast as the best and are named
 
@@ -118,7 +118,7 @@ def _first(cells: list[str]) -> str:
 
 
 def _answers(base: Measurement, rows: list[Measurement]) -> str:
-    if base.cell.mode != "inference" or base.cell.checkpoint == RANDOM:
+    if base.cell.mode != "inference" or base.cell.checkpoint in RANDOM_CONFIGS:
         return ""
     if not all(row.logits or row.reason == NOT_FINITE for row in rows):
         return ""  # not all were kept
