@@ -5,15 +5,17 @@ from typing import Literal
 
 import streamlit as st
 
-from ui.escape import capitalised, literal
+from ui.escape import capitalised, inert, literal
 from ui.hub import hub_checkpoint, pick_repository
 from ui.server import get_machine, offers_folders
-from ui.visit import Settings, set_widget, widget
+from ui.visit import Settings, set_widget, visit, widget
 from vivit.benchmark import cost, first_calls
 from vivit.benchmark.measurement import Cell
-from vivit.checkpoint import RANDOM, Checkpoint, open_checkpoint, random_name
-from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
+from vivit.benchmark.side_by_side import other_input
+from vivit.checkpoint import RANDOM, RANDOM_CONFIGS, Checkpoint, open_checkpoint, random_name
+from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
 from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
+from vivit.processing import NORMALISATIONS
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
@@ -35,6 +37,7 @@ MODELS = {  # the paper's four in few words, which the address says as they are 
     "3 · factorised self-attention": "self_attention",
     "4 · factorised dot-product": "dot_product",
 }
+MODEL_LABELS = {random_name(name): label for label, name in MODELS.items()}  # of a checkpoint with random weights
 MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
@@ -119,6 +122,61 @@ def _pick_model() -> str:
         help=_list({label: FACTORIZATIONS[name].partition(": ")[2] for label, name in MODELS.items()}),
     )
     return MODELS[chosen]
+
+
+def checkpoints_here() -> list[str]:
+    """The checkpoints that can be measured: those on this machine, folders among them that this visit has used."""
+    names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
+    used = [settings.checkpoint for settings in (visit().settings, *(run.settings for run in visit().runs)) if settings]
+    return list(dict.fromkeys(name for name in (*names, *used, *RANDOM_CONFIGS) if name))
+
+
+def pick_others(name: str, key: str, normalisation: str, *, disabled: bool = False) -> list[str]:
+    """Draw the choice of checkpoints that are to stand beside one on the same clip; those that take another have a reason.
+
+    Args:
+        name: the one.
+        key: the widget's.
+        normalisation: a key of `NORMALISATION`, which all run with.
+    """
+    fitting, reasons = _others(name, normalisation)
+    if kept := [other for other in widget(key) or [] if other in fitting]:
+        set_widget(key, kept)  # of another checkpoint some may have fitted that do not now
+    elif widget(key):
+        set_widget(key, [])
+    chosen = st.multiselect(
+        "Models beside it",
+        fitting,
+        key=key,
+        format_func=lambda other: inert(MODEL_LABELS.get(other) or split_name(other)[0]),
+        placeholder="Other checkpoints on this clip",
+        disabled=disabled or not fitting,
+        help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
+        "other weights are not.",
+    )
+    if reasons:
+        with st.popover("Not beside it", icon=":material/block:", width="content"):
+            for other, reason in reasons.items():
+                st.markdown(f"- {literal(inert(split_name(other)[0]))}: {literal(reason)}.")
+    return chosen
+
+
+def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:
+    """The checkpoints here that take the same frames as one of that name, and why the others cannot be beside it."""
+    fitting, reasons = [], {}
+    changes = NORMALISATIONS.get(normalisation, {})
+    for other in checkpoints_here():
+        if other == name:
+            continue
+        try:
+            first, found = (open_checkpoint(each, weights=False, here=True) for each in (name, other))
+            if differs := other_input(first, found, **changes):
+                reasons[other] = differs
+            else:
+                fitting.append(other)
+        except ValueError as error:
+            reasons[other] = str(error).rstrip(".")
+    return fitting, reasons
 
 
 def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:

@@ -9,13 +9,13 @@ import streamlit as st
 from ui.advice import in_a_sentence
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
-from ui.settings import first_calls_said
+from ui.settings import checkpoints_here, first_calls_said
 from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.sweep import runs_here
 from vivit.checkpoint import RANDOM_CONFIGS
-from vivit.hub import cached_checkpoints, embedded_checkpoints, split_name
+from vivit.hub import split_name
 from vivit.machine import Machine
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
@@ -57,15 +57,6 @@ def clips_here() -> dict[str, ChosenClip]:
     """The clips that can be measured, by the name that everybody may see."""
     own = own_clip()
     return ({UPLOADED: own} if own else {}) | bundled_clips()
-
-
-def checkpoints_here() -> list[str]:
-    """The checkpoints that can be measured: those on this machine."""
-    names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
-    chosen = visit().settings
-    if chosen and chosen.checkpoint and chosen.checkpoint not in (*names, *RANDOM_CONFIGS):
-        names.append(chosen.checkpoint)  # a folder
-    return [*names, *RANDOM_CONFIGS]
 
 
 def pick_cells(machine: Machine) -> Selection:

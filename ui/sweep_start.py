@@ -9,7 +9,8 @@ from engine.tasks import ReadFrames
 from ui.escape import literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
-from ui.sweep_form import BUDGETS, UPLOADED, Selection, checkpoints_here, clips_here, shut
+from ui.settings import checkpoints_here
+from ui.sweep_form import BUDGETS, UPLOADED, Selection, clips_here, shut
 from ui.visit import visit, visitor
 from vivit.benchmark.first_calls import known_seconds
 from vivit.benchmark.presets import PRESETS

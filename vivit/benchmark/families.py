@@ -1,12 +1,14 @@
 """Rows of a sweep that can be compared, and with what. No torch is used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vivit.benchmark.measurement import Agreement, Cell, Measurement
 from vivit.benchmark.results import Result, find_ratio_of, memory_share
 from vivit.benchmark.side_by_side import Ratio
-from vivit.hub import split_name
+from vivit.checkpoint import RANDOM_CONFIGS
+from vivit.hub import as_path, split_name
+from vivit.names import FACTORIZATIONS
 
 Family = tuple[str, str, int | None, int]  # what cells that can be compared have in common
 
@@ -37,6 +39,38 @@ def family_names(result: Result) -> dict[Family, str]:
     found = families(result)
     several = len({checkpoint for checkpoint, *_ in found}) > 1
     return {of: family_name(of) + f", {split_name(of[0])[0]}" * several for of in found}
+
+
+def model_names(checkpoints: Iterable[str]) -> dict[str, str]:
+    """What tells checkpoints from each other in a few words, each once, in their order.
+
+    Returns:
+        Checkpoint → '' where it is the only one; 'model 2' where all have random weights; else its name without the commit,
+        of a folder the last part, and the whole where these are the same.
+    """
+    found = list(dict.fromkeys(checkpoints))
+    if len(found) < 2:
+        return dict.fromkeys(found, "")
+    if all(name in RANDOM_CONFIGS for name in found):
+        return {name: _explained(name).partition(":")[0] for name in found}
+    whole = {name: split_name(name)[0] for name in found}
+    short = {name: as_path(said).name if as_path(said).is_absolute() else said for name, said in whole.items()}
+    if len(set(short.values())) == len(found):
+        return short
+    return whole if len(set(whole.values())) == len(found) else {name: name for name in found}
+
+
+def explain_models(checkpoints: Iterable[str]) -> str:
+    """What the numbers in `model_names` mean, in a sentence; '' where there are none."""
+    names = model_names(checkpoints)
+    if not any(names.values()) or not all(name in RANDOM_CONFIGS for name in names):
+        return ""
+    said = "; ".join(map(_explained, names))
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _explained(random: str) -> str:
+    return FACTORIZATIONS[RANDOM_CONFIGS[random].factorization]
 
 
 def cell_name(cell: Cell) -> str:
