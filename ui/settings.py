@@ -154,10 +154,9 @@ def pick_others(name: str, key: str, normalisation: str, *, disabled: bool = Fal
         help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
         "other weights are not.",
     )
-    if reasons:
-        with st.popover("Not beside it", icon=":material/block:", width="content"):
-            for other, reason in reasons.items():
-                st.markdown(f"- {literal(inert(split_name(other)[0]))}: {literal(reason)}.")
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(inert(split_name(other)[0]) for other, why in reasons.items() if why == reason)
+        st.caption(f":material/block: {literal(names)}: {literal(reason)}.")
     return chosen
 
 
@@ -237,7 +236,7 @@ def missing_executions() -> dict[str, str]:
 
 
 def first_calls_said(cells: Iterable[Cell], often: str) -> str:
-    """What the first calls of a checkpoint's cells compile and capture, the longest of each; '' where they make nothing.
+    """What the first calls of cells compile and capture, the longest of each; '' where they make nothing.
 
     Args:
         often: when there is one.
@@ -249,13 +248,17 @@ def first_calls_said(cells: Iterable[Cell], often: str) -> str:
             kinds.setdefault(cell.compiles, []).append(cell)
     if machine is None or not kinds:
         return ""
+    found = [cell for group in kinds.values() for cell in group]
     try:
-        config = open_checkpoint(next(iter(kinds.values()))[0].checkpoint, weights=False, here=True).config
+        configs = {
+            name: open_checkpoint(name, weights=False, here=True).config
+            for name in dict.fromkeys(cell.checkpoint for cell in found)
+        }
     except ValueError:  # which the page itself tells
         return ""
     words = []
     for group in kinds.values():
-        calls = [call for cell in group if (call := first_calls.known(machine, config, cell))]
+        calls = [call for cell in group if (call := first_calls.known(machine, configs[cell.checkpoint], cell))]
         longest = max(calls, key=lambda call: call.seconds, default=None)
         words.append(first_calls.said(longest, group[0], often))
     return capitalised(f"{'; '.join(words)}.")

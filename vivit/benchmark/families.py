@@ -1,7 +1,7 @@
 """Rows of a sweep that can be compared, and with what. No torch is used."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from vivit.benchmark.measurement import Agreement, Cell, Measurement
 from vivit.benchmark.results import Result, find_ratio_of, memory_share
@@ -25,6 +25,27 @@ def families(result: Result) -> dict[Family, list[Measurement]]:
         if row.latency:
             found.setdefault(family(row.cell), []).append(row)
     return found
+
+
+def models_of(result: Result) -> dict[str, str]:
+    """The checkpoints of a sweep → their `model_names`."""
+    return model_names(row.cell.checkpoint for row in result.rows)
+
+
+def together(result: Result) -> dict[Family, list[Measurement]]:
+    """As `families`, but of several checkpoints together, '' in the place of their names: what is shown at a time."""
+    if len(models_of(result)) < 2:
+        return families(result)
+    found: dict[Family, list[Measurement]] = {}
+    for row in result.rows:
+        if row.latency:
+            found.setdefault(shared(row.cell), []).append(row)
+    return found
+
+
+def shared(cell: Cell) -> Family:
+    """What cells of several checkpoints have in common that are shown together."""
+    return "", *family(cell)[1:]
 
 
 def family_name(of: Family) -> str:
@@ -78,6 +99,11 @@ def cell_name(cell: Cell) -> str:
     return f"{cell.attention} in {cell.precision}{cell.manner}"
 
 
+def full_name(cell: Cell, models: Mapping[str, str]) -> str:
+    """The same with its model in front, where there are several. Args: models: as `model_names` gives them."""
+    return ", ".join(filter(None, (models.get(cell.checkpoint), cell_name(cell))))
+
+
 def base_of(rows: Sequence[Measurement], wanted: str | None = None) -> Measurement | None:
     """What the others of a family are compared with.
 
@@ -121,6 +147,24 @@ def gains(result: Result, wanted: str | None = None) -> list[Gain]:
     return found
 
 
-def gain_of(result: Result, row: Measurement, base: Measurement) -> Gain:
-    """What there is to say of two rows of a result."""
-    return Gain(row, base, find_ratio_of(row, base), memory_share(row, base), result.agreement(row))
+def model_gains(result: Result) -> list[Gain]:
+    """Every sound row of the other checkpoints beside the first one's that is the same cell otherwise."""
+    first = next(iter(models_of(result)), "")
+    sound = {row.cell: row for row in result.rows if row.sound}
+    pairs = [
+        (row, sound.get(replace(cell, checkpoint=first))) for cell, row in sound.items() if cell.checkpoint != first
+    ]
+    return [gain_of(result, row, base, answers=False) for row, base in pairs if base]
+
+
+def foremost(result: Result) -> Family | None:
+    """Which of `together` is told first: the first; of several models the last that compares them. None where there is none."""
+    compared = {shared(gain.row.cell) for gain in model_gains(result) if gain.ratio}
+    found = list(together(result))
+    return next((of for of in reversed(found) if of in compared), next(iter(found), None))
+
+
+def gain_of(result: Result, row: Measurement, base: Measurement, *, answers: bool = True) -> Gain:
+    """What there is to say of two rows of a result. Args: answers: whether that may be of their answers."""
+    agreement = result.agreement(row) if answers else None
+    return Gain(row, base, find_ratio_of(row, base), memory_share(row, base), agreement)
