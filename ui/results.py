@@ -62,7 +62,7 @@ def show_verdict(result: Result) -> None:
     if of is not None:
         bars = charts.bars_of(found[of], models)
         clip = f"clip '{inert(result.clip)}'" if result.clip else "random numbers"
-        of_what = " beside ".join(filter(None, models.values())) or split_name(of[0])[0]
+        of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
         words = f"{family_name(of)}, {clip}, {inert(of_what)}"
         show_cells(bars, ("bench-latency", "bench-memory"), words, charts.by_precision(bars))
         if explained := explain_models(models):

@@ -76,7 +76,7 @@ def follow_cells(id: str) -> None:
         return
     bars = bars_of([row for row in rows if what(row.cell) == of], models)
     empty = [_place(cell, models) for cell in waiting if what(cell) == of]
-    of_what = " beside ".join(filter(None, models.values())) or split_name(of[0])[0]
+    of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
     words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {inert(of_what)}"
     show_cells(bars, ("live-latency", "live-memory"), words, by_precision([*bars, *empty]))
 

@@ -90,14 +90,14 @@ def _models(result: Result, of: Family) -> str:
 
 
 def _beside(gain: Gain, name: str, first: str) -> str:
-    """'model 2 takes 0.62 of model 1's time (0.60 to 0.64) and 20 % less memory, with 0.63 of its operations'."""
+    """'model 2 takes 0.62 of model 1's time (0.60 to 0.64) and 20 % less memory, with 0.63 of the operations'."""
     assert gain.ratio
     value, interval = times(gain.ratio.inverse)
     held = memory(gain.memory_share) if gain.memory_share else ""
     counted = _operations(gain.row, gain.base)
     if gain.ratio.said == NO_DIFFERENCE:
-        said = f"no difference in time between {name} and {first} can be told ({interval})"
-        return f"{said}; {name} {held or 'runs'}{counted}" if held or counted else said
+        same = f"{name} {held}, and " if held else f"of {name} "
+        return f"{same}no difference in time can be told ({interval}){counted}"
     took = f"as long as {first}" if gain.ratio.same else f"{value} of {first}'s time"
     if gain.ratio.verdict == SLOWER:
         took = f"{value} times {first}'s time"
@@ -107,7 +107,7 @@ def _beside(gain: Gain, name: str, first: str) -> str:
 def _operations(row: Measurement, base: Measurement) -> str:
     if not (row.estimate and base.estimate):
         return ""
-    return f", with {row.estimate.flops / base.estimate.flops:.2f} of its operations"
+    return f", with {row.estimate.flops / base.estimate.flops:.2f} of the operations"
 
 
 def _predicted(row: Measurement, base: Measurement) -> str:
