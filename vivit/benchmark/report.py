@@ -91,7 +91,6 @@ def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]
         "batch size": cell.batch_size,
         "frames": cell.num_frames,
         "tokens": estimate.num_tokens if estimate else None,
-        "GFLOP": estimate.flops / 1e9 if estimate else None,
         "execution": cell.execution,
         "kernel": " / ".join([row.kernel, *row.device_kernels]) if row.kernel else None,
         "mean, ms": latency.mean if latency else None,
@@ -212,7 +211,8 @@ def as_text(result: Result) -> str:
     notes: dict[str, list[str]] = {}
     cells = [[*columns.values(), "status"]]
     for row, line in zip(result.rows, lines, strict=True):
-        line = line | {"model": models[row.cell.checkpoint]} if several else line
+        flops = row.estimate.flops / 1e9 if row.estimate else None
+        line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} if several else line
         cells.append([short(line[name]) for name in columns] + [", ".join((row.status, *row.caveats))])
         for note in filter(None, (row.reason, *row.caveats.values())):
             notes.setdefault(note, []).append(", ".join([models[row.cell.checkpoint]] * several + [row.cell.name]))
