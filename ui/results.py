@@ -184,7 +184,7 @@ def _show_scaling(result: Result) -> None:
         for title, what in (("Latency in ms", "ms"), ("Memory in MiB", "MiB"))
         for of, figure in scaling.scaling(result, by, what).items()
     ]
-    across = min(3, max(2, len(drawn) // (2 * len(shown))))
+    across = min(4 if len(models_of(result)) > 1 else 3, max(2, len(drawn) // (2 * len(shown))))
     for k in range(0, len(drawn), across):
         for place, (title, figure) in zip(st.columns(across), drawn[k : k + across], strict=False):
             with place:

@@ -148,16 +148,22 @@ def pick_others(name: str, key: str, normalisation: str, *, disabled: bool = Fal
         "Models beside it",
         fitting,
         key=key,
-        format_func=lambda other: inert(MODEL_LABELS.get(other) or split_name(other)[0]),
+        format_func=_called,
         placeholder="Other checkpoints on this clip",
         disabled=disabled or not fitting,
         help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
         "other weights are not.",
     )
     for reason in dict.fromkeys(reasons.values()):
-        names = ", ".join(inert(split_name(other)[0]) for other, why in reasons.items() if why == reason)
+        names = ", ".join(_called(other) for other, why in reasons.items() if why == reason)
         st.caption(f":material/block: {literal(names)}: {literal(reason)}.")
     return chosen
+
+
+def _called(name: str) -> str:
+    """A checkpoint in a list: a model by its label, a folder by its last part."""
+    path = as_path(name)
+    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else split_name(name)[0])
 
 
 def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:

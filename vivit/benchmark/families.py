@@ -1,5 +1,6 @@
 """Rows of a sweep that can be compared, and with what. No torch is used."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -158,10 +159,12 @@ def model_gains(result: Result) -> list[Gain]:
 
 
 def foremost(result: Result) -> Family | None:
-    """Which of `together` is told first: the first; of several models the last that compares them. None where there is none."""
-    compared = {shared(gain.row.cell) for gain in model_gains(result) if gain.ratio}
+    """Which of `together` is told first: the first; of several models the last that compares most. None where there is none."""
+    compared = Counter(shared(gain.row.cell) for gain in model_gains(result) if gain.ratio)
     found = list(together(result))
-    return next((of for of in reversed(found) if of in compared), next(iter(found), None))
+    if not compared:
+        return next(iter(found), None)
+    return max(reversed(found), key=lambda of: compared[of])
 
 
 def gain_of(result: Result, row: Measurement, base: Measurement, *, answers: bool = True) -> Gain:

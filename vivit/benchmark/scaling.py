@@ -43,11 +43,20 @@ def scaling(result: Result, by: str, what: str) -> "dict[str, go.Figure]":
     found = {}
     for title, lines in charts.items():
         figure = found[title] = _chart(lines, by, what, low, high)
-        ticks = sorted(set(sizes))
+        ticks = _apart(sizes)
         figure.update_xaxes(type="log", title=by, tickvals=ticks, ticktext=[f"{size:,}" for size in ticks])
         figure.update_xaxes(range=[smallest - 0.05 * right, smallest + right])
         figure.update_yaxes(type="log", tickvals=steps(values), range=[low, high])
     return found
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Sizes as labels of an axis: of those that lie on each other, as of models with and without a [CLS], the smallest."""
+    kept: list[int] = []
+    for size in sorted(set(sizes)):
+        if not kept or size > 1.05 * kept[-1]:
+            kept.append(size)
+    return kept
 
 
 def grows(result: Result, by: str) -> bool:
@@ -61,7 +70,8 @@ def _charts(result: Result, by: str, what: str) -> dict[str, Lines]:
     smallest = min((row.cell.batch_size for row in rows), default=1)
     models = model_names(row.cell.checkpoint for row in rows)
     charts: dict[str, Lines] = {}
-    for row in sorted(rows, key=lambda row: _size(row, by)):
+    order = list(models)
+    for row in sorted(rows, key=lambda row: (order.index(row.cell.checkpoint), _size(row, by))):
         cell = row.cell
         if cell.batch_size != smallest if by == "tokens" else cell.num_frames is not None:
             continue

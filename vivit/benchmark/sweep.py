@@ -381,9 +381,12 @@ def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: 
     for family in families.values():
         checkpoints = list(dict.fromkeys(cell.checkpoint for cell in family))
         usual = [cell for name in checkpoints for cell in _usual(family, name, configs[name], machine, whole=whole)]
-        if len(checkpoints) > 1:  # stays in the order of models and cells otherwise
-            usual.sort(key=lambda c: (c.attention != "sdpa", c.precision != "float32", c.attention, c.precision))
-        first.append(Block(tuple(usual)))
+        begun = usual
+        if len(checkpoints) > 1:  # in the models' order where these are the same
+            begun = sorted(
+                usual, key=lambda c: (c.attention != "sdpa", c.precision != "float32", c.attention, c.precision)
+            )
+        first.append(Block(tuple(begun)))
         if others := tuple(c for c in family if c not in usual):
             further.append(Block(others, tuple(usual)))
     return [*first, *further]

@@ -85,7 +85,8 @@ def _models(result: Result, of: Family) -> str:
         if cell in known:
             clauses.append(_beside(known[cell], models[name], models[first]))
         elif cell in rows and base:
-            clauses.append(f"{models[name]} has no sound figure{_predicted(rows[cell], base)}")
+            lacking = "has no sound figure" if rows[cell].latency else "was not measured"
+            clauses.append(f"{models[name]} {lacking}{_predicted(rows[cell], base)}")
     return sentence([f"on {where}, {cell_name(usual[0])}: {clauses[0]}", *clauses[1:]])
 
 
@@ -115,7 +116,7 @@ def _predicted(row: Measurement, base: Measurement) -> str:
     ours, theirs = row.estimate, base.estimate
     if not (ours and theirs and ours.latency_ms and theirs.latency_ms):
         return ""
-    return f" (predicted are {ours.latency_ms / theirs.latency_ms:.2f} of the time{_operations(row, base)})"
+    return f" (predicted: {ours.latency_ms / theirs.latency_ms:.2f} of the time{_operations(row, base)})"
 
 
 def _compared(result: Result, rows: list[Measurement]) -> str:

@@ -7,13 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.four_models import LABELS, write_four, write_one
+from tests.vivit.benchmark.children import MACHINE, result, row
+from tests.vivit.benchmark.made_up import CONFIGS, ran
 from tests.vivit.benchmark.stepping import drive
 from vivit.__main__ import main
-from vivit.benchmark.families import explain_models, model_names
+from vivit.benchmark import charts, report, scaling
+from vivit.benchmark.families import explain_models, foremost, model_gains, model_names, together
 from vivit.benchmark.headline import headline
-from vivit.benchmark.measurement import MIB, Cell
+from vivit.benchmark.measurement import MIB, Cell, Estimate, Measurement
+from vivit.benchmark.presets import grid
+from vivit.benchmark.results import Result
 from vivit.benchmark.side_by_side import Examined, SideBySide, other_input
+from vivit.benchmark.sweep import ROUNDS, Sweep
+from vivit.benchmark.verdict import ACCURACY, remarks, statement, verdict
 from vivit.checkpoint import RANDOM_CONFIGS, open_checkpoint
+from vivit.names import colour
 
 ONE, TWO, THREE, FOUR = RANDOM_CONFIGS
 CLIP = Path(__file__).parents[3] / "vivit" / "assets" / "clips" / "jogging.mp4"
@@ -114,3 +122,126 @@ def test_the_same_cell_otherwise_is_the_first_models() -> None:
     cells = [Cell("one"), Cell("two", "eager"), replace(Cell("one"), attention="sdpa-math")]
     said = headline(compared(cells, [100.0, 50.0, 100.0], [(1.0, 0.0)] * 3, [9] * 3), trained=False)
     assert said == "In one, sdpa-math is as fast as sdpa (1.00 to 1.00) and takes the same memory."
+
+
+# A sweep of several models
+
+BASE_MS = {"eager": 200.0, "sdpa": 100.0}
+SHARES = {ONE: 1.0, TWO: 0.5, THREE: 0.75, FOUR: 0.99}
+
+
+def estimate(ms: float) -> Estimate:
+    return Estimate(3137, int(ms * 10**9), ms, 100 * MIB, int(9 * ms) * MIB)
+
+
+def measured(cell: Cell, ms: float, **more: object) -> Measurement:
+    found = row(cell, *[(ms,) * 5] * ROUNDS, weights=100, activations=int(9 * ms), **more)
+    return replace(found, estimate=estimate(ms))
+
+
+def four_models(frames: int = 32, *, missing: tuple[str, ...] = ()) -> list[Measurement]:
+    """Rows of the four with eager and sdpa. Args: missing: of which sdpa was not begun."""
+    found = []
+    for name, share in SHARES.items():
+        for attention, ms in BASE_MS.items():
+            cell = Cell(name, attention, num_frames=frames)
+            if name in missing and attention == "sdpa":
+                found.append(Measurement(cell, "cancelled", "Not begun.", estimate=estimate(ms * share)))
+            else:
+                found.append(measured(cell, ms * share))
+    return found
+
+
+def test_the_verdict_says_what_each_model_takes_of_the_first_ones_time_memory_and_operations() -> None:
+    whole = result(*four_models())
+    assert statement(whole) == (
+        "On Test Machine <1> (batch size 1, 32 frames), sdpa in float32: model 2 takes 0.50 of model 1's time (0.50 to 0.50) "
+        "and 45 % less memory, with 0.50 of the operations; model 3 takes 0.75 of model 1's time (0.75 to 0.75) and 22 % less "
+        "memory, with 0.75 of the operations; model 4 takes the same memory, and no difference in time can be told (0.99 to "
+        "0.99), with 0.99 of the operations."
+    )
+    assert remarks(whole) == [ACCURACY], "random weights say nothing of accuracy"
+    named = [
+        replace(each, cell=replace(each.cell, checkpoint=f"{each.cell.checkpoint[12:]}x")) for each in four_models()
+    ]
+    assert remarks(result(*named)) == [], "of other weights there is nothing to warn of"
+
+
+def test_what_was_not_measured_is_told_as_predicted() -> None:
+    whole = result(*four_models(missing=(THREE,)))
+    assert (
+        "; model 3 was not measured (predicted: 0.75 of the time, with 0.75 of the operations); model 4"
+        in statement(whole)
+    )
+    (line,) = [line for line in report.models_table(whole) if line["status"] == "not measured"]
+    assert (line["model"], line["median, ms"], line["predicted, ms"]) == ("model 3", None, 75.0)
+    assert line["predicted, of its time"] == line["of its operations"] == 0.75 and line["of its memory"] is None
+    assert "not measured" in report.as_html(whole)
+
+
+def test_models_that_were_not_measured_in_the_same_rounds_are_not_compared() -> None:
+    later = [replace(measured(Cell(TWO), 50.0, first=ROUNDS))]
+    said = statement(result(measured(Cell(ONE), 100.0), *later))
+    assert said.startswith("On Test Machine <1> (batch size 1) the models cannot be compared: it takes 6 rounds")
+
+
+def test_the_longest_clip_on_which_all_are_compared_is_told_first() -> None:
+    whole = result(*four_models(8), *four_models(16), *four_models(32, missing=(TWO, THREE, FOUR)))
+    assert foremost(whole) == ("", "inference", 16, 1) and "16 frames" in verdict(whole)
+    assert [of[2] for of in together(whole)] == [8, 16, 32]
+    assert foremost(result(measured(Cell("m"), 1.0))) == ("m", "inference", None, 1)
+
+
+def test_a_model_is_compared_with_the_same_cell_of_the_first_and_answers_are_not() -> None:
+    rows = [replace(each, logits=(1.0, 0.0)) for each in four_models()]
+    found = model_gains(result(*rows))
+    assert len(found) == 6 and all(gain.base.cell == replace(gain.row.cell, checkpoint=ONE) for gain in found)
+    assert {gain.agreement for gain in found} == {None}
+
+
+def test_bars_of_several_models_stand_under_their_backend_in_its_colour() -> None:
+    whole = result(*four_models())
+    ((of, rows),) = together(whole).items()
+    bars = charts.bars_of(rows, model_names(SHARES))
+    names = [f"model {number}" for number in (1, 2, 3, 4)]
+    assert of == ("", "inference", 32, 1)
+    assert [text for _, text in charts.by_precision(bars)] == [
+        *("<b>eager in float32</b>", *names),
+        *("<b>sdpa in float32</b>", *names),
+    ]
+    assert len({bar.label for bar in bars}) == 8
+    assert {(bar.attention, bar.colour) for bar in bars} == {(name, colour(name)) for name in BASE_MS}
+
+
+def test_each_model_grows_in_a_chart_of_its_own_in_their_order() -> None:
+    whole = result(*(grown(each, n) for n in (8, 16) for each in four_models(n)))
+    assert list(scaling.scaling(whole, "tokens", "ms")) == [f"float32, model {number}" for number in (1, 2, 3, 4)]
+    (first, *_) = scaling.scaling(whole, "tokens", "ms").values()
+    assert list(first.layout.xaxis.tickvals) == [800, 1600], "not one on the other"
+
+
+def grown(of: Measurement, frames: int) -> Measurement:
+    """With as many tokens as such clips have; one more with a [CLS]."""
+    assert of.estimate
+    return replace(of, estimate=replace(of.estimate, num_tokens=100 * frames + (of.cell.checkpoint in (ONE, TWO))))
+
+
+@pytest.mark.parametrize("budget", [120.0, None])
+def test_models_are_measured_in_the_same_rounds(budget: float | None) -> None:
+    """Else nothing could be said of one beside another; and each can still be compared with its own base."""
+    backends = ("eager", "sdpa", "sdpa-math")
+    cells = [cell for name in ("m", "n") for cell in grid(name, backends, ("float32", "float16-weights"))]
+    sweep = Sweep(cells, CONFIGS | {"n": CONFIGS["m"]}, MACHINE, budget_seconds=budget)
+    ran(sweep)
+    whole = Result("", "", MACHINE, tuple(sweep.rows[cell] for cell in sweep.cells), {}, budget, "")
+    found = model_gains(whole)
+    assert len(found) == 6 and all(gain.ratio for gain in found)
+    assert all(gain.ratio for gain in report.gains(whole))
+
+
+def test_a_report_names_the_models() -> None:
+    whole = result(*four_models())
+    text = report.as_text(whole)
+    assert "model 4  sdpa" in text and explain_models(SHARES) in text
+    assert report.as_html(whole).count("<h2>Models</h2>") == 1
+    assert report.models_table(result(*four_models()[:2])) == []
