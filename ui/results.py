@@ -211,12 +211,18 @@ def _show_table(lines: Sequence[dict[str, Any]], alt: str, *, decimals: int | No
 
 def _show_agreement(result: Result) -> None:
     """How near each cell's answer to the clip is to that of eager float32."""
-    lines = [{name: line[name] for name in AGREEMENT} for line in report.table(result) if line["KL, nats"] is not None]
+    models = models_of(result)
+    lines = [
+        ({"model": models[line["model"]]} if len(models) > 1 else {}) | {name: line[name] for name in AGREEMENT}
+        for line in report.table(result)
+        if line["KL, nats"] is not None
+    ]
     if not lines:
         st.info("There are no answers to compare: a training step gives none.")
         return
     _show_table(lines, "Agreement of each cell with eager float32")
-    st.caption("Each cell's answer beside that of eager attention in float32 on the same clip.")
+    whose = " of the same model" * (len(models) > 1)
+    st.caption(f"Each cell's answer beside that of eager attention in float32{whose} on the same clip.")
 
 
 def _show_everything(result: Result) -> None:

@@ -1,6 +1,7 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
@@ -173,14 +174,12 @@ def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:
     for other in checkpoints_here():
         if other == name:
             continue
-        try:
+        with suppress(ValueError):  # what cannot be used says so on the page Classify, where it is chosen
             first, found = (open_checkpoint(each, weights=False, here=True) for each in (name, other))
             if differs := other_input(first, found, **changes):
                 reasons[other] = differs
             else:
                 fitting.append(other)
-        except ValueError as error:
-            reasons[other] = str(error).rstrip(".")
     return fitting, reasons
 
 

@@ -102,7 +102,10 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
         attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
         precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
         execution = _pick("Execution", [e for e in EXECUTIONS if e not in missing_executions()], usual, 2)
-        st.caption("The others are compared with the first backend in the first precision, run in the first way.")
+        st.caption(
+            "The others are compared with the first backend in the first precision, run in the first way; of other models each "
+            "cell with the same one of this checkpoint."
+        )
         models = [settings.checkpoint, *pick_others(settings.checkpoint, "cells-models", settings.normalisation)]
         st.caption(in_a_sentence(settings.checkpoint))
     chosen = [(a, p, e) for e in execution for p in precision for a in attention if runs_here(a, p)]
@@ -200,7 +203,7 @@ def _labels(comparison: SideBySide) -> dict[str, Mapping[int, str]]:
 def _show_bars(held: Compared) -> None:
     comparison = held.running.comparison
     models = model_names(cell.checkpoint for cell in comparison.cells)
-    checkpoint = " beside ".join(filter(None, models.values())) or split_name(held.key[1])[0]
+    checkpoint = ", ".join(filter(None, models.values())) or split_name(held.key[1])[0]
     caveats = ["1 round only"] if comparison.rounds == 1 else []
     if comparison.busy:
         caveats.append(f"other programs held {comparison.others_share:.0%} of the processors")
