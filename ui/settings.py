@@ -132,7 +132,7 @@ def checkpoints_here() -> list[str]:
     return list(dict.fromkeys(name for name in (*names, *used, *RANDOM_CONFIGS) if name))
 
 
-def pick_others(name: str, key: str, normalisation: str, *, disabled: bool = False) -> list[str]:
+def pick_others(name: str, key: str, normalisation: str) -> list[str]:
     """Draw the choice of checkpoints that are to stand beside one on the same clip; those that take another have a reason.
 
     Args:
@@ -151,13 +151,14 @@ def pick_others(name: str, key: str, normalisation: str, *, disabled: bool = Fal
         key=key,
         format_func=_called,
         placeholder="Other checkpoints on this clip",
-        disabled=disabled or not fitting,
+        disabled=not fitting,
         help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
         "other weights are not.",
     )
     for reason in dict.fromkeys(reasons.values()):
-        names = ", ".join(_called(other) for other, why in reasons.items() if why == reason)
-        st.caption(f":material/block: {literal(names)}: {literal(reason)}.")
+        names = [_called(other) for other, why in reasons.items() if why == reason]
+        each = "each of " * (len(names) > 1)
+        st.caption(f":material/block: Not beside it: {each}{literal(', '.join(names))} {literal(reason)}.")
     return chosen
 
 

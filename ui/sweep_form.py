@@ -79,15 +79,16 @@ def pick_cells(machine: Machine) -> Selection:
     with form:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.selectbox("What to measure", names, key="preset", bind="query-params", width=300)
-            checkpoint = st.selectbox(
-                "Checkpoint",
-                checkpoints_here(),
-                key=CHECKPOINT,
-                format_func=lambda name: inert(split_name(name)[0]),
-                width=280,
-                disabled=bool(given),
-                help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
-            )
+            checkpoint = asked
+            if not given:
+                checkpoint = st.selectbox(
+                    "Checkpoint",
+                    checkpoints_here(),
+                    key=CHECKPOINT,
+                    format_func=lambda name: inert(split_name(name)[0]),
+                    width=280,
+                    help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
+                )
             clip = st.selectbox("Clip", list(clips), key=CLIP, width=220) if clips else None
             least = PRESETS[name].budget_seconds if name in PRESETS else BUDGET_SECONDS
             usual = next(label for label, seconds in BUDGETS.items() if seconds is None or seconds >= least)
@@ -100,8 +101,7 @@ def pick_cells(machine: Machine) -> Selection:
                 key=f"budget-{name}",
                 help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
             )
-        others = pick_others(checkpoint, MODELS_KEY, "original", disabled=bool(given))
-        checkpoints = given or (checkpoint, *others)
+        checkpoints = given or (checkpoint, *pick_others(checkpoint, MODELS_KEY, "original"))
         if all(name in RANDOM_CONFIGS for name in checkpoints):
             st.caption("Random weights, for timing only: no predictions, only the agreement between cells.")
         if name in PRESETS:

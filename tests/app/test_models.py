@@ -58,7 +58,7 @@ def test_two_models_side_by_side_are_told_apart_and_compared(page: Page, two: li
     page.get_by_role("button", name="Choose cells…").click()
     choose_beside(page, second)
     # What takes other frames is no choice, and has its reason.
-    expect(page.get_by_text("it takes 32 frames of 128 × 128 pixels, not 4 frames of 32 × 32 pixels")).to_be_visible()
+    expect(page.get_by_text("takes 32 frames of 128 × 128 pixels, not 4 frames of 32 × 32 pixels")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("^Compare, about")).click()
     said = page.get_by_role("heading", name=re.compile("^With eager in float32, "))

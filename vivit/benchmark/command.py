@@ -209,7 +209,7 @@ def open_models(names: Sequence[str]) -> "list[Checkpoint]":
         found.append(other)
         if len(names) > 1 and (differs := other_input(found[0], other)):
             raise UserError(
-                f"'{name}' cannot be compared with '{names[0]}' on the same clip: {differs}. Compare it in a run of its own."
+                f"'{name}' cannot be compared with '{names[0]}' on the same clip: it {differs}. Compare it in a run of its own."
             )
     return found
 

@@ -133,7 +133,7 @@ def _mann_whitney(n: int, m: int) -> int:
 
 
 def other_input(first: "Checkpoint", other: "Checkpoint", **changes: Any) -> str:
-    """What another checkpoint takes that the first one does not, in a few words; '' where what one gets of a clip serves both.
+    """'takes …', which the first one does not get of a clip that another checkpoint does; '' where one's frames serve both.
 
     Args:
         changes: fields of both processors that are set to something else.
@@ -142,11 +142,11 @@ def other_input(first: "Checkpoint", other: "Checkpoint", **changes: Any) -> str
     """
     ours, theirs = first.config.clip_size, other.config.clip_size
     if ours != theirs:
-        return f"it takes {_size(theirs)}, not {_size(ours)}"
+        return f"takes {_size(theirs)}, not {_size(ours)}"
     a, b = (replace(checkpoint.processor, **changes, extra=None) for checkpoint in (first, other))
     unused = () if a.do_normalize or b.do_normalize else ("image_mean", "image_std")
     differ = [f.name for f in fields(a) if f.name not in unused and getattr(a, f.name) != getattr(b, f.name)]
-    return f"its image processor has another {', '.join(differ)}" if differ else ""
+    return f"has an image processor with another {', '.join(differ)}" if differ else ""
 
 
 def _size(clip: tuple[int, int, int]) -> str:

@@ -77,12 +77,12 @@ def test_what_one_gets_of_a_clip_serves_the_four_and_not_another_size(four: dict
     first, *others = map(open_checkpoint, four.values())
     assert [other_input(first, other) for other in others] == [""] * 3
     larger = open_checkpoint(write_one(tmp_path / "larger", "none", side=48))
-    assert other_input(first, larger) == "it takes 4 frames of 48 × 48 pixels, not 4 frames of 32 × 32 pixels"
+    assert other_input(first, larger) == "takes 4 frames of 48 × 48 pixels, not 4 frames of 32 × 32 pixels"
     file = tmp_path / "larger" / "preprocessor_config.json"
     write_one(tmp_path / "larger", "none")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"do_normalize": False}))
     unlike = open_checkpoint(tmp_path / "larger")
-    assert other_input(first, unlike) == "its image processor has another do_normalize"
+    assert other_input(first, unlike) == "has an image processor with another do_normalize"
     assert other_input(first, unlike, do_normalize=True) == ""
 
 
