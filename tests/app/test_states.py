@@ -1,5 +1,6 @@
 """The states of the Classify page, drawn by AppTest with the real workers behind it."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,21 @@ def test_each_of_the_four_models_is_chosen_and_its_scores_are_counted(
     assert app.session_state["visit"].settings.checkpoint == name
     assert any("Random weights have no answer" in c.value for c in app.caption)
     assert not any("The link asks for" in w.value for w in app.warning)
+
+
+def test_what_factorising_buys_is_asked_of_the_four_whatever_is_chosen(app: AppTest) -> None:
+    until(app, answered)
+    app.query_params["preset"] = "what does factorising buy?"
+    app.switch_page("pages/benchmark.py")
+    until(app, lambda a: any(re.match(r"Measure \d+ (of 24 )?cells?, about", b.label) for b in a.button))
+    assert app.selectbox(key="preset").value == "what does factorising buy?"
+    assert any("The paper's four models" in c.value for c in app.caption)
+    assert not [box for box in app.selectbox if box.label == "Checkpoint"], "it is of its own"
+    app.selectbox(key="preset").set_value("number of tokens").run()
+    assert app.selectbox(key="bench-checkpoint").value == "vivit-mannequin"
+    beside = app.multiselect(key="b-models")
+    assert not any("factorised" in option for option in beside.options), "those take larger frames"
+    assert any("takes 32 frames of 224 × 224 pixels, not 32 frames of 128 × 128" in c.value for c in app.caption)
 
 
 def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Cells of several models on one clip: what may be compared, what is said, and the command line."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_a_headline_compares_models_with_the_same_backend_and_names_the_first_an
 def test_random_weights_are_compared_in_time_and_memory_alone() -> None:
     comparison = compared([Cell(ONE), Cell(FOUR)], [100.0, 50.0], [(1.0, 0.0), (0.0, 1.0)], [99, 99])
     for trained in (True, False):
-        said = headline(comparison, trained=trained)
+        said = headline(comparison, trained=trained, labels={ONE: LABELS, FOUR: LABELS})
         assert said == (
             "With sdpa in float32, model 4 is 2.00 times as fast as model 1 (2.00 to 2.00) and takes the same memory."
         )
@@ -245,3 +246,17 @@ def test_a_report_names_the_models() -> None:
     assert "model 4  sdpa" in text and explain_models(SHARES) in text
     assert report.as_html(whole).count("<h2>Models</h2>") == 1
     assert report.models_table(result(*four_models()[:2])) == []
+
+
+def test_bench_measures_every_model_in_the_same_rounds(
+    four: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [str(four["none"]), str(four["dot_product"])]
+    words = ["bench", "--attention", "sdpa", "--budget", "full", "--clip", str(CLIP)]
+    assert main([*words, *(word for name in models for word in ("--model", name))]) == 0
+    said = capsys.readouterr()
+    assert "round 1: tiny-dot_product, sdpa, float32, batch 1" in said.err
+    head, *lines = said.out.splitlines()[1:4]
+    assert head.split()[:3] == ["model", "attention", "precision"] and "GFLOP" in head
+    assert [line.split()[:2] for line in lines] == [["tiny-none", "sdpa"], ["tiny-dot_product", "sdpa"]]
+    assert re.search(r"sdpa in float32: (of )?tiny-dot_product .*\(\d.* to \d", said.out.splitlines()[-1])
