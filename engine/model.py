@@ -246,16 +246,19 @@ def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tu
 
 def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: bytes) -> list[Contestant]:
     """Make cells ready, all loaded together."""
-    checkpoint, device = open_checkpoint(cells[0].checkpoint, here=True), default_device()
-    frames = np.frombuffer(pixels, np.uint8).reshape(request.shape)
-    processor = _normalising(checkpoint, request.normalisation)
-    models = {cell.precision: _load(checkpoint, cell.precision, device) for cell in cells}
+    device, frames = default_device(), np.frombuffer(pixels, np.uint8).reshape(request.shape)
+    opened = {name: open_checkpoint(name, here=True) for name in dict.fromkeys(cell.checkpoint for cell in cells)}
+    kinds = dict.fromkeys((cell.checkpoint, cell.precision) for cell in cells)
+    models = {kind: _load(opened[kind[0]], kind[1], device) for kind in kinds}
     if any(model not in _loaded.values() for model in models.values()):
+        fewer = "models or precisions" if len(opened) > 1 else "precisions"
         raise UserError(
-            "The weights of these cells do not fit into this machine's memory together. Compare fewer precisions at a time."
+            f"The weights of these cells do not fit into this machine's memory together. Compare fewer {fewer} at a time."
         )
-    clips = {name: cross([frames], processor, device, model.dtype) for name, model in models.items()}
-    return [Contestant(models[cell.precision], cell.attention, clips[cell.precision], cell.execution) for cell in cells]
+    processors = {name: _normalising(checkpoint, request.normalisation) for name, checkpoint in opened.items()}
+    clips = {kind: cross([frames], processors[kind[0]], device, model.dtype) for kind, model in models.items()}
+    found = [(cell, (cell.checkpoint, cell.precision)) for cell in cells]
+    return [Contestant(models[kind], cell.attention, clips[kind], cell.execution) for cell, kind in found]
 
 
 def _interrupt() -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 from engine.engine import Engine
 from engine.tasks import MeasureRound
 from engine.undisturbed import Stopped, undisturbed
+from vivit.benchmark.families import model_names
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result, list_results, save, snapshot, sweep_file
 from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
@@ -199,7 +200,8 @@ class Sweeps:
         self, running: RunningSweep, planned: PlannedRound, clip: Pixels | None, normalisation: str
     ) -> tuple[Measurement, float]:
         cell = planned.cell
-        running.note = f"round {planned.number + 1}: {cell.name}"
+        model = model_names(c.checkpoint for c in running.sweep.cells).get(cell.checkpoint)
+        running.note = f"round {planned.number + 1}: {', '.join(filter(None, (model, cell.name)))}"
         doing = running.note
 
         def waiting(position: int) -> None:

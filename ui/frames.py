@@ -45,14 +45,42 @@ def show_frames(job: Job[Frames], config: VivitConfig) -> None:
 
 
 def _tokens(config: VivitConfig, frames: int) -> str:
-    """Why eager attention grows: from frames to the scores of one head."""
+    """Why eager attention grows: from frames to the scores of a layer."""
     time, height, width = config.grid_size
     depth, rows, columns = config.tubelet_size
-    tokens, heads = config.num_tokens, config.num_attention_heads
+    heads, space = config.num_attention_heads, height * width
+    grid = f"{frames} frames in tubelets of {depth} × {rows} × {columns} → {time} × {height} × {width}"
+
+    def held(scores: int) -> str:
+        return f"{scores * 4 / MIB:,.1f} MiB"
+
+    over_time, over_space = f"{space} × {time}² over time", f"{time} × {space}² over space"
+    eager = "eager holds them, a fused kernel never does."
+    match config.factorization:
+        case "none":
+            tokens = config.num_tokens
+            return (
+                f"{grid} + 1 = {tokens:,} tokens → {tokens:,}² scores a head, of {heads} heads = {held(heads * tokens**2)} a "
+                f"layer in float32: {eager}"
+            )
+        case "encoder":
+            step = space + 1
+            return (
+                f"{grid} tubelets: {time} steps of {height} × {width} + 1 = {step} tokens → {time} × {step}² scores a head, of "
+                f"{heads} heads = {held(heads * time * step**2)} a layer in float32: {eager} Then {config.num_temporal_layers} "
+                f"layers over the steps' [CLS], {time} + 1 = {time + 1} tokens."
+            )
+        case "self_attention":
+            parts = [(over_time, space * time**2), (over_space, time * space**2)]
+            (first, before), (then, after) = parts if config.attention_order == "time_space" else parts[::-1]
+            return (
+                f"{grid} = {time * space:,} tokens → {first}, then {then} scores a head, of {heads} heads = "
+                f"{held(heads * before)} and {held(heads * after)} a layer in float32: {eager}"
+            )
+    half = heads // 2
     return (
-        f"{frames} frames in tubelets of {depth} × {rows} × {columns} → {time} × {height} × {width} + 1 = {tokens:,} tokens → "
-        f"{tokens:,}² scores a head, of {heads} heads = {heads * tokens**2 * 4 / MIB:,.1f} MiB a layer in float32: eager holds "
-        "them, a fused kernel never does."
+        f"{grid} = {time * space:,} tokens → {over_time} scores for each of {half} heads, {over_space} for each of the other "
+        f"{half} = {held(half * (space * time**2 + time * space**2))} a layer in float32: {eager}"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui.visit import Settings
-from vivit.checkpoint import RANDOM
+from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import split_name
 from vivit.processing import NORMALISATIONS
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def show_reproduce(clip: str, settings: Settings) -> None:
     """An expander with the lines that give the same answer. Args: clip: a file's path, as the lines should name it."""
     with st.expander("Reproduce", icon=":material/terminal:"):
-        if settings.checkpoint == RANDOM:
+        if settings.checkpoint in RANDOM_CONFIGS:
             st.caption("Random weights have no answer to reproduce; choose a trained checkpoint.")
             return
         for text in commands(clip, settings):

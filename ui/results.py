@@ -14,7 +14,20 @@ from ui.two_sweeps import show_two_sweeps
 from ui.visit import set_widget, widget
 from ui.why import show_why
 from vivit.benchmark import charts, documentation, report, scaling
-from vivit.benchmark.families import Family, base_of, cell_name, families, family_name, family_names, gains
+from vivit.benchmark.families import (
+    Family,
+    base_of,
+    cell_name,
+    explain_models,
+    families,
+    family_name,
+    family_names,
+    foremost,
+    gains,
+    model_gains,
+    models_of,
+    together,
+)
 from vivit.benchmark.measurement import CAVEATS
 from vivit.benchmark.results import Result, to_dict
 from vivit.benchmark.side_by_side import MARGIN
@@ -34,29 +47,33 @@ AGREEMENT = ("cell", "marks", "same top 1", "shared top 5", "largest logit diffe
 
 def name(result: Result) -> str:
     """What tells a sweep from the others: when, where, of which model, and what was asked."""
-    models = dict.fromkeys(split_name(row.cell.checkpoint)[0] for row in result.rows)
+    models = [named or split_name(of)[0] for of, named in models_of(result).items()]
     when = result.created[:19].replace("T", " ")
     return " · ".join((when, result.machine.device_name, ", ".join(models) or "no model", result.title))
 
 
 def show_verdict(result: Result) -> None:
     """The sentence, and the bars of one mode and batch size."""
-    found = families(result)
+    found, models = together(result), models_of(result)
     of = _pick_family(result) if len(found) > 1 else next(iter(found), None)
     st.subheader(literal(statement(result, of)), help=f"{report.explain_ratios()} {report.MARKS}")
     if said := remarks(result, of):
         st.markdown(f":material/warning: {literal(' '.join(said))}")
     if of is not None:
-        bars = charts.bars_of(found[of])
+        bars = charts.bars_of(found[of], models)
         clip = f"clip '{inert(result.clip)}'" if result.clip else "random numbers"
-        words = f"{family_name(of)}, {clip}, {inert(split_name(of[0])[0])}"
+        of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
+        words = f"{family_name(of)}, {clip}, {inert(of_what)}"
         show_cells(bars, ("bench-latency", "bench-memory"), words, charts.by_precision(bars))
+        if explained := explain_models(models):
+            st.caption(explained)
     _show_missing(result)
 
 
 def _pick_family(result: Result) -> Family:
-    names = {name: of for of, name in family_names(result).items()}
-    first = next(iter(names))
+    names = {family_name(of): of for of in together(result)}
+    usual = foremost(result)
+    first = next(name for name, of in names.items() if of == usual)
     chosen = st.segmented_control(
         "Batch size and mode",
         list(names),
@@ -74,8 +91,10 @@ def _show_missing(result: Result) -> None:
     if not missing:
         return
     reasons: dict[str, list[str]] = {}
+    models = models_of(result)
     for row in missing:
-        reasons.setdefault(row.reason or row.status, []).append(row.cell.name)
+        words = filter(None, (models[row.cell.checkpoint], row.cell.name))
+        reasons.setdefault(row.reason or row.status, []).append(", ".join(words))
     counts = Counter(row.status for row in missing)
     told = [(counts[status], what) for status, what in NOT_MEASURED.items() if counts[status]]
     count, what = told[0]
@@ -90,7 +109,8 @@ def _show_missing(result: Result) -> None:
 
 def show_evidence(result: Result, others: list[Result]) -> None:
     """Everything else there is to see of a sweep; only the tab that is open is drawn."""
-    tabs: dict[str, Callable[[], None]] = {
+    tabs: dict[str, Callable[[], None]] = {"Models": lambda: _show_models(result)} if len(models_of(result)) > 1 else {}
+    tabs |= {
         "Ratios": lambda: _show_ratios(result),
         "Scaling": lambda: _show_scaling(result),
         "Agreement": lambda: _show_agreement(result),
@@ -107,6 +127,19 @@ def show_evidence(result: Result, others: list[Result]) -> None:
         if tab.open:
             with tab:
                 draw()
+
+
+def _show_models(result: Result) -> None:
+    """The other models beside the first, as measured and as predicted."""
+    first = next(iter(models_of(result).values()))
+    _show_table(report.models_table(result), "Every cell of every model, measured and predicted")
+    if found := model_gains(result):
+        show(charts.ratios(found), "bench-models", f"How many times as fast as {first} each model is")
+    st.caption(
+        f"Each model beside {first} in the same backend and precision. GFLOP are a call's operations, multiply and add counted "
+        "separately, from the model's shape; predicted is what the cost model said before anything ran. "
+        + explain_models(models_of(result))
+    )
 
 
 def _show_ratios(result: Result) -> None:
@@ -151,7 +184,7 @@ def _show_scaling(result: Result) -> None:
         for title, what in (("Latency in ms", "ms"), ("Memory in MiB", "MiB"))
         for of, figure in scaling.scaling(result, by, what).items()
     ]
-    across = min(3, max(2, len(drawn) // (2 * len(shown))))
+    across = min(4 if len(models_of(result)) > 1 else 3, max(2, len(drawn) // (2 * len(shown))))
     for k in range(0, len(drawn), across):
         for place, (title, figure) in zip(st.columns(across), drawn[k : k + across], strict=False):
             with place:
@@ -178,12 +211,18 @@ def _show_table(lines: Sequence[dict[str, Any]], alt: str, *, decimals: int | No
 
 def _show_agreement(result: Result) -> None:
     """How near each cell's answer to the clip is to that of eager float32."""
-    lines = [{name: line[name] for name in AGREEMENT} for line in report.table(result) if line["KL, nats"] is not None]
+    models = models_of(result)
+    lines = [
+        ({"model": models[line["model"]]} if len(models) > 1 else {}) | {name: line[name] for name in AGREEMENT}
+        for line in report.table(result)
+        if line["KL, nats"] is not None
+    ]
     if not lines:
         st.info("There are no answers to compare: a training step gives none.")
         return
     _show_table(lines, "Agreement of each cell with eager float32")
-    st.caption("Each cell's answer beside that of eager attention in float32 on the same clip.")
+    whose = " of the same model" * (len(models) > 1)
+    st.caption(f"Each cell's answer beside that of eager attention in float32{whose} on the same clip.")
 
 
 def _show_everything(result: Result) -> None:

@@ -1,24 +1,28 @@
 """The controls that say how a clip is classified, and what this machine cannot do."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 
-from ui.escape import capitalised, literal
+from ui.escape import capitalised, inert, literal
 from ui.hub import hub_checkpoint, pick_repository
 from ui.server import get_machine, offers_folders
-from ui.visit import Settings, set_widget, widget
+from ui.visit import Settings, set_widget, visit, widget
 from vivit.benchmark import cost, first_calls
 from vivit.benchmark.measurement import Cell
-from vivit.checkpoint import RANDOM, Checkpoint, open_checkpoint
-from vivit.hub import KINETICS_CHECKPOINT, as_path, embedded_checkpoints
-from vivit.names import BACKENDS, EXECUTIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
+from vivit.benchmark.side_by_side import other_input
+from vivit.checkpoint import RANDOM, RANDOM_CONFIGS, Checkpoint, open_checkpoint, random_name
+from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
+from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
+from vivit.processing import NORMALISATIONS
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
 CONTROLS = {  # what the address says, and what to call it
     "checkpoint": "checkpoint",
+    "model": "model",
     "attention": "attention backend",
     "precision": "precision",
     "execution": "execution",
@@ -28,6 +32,13 @@ CONTROLS = {  # what the address says, and what to call it
     "top_k": "answers to show",
 }
 REPOSITORY = "another repository of the Hugging Face Hub…"
+MODELS = {  # the paper's four in few words, which the address says as they are → the factorisation
+    "1 · unfactorised": "none",
+    "2 · factorised encoder": "encoder",
+    "3 · factorised self-attention": "self_attention",
+    "4 · factorised dot-product": "dot_product",
+}
+MODEL_LABELS = {random_name(name): label for label, name in MODELS.items()}  # of a checkpoint with random weights
 MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
@@ -75,7 +86,8 @@ def pick_settings(pressed: str = "") -> Settings:
 
 def _pick_checkpoint() -> str:
     options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
-    chosen = st.selectbox(
+    beside = st.container(horizontal=True, gap="small")
+    chosen = beside.selectbox(
         "Checkpoint",
         options,
         key="checkpoint",
@@ -93,8 +105,83 @@ def _pick_checkpoint() -> str:
         name, revision = (chosen, "") if chosen == KINETICS_CHECKPOINT else pick_repository()
         return hub_checkpoint(name, revision) if name else ""
     if chosen == RANDOM:
+        with beside:
+            name = random_name(_pick_model())
         st.caption("Random weights: for timing and memory only. It predicts nothing, so nothing is shown.")
+        return name
     return chosen
+
+
+def _pick_model() -> str:
+    """Which of the paper's four, where the weights are random; a key of `FACTORIZATIONS`."""
+    chosen = st.selectbox(
+        "Model",
+        list(MODELS),
+        key="model",
+        bind="query-params",
+        label_visibility="collapsed",
+        help=_list({label: FACTORIZATIONS[name].partition(": ")[2] for label, name in MODELS.items()}),
+    )
+    return MODELS[chosen]
+
+
+def checkpoints_here() -> list[str]:
+    """The checkpoints that can be measured: those on this machine, folders among them that this visit has used."""
+    names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
+    used = [settings.checkpoint for settings in (visit().settings, *(run.settings for run in visit().runs)) if settings]
+    return list(dict.fromkeys(name for name in (*names, *used, *RANDOM_CONFIGS) if name))
+
+
+def pick_others(name: str, key: str, normalisation: str) -> list[str]:
+    """Draw the choice of checkpoints that are to stand beside one on the same clip; those that take another have a reason.
+
+    Args:
+        name: the one.
+        key: the widget's.
+        normalisation: a key of `NORMALISATION`, which all run with.
+    """
+    fitting, reasons = _others(name, normalisation)
+    if kept := [other for other in widget(key) or [] if other in fitting]:
+        set_widget(key, kept)  # of another checkpoint some may have fitted that do not now
+    elif widget(key):
+        set_widget(key, [])
+    chosen = st.multiselect(
+        "Models beside it",
+        fitting,
+        key=key,
+        format_func=_called,
+        placeholder="Other checkpoints on this clip",
+        disabled=not fitting,
+        help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
+        "other weights are not.",
+    )
+    for reason in dict.fromkeys(reasons.values()):
+        names = [_called(other) for other, why in reasons.items() if why == reason]
+        each = "each of " * (len(names) > 1)
+        st.caption(f":material/block: Not beside it: {each}{literal(', '.join(names))} {literal(reason)}.")
+    return chosen
+
+
+def _called(name: str) -> str:
+    """A checkpoint in a list: a model by its label, a folder by its last part."""
+    path = as_path(name)
+    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else split_name(name)[0])
+
+
+def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:
+    """The checkpoints here that take the same frames as one of that name, and why the others cannot be beside it."""
+    fitting, reasons = [], {}
+    changes = NORMALISATIONS.get(normalisation, {})
+    for other in checkpoints_here():
+        if other == name:
+            continue
+        with suppress(ValueError):  # what cannot be used says so on the page Classify, where it is chosen
+            first, found = (open_checkpoint(each, weights=False, here=True) for each in (name, other))
+            if differs := other_input(first, found, **changes):
+                reasons[other] = differs
+            else:
+                fitting.append(other)
+    return fitting, reasons
 
 
 def _pick(label: str, key: str, options: dict[str, str], default: str, missing: dict[str, str]) -> str:
@@ -155,7 +242,7 @@ def missing_executions() -> dict[str, str]:
 
 
 def first_calls_said(cells: Iterable[Cell], often: str) -> str:
-    """What the first calls of a checkpoint's cells compile and capture, the longest of each; '' where they make nothing.
+    """What the first calls of cells compile and capture, the longest of each; '' where they make nothing.
 
     Args:
         often: when there is one.
@@ -167,13 +254,17 @@ def first_calls_said(cells: Iterable[Cell], often: str) -> str:
             kinds.setdefault(cell.compiles, []).append(cell)
     if machine is None or not kinds:
         return ""
+    found = [cell for group in kinds.values() for cell in group]
     try:
-        config = open_checkpoint(next(iter(kinds.values()))[0].checkpoint, weights=False, here=True).config
+        configs = {
+            name: open_checkpoint(name, weights=False, here=True).config
+            for name in dict.fromkeys(cell.checkpoint for cell in found)
+        }
     except ValueError:  # which the page itself tells
         return ""
     words = []
     for group in kinds.values():
-        calls = [call for cell in group if (call := first_calls.known(machine, config, cell))]
+        calls = [call for cell in group if (call := first_calls.known(machine, configs[cell.checkpoint], cell))]
         longest = max(calls, key=lambda call: call.seconds, default=None)
         words.append(first_calls.said(longest, group[0], often))
     return capitalised(f"{'; '.join(words)}.")

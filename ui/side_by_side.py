@@ -2,8 +2,10 @@
 
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 import streamlit as st
@@ -15,16 +17,17 @@ from ui.advice import in_a_sentence
 from ui.components.hush import hush
 from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds, first_call_seconds, missing_executions, runs_here
+from ui.settings import estimate_seconds, first_call_seconds, missing_executions, pick_others, runs_here
 from ui.visit import Compared, Run, Settings, visit, visitor
 from vivit.benchmark.charts import Bar
 from vivit.benchmark.cost import compile_seconds, default_cells
+from vivit.benchmark.families import explain_models, model_names
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.results import Result
 from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
 from vivit.benchmark.wording import agrees
-from vivit.checkpoint import Checkpoint
+from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.hub import split_name
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
@@ -33,7 +36,7 @@ PATIENCE_SECONDS = 60.0  # four cells that take longer are made two
 CHARTS = ("side-by-side-latency", "side-by-side-memory")
 RECORDED = "h100-documentation-tables"  # a sweep that is kept with the app
 
-Cells = tuple[tuple[str, str, str], ...]  # (attention, precision, execution) of each
+Cells = tuple[Cell, ...]  # the first is what the others are compared with
 
 
 def show_side_by_side(
@@ -53,7 +56,7 @@ def show_side_by_side(
     with choose:
         cells = _choose_cells(settings, checkpoint)
     key = (frames.id, settings.checkpoint, settings.normalisation, cells)
-    about = _sound_seconds(cells, settings, checkpoint, run)
+    about = _sound_seconds(cells, settings, run)
     held = visit().compared
     ours = held is not None and held.key == key
     with again:
@@ -93,16 +96,20 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
     machine = get_machine()
     assert machine is not None
     usual = [(*cell, "plain") for cell in default_cells(checkpoint.config, machine)]
-    if _seconds(tuple(usual), settings, checkpoint) * min(SHORT) > PATIENCE_SECONDS:
+    if _seconds([Cell(settings.checkpoint, a, p) for a, p, _ in usual], settings) * min(SHORT) > PATIENCE_SECONDS:
         usual = usual[:2]
     with st.popover("Choose cells…", icon=":material/tune:"):
         attention = _pick("Attention", [a for a in BACKENDS if any(runs_here(a, p) for p in PRECISIONS)], usual, 0)
         precision = _pick("Precision", [p for p in PRECISIONS if any(runs_here(a, p) for a in BACKENDS)], usual, 1)
         execution = _pick("Execution", [e for e in EXECUTIONS if e not in missing_executions()], usual, 2)
-        st.caption("The others are compared with the first backend in the first precision, run in the first way.")
+        st.caption(
+            "The others are compared with the first backend in the first precision, run in the first way; of other models each "
+            "cell with the same one of this checkpoint."
+        )
+        models = [settings.checkpoint, *pick_others(settings.checkpoint, "cells-models", settings.normalisation)]
         st.caption(in_a_sentence(settings.checkpoint))
-    chosen = tuple((a, p, e) for e in execution for p in precision for a in attention if runs_here(a, p))
-    return chosen or tuple(usual)
+    chosen = [(a, p, e) for e in execution for p in precision for a in attention if runs_here(a, p)]
+    return tuple(Cell(name, a, p, execution=e) for a, p, e in chosen or usual for name in models)
 
 
 def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str, str]], part: int) -> list[str]:
@@ -111,25 +118,29 @@ def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str, str]
     return st.pills(label, names, selection_mode="multi", default=chosen, key=f"cells-{label}-{len(usual)}")
 
 
-def _seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, scale: float = 1.0) -> float:
+def _seconds(cells: Sequence[Cell], settings: Settings, scale: float = 1.0) -> float:
     """What a round of these takes, by the cost model times a factor."""
-    passes = [_estimate(a, p, settings, checkpoint) * scale for a, p, _ in cells]
+    passes = [_estimate(cell, settings) * scale for cell in cells]
     return OVERHEAD_SECONDS + sum(max(SLOT_SECONDS, seconds) for seconds in passes)
 
 
-def _estimate(attention: str, precision: str, settings: Settings, checkpoint: Checkpoint) -> float:
-    return estimate_seconds(replace(settings, attention=attention, precision=precision), checkpoint, first=False)
+def _estimate(cell: Cell, settings: Settings) -> float:
+    chosen = replace(settings, checkpoint=cell.checkpoint, attention=cell.attention, precision=cell.precision)
+    return estimate_seconds(chosen, _opened(cell), first=False)
 
 
-def _sound_seconds(cells: Cells, settings: Settings, checkpoint: Checkpoint, run: Run | None) -> float:
+def _opened(cell: Cell) -> Checkpoint:
+    return open_checkpoint(cell.checkpoint, weights=False, here=True)
+
+
+def _sound_seconds(cells: Cells, settings: Settings, run: Run | None) -> float:
     """What as many rounds take as give a ratio; by what a pass of the run took, where there is one."""
     scale = 1.0
     if run is not None:
-        known = _estimate(run.settings.attention, run.settings.precision, settings, checkpoint)
+        known = _estimate(run.settings.cell, settings)
         scale = run.result.latency_ms / 1e3 / known
-    of = [Cell(settings.checkpoint, a, p, execution=e) for a, p, e in cells]
-    first = [compile_seconds(c.attention, c.execution, first_call_seconds(c, checkpoint)) for c in of]
-    return sum(first) + min(SHORT) * _seconds(cells, settings, checkpoint, scale)
+    first = [compile_seconds(c.attention, c.execution, first_call_seconds(c, _opened(c))) for c in cells]
+    return sum(first) + min(SHORT) * _seconds(cells, settings, scale)
 
 
 def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:
@@ -140,12 +151,7 @@ def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:
 def _start(key: tuple[Any, ...], clip: str, frames: Job[Frames], settings: Settings, cells: Cells) -> None:
     if former := visit().compared:
         former.running.cancel()
-    comparison = SideBySide(
-        [Cell(settings.checkpoint, a, p, execution=e) for a, p, e in cells],
-        seconds=BUDGET_SECONDS,
-        seed=secrets.randbits(32),
-        sound=True,
-    )
+    comparison = SideBySide(cells, seconds=BUDGET_SECONDS, seed=secrets.randbits(32), sound=True)
     running = comparisons.start(get_engine(), comparison, frames.result.shape, frames.blobs[0], settings.normalisation)
     get_server().comparisons[visitor()] = running
     visit().compared = Compared(key, clip, running)
@@ -178,14 +184,26 @@ def _show_verdict(held: Compared, checkpoint: Checkpoint, of: str) -> str:
         return running.error
     said = "Side by side on this clip: stopped before its first round."
     if running.comparison.rounds:
-        said = headline(running.comparison, trained=checkpoint.trained)
+        said = headline(running.comparison, trained=checkpoint.trained, labels=_labels(running.comparison))
     st.subheader(literal(of + said), help=running.comparison.method)
     return said
 
 
+def _labels(comparison: SideBySide) -> dict[str, Mapping[int, str]]:
+    """The classes of the trained checkpoints that are still here."""
+    found: dict[str, Mapping[int, str]] = {}
+    for cell in comparison.cells:
+        with suppress(ValueError):
+            checkpoint = _opened(cell)
+            if checkpoint.trained:
+                found[cell.checkpoint] = checkpoint.labels
+    return found
+
+
 def _show_bars(held: Compared) -> None:
     comparison = held.running.comparison
-    checkpoint, _ = split_name(held.key[1])
+    models = model_names(cell.checkpoint for cell in comparison.cells)
+    checkpoint = ", ".join(filter(None, models.values())) or split_name(held.key[1])[0]
     caveats = ["1 round only"] if comparison.rounds == 1 else []
     if comparison.busy:
         caveats.append(f"other programs held {comparison.others_share:.0%} of the processors")
@@ -194,7 +212,7 @@ def _show_bars(held: Compared) -> None:
     )
     bars = [
         Bar(
-            _label(row.cell),
+            _label(row.cell, models),
             row.cell.attention,
             row.cell.precision,
             row.median,
@@ -209,12 +227,27 @@ def _show_bars(held: Compared) -> None:
         )
         for row in comparison.rows()
     ]
-    names = [_label(cell) for cell in comparison.cells]
-    charts.show_cells(bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", [(name, name) for name in names])
+    charts.show_cells(
+        bars, CHARTS, f"clip '{inert(held.clip)}', {inert(checkpoint)}", _places(comparison.cells, models)
+    )
+    if explained := explain_models(models):
+        st.caption(explained)
 
 
-def _label(cell: Cell) -> str:
-    return f"{cell.attention} · {cell.precision}{cell.manner}"
+def _label(cell: Cell, models: Mapping[str, str]) -> str:
+    return " · ".join(filter(None, (models[cell.checkpoint], cell.attention, f"{cell.precision}{cell.manner}")))
+
+
+def _places(cells: Sequence[Cell], models: Mapping[str, str]) -> charts.Places:
+    """A place for each cell; of several models those of one backend, precision and way to run under a heading."""
+    if len(models) == 1:
+        return [(label, label) for label in (_label(cell, models) for cell in cells)]
+    places: charts.Places = []
+    for cell in cells:
+        heading = ("", f"<b>{cell.attention} · {cell.precision}{cell.manner}</b>")
+        places += [heading] * (heading not in places)
+        places.append((_label(cell, models), escape(inert(models[cell.checkpoint], 40))))
+    return places
 
 
 def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
@@ -225,7 +258,9 @@ def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
     interval = f"{row.ratio.low:.2f} to {row.ratio.high:.2f}"
     verdict = row.ratio.verdict
     said = verdict if verdict == NO_DIFFERENCE else f"{row.ratio.value:.2f} times as fast as the first"
-    return "; ".join(filter(None, (f"{said} ({interval})", agrees(row.agreement))))
+    same = row.cell.checkpoint == comparison.cells[0].checkpoint
+    answer = agrees(row.agreement) if same else "other weights, so its answers are not compared"
+    return "; ".join(filter(None, (f"{said} ({interval})", answer)))
 
 
 def _show_recorded(result: Result) -> None:

@@ -9,13 +9,13 @@ import streamlit as st
 from ui.advice import in_a_sentence
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
-from ui.settings import first_calls_said
+from ui.settings import checkpoints_here, first_calls_said, pick_others
 from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
-from vivit.benchmark.sweep import runs_here
-from vivit.checkpoint import RANDOM
-from vivit.hub import cached_checkpoints, embedded_checkpoints, split_name
+from vivit.benchmark.sweep import BUDGET_SECONDS, runs_here
+from vivit.checkpoint import RANDOM_CONFIGS
+from vivit.hub import split_name
 from vivit.machine import Machine
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
@@ -24,9 +24,9 @@ BUDGETS = {"45 s": 45.0, "2 min": 120.0, "10 min": 600.0, "full": None}
 SIZES = (1, 2, 4, 8, 16, 32)
 UPLOADED = "an uploaded clip"  # whose name is not for the other visitors, who see every sweep
 CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY = "bench-checkpoint", "clip-to-measure", "b-attention", "b-precision"
-EXECUTIONS_KEY = "b-execution"
+EXECUTIONS_KEY, MODELS_KEY = "b-execution", "b-models"
 KEPT = (
-    *("preset", CHECKPOINT, CLIP, BACKENDS_KEY, PRECISIONS_KEY, "b-sizes", "b-mode", EXECUTIONS_KEY),
+    *("preset", CHECKPOINT, MODELS_KEY, CLIP, BACKENDS_KEY, PRECISIONS_KEY, "b-sizes", "b-mode", EXECUTIONS_KEY),
     *(f"budget-{name}" for name in (*PRESETS, CUSTOM)),
 )
 
@@ -37,7 +37,7 @@ class Selection:
 
     Args:
         title: in a few words.
-        checkpoint: as `vivit.checkpoint.open_checkpoint` takes it on this machine.
+        checkpoints: as `vivit.checkpoint.open_checkpoint` takes them on this machine; the first one's frames are those of all.
         cells: those that run here.
         rule: None for the usual one.
         budget_seconds: None for 'full'.
@@ -45,7 +45,7 @@ class Selection:
     """
 
     title: str
-    checkpoint: str
+    checkpoints: tuple[str, ...]
     cells: tuple[Cell, ...]
     rule: StoppingRule | None
     budget_seconds: float | None
@@ -59,15 +59,6 @@ def clips_here() -> dict[str, ChosenClip]:
     return ({UPLOADED: own} if own else {}) | bundled_clips()
 
 
-def checkpoints_here() -> list[str]:
-    """The checkpoints that can be measured: those on this machine."""
-    names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
-    chosen = visit().settings
-    if chosen and chosen.checkpoint and chosen.checkpoint not in (*names, RANDOM):
-        names.append(chosen.checkpoint)  # a folder
-    return [*names, RANDOM]
-
-
 def pick_cells(machine: Machine) -> Selection:
     """Draw the choice, one line that opens."""
     clips = clips_here()
@@ -76,7 +67,10 @@ def pick_cells(machine: Machine) -> Selection:
     preset = widget("preset") or st.query_params.get("preset")
     preset = preset if preset in names else names[0]
     asked = widget(CHECKPOINT) or checkpoints_here()[0]
-    label = f"{preset} · {split_name(asked)[0]} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
+    given = PRESETS[preset].checkpoints if preset in PRESETS else ()  # of which a preset is, whatever is chosen
+    more = f" and {count} more" if (count := len(widget(MODELS_KEY) or ())) else ""
+    of = "random weights" if given else f"{split_name(asked)[0]}{more}"
+    label = f"{preset} · {of} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
     # With another label it is another to Streamlit, and would shut.
     form = st.expander(
         literal(inert(label, 120)), visit().form_open, icon=":material/tune:", key="form", on_change="rerun"
@@ -85,16 +79,19 @@ def pick_cells(machine: Machine) -> Selection:
     with form:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.selectbox("What to measure", names, key="preset", bind="query-params", width=300)
-            checkpoint = st.selectbox(
-                "Checkpoint",
-                checkpoints_here(),
-                key=CHECKPOINT,
-                format_func=lambda name: inert(split_name(name)[0]),
-                width=280,
-                help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
-            )
+            checkpoint = asked
+            if not given:
+                checkpoint = st.selectbox(
+                    "Checkpoint",
+                    checkpoints_here(),
+                    key=CHECKPOINT,
+                    format_func=lambda name: inert(split_name(name)[0]),
+                    width=280,
+                    help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
+                )
             clip = st.selectbox("Clip", list(clips), key=CLIP, width=220) if clips else None
-            usual = "45 s" if name in PRESETS and PRESETS[name].budget_seconds < 60 else "2 min"
+            least = PRESETS[name].budget_seconds if name in PRESETS else BUDGET_SECONDS
+            usual = next(label for label, seconds in BUDGETS.items() if seconds is None or seconds >= least)
             if widget(f"budget-{name}") is None:
                 set_widget(f"budget-{name}", usual)
             budget = st.segmented_control(
@@ -104,13 +101,14 @@ def pick_cells(machine: Machine) -> Selection:
                 key=f"budget-{name}",
                 help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
             )
-        if checkpoint == RANDOM:
+        checkpoints = given or (checkpoint, *pick_others(checkpoint, MODELS_KEY, "original"))
+        if all(name in RANDOM_CONFIGS for name in checkpoints):
             st.caption("Random weights, for timing only: no predictions, only the agreement between cells.")
         if name in PRESETS:
             st.caption(PRESETS[name].title)
-            cells, rule = PRESETS[name].cells(checkpoint), PRESETS[name].rule
+            cells, rule = PRESETS[name].cells(*checkpoints), PRESETS[name].rule
         else:
-            cells, rule = _pick_grid(checkpoint), None
+            cells, rule = _pick_grid(checkpoints), None
         runs, reasons = runs_here(_chosen_first(cells), machine)
         if reasons:
             st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
@@ -121,7 +119,7 @@ def pick_cells(machine: Machine) -> Selection:
             st.caption(literal(said))
     visit().form |= {key: widget(key) for key in KEPT if widget(key) is not None}
     path = clips[clip].path if clip else ""
-    return Selection(name, checkpoint, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
+    return Selection(name, checkpoints, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
 
 
 def _named(cells: Sequence[str]) -> list[str]:
@@ -165,7 +163,7 @@ def _chosen_first(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: (cell.attention, cell.precision, cell.execution) != wanted)
 
 
-def _pick_grid(checkpoint: str) -> list[Cell]:
+def _pick_grid(checkpoints: Sequence[str]) -> list[Cell]:
     with st.container(border=True):
         attention = _pills("Attention", list(BACKENDS), ["eager", "sdpa"], BACKENDS_KEY)
         precision = _pills("Precision", list(PRECISIONS), ["float32"], PRECISIONS_KEY)
@@ -173,8 +171,8 @@ def _pick_grid(checkpoint: str) -> list[Cell]:
             sizes = _pills("Batch size", list(SIZES), [1], "b-sizes")
             mode = st.segmented_control("Mode", list(MODES), default="inference", required=True, key="b-mode")
             executions = _pills("Execution", list(EXECUTIONS), ["plain"], EXECUTIONS_KEY)
-        st.caption(in_a_sentence(checkpoint))
-    return grid(checkpoint, attention, precision, sizes, [mode], executions)
+        st.caption(in_a_sentence(checkpoints[0]))
+    return [cell for name in checkpoints for cell in grid(name, attention, precision, sizes, [mode], executions)]
 
 
 def _pills(label: str, options: list[Any], usual: list[Any], key: str) -> list[Any]:

@@ -9,9 +9,11 @@ from engine.tasks import ReadFrames
 from ui.escape import literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
-from ui.sweep_form import BUDGETS, UPLOADED, Selection, checkpoints_here, clips_here, shut
+from ui.settings import checkpoints_here
+from ui.sweep_form import BUDGETS, UPLOADED, Selection, clips_here, shut
 from ui.visit import visit, visitor
 from vivit.benchmark.first_calls import known_seconds
+from vivit.benchmark.measurement import Cell
 from vivit.benchmark.presets import PRESETS
 from vivit.benchmark.results import Result, known_latencies
 from vivit.benchmark.sweep import Sweep, runs_here, sound_sweep
@@ -22,15 +24,18 @@ from vivit.machine import Machine
 
 def plan(selection: Selection, machine: Machine) -> Sweep:
     """The sweep of a selection. Raises ValueError, a sentence, if nothing of it can be measured."""
-    config = open_checkpoint(selection.checkpoint, weights=False, here=True).config
+    configs = {name: open_checkpoint(name, weights=False, here=True).config for name in selection.checkpoints}
+    first_calls: dict[Cell, float] = {}
+    for name, config in configs.items():
+        first_calls |= known_seconds(machine, config, [cell for cell in selection.cells if cell.checkpoint == name])
     sweep = sound_sweep(
         selection.cells,
-        {selection.checkpoint: config},
+        configs,
         machine,
         budget_seconds=selection.budget_seconds,
         rule=selection.rule,
         known=known_latencies(get_server().sweeps.kept(), machine),
-        first_calls=known_seconds(machine, config, selection.cells),
+        first_calls=first_calls,
     )
     if sweep.refused:
         raise ValueError(sweep.refused)
@@ -103,8 +108,9 @@ def offer_again(result: Result, machine: Machine) -> None:
 def _again(result: Result, machine: Machine) -> Selection:
     """What measures a sweep's cells on this machine. Raises ValueError, a sentence, where that cannot be done."""
     checkpoints = list(dict.fromkeys(row.cell.checkpoint for row in result.rows))
-    if len(checkpoints) != 1 or checkpoints[0] not in checkpoints_here():
-        raise ValueError("Its checkpoint is not on this machine.")
+    here = checkpoints_here()
+    if not checkpoints or any(name not in here for name in checkpoints):
+        raise ValueError(f"Its checkpoint{'s are' if len(checkpoints) > 1 else ' is'} not on this machine.")
     clip = clips_here().get(result.clip)
     other = result.clip == UPLOADED and clip is not None and clip.path != visit().measured.get(result.id)
     if result.clip and (clip is None or other):
@@ -117,7 +123,7 @@ def _again(result: Result, machine: Machine) -> Selection:
     budget = result.budget_seconds if same else preset.budget_seconds if preset else BUDGETS["45 s"]
     return Selection(
         result.title,
-        checkpoints[0],
+        tuple(checkpoints),
         tuple(cells),
         preset.rule if preset else None,
         None if budget is None else float(budget),
@@ -130,7 +136,7 @@ def begin(selection: Selection, machine: Machine) -> None:
     """Read the clip, if there is one, and begin."""
     pixels = {}
     if selection.path:
-        request = ReadFrames(selection.path, selection.checkpoint)
+        request = ReadFrames(selection.path, selection.checkpoints[0])
         frames = job_for("sweep-frames", request, lambda: ask(request))
         if frames.finished and frames.state != "done":
             del visit().jobs["sweep-frames"], visit().wanted["sweep"]
@@ -138,7 +144,7 @@ def begin(selection: Selection, machine: Machine) -> None:
             st.rerun()
         if not finished(frames, "sweep-frames", "Reading the clip"):
             st.stop()
-        pixels = {selection.checkpoint: (frames.result.shape, frames.blobs[0])}
+        pixels = dict.fromkeys(selection.checkpoints, (frames.result.shape, frames.blobs[0]))
     del visit().wanted["sweep"]
     try:
         sweep = plan(selection, machine)

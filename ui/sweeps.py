@@ -1,5 +1,6 @@
 """A sweep while it runs: whose it is, how far it has come, and its cancel."""
 
+from collections.abc import Mapping
 from typing import NoReturn
 
 import streamlit as st
@@ -10,7 +11,7 @@ from ui.escape import inert, literal
 from ui.server import get_server
 from ui.visit import visit, visitor
 from vivit.benchmark.charts import Bar, bars_of, by_precision, short_name
-from vivit.benchmark.families import cell_name, families, family, family_name
+from vivit.benchmark.families import cell_name, family, family_name, full_name, model_names, shared
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.wording import duration
 from vivit.hub import split_name
@@ -65,22 +66,27 @@ def follow_cells(id: str) -> None:
     running = get_server().sweeps.get(id)
     if running is None or running.state != "running":
         return
-    result, found = running.result, families(running.result)
+    result, models = running.result, model_names(cell.checkpoint for cell in running.sweep.cells)
+    what = shared if len(models) > 1 else family
+    rows = [row for row in result.rows if row.latency]
     waiting = [cell for cell in running.sweep.begins if cell not in running.sweep.rows]
     current = running.sweep.current or next(iter(waiting), None)
-    of = family(current) if current else next(reversed(found), None)
+    of = what(current) if current else what(rows[-1].cell) if rows else None
     if of is None:
         return
-    bars = bars_of(found.get(of, []))
-    empty = [_place(cell) for cell in waiting if family(cell) == of]
-    words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {split_name(of[0])[0]}"
+    bars = bars_of([row for row in rows if what(row.cell) == of], models)
+    empty = [_place(cell, models) for cell in waiting if what(cell) == of]
+    of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
+    words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {inert(of_what)}"
     show_cells(bars, ("live-latency", "live-memory"), words, by_precision([*bars, *empty]))
 
 
-def _place(cell: Cell) -> Bar:
-    """Of a cell that has no figure yet: its name and where it belongs."""
-    name = cell_name(cell)
-    return Bar(name, cell.attention, cell.precision, 0.0, 0.0, 0.0, 0.0, 0.0, "", text=short_name(cell))
+def _place(cell: Cell, models: Mapping[str, str]) -> Bar:
+    """Of a cell that has no figure yet: its name and where it belongs. Args: models: as `bars_of`'s."""
+    model = models[cell.checkpoint]
+    text, group = (model, cell_name(cell)) if model else (short_name(cell), "")
+    name = full_name(cell, models)
+    return Bar(name, cell.attention, cell.precision, 0.0, 0.0, 0.0, 0.0, 0.0, "", text=text, group=group)
 
 
 def _show_ended(id: str) -> NoReturn:

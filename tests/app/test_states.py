@@ -1,5 +1,6 @@
 """The states of the Classify page, drawn by AppTest with the real workers behind it."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import ui.visit
 from ui import settings
 from ui.server import get_server
 from vivit.attention import ATTENTION
+from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
 from vivit.video import SAMPLING
@@ -87,6 +89,49 @@ def test_a_slow_run_waits_for_a_word_and_says_how_long(app: AppTest) -> None:
     assert not app.metric
 
 
+@pytest.mark.parametrize(
+    ("label", "name", "scores"),
+    [
+        ("1 · unfactorised", RANDOM, "3,137² scores a head, of 12 heads = 450.5 MiB"),
+        ("2 · factorised encoder", "vivit-b-16x2-encoder-random", "16 × 197² scores a head, of 12 heads = 28.4 MiB"),
+        (
+            "3 · factorised self-attention",
+            "vivit-b-16x2-self-attention-random",
+            "196 × 16² over time, then 16 × 196² over space scores a head, of 12 heads = 2.3 MiB and 28.1 MiB",
+        ),
+        (
+            "4 · factorised dot-product",
+            "vivit-b-16x2-dot-product-random",
+            "196 × 16² over time scores for each of 6 heads, 16 × 196² over space for each of the other 6 = 15.2 MiB",
+        ),
+    ],
+)
+def test_each_of_the_four_models_is_chosen_and_its_scores_are_counted(
+    app: AppTest, label: str, name: str, scores: str
+) -> None:
+    app.query_params |= {"checkpoint": RANDOM, "model": label}
+    until(app, lambda a: any(scores in c.value for c in a.caption))
+    assert app.selectbox(key="model").options == list(settings.MODELS)
+    assert app.session_state["visit"].settings.checkpoint == name
+    assert any("Random weights have no answer" in c.value for c in app.caption)
+    assert not any("The link asks for" in w.value for w in app.warning)
+
+
+def test_what_factorising_buys_is_asked_of_the_four_whatever_is_chosen(app: AppTest) -> None:
+    until(app, answered)
+    app.query_params["preset"] = "what does factorising buy?"
+    app.switch_page("pages/benchmark.py")
+    until(app, lambda a: any(re.match(r"Measure \d+ (of 24 )?cells?, about", b.label) for b in a.button))
+    assert app.selectbox(key="preset").value == "what does factorising buy?"
+    assert any("The paper's four models" in c.value for c in app.caption)
+    assert not [box for box in app.selectbox if box.label == "Checkpoint"], "it is of its own"
+    app.selectbox(key="preset").set_value("number of tokens").run()
+    assert app.selectbox(key="bench-checkpoint").value == "vivit-mannequin"
+    beside = app.multiselect(key="b-models")
+    assert not any("factorised" in option for option in beside.options), "those take larger frames"
+    assert any("takes 32 frames of 224 × 224 pixels, not 32 frames of 128 × 128" in c.value for c in app.caption)
+
+
 def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: Path) -> None:
     app.query_params["checkpoint"] = settings.FOLDER
     app.run()
@@ -150,4 +195,5 @@ def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
     assert set(settings.PRECISION) == set(DTYPES)
     assert set(settings.SAMPLING) == set(SAMPLING)
+    assert list(settings.MODELS.values()) == list(FACTORIZATIONS)
     assert set(settings.NORMALISATION) == {"checkpoint", *NORMALISATIONS}

@@ -4,12 +4,12 @@ What a figure wants is marked the same way in all: a bar is hatched, a point is 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark.families import Gain, cell_name, family, family_name
+from vivit.benchmark.families import Family, Gain, cell_name, family, family_name, full_name, model_names, shared
 from vivit.benchmark.measurement import MIB, Cell, Measurement
 from vivit.benchmark.results import Pair
 from vivit.benchmark.side_by_side import FASTER, MARGIN, NO_DIFFERENCE, SLOWER, Ratio
@@ -44,6 +44,7 @@ class Bar:
         text: its label where a heading tells the rest; `label` if ''.
         predicted_ms, predicted_mib: what the cost model had said.
         kept_in: dtype → MiB of the weights; {} where that is not known.
+        group: the heading that it stands under in `by_precision`; its precision if ''.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Bar:
     predicted_ms: float | None = None
     predicted_mib: float | None = None
     kept_in: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
 
     @property
     def colour(self) -> str:
@@ -90,11 +92,12 @@ def memory_heading(bars: "Sequence[Bar]") -> str:
 Places = list[tuple[str, str]]  # from top to bottom: a bar's label, '' for a heading, and the text beside it
 
 
-def bars_of(rows: Sequence[Measurement]) -> list[Bar]:
-    """Of measured rows of one family."""
+def bars_of(rows: Sequence[Measurement], models: Mapping[str, str] | None = None) -> list[Bar]:
+    """Of measured rows that are shown together. Args: models: as `vivit.benchmark.families.model_names` gives them."""
+    models = models or {}
     return [
         Bar(
-            cell_name(row.cell),
+            full_name(row.cell, models),
             row.cell.attention,
             row.cell.precision,
             row.latency.median,
@@ -106,10 +109,11 @@ def bars_of(rows: Sequence[Measurement]) -> list[Bar]:
             + family_name(family(row.cell)),
             "; ".join(row.caveats.values()),
             ", ".join(row.caveats),
-            short_name(row.cell),
+            models.get(row.cell.checkpoint) or short_name(row.cell),
             row.estimate.latency_ms if row.estimate else None,
             row.estimate.peak / MIB if row.estimate else None,
             {kind: size / MIB for kind, size in row.memory.weights_kept_in.items()} if row.memory else {},
+            cell_name(row.cell) if models.get(row.cell.checkpoint) else "",
         )
         for row in rows
         if row.latency
@@ -117,10 +121,10 @@ def bars_of(rows: Sequence[Measurement]) -> list[Bar]:
 
 
 def by_precision(bars: Sequence[Bar]) -> Places:
-    """Bars under a heading for each precision, both in the usual order."""
+    """Bars under a heading for each precision, or for what is the same in several models, in the usual order."""
     places: Places = []
-    for bar in sorted(bars, key=lambda bar: _usual(bar.precision, bar.attention)):
-        heading = ("", f"<b>{escape(bar.precision)}</b>")
+    for bar in sorted(bars, key=lambda bar: (*_usual(bar.precision, bar.attention), bar.group)):
+        heading = ("", f"<b>{escape(bar.group or bar.precision)}</b>")
         places += [heading] * (heading not in places)
         places.append((bar.label, escape(bar.text or bar.label)))
     return places
@@ -208,8 +212,10 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
     """
     ends = [end for gain in found if gain.ratio for end in (gain.ratio.low, gain.ratio.high)]
     low, high = min([0.5, *ends]) / 1.1, max([2.0, *ends]) * 1.1
-    texts = [_gain_in_words(gain, documented) for gain in found]
-    figure, at = _listed([gain.row.cell for gain in found], texts, low, PIXELS)
+    models = model_names(row.cell.checkpoint for gain in found for row in (gain.base, gain.row))
+    across = any(gain.row.cell.checkpoint != gain.base.cell.checkpoint for gain in found)
+    texts = [_gain_in_words(gain, documented, models if across else {}) for gain in found]
+    figure, at = _listed([gain.row.cell for gain in found], texts, low, PIXELS, {} if across else models)
     shown = {"type": "log", "range": [math.log10(low), math.log10(high)], "tickvals": steps([low, high])}
     figure.update_xaxes(shown | {"visible": True, "side": "top", "title": "times as fast", "showgrid": True})
     figure.update_layout(height=figure.layout.height + AXIS, margin_t=AXIS)
@@ -244,7 +250,8 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
             },
             opacity=opacity,
             hovertext=[
-                f"{escape(cell_name(gain.row.cell))} beside {escape(cell_name(gain.base.cell))}: {_speed(ratio)}"
+                f"{escape(full_name(gain.row.cell, models))} beside {escape(full_name(gain.base.cell, models))}: "
+                + _speed(ratio)
                 + caveats_of(gain.row, gain.base)
                 for gain, ratio, _ in known
             ],
@@ -254,9 +261,12 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
     return figure
 
 
-def _gain_in_words(gain: Gain, documented: bool) -> str:
+def _gain_in_words(gain: Gain, documented: bool, models: Mapping[str, str]) -> str:
+    """Args: models: where several are compared with one."""
     name, ratio, share, marks = short_name(gain.row.cell), gain.ratio, gain.memory_share, _marks(gain.row, gain.base)
     same = agrees(gain.agreement)
+    if models:
+        name = f"{models[gain.row.cell.checkpoint]} beside {models[gain.base.cell.checkpoint]}, {name}"
     if ratio is None:
         return _line(f"{name}: no ratio, not warm in enough of the same rounds", marks=marks)
     if documented:
@@ -283,7 +293,9 @@ def pairs(found: Sequence[Pair], what: str) -> "go.Figure":
         found: cells that both measured.
         what: 'ms' or 'MiB'.
     """
-    figure, at = _listed([pair.ours.cell for pair in found], [_pair_in_words(p, what) for p in found], 0.0, 2 * THICK)
+    cells = [pair.ours.cell for pair in found]
+    models = model_names(cell.checkpoint for cell in cells)
+    figure, at = _listed(cells, [_pair_in_words(p, what) for p in found], 0.0, 2 * THICK, models)
     ends = []
     for number, rows in enumerate(([p.ours for p in found], [p.theirs for p in found])):
         values = [value_of(row, what) for row in rows]
@@ -361,24 +373,28 @@ def _cells(places: Places) -> "go.Figure":
     return figure
 
 
-def _listed(cells: Sequence[Cell], texts: Sequence[str], left: float, pixels: int) -> "tuple[go.Figure, list[float]]":
+def _listed(
+    cells: Sequence[Cell], texts: Sequence[str], left: float, pixels: int, models: Mapping[str, str]
+) -> "tuple[go.Figure, list[float]]":
     """A list that fits a phone: a line of text for each cell, and below it a place as wide as the whole, under headings.
 
     Args:
         texts: one a cell, as HTML.
         left: where the texts begin on the x axis.
         pixels: the places' height.
+        models: what headings call the checkpoints; {} where cells of all of them stand under one.
     Returns:
         The figure, and the middle of each cell's place on its y axis.
     """
-    several = len({cell.checkpoint for cell in cells}) > 1
-    found = list(dict.fromkeys(map(family, cells)))
-    usual = [(found.index(family(cell)), *_usual(cell.precision, cell.attention)) for cell in cells]
+    of: Callable[[Cell], Family] = family if models else shared
+    found = list(dict.fromkeys(map(of, cells)))
+    usual = [(found.index(of(cell)), *_usual(cell.precision, cell.attention)) for cell in cells]
     headings: dict[str, float] = {}
     at_text, at = [0.0] * len(cells), [0.0] * len(cells)
     top = LINE / 2
     for k in sorted(range(len(cells)), key=usual.__getitem__):
-        heading = f"{family_name(family(cells[k]))}, {cells[k].precision}" + f", {cells[k].checkpoint}" * several
+        words = (family_name(family(cells[k])), cells[k].precision, models.get(cells[k].checkpoint))
+        heading = ", ".join(filter(None, words))
         if heading not in headings:
             headings[heading] = top + PIXELS / 2
             top += PIXELS

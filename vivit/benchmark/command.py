@@ -3,14 +3,18 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from vivit.benchmark.measurement import MODES, Measurement
 from vivit.benchmark.presets import grid
+from vivit.benchmark.side_by_side import other_input
 from vivit.benchmark.sweep import BUDGET_SECONDS, PlannedRound, Sweep, run_all
 from vivit.benchmark.wording import duration
+from vivit.checkpoint import RANDOM_CONFIGS
+from vivit.errors import UserError
 from vivit.interrupts import heed_interrupts
 from vivit.names import EXECUTIONS
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from vivit.checkpoint import Checkpoint
 
 BAR = 30  # characters
+MODEL = "vivit-mannequin"  # unless another is named
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-sizes", default="1", metavar="1,2,…", help="clips a call")
     parser.add_argument(
         "--model",
-        default="vivit-mannequin",
+        action="append",
         metavar="NAME|DIR",
-        help="embedded, a folder, a Hub name, perhaps with @revision, or vivit-b-16x2-random",
+        help=f"embedded, a folder, a Hub name, perhaps with @revision, or one of {', '.join(RANDOM_CONFIGS)}; given several "
+        "times, each runs every cell, and all are compared with the first",
     )
     parser.add_argument("--mode", default="inference", choices=MODES, help="a forward pass, or a whole training step")
     parser.add_argument("--clip", metavar="FILE", help="what is classified; random numbers if left out")
@@ -57,8 +63,8 @@ def bench(options: argparse.Namespace) -> int:
     from vivit.attention import get_attention
     from vivit.benchmark import first_calls, report, results
     from vivit.benchmark.child import measure_in_child
+    from vivit.benchmark.families import model_names
     from vivit.benchmark.probes import describe
-    from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
     from vivit.execution import get_execution
     from vivit.precision import get_precision
@@ -73,29 +79,33 @@ def bench(options: argparse.Namespace) -> int:
         get_execution(name)
     sizes, budget = _sizes(options.batch_sizes), _budget(options.budget)
     device = default_device()  # whose error comes before a download
+    given = options.model or [MODEL]
     # Downloaded once, here, and not by the first process that is timed; and every process loads the same.
-    checkpoint = open_checkpoint(options.model)
+    checkpoints = open_models(given)
     if options.out:
         make_folder(options.out)
-    pixel_values = read_clip(options.clip, checkpoint) if options.clip else None
+    pixel_values = read_clip(options.clip, checkpoints[0]) if options.clip else None
 
-    cells = grid(checkpoint.name, attention, precision, sizes, (options.mode,), executions)
+    configs = {checkpoint.name: checkpoint.config for checkpoint in checkpoints}
+    cells = {name: grid(name, attention, precision, sizes, (options.mode,), executions) for name in configs}
     machine = describe(device)
+    known = [first_calls.known_seconds(machine, configs[name], ours) for name, ours in cells.items()]
     sweep = Sweep(
-        cells,
-        {checkpoint.name: checkpoint.config},
+        [cell for ours in cells.values() for cell in ours],
+        configs,
         machine,
         budget_seconds=budget,
-        first_calls=first_calls.known_seconds(machine, checkpoint.config, cells),
+        first_calls={cell: seconds for ours in known for cell, seconds in ours.items()},
     )
     count, begins = len(sweep.cells), len(sweep.begins)
     of = f"{begins} of " * (begins < count)
     print(f"{of}{count} cells, about {duration(sweep.seconds_left)}", file=sys.stderr)
 
     def measure(planned: PlannedRound) -> tuple[Measurement, float]:
-        _show(sweep, f"round {planned.number + 1}: {planned.cell.name}")
+        model = model_names(configs)[planned.cell.checkpoint]
+        _show(sweep, f"round {planned.number + 1}: {', '.join([model] * bool(model) + [planned.cell.name])}")
         row, seconds = measure_in_child(planned, pixel_values)
-        first_calls.keep_row(machine.device_name, machine.versions["torch"], checkpoint.config, row)
+        first_calls.keep_row(machine.device_name, machine.versions["torch"], configs[row.cell.checkpoint], row)
         return row, seconds
 
     heed_interrupts()
@@ -107,7 +117,7 @@ def bench(options: argparse.Namespace) -> int:
         status = 130
     print(file=sys.stderr)
     clip = Path(options.clip).name if options.clip else ""
-    result = results.snapshot(sweep, title=f"{options.mode}, {options.model}", clip=clip)
+    result = results.snapshot(sweep, title=f"{options.mode}, {', '.join(given)}", clip=clip)
     if options.json:
         for row in result.rows:
             print(json.dumps(report.as_json(result, row), allow_nan=False))
@@ -181,6 +191,27 @@ def _budget(text: str) -> float | None:
     except ValueError:
         raise ValueError(f"--budget wants a number of seconds above 0, or 'full', not '{text}'.") from None
     return seconds
+
+
+def open_models(names: Sequence[str]) -> "list[Checkpoint]":
+    """The checkpoints of those names, each once, all for the same clip.
+
+    Raises:
+        ValueError: if one cannot be used, is named twice, or takes something else of a clip than the first.
+    """
+    from vivit.checkpoint import open_checkpoint
+
+    found: list[Checkpoint] = []
+    for name in names:
+        other = open_checkpoint(name)
+        if any(other.name == checkpoint.name for checkpoint in found):
+            raise UserError(f"--model names '{name}' twice. Name each once: its cells are chosen by other options.")
+        found.append(other)
+        if len(names) > 1 and (differs := other_input(found[0], other)):
+            raise UserError(
+                f"'{name}' cannot be compared with '{names[0]}' on the same clip: it {differs}. Compare it in a run of its own."
+            )
+    return found
 
 
 def read_clip(clip: str, checkpoint: "Checkpoint") -> "np.ndarray":

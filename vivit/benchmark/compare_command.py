@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from time import monotonic
 
-from vivit.benchmark.headline import headline
+from vivit.benchmark.command import MODEL, open_models, read_clip
+from vivit.benchmark.families import explain_models, model_names
+from vivit.benchmark.headline import Labels, headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import SECONDS, Examine, SideBySide, Time, as_json
 from vivit.errors import UserError
@@ -24,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="attention/precision or attention/precision/execution of each, the first being what the others are compared with; "
         "eager and sdpa in float32 and in the half precision that pays on this machine if left out",
     )
-    parser.add_argument("--model", default="vivit-mannequin", metavar="NAME|DIR", help="as bench takes it")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME|DIR",
+        help="as bench takes it; given several times, each runs every cell, and all are compared with the first",
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, metavar="S", help=f"for the rounds, {SECONDS:.0f} s")
     parser.add_argument("--seed", type=int, metavar="N", help="of the order within the rounds; a new one if left out")
     parser.add_argument("--json", action="store_true", help="one JSON object a cell and line instead of the table")
@@ -44,10 +51,8 @@ def compare(options: argparse.Namespace) -> int:
     os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
     from vivit.benchmark import passes
     from vivit.benchmark.child import try_attention
-    from vivit.benchmark.command import read_clip
     from vivit.benchmark.cost import default_cells
     from vivit.benchmark.probes import describe
-    from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
     from vivit.execution import ExecutionUnavailable
     from vivit.execution import why_not as execution_lacks
@@ -56,17 +61,20 @@ def compare(options: argparse.Namespace) -> int:
     from vivit.precision import why_not
 
     device = default_device()  # whose error comes before a download
-    checkpoint = open_checkpoint(options.model)
-    pixel_values = read_clip(options.clip, checkpoint)
-    asked = chosen or [(*cell, "plain") for cell in default_cells(checkpoint.config, describe(device))]
-    cells = [Cell(checkpoint.name, attention, precision, execution=e) for attention, precision, e in asked]
+    given = options.model or [MODEL]
+    opened = open_models(given)
+    checkpoints = {checkpoint.name: checkpoint for checkpoint in opened}
+    asked_as = {checkpoint.name: name for checkpoint, name in zip(opened, given, strict=True)}
+    pixel_values = read_clip(options.clip, opened[0])
+    asked = chosen or [(*cell, "plain") for cell in default_cells(opened[0].config, describe(device))]
+    cells = [Cell(name, a, p, execution=e) for a, p, e in asked for name in checkpoints]
     for cell in cells:  # before anything is loaded
         if reason := execution_lacks(cell.execution, device.type):
             raise ExecutionUnavailable(reason)
-        try_attention(cell, checkpoint.config, device)
+        try_attention(cell, checkpoints[cell.checkpoint].config, device)
         if lacking := why_not(cell.precision, device)[0]:
             raise UserError(lacking)
-    models: dict[str, VivitForVideoClassification] = {}
+    models: dict[tuple[str, str], VivitForVideoClassification] = {}
     contestants = []
     seed = secrets.randbits(32) if options.seed is None else options.seed
     comparison = SideBySide(cells, seconds=options.seconds, seed=seed)
@@ -77,11 +85,12 @@ def compare(options: argparse.Namespace) -> int:
             _show(comparison, step)
             if isinstance(step, Examine):
                 cell = comparison.cells[step.place]
-                if cell.precision not in models:
-                    models[cell.precision] = checkpoint.load(
+                kind = (cell.checkpoint, cell.precision)
+                if kind not in models:
+                    models[kind] = checkpoints[cell.checkpoint].load(
                         VivitForVideoClassification, dtype=cell.precision, device=device
                     )
-                contestants.append(passes.enter(models[cell.precision], cell.attention, pixel_values, cell.execution))
+                contestants.append(passes.enter(models[kind], cell.attention, pixel_values, cell.execution))
                 with interrupts_wait() as heed:  # cut short as it starts or stops, the profiler ends the process
                     found = passes.examine(contestants[-1], lambda *_: heed())
                 comparison.examined(step, found)
@@ -98,9 +107,11 @@ def compare(options: argparse.Namespace) -> int:
     rows = comparison.rows()
     if options.json:
         for row in rows:
-            print(json.dumps(as_json(comparison, row, model=options.model, clip=options.clip), allow_nan=False))
+            model = asked_as[row.cell.checkpoint]
+            print(json.dumps(as_json(comparison, row, model=model, clip=options.clip), allow_nan=False))
     elif rows:
-        print("\n".join(as_text(comparison, trained=checkpoint.trained)))
+        labels = {name: checkpoint.labels for name, checkpoint in checkpoints.items() if checkpoint.trained}
+        print("\n".join(as_text(comparison, trained=opened[0].trained, labels=labels)))
     return status
 
 
@@ -131,7 +142,8 @@ def parse_cells(text: str) -> list[tuple[str, str, str]]:
 def _show(comparison: SideBySide, step: Examine | Time) -> None:
     if isinstance(step, Examine):
         cell = comparison.cells[step.place]
-        note = f"warming up {cell.attention}, {cell.precision}{cell.manner}"
+        model = model_names(c.checkpoint for c in comparison.cells)[cell.checkpoint]
+        note = f"warming up {', '.join([model] * bool(model) + [cell.attention, cell.precision])}{cell.manner}"
     else:
         note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s to the next look"
     if sys.stderr.isatty():
@@ -140,15 +152,19 @@ def _show(comparison: SideBySide, step: Examine | Time) -> None:
         print(note, file=sys.stderr, flush=True)
 
 
-def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
-    """The verdict, a table, and how it was measured, as lines."""
-    yield headline(comparison, trained=trained)
+def as_text(comparison: SideBySide, *, trained: bool = True, labels: Labels | None = None) -> Iterator[str]:
+    """The verdict, a table, and how it was measured, as lines. Args: trained, labels: as `headline`'s."""
+    named = model_names(cell.checkpoint for cell in comparison.cells)
+    yield headline(comparison, trained=trained, labels=labels)
     yield ""
-    lines = [("attention", "precision", "ms", "p5–p95", "times as fast", "weights", "activations", "peak MiB", "top 5")]
+    several = len(named) > 1
+    figures = ("ms", "p5–p95", "times as fast", "weights", "activations", "peak MiB", "top 5")
+    lines = [(*["model"] * several, "attention", "precision", *figures)]
     for row in comparison.rows():
         ratio, found = row.ratio, row.agreement
         lines.append(
             (
+                *[named[row.cell.checkpoint]] * several,
                 row.cell.attention,
                 row.cell.precision + row.cell.manner,
                 f"{row.median:,.1f}" if row.samples_ms else "–",
@@ -162,8 +178,10 @@ def as_text(comparison: SideBySide, *, trained: bool = True) -> Iterator[str]:
         )
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     for line in lines:
-        yield "  ".join(f"{word:{'<' if k < 2 else '>'}{widths[k]}}" for k, word in enumerate(line)).rstrip()
+        yield "  ".join(f"{word:{'<' if k < 2 + several else '>'}{widths[k]}}" for k, word in enumerate(line)).rstrip()
     yield ""
+    if explained := explain_models(named):
+        yield explained
     yield comparison.method
 
 

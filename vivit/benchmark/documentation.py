@@ -151,6 +151,8 @@ def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -
         sdpa = rows.get(replace(cell, attention="sdpa"))
         if cell.attention != "eager" or cell.mode != mode or cell.manner or cell.num_frames or sdpa is None:
             continue
+        if cell.checkpoint != result.rows[0].cell.checkpoint:  # the table has no column for models
+            continue
         if cell.precision not in precisions:
             continue
         if eager.latency and sdpa.latency and eager.memory and sdpa.memory:

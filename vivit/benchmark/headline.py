@@ -1,22 +1,27 @@
 """What a comparison says, in one sentence that is right or says that it cannot tell. No torch is used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from vivit.benchmark.families import cell_name
+from vivit.benchmark.families import cell_name, model_names
 from vivit.benchmark.side_by_side import FASTER, SHORT, SLOWER, Row, SideBySide
-from vivit.benchmark.wording import Answer, answers, busy, compare, memory, percent, sentence, speed, times
+from vivit.benchmark.wording import Answer, answers, busy, compare, memory, names, percent, sentence, speed, times
+from vivit.checkpoint import RANDOM_CONFIGS
 
 GAIN = 0.97  # a share of the peak from which on nothing is gained
 HALF = (0.45, 0.6)  # of the weights: positions and norms stay as they are
 MOST = 3  # clauses of a kind; the bars have the rest
 
 
-def headline(comparison: SideBySide, *, trained: bool = True) -> str:
+Labels = Mapping[str, Mapping[int, str]]  # checkpoint → its classes
+
+
+def headline(comparison: SideBySide, *, trained: bool = True, labels: Labels | None = None) -> str:
     """The verdict on a comparison that has ended.
 
     Args:
-        trained: whether its answers mean anything.
+        trained: whether the answers of those that have no random weights mean anything.
+        labels: the classes of trained checkpoints, whose first answers are named where there are several.
     """
     rows = comparison.rows()
     if len(comparison.cells) < 2:
@@ -29,18 +34,53 @@ def headline(comparison: SideBySide, *, trained: bool = True) -> str:
             f"No ratio can be told from {n} round{'s' * (n != 1)}: it takes {min(comparison.looks or SHORT)}, "
             f"here about {comparison.sound_seconds:,.0f} s."
         )
+    named = model_names(cell.checkpoint for cell in comparison.cells)
     clauses = [
         *_attention(comparison, rows),
         *_precision(comparison, rows),
         *_execution(comparison, rows),
         *_others(comparison, rows),
     ]
+    if first := named[rows[0].cell.checkpoint]:  # what is asked is how models differ
+        clauses = list(_models(comparison, rows, named)) or [f"in {first}, {clause}" for clause in clauses]
     if trained:
-        names = [cell_name(row.cell) for row in rows]
-        clauses.append(
-            answers([Answer(n, row.found.logits, row.agreement) for n, row in zip(names, rows, strict=True)])
-        )
+        clauses += _answers(rows, named, labels or {})
     return sentence(clauses) + (f" {busy(comparison.others_share)}" if comparison.busy else "")
+
+
+def _models(comparison: SideBySide, rows: list[Row], named: Mapping[str, str]) -> Iterator[str]:
+    """How the other models compare with the first in the same backend, precision and way to run."""
+    first = rows[0].cell.checkpoint
+    places = {row.cell: place for place, row in enumerate(rows)}
+    pairs = [
+        (place, places[same])
+        for place, row in enumerate(rows)
+        if row.cell.checkpoint != first and (same := replace(row.cell, checkpoint=first)) in places
+    ]
+    for place, base in pairs[:MOST]:
+        cell = rows[place].cell
+        said = _compare(comparison, rows, place, named[cell.checkpoint], named[first], base)
+        yield f"with {cell_name(cell)}, {said}"
+
+
+def _answers(rows: list[Row], named: Mapping[str, str], labels: Labels) -> Iterator[str]:
+    """Whether cells with the same weights give the same answers; of several trained ones the first answer of each."""
+    said, firsts = {}, []
+    for checkpoint, name in named.items():
+        ours = [row for row in rows if row.cell.checkpoint == checkpoint]
+        if checkpoint in RANDOM_CONFIGS or not ours:
+            continue
+        if not name or len(ours) > 1:
+            said[name] = answers([Answer(cell_name(row.cell), row.found.logits, row.agreement) for row in ours])
+        logits = ours[0].found.logits
+        if name and logits and checkpoint in labels:
+            best = max(range(len(logits)), key=logits.__getitem__)
+            firsts.append(f"{name} answers '{labels[checkpoint].get(best, f'class {best}')}'")
+    alike = len(said) > 1 and len(set(said.values())) == 1
+    for name, clause in ({"each": next(iter(said.values()))} if alike else said).items():
+        yield f"in {name}, {clause}" if name else clause
+    if firsts:
+        yield names(firsts)
 
 
 def _attention(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
@@ -74,14 +114,19 @@ def _precision(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
 
 
 def _like_the_first(rows: list[Row]) -> Iterator[tuple[int, Row]]:
-    """The places and rows that run in the first one's way."""
-    return ((k, row) for k, row in enumerate(rows) if row.cell.execution == rows[0].cell.execution)
+    """The places and rows of the first one's model that run in its way."""
+    return ((k, row) for k, row in _of_the_first(rows) if row.cell.execution == rows[0].cell.execution)
+
+
+def _of_the_first(rows: list[Row]) -> Iterator[tuple[int, Row]]:
+    """The places and rows of the first one's model."""
+    return ((k, row) for k, row in enumerate(rows) if row.cell.checkpoint == rows[0].cell.checkpoint)
 
 
 def _execution(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
     """How the other ways to run compare with the first cell's, of the same backend in the same precision."""
     usual = rows[0].cell.execution
-    found = [(k, _otherwise_same(rows, k)) for k, row in enumerate(rows) if row.cell.execution != usual]
+    found = [(k, _otherwise_same(rows, k)) for k, row in _of_the_first(rows) if row.cell.execution != usual]
     for place, base in [(place, base) for place, base in found if base is not None][:MOST]:
         cell = rows[place].cell
         ratio = comparison.ratio(place, base)
@@ -107,7 +152,7 @@ def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
         if row.cell.precision != base.precision and row.cell.attention not in known
     ]
     places = alone + [
-        k for k, row in enumerate(rows) if row.cell.execution != base.execution and _otherwise_same(rows, k) is None
+        k for k, row in _of_the_first(rows) if row.cell.execution != base.execution and _otherwise_same(rows, k) is None
     ]
     for place in places[:MOST]:
         cell = rows[place].cell
@@ -115,10 +160,10 @@ def _others(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
         yield _compare(comparison, rows, place, name, against)
 
 
-def _compare(comparison: SideBySide, rows: list[Row], place: int, name: str, against: str) -> str:
-    ratio = comparison.ratio(place)
+def _compare(comparison: SideBySide, rows: list[Row], place: int, name: str, against: str, base: int = 0) -> str:
+    ratio = comparison.ratio(place, base)
     assert ratio
-    ours, theirs = rows[place].peak, rows[0].peak
+    ours, theirs = rows[place].peak, rows[base].peak
     return compare(ratio, ours / theirs if ours and theirs else None, name, against)
 
 

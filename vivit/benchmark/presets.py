@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.sweep import BUDGET_SECONDS
+from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.names import BACKENDS, PRECISIONS, TF32
 
 
@@ -18,6 +19,7 @@ class Preset:
         rule: when timed calls are enough; None for the usual one.
         budget_seconds: what it takes unless told otherwise.
         reference: whether eager in float32 comes first, which the others' answers are held against.
+        checkpoints: of which its cells are; () for those that somebody chooses.
     """
 
     title: str
@@ -29,9 +31,13 @@ class Preset:
     rule: StoppingRule | None = None
     budget_seconds: float = BUDGET_SECONDS
     reference: bool = False
+    checkpoints: tuple[str, ...] = ()
 
-    def cells(self, checkpoint: str) -> list[Cell]:
-        """Its cells, in reading order."""
+    def cells(self, *checkpoints: str) -> list[Cell]:
+        """Its cells, in reading order. Args: checkpoints: those that somebody has chosen."""
+        return [cell for name in self.checkpoints or checkpoints for cell in self._cells(name)]
+
+    def _cells(self, checkpoint: str) -> list[Cell]:
         return [Cell(checkpoint, "eager")] * self.reference + grid(
             checkpoint, self.attention, self.precision, self.batch_sizes, (self.mode,), ("plain",), self.num_frames
         )
@@ -74,6 +80,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "number of tokens": Preset(
         "How do time and memory grow with the length of the clip?", ("eager", "sdpa"), num_frames=(4, 8, 16, 32)
+    ),
+    "what does factorising buy?": Preset(
+        "The paper's four models, ViViT-B/16x2 with random weights: what do time, memory and operations come to, as predicted "
+        "and as measured?",
+        ("sdpa", "eager"),
+        num_frames=(8, 16, 32),
+        budget_seconds=600.0,
+        checkpoints=tuple(RANDOM_CONFIGS),
     ),
     "memory of the weights: float32, half, 8 bit": Preset(
         "What do weights take in fewer bits, what does that cost in time, and do the answers stay?",

@@ -5,11 +5,20 @@ import html
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark import charts, documentation, scaling
-from vivit.benchmark.families import Gain, cell_name, families, family_names, gains
+from vivit.benchmark.families import (
+    Gain,
+    cell_name,
+    explain_models,
+    family_name,
+    gains,
+    model_gains,
+    models_of,
+    together,
+)
 from vivit.benchmark.measurement import MIB, Measurement
 from vivit.benchmark.results import Result, to_dict
 from vivit.benchmark.side_by_side import MARGIN, NARROW, SHORT
@@ -117,6 +126,51 @@ def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]
     }
 
 
+def models_table(result: Result) -> list[dict[str, Any]]:
+    """Every cell of several models, measured and predicted, beside the first model's in the same backend and precision.
+
+    Returns:
+        A line a cell, those of one backend, precision and length under each other; [] where there is one model.
+    """
+    models = models_of(result)
+    if len(models) < 2:
+        return []
+    first = next(iter(models))
+    found = {id(gain.row): gain for gain in model_gains(result)}
+    bases = {row.cell: row for row in result.rows if row.cell.checkpoint == first}
+    order = list(dict.fromkeys(replace(row.cell, checkpoint="") for row in result.rows))
+    rows = sorted(result.rows, key=lambda row: order.index(replace(row.cell, checkpoint="")))
+    lines = []
+    for row in rows:
+        cell, estimate, base = row.cell, row.estimate, bases.get(replace(row.cell, checkpoint=first))
+        gain = found.get(id(row))
+        time = gain.ratio.inverse if gain and gain.ratio else None
+        predicted = base.estimate if base and base is not row else None
+        known = estimate is not None and predicted is not None
+        lines.append(
+            {
+                "model": models[cell.checkpoint],
+                "cell": cell.name,
+                "median, ms": row.latency.median if row.latency else None,
+                "predicted, ms": estimate.latency_ms if estimate else None,
+                f"of {models[first]}'s time": time.value if time else None,
+                "from": time.low if time else None,
+                "to": time.high if time else None,
+                "predicted, of its time": estimate.latency_ms / predicted.latency_ms
+                if estimate and predicted and estimate.latency_ms and predicted.latency_ms
+                else None,
+                "peak, MiB": row.memory.peak / MIB if row.memory else None,
+                "predicted peak, MiB": estimate.peak / MIB if estimate else None,
+                "of its memory": gain.memory_share if gain else None,
+                "GFLOP": estimate.flops / 1e9 if estimate else None,
+                "of its operations": estimate.flops / predicted.flops if known and estimate and predicted else None,
+                "marks": ", ".join(row.caveats) or None,
+                "status": "not measured" if row.status == "cancelled" else row.status,
+            }
+        )
+    return lines
+
+
 def as_csv(result: Result) -> str:
     """The table, one line a cell, and in each what it was measured on, and when."""
     versions = result.machine.versions
@@ -158,20 +212,26 @@ COLUMNS = {
 
 def as_text(result: Result) -> str:
     """The most important columns, for a terminal; below them what there is to know about rows that are not plain."""
-    lines = table(result)
+    lines, models = table(result), models_of(result)
+    several = len(models) > 1
+    columns = {"model": "model", **COLUMNS, "frames": "frames", "GFLOP": "GFLOP"} if several else COLUMNS
     notes: dict[str, list[str]] = {}
-    cells = [[*COLUMNS.values(), "status"]]
+    cells = [[*columns.values(), "status"]]
     for row, line in zip(result.rows, lines, strict=True):
-        cells.append([short(line[name]) for name in COLUMNS] + [", ".join((row.status, *row.caveats))])
+        flops = row.estimate.flops / 1e9 if row.estimate else None
+        line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} if several else line
+        cells.append([short(line[name]) for name in columns] + [", ".join((row.status, *row.caveats))])
         for note in filter(None, (row.reason, *row.caveats.values())):
-            notes.setdefault(note, []).append(row.cell.name)
+            notes.setdefault(note, []).append(", ".join([models[row.cell.checkpoint]] * several + [row.cell.name]))
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     text = [
-        "  ".join(c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            c.rjust(w) if k > 1 + several else c.ljust(w) for k, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
         for line in cells
     ]
     told = [f"{'; '.join(cells)}: {note}" for note, cells in notes.items()]
-    said = [explain_ratios(), *_verdicts(result)]
+    said = [explain_ratios(), *filter(None, [explain_models(models)]), *_verdicts(result)]
     return "\n".join([f"{result.title or 'sweep'}: {origin(result)}", *(line.rstrip() for line in text), *told, *said])
 
 
@@ -238,14 +298,16 @@ def short(value: Any) -> str:
 def charts_of(result: Result) -> "list[tuple[str, go.Figure]]":
     """(title, figure) of every chart that this result has something to show in."""
     drawn: list[tuple[str, go.Figure]] = []
-    names = family_names(result)
-    for of, rows in families(result).items():
-        bars, name = charts.bars_of(rows), names[of]
+    models = models_of(result)
+    for of, rows in together(result).items():
+        bars, name = charts.bars_of(rows, models), family_name(of)
         places = charts.by_precision(bars)
         drawn += [
             (f"Latency, {name}", charts.latencies(bars, places)),
             (f"Memory, {name}", charts.memories(bars, places)),
         ]
+    if found := model_gains(result):
+        drawn.append(("Models: how many times as fast", charts.ratios(found)))
     if found := gains(result):
         drawn.append(("How many times as fast", charts.ratios(found)))
     for by in scaling.SIZES:
@@ -283,6 +345,8 @@ def as_html(result: Result) -> str:
         parts.append(f"<p>{MARKS}</p>")
     else:
         parts.append("<p>Charts are left out: plotly was not installed where this was written.</p>")
+    if compared := models_table(result):
+        parts += ["<h2>Models</h2>", f"<p>{html.escape(explain_models(models_of(result)))}</p>", _html_table(compared)]
     parts += ["<h2>Everything</h2>", _html_table(table(result))]
     for mode, ours, published in documentation.tables(result):
         parts += [f"<h2>The documentation's {mode} table, here</h2>", _html_table(ours, _two_decimals)]
@@ -301,10 +365,10 @@ def as_html(result: Result) -> str:
 
 def _verdicts(result: Result) -> list[str]:
     """Of every family, named where there are several."""
-    found = family_names(result)
+    found = together(result)
     if len(found) < 2:
         return [verdict(result)]
-    return [f"{name}: {verdict(result, of)}" for of, name in found.items()]
+    return [f"{family_name(of)}: {verdict(result, of)}" for of in found]
 
 
 def _two_decimals(value: Any) -> str:

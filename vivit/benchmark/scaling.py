@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark.charts import caveats_of, new_figure, short_name, steps, symbol, three_digits, value_of
+from vivit.benchmark.families import model_names
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result
 from vivit.names import BACKENDS, colour
@@ -42,11 +43,20 @@ def scaling(result: Result, by: str, what: str) -> "dict[str, go.Figure]":
     found = {}
     for title, lines in charts.items():
         figure = found[title] = _chart(lines, by, what, low, high)
-        ticks = sorted(set(sizes))
+        ticks = _apart(sizes)
         figure.update_xaxes(type="log", title=by, tickvals=ticks, ticktext=[f"{size:,}" for size in ticks])
         figure.update_xaxes(range=[smallest - 0.05 * right, smallest + right])
         figure.update_yaxes(type="log", tickvals=steps(values), range=[low, high])
     return found
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Sizes as labels of an axis: of those that lie on each other, as of models with and without a [CLS], the smallest."""
+    kept: list[int] = []
+    for size in sorted(set(sizes)):
+        if not kept or size > 1.05 * kept[-1]:
+            kept.append(size)
+    return kept
 
 
 def grows(result: Result, by: str) -> bool:
@@ -58,13 +68,16 @@ def _charts(result: Result, by: str, what: str) -> dict[str, Lines]:
     """What each chart is of → the lines in it, of two sizes at least."""
     rows = [row for row in result.rows if row.latency and row.estimate and (row.memory or what == "ms")]
     smallest = min((row.cell.batch_size for row in rows), default=1)
-    several = len({row.cell.checkpoint for row in rows}) > 1
+    models = model_names(row.cell.checkpoint for row in rows)
     charts: dict[str, Lines] = {}
-    for row in sorted(rows, key=lambda row: _size(row, by)):
+    order = list(models)
+    for row in sorted(rows, key=lambda row: (order.index(row.cell.checkpoint), _size(row, by))):
         cell = row.cell
         if cell.batch_size != smallest if by == "tokens" else cell.num_frames is not None:
             continue
-        words = [cell.precision] + [cell.mode] * (cell.mode != "inference") + [cell.checkpoint] * several
+        words = (
+            [cell.precision] + [cell.mode] * (cell.mode != "inference") + [models[cell.checkpoint]] * (len(models) > 1)
+        )
         line = short_name(cell)
         charts.setdefault(", ".join(words), {}).setdefault(line, []).append(row)
     long = {
@@ -149,14 +162,21 @@ def _explain(figure: "go.Figure", name: str, **marker: Any) -> None:
 
 
 def tradeoff(result: Result) -> "go.Figure | None":
-    """Memory over latency, a point a cell, colour by attention and shape by precision: the best lie at the lower left.
+    """Memory over latency, a point a cell: colour by attention, shape by precision and model. The best lie at the lower left.
 
     None where no cell has both.
     """
     rows = [r for r in result.rows if r.latency and r.memory]
     if not rows:
         return None
-    precisions = list(dict.fromkeys(r.cell.precision for r in rows))
+    models = model_names(r.cell.checkpoint for r in rows)
+
+    several = len(models) > 1
+
+    def kind(row: Measurement) -> str:
+        return ", ".join(filter(None, (models[row.cell.checkpoint], row.cell.precision)))
+
+    kinds = list(dict.fromkeys(map(kind, rows)))
     figure = new_figure(1.5 * HEIGHT, showlegend=True)
     each = {id(r): value_of(r, "ms") / r.cell.batch_size for r in rows}
     for attention in dict.fromkeys(r.cell.attention for r in rows):
@@ -169,19 +189,19 @@ def tradeoff(result: Result) -> "go.Figure | None":
             marker={
                 "size": 11,
                 "color": colour(attention),
-                "symbol": [symbol(precisions.index(r.cell.precision), r) for r in chosen],
+                "symbol": [symbol(kinds.index(kind(r)), r) for r in chosen],
                 "line": {"width": 2, "color": colour(attention)},
             },
             hovertext=[
-                f"{escape(r.cell.name)}: {three_digits(each[id(r)])} ms a clip, {three_digits(value_of(r, 'MiB'))} MiB"
-                + caveats_of(r)
+                f"{escape(', '.join([models[r.cell.checkpoint]] * several + [r.cell.name]))}: "
+                f"{three_digits(each[id(r)])} ms a clip, {three_digits(value_of(r, 'MiB'))} MiB" + caveats_of(r)
                 for r in chosen
             ],
             hoverinfo="text",
         )
         _explain(figure, attention, color=colour(attention))
-    for number, precision in enumerate(precisions):
-        _explain(figure, precision, symbol=number)
+    for number, name in enumerate(kinds):
+        _explain(figure, name, symbol=number)
     _explain_hollow(figure, rows)
     for update, name, values in (
         (figure.update_xaxes, "ms a clip", [*each.values()]),

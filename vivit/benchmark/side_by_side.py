@@ -13,13 +13,16 @@ import math
 import random
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vivit.benchmark.measurement import MIB, Agreement, Cell, agreement
+
+if TYPE_CHECKING:
+    from vivit.checkpoint import Checkpoint
 
 Looks = Mapping[int, tuple[int, int]]  # rounds → the places, from 1, of the interval's ends among the sorted ratios
 LOOKS: Looks = {8: (1, 8), 16: (3, 14), 32: (9, 24), 64: (22, 43)}
@@ -129,6 +132,27 @@ def _mann_whitney(n: int, m: int) -> int:
     return u
 
 
+def other_input(first: "Checkpoint", other: "Checkpoint", **changes: Any) -> str:
+    """'takes …', which the first one does not get of a clip that another checkpoint does; '' where one's frames serve both.
+
+    Args:
+        changes: fields of both processors that are set to something else.
+    Raises:
+        vivit.errors.UserError: if a processor's files cannot be used.
+    """
+    ours, theirs = first.config.clip_size, other.config.clip_size
+    if ours != theirs:
+        return f"takes {_size(theirs)}, not {_size(ours)}"
+    a, b = (replace(checkpoint.processor, **changes, extra=None) for checkpoint in (first, other))
+    unused = () if a.do_normalize or b.do_normalize else ("image_mean", "image_std")
+    differ = [f.name for f in fields(a) if f.name not in unused and getattr(a, f.name) != getattr(b, f.name)]
+    return f"has an image processor with another {', '.join(differ)}" if differ else ""
+
+
+def _size(clip: tuple[int, int, int]) -> str:
+    return f"{clip[0]} frames of {clip[1]} × {clip[2]} pixels"
+
+
 def instruments(device: str) -> tuple[str, str]:
     """What times a call on a type of device, and what counts its memory."""
     name = device.upper()
@@ -198,7 +222,8 @@ class Row:
         samples_ms: what its slots took, one a round.
         found: what the passes before them told.
         ratio: the latency of the first cell over this one's; None for the first, and where the rounds were too few.
-        agreement: how near its answer is to the first cell's; None for the first, and where there are not both.
+        agreement: how near its answer is to that of the first cell with the same weights; None for that one, and where there
+            are not both.
     """
 
     cell: Cell
@@ -354,17 +379,15 @@ class SideBySide:
 
     def rows(self) -> list[Row]:
         """What is known of every cell that has been looked at, in the cells' order."""
-        first = self.found[0].logits if self.found else None
-        return [
-            Row(
-                cell,
-                tuple(self.samples_ms[place]),
-                found,
-                self.ratio(place) if place else None,
-                agreement(found.logits, first) if place and found.logits and first else None,
-            )
-            for place, (cell, found) in enumerate(zip(self.cells, self.found, strict=False))
-        ]
+        firsts: dict[str, int] = {}  # other weights have other answers
+        rows = []
+        for place, (cell, found) in enumerate(zip(self.cells, self.found, strict=False)):
+            base = firsts.setdefault(cell.checkpoint, place)
+            first = self.found[base].logits
+            agreed = agreement(found.logits, first) if place != base and found.logits and first else None
+            ratio = self.ratio(place) if place else None
+            rows.append(Row(cell, tuple(self.samples_ms[place]), found, ratio, agreed))
+        return rows
 
     @property
     def method(self) -> str:
@@ -397,7 +420,7 @@ def _nth(number: int) -> str:
 
 
 def as_json(comparison: SideBySide, row: Row, *, model: str, clip: str) -> dict[str, Any]:
-    """One cell as the command line prints it; what is not known is null. Args: model, clip: as the user named them."""
+    """One cell as the command line prints it; what is not known is null. Args: model, clip: as the user named the cell's."""
     ratio, found, timed = row.ratio, row.agreement, bool(row.samples_ms)
     return {
         "attention": row.cell.attention,

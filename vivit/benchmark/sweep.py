@@ -58,8 +58,8 @@ class Block:
 
     Args:
         cells: in the order in which they are begun, as far as there is time.
-        base: of whom the first that was measured and the fastest are measured again in these rounds, to compare with, and
-            where all cells are of one backend that one in float32.
+        base: of whom, of each checkpoint, the first that was measured and the fastest are measured again in these rounds, to
+            compare with, and where all cells are of one backend that one in float32.
     """
 
     cells: tuple[Cell, ...]
@@ -254,10 +254,13 @@ class Sweep:
 
     def _fitting(self, block: Block, seconds: float) -> tuple[list[Cell], float]:
         """The cells of a block whose rounds fit into so many seconds, its base among them, and what they take at least."""
-        known = [c for c in block.base if c not in self.rows or self.rows[c].status == "ok"]
         backends = {cell.attention for cell in block.cells}  # of one, only the precisions differ
-        plain = [c for c in known if {c.attention} == backends and c.precision == "float32"]
-        base = list(dict.fromkeys([*known[:1], *plain[:1], *sorted(known, key=self._pace.latency)[:1]]))
+        base: list[Cell] = []
+        for checkpoint in dict.fromkeys(cell.checkpoint for cell in block.cells):
+            ours = [c for c in block.base if c.checkpoint == checkpoint]
+            known = [c for c in ours if c not in self.rows or self.rows[c].status == "ok"]
+            plain = [c for c in known if {c.attention} == backends and c.precision == "float32"]
+            base += dict.fromkeys([*known[:1], *plain[:1], *sorted(known, key=self._pace.latency)[:1]])
         chosen: list[Cell] = []
         need = self.rounds * sum(map(self._pace.least, base))
         recorded = [self._pace.latency(cell) for cell in base if cell not in self.rows]
@@ -364,26 +367,41 @@ def sound_sweep(
 
 
 def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: Machine, *, whole: bool) -> list[Block]:
-    """Cells of one checkpoint, mode, length and batch size are compared with each other: the first of them, then the others.
+    """Cells of one mode, length and batch size are compared with each other: the first of them, then the others.
+
+    Those of several checkpoints go together, the fused backend first: one that all have is what they are compared by.
 
     Args:
         whole: make one block of them, so that all can be compared with all.
     """
-    families: dict[tuple[str, str, int | None, int], list[Cell]] = {}
+    families: dict[tuple[str, int | None, int], list[Cell]] = {}
     for cell in cells:
-        families.setdefault((cell.checkpoint, cell.mode, cell.num_frames, cell.batch_size), []).append(cell)
+        families.setdefault((cell.mode, cell.num_frames, cell.batch_size), []).append(cell)
     first, further = [], []
-    for (checkpoint, *_), family in families.items():
-        second = paying_precision(configs[checkpoint], machine)
-        order = [("eager", "float32"), ("sdpa", "float32"), ("sdpa", second), ("eager", second)]
-        usual = [c for c in family if (c.attention, c.precision) in order and c.execution == "plain"]
-        usual.sort(key=lambda c: order.index((c.attention, c.precision)))
-        if len(usual) < 2 or whole:
-            usual += [c for c in family if c not in usual][: None if whole else len(order) - len(usual)]
-        first.append(Block(tuple(usual)))
+    for family in families.values():
+        checkpoints = list(dict.fromkeys(cell.checkpoint for cell in family))
+        usual = [cell for name in checkpoints for cell in _usual(family, name, configs[name], machine, whole=whole)]
+        begun = usual
+        if len(checkpoints) > 1:  # in the models' order where these are the same
+            begun = sorted(
+                usual, key=lambda c: (c.attention != "sdpa", c.precision != "float32", c.attention, c.precision)
+            )
+        first.append(Block(tuple(begun)))
         if others := tuple(c for c in family if c not in usual):
             further.append(Block(others, tuple(usual)))
     return [*first, *further]
+
+
+def _usual(family: list[Cell], checkpoint: str, config: VivitConfig, machine: Machine, *, whole: bool) -> list[Cell]:
+    """Of one checkpoint the cells that are measured before the others. Args: as `_blocks`'."""
+    ours = [cell for cell in family if cell.checkpoint == checkpoint]
+    second = paying_precision(config, machine)
+    order = [("eager", "float32"), ("sdpa", "float32"), ("sdpa", second), ("eager", second)]
+    usual = [c for c in ours if (c.attention, c.precision) in order and c.execution == "plain"]
+    usual.sort(key=lambda c: order.index((c.attention, c.precision)))
+    if len(usual) < 2 or whole:
+        usual += [c for c in ours if c not in usual][: None if whole else len(order) - len(usual)]
+    return usual
 
 
 def _free_bytes(machine: Machine) -> float:

@@ -1,45 +1,122 @@
 """What a sweep says, in one sentence that is right or says that it cannot tell. No torch is used."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
-from vivit.benchmark.families import Family, Gain, base_of, cell_name, families, family, family_name, gains
+from vivit.benchmark.families import (
+    Family,
+    Gain,
+    base_of,
+    cell_name,
+    family,
+    family_name,
+    foremost,
+    full_name,
+    gains,
+    model_gains,
+    models_of,
+    shared,
+    together,
+)
 from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Measurement, agreement
 from vivit.benchmark.results import Result, find_ratio_of, others_share
 from vivit.benchmark.side_by_side import BUSY_SHARE, FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
-from vivit.benchmark.wording import Answer, answers, busy, compare, names, plain, sentence, times
-from vivit.checkpoint import RANDOM
+from vivit.benchmark.wording import Answer, answers, busy, compare, memory, names, plain, sentence, times
+from vivit.checkpoint import RANDOM_CONFIGS
 
 MOST = 2  # cells that are as fast as the best and are named
+ACCURACY = (
+    "Random weights say nothing of accuracy: what each model reaches is in the paper's table 2 (arXiv:2103.15691)."
+)
 
 
 def verdict(result: Result, of: Family | None = None) -> str:
-    """What a sweep says and all that is to be known of it, in sentences. Args: of: of which family; None for the first."""
+    """What a sweep says and all that is to be known of it, in sentences. Args: of: of which family; None for the foremost."""
     return " ".join([statement(result, of), *remarks(result, of)])
 
 
 def statement(result: Result, of: Family | None = None) -> str:
     """What a sweep says, in one sentence. Args: as `verdict`'s."""
-    measured = families(result)
-    if measured:
-        return _compared(result, measured[of or next(iter(measured))])
+    measured, of = together(result), of or foremost(result)
+    if of:
+        several = len({row.cell.checkpoint for row in measured[of]}) > 1
+        return _models(result, of) if several else _compared(result, measured[of])
     reasons = Counter(row.reason for row in result.rows if row.reason)
     return " ".join(["Nothing was measured in this sweep.", *(reason for reason, _ in reasons.most_common(1))])
 
 
 def remarks(result: Result, of: Family | None = None) -> list[str]:
     """Why its figures say less than they seem, a sentence each. Args: as `verdict`'s."""
-    measured = families(result)
-    if not measured:
+    measured, models, of = together(result), models_of(result), of or foremost(result)
+    if not of:
         return []
-    of = of or next(iter(measured))
-    found = [gain for gain in gains(result) if family(gain.row.cell) == of]
+    several = len(models) > 1
+    what, beside = (shared, model_gains) if several else (family, gains)
+    found = [gain for gain in beside(result) if what(gain.row.cell) == of]
     compared = any(gain.ratio for gain in found)
-    said = _caveats(measured[of], compared=compared)
-    if compared and (untold := [cell_name(gain.row.cell) for gain in found if not gain.ratio]):
-        against = cell_name(found[0].base.cell)
+    said = _caveats(measured[of], models, compared=compared)
+    if compared and (untold := [full_name(gain.row.cell, models) for gain in found if not gain.ratio]):
+        against = models[found[0].base.cell.checkpoint] if several else cell_name(found[0].base.cell)
         said.append(f"Of too few rounds that {against} was measured in, and compared with nothing: {_first(untold)}.")
     share = None if result.machine.on_gpu else others_share(measured[of])
-    return [*said, busy(share, compared=compared)] if share is not None and share > BUSY_SHARE else said
+    if share is not None and share > BUSY_SHARE:
+        said.append(busy(share, compared=compared))
+    return [*said, ACCURACY] if several and all(name in RANDOM_CONFIGS for name in models) else said
+
+
+def _models(result: Result, of: Family) -> str:
+    """How the other models compare with the first in one backend and precision: sdpa in float32, where that was measured."""
+    models = models_of(result)
+    first, *others = models
+    rows = {row.cell: row for row in result.rows if shared(row.cell) == of}
+    known = {gain.row.cell: gain for gain in model_gains(result) if gain.ratio and gain.row.cell in rows}
+    usual = sorted(known, key=lambda cell: (cell_name(cell) != "sdpa in float32", cell.execution != "plain"))
+    where = f"{result.machine.device_name} ({family_name(of)})"
+    if not usual:
+        return (
+            f"On {where} the models cannot be compared: it takes {min(SHORT)} rounds, warmed up, of one of them and of "
+            f"{models[first]} with the same backend and precision."
+        )
+    clauses = []
+    for name in others:
+        cell = replace(usual[0], checkpoint=name)
+        base = rows.get(replace(cell, checkpoint=first))
+        if cell in known:
+            clauses.append(_beside(known[cell], models[name], models[first]))
+        elif cell in rows and base:
+            lacking = "has no sound figure" if rows[cell].latency else "was not measured"
+            clauses.append(f"{models[name]} {lacking}{_predicted(rows[cell], base)}")
+    return sentence([f"on {where}, {cell_name(usual[0])}: {clauses[0]}", *clauses[1:]])
+
+
+def _beside(gain: Gain, name: str, first: str) -> str:
+    """'model 2 takes 0.62 of model 1's time (0.60 to 0.64) and 20 % less memory, with 0.63 of the operations'."""
+    assert gain.ratio
+    value, interval = times(gain.ratio.inverse)
+    held = memory(gain.memory_share) if gain.memory_share else ""
+    counted = _operations(gain.row, gain.base)
+    if gain.ratio.said == NO_DIFFERENCE:
+        same = f"{name} {held}, and " if held else f"of {name} "
+        return f"{same}no difference in time can be told ({interval}){counted}"
+    took = f"as long as {first}" if gain.ratio.same else f"{value} of {first}'s time"
+    if gain.ratio.verdict == SLOWER:
+        took = f"{value} times {first}'s time"
+    return f"{name} takes {took} ({interval})" + f" and {held.removeprefix('takes ')}" * bool(held) + counted
+
+
+def _operations(row: Measurement, base: Measurement) -> str:
+    if not (row.estimate and base.estimate):
+        return ""
+    return f", with {row.estimate.flops / base.estimate.flops:.2f} of the operations"
+
+
+def _predicted(row: Measurement, base: Measurement) -> str:
+    """What the cost model says of a row without a sound figure."""
+    ours, theirs = row.estimate, base.estimate
+    if not (ours and theirs and ours.latency_ms and theirs.latency_ms):
+        return ""
+    return f" (predicted: {ours.latency_ms / theirs.latency_ms:.2f} of the time{_operations(row, base)})"
 
 
 def _compared(result: Result, rows: list[Measurement]) -> str:
@@ -118,7 +195,7 @@ def _first(cells: list[str]) -> str:
 
 
 def _answers(base: Measurement, rows: list[Measurement]) -> str:
-    if base.cell.mode != "inference" or base.cell.checkpoint == RANDOM:
+    if base.cell.mode != "inference" or base.cell.checkpoint in RANDOM_CONFIGS:
         return ""
     if not all(row.logits or row.reason == NOT_FINITE for row in rows):
         return ""  # not all were kept
@@ -131,11 +208,16 @@ def _answers(base: Measurement, rows: list[Measurement]) -> str:
     return answers([Answer(cell_name(base.cell), first, None), *found])
 
 
-def _caveats(rows: list[Measurement], *, compared: bool) -> list[str]:
-    """A sentence for each kind of figure that says less than it seems. Args: compared: whether there are ratios."""
+def _caveats(rows: list[Measurement], models: Mapping[str, str], *, compared: bool) -> list[str]:
+    """A sentence for each kind of figure that says less than it seems.
+
+    Args:
+        models: as `full_name`'s.
+        compared: whether there are ratios.
+    """
     said = []
     for kind in CAVEATS:
-        cells = [cell_name(row.cell) for row in rows if kind in row.caveats]
+        cells = [full_name(row.cell, models) for row in rows if kind in row.caveats]
         if cells:
             which = "all figures" if len(cells) == len(rows) > 1 else _first(cells)
             how_far = " (the ratios' intervals say how far those are)" * (compared and kind == "noisy")

@@ -12,11 +12,12 @@ from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Roun
 from vivit.benchmark.pace import START_SECONDS
 from vivit.benchmark.presets import grid
 from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
+from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.config import VivitConfig
 from vivit.machine import Machine
 
 TINY = VivitConfig(**oracle.TINY)
-CONFIGS = {"m": TINY, "big": VivitConfig(num_labels=400)}
+CONFIGS = {"m": TINY, "big": VivitConfig(num_labels=400), **RANDOM_CONFIGS}
 # On this machine the precision that pays is float16-weights, so that eight of these twelve are the first of their families.
 CELLS = grid("m", ("sdpa-math", "eager", "sdpa"), ("float32", "float16-weights"), (1, 2))
 BY_SIZE = {size: [cell for cell in CELLS if cell.batch_size == size] for size in (1, 2)}

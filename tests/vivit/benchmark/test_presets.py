@@ -9,6 +9,7 @@ from tests.vivit.benchmark.children import MACHINE
 from tests.vivit.benchmark.made_up import TINY
 from vivit.benchmark.presets import PRESETS
 from vivit.benchmark.sweep import ROUNDS, Sweep
+from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.names import BACKENDS
 
 
@@ -16,11 +17,18 @@ from vivit.names import BACKENDS
 def test_presets_are_cells_of_known_backends(name: str) -> None:
     preset = PRESETS[name]
     cells = preset.cells("m")
-    assert len(cells) == len(set(cells)) and preset.budget_seconds <= 120
+    assert len(cells) == len(set(cells)) and preset.budget_seconds <= (600 if preset.checkpoints else 120)
     assert {c.attention for c in cells} <= BACKENDS.keys()
-    configs = {"m": replace(TINY, num_frames=32)}
+    configs = dict.fromkeys(preset.checkpoints or ("m",), replace(TINY, num_frames=32))
     sweep = Sweep(cells, configs, MACHINE, budget_seconds=preset.budget_seconds, rule=preset.rule)
     assert sweep.seconds_left <= preset.budget_seconds
+
+
+def test_what_factorising_buys_is_asked_of_the_four_models_with_random_weights() -> None:
+    cells = PRESETS["what does factorising buy?"].cells("whatever is chosen")
+    assert {c.checkpoint for c in cells} == RANDOM_CONFIGS.keys()
+    assert {(c.attention, c.num_frames) for c in cells} == {(a, n) for a in ("eager", "sdpa") for n in (8, 16, 32)}
+    assert len(cells) == 24 and {c.precision for c in cells} == {"float32"}
 
 
 def test_documentation_presets_are_its_tables() -> None:

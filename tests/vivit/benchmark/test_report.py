@@ -61,12 +61,16 @@ def test_a_report_has_the_verdict_of_every_family_by_its_name() -> None:
     assert alone == verdict(result(SLOW, FAST)).replace("<1>", "&lt;1&gt;")
 
 
-def test_checkpoints_are_named_where_there_are_several() -> None:
+def test_cells_of_several_checkpoints_stand_together_under_what_is_the_same_of_both() -> None:
     both = result(SLOW, FAST, *(replace(r, cell=replace(r.cell, checkpoint="n")) for r in (SLOW, FAST)))
-    assert [title for title, _ in report.charts_of(both)][:3:2] == [
-        "Latency, batch size 1, m",
-        "Latency, batch size 1, n",
-    ]
+    (title, latencies), _, (across, ratios), *_ = report.charts_of(both)
+    assert (title, across) == ("Latency, batch size 1", "Models: how many times as fast")
+    named = ["<b>eager in float32</b>", "m", "n", "<b>sdpa in float32</b>", "m", "n"]
+    assert list(latencies.layout.yaxis.ticktext) == named
+    values = next(trace for trace in ratios.data if trace.name == "values")
+    assert [text.partition(":")[0] for text in values.text] == ["n beside m, eager", "n beside m, sdpa"]
+    headings = next(trace for trace in ratios.data if trace.name == "headings")
+    assert list(headings.text) == ["<b>batch size 1, float32</b>"]
 
 
 def test_a_report_has_every_chart_that_has_something_to_show() -> None:
