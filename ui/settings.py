@@ -108,8 +108,8 @@ def _pick_checkpoint() -> str:
         with beside:
             model = _pick_model()
         st.caption(
-            f"{capitalised(FACTORIZATIONS[model])}. Random weights: for timing and memory only. It predicts nothing, so nothing "
-            "is shown."
+            f"{capitalised(FACTORIZATIONS[model])}. Random weights: for timing and memory only. It predicts nothing, so "
+            "nothing is shown."
         )
         return random_name(model)
     return chosen
