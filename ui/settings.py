@@ -106,9 +106,12 @@ def _pick_checkpoint() -> str:
         return hub_checkpoint(name, revision) if name else ""
     if chosen == RANDOM:
         with beside:
-            name = random_name(_pick_model())
-        st.caption("Random weights: for timing and memory only. It predicts nothing, so nothing is shown.")
-        return name
+            model = _pick_model()
+        st.caption(
+            f"{capitalised(FACTORIZATIONS[model])}. Random weights: for timing and memory only. It predicts nothing, so "
+            "nothing is shown."
+        )
+        return random_name(model)
     return chosen
 
 

@@ -113,6 +113,7 @@ def test_each_of_the_four_models_is_chosen_and_its_scores_are_counted(
     until(app, lambda a: any(scores in c.value for c in a.caption))
     assert app.selectbox(key="model").options == list(settings.MODELS)
     assert app.session_state["visit"].settings.checkpoint == name
+    assert any(c.value.startswith(f"Model {label[0]}: ") and "predicts nothing" in c.value for c in app.caption)
     assert any("Random weights have no answer" in c.value for c in app.caption)
     assert not any("The link asks for" in w.value for w in app.warning)
 
