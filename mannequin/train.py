@@ -68,7 +68,7 @@ def processor() -> VivitImageProcessor:
 
 
 def config(num_frames: int = FRAMES, factorization: str = "none", heads: int = 3) -> VivitConfig:
-    """The shape of the model: 1,024 tubelets of 32 frames, 2.2 to 2.9 million parameters.
+    """The shape of the model: 1,024 tubelets of 32 frames, 2.35 to 3.1 million parameters.
 
     Args:
         num_frames: of a clip.

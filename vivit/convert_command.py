@@ -68,8 +68,44 @@ def convert(options: argparse.Namespace) -> int:
         raise ValueError(f"'{options.out}' is a file. Give a folder that is empty or does not exist.")
     if options.out.is_dir() and any(options.out.iterdir()):
         raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
-    print((_from_scenic if options.source == "scenic" else _from_published)(options))
+    if not options.source:
+        _refuse_unpublished(options.checkpoint)
+    with _folder(options.out):
+        print((_from_scenic if options.source == "scenic" else _from_published)(options))
     return 0
+
+
+def _refuse_unpublished(checkpoint: str) -> None:
+    """Raise ValueError for what is no name of a published checkpoint and could be meant otherwise."""
+    from vivit.checkpoint import RANDOM_CONFIGS
+    from vivit.fetching import is_address
+    from vivit.hub import as_path
+
+    if checkpoint in RANDOM_CONFIGS:
+        raise ValueError(f"'{checkpoint}' has random weights, which nobody needs converted. Give a trained checkpoint.")
+    file = as_path(checkpoint)
+    if is_address(checkpoint) or (file.is_file() and file.suffix not in (".safetensors", ".bin", ".json")):
+        what = "an address" if is_address(checkpoint) else "a file"
+        raise ValueError(
+            f"'{checkpoint}' is {what}, and a checkpoint is a folder or a Hub repository. Add --from scenic if it is one of "
+            "the original release."
+        )
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """A folder that is made before the work whose result could not be kept, and goes again where that fails."""
+    from vivit.benchmark.command import make_folder
+
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    make_folder(out)
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _show(fraction: float, note: str) -> None:
@@ -150,20 +186,23 @@ def _file(checkpoint: str) -> Iterator[Path]:
 
 
 def _write(model: "VivitPreTrainedModel", processor: "VivitImageProcessor", out: Path) -> None:
-    """Write both into a folder, or nothing: files come to their place once all of them are whole."""
-    from vivit.benchmark.command import make_folder
+    """Write both into a folder, or nothing: files come to their place once all of them are whole.
+
+    Raises:
+        ValueError: if there is no room for them.
+    """
+    from safetensors import SafetensorError
+
     from vivit.fetching import temporary_folder
 
-    was_there = out.is_dir()
-    make_folder(out)
     try:
         with temporary_folder(out) as folder:
             model.save_pretrained(folder)
             processor.save_pretrained(folder)
             for file in sorted(folder.iterdir()):
                 os.replace(file, out / file.name)
-    except BaseException:
-        if not was_there:
-            with suppress(OSError):
-                out.rmdir()
-        raise
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"'{out}' could not be written ({reason}). Free some space, or give another folder."
+        ) from error

@@ -158,8 +158,9 @@ class VivitAttention(nn.Module):
         parts = zip(self.axes, query.chunk(len(self.axes), -2), both.chunk(len(self.axes), -2), strict=True)
         for axis, of_query, of_both in parts:
             context, some = self._attend(_apart(of_query, axis), _apart(of_both, axis), output_attentions)
-            contexts.append(_together(context, axis, x.shape[0]))
-            probabilities.append(some if some is None or axis is None else some.unflatten(0, (x.shape[0], -1)))
+            groups = x.shape[2 if axis == "time" else 1]  # of each clip
+            contexts.append(_together(context, axis, groups))
+            probabilities.append(some if some is None or axis is None else some.unflatten(0, (-1, groups)))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts, dim=-2)
         found = tuple(probabilities) if len(probabilities) > 1 else probabilities[0]
         return self.output(context.flatten(-2)), found if output_attentions else None  # type: ignore[return-value]
@@ -184,11 +185,11 @@ def _apart(tokens: Tensor, axis: str | None) -> Tensor:
     return (tokens.transpose(1, 2) if axis == "time" else tokens).flatten(0, 1)
 
 
-def _together(tokens: Tensor, axis: str | None, clips: int) -> Tensor:
-    """What `_apart` took apart."""
+def _together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
+    """What `_apart` took apart. Args: groups: of each clip."""
     if axis is None:
         return tokens
-    tokens = tokens.unflatten(0, (clips, -1))
+    tokens = tokens.unflatten(0, (-1, groups))
     return tokens.transpose(1, 2) if axis == "time" else tokens
 
 
@@ -352,7 +353,8 @@ class VivitModel(VivitPreTrainedModel):
             output_hidden_states: return the embeddings and every layer's output.
             return_dict: False for a tuple of what there is. The three follow the config where they are None.
             cls_only: where neither of the two is asked for, and there is a [CLS], compute it alone in the last layer, which is
-                all that a classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit.
+                all that a classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit. The factorised
+                encoder's last layer over space always does, as nothing else of it is used.
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
         """
@@ -446,6 +448,9 @@ def head_features(model: VivitModel, pixel_values: Tensor, interpolate_pos_encod
     return classified(found.last_hidden_state, model.config.has_cls)
 
 
+cls_features = head_features  # its name in models that were pickled whole before there were means of tokens
+
+
 class VivitForVideoClassification(VivitPreTrainedModel):
     """The transformer with a linear head on its [CLS] token, or on the mean of its tokens where there is none."""
 
@@ -467,7 +472,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         tubelets: str = "central_frame",
         temporal: str = "zero",
         attn_implementation: str | None = "sdpa",
-        dtype: str | torch.dtype = "float32",
+        dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
         **options: Any,
     ) -> Self:
@@ -487,7 +492,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
                 temporal encoder 'zero' makes the mean over time; models 1 and 4 have no weights for time alone, and it
                 changes nothing. See `vivit.checkpoint.image_model.begin_over_time`.
             attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
-            dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name.
+            dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name; float32 if None.
             device: where to put the weights; the CPU if None.
             options: of `vivit.hub.HubOptions`: revision, token, cache_dir and others.
         Raises:
@@ -499,7 +504,11 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         check_choices(tubelets, temporal)
         where, others = split_options(options)
         refuse_unknown(others, OPTION_NAMES, signature(cls.from_image_model).parameters.keys() - {"options"})
-        attention, precision, place = attn_implementation or "sdpa", get_precision(dtype), one_device(device)
+        attention, precision, place = (
+            attn_implementation or "sdpa",
+            get_precision(dtype or "float32"),
+            one_device(device),
+        )
         get_attention(attention)
         refuse(precision, place)
         folder = locate(vit_checkpoint, where)[1]

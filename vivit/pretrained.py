@@ -53,6 +53,8 @@ SAVED_ANYWAY = {
     "max_shard_size": None,  # a model is one file, whatever its size
     "save_function": None,
 }
+# A part of names that the tensors of one factorization alone have.
+OF_ONE_KIND = {".temporal.": "encoder", ".attention_time.": "self_attention"}
 CONFIG_FIELDS = frozenset(f.name for f in fields(VivitConfig)) - {"extra"}
 
 
@@ -93,8 +95,8 @@ class VivitPreTrainedModel(nn.Module):
         """Choose how passes run, a key of `vivit.names.EXECUTIONS`; what was made for that before is made anew.
 
         Whoever exchanges layers of a model by hand, or puts hooks on them, calls this again: what is compiled or recorded goes
-        on with those that it has met. Hooks on the last layer, `vivit` and `vivit.layernorm` see [CLS] alone in any case, but
-        where hidden states or attention maps are asked for.
+        on with those that it has met. Where there is a [CLS], hooks on the last layer, `vivit` and `vivit.layernorm` see it
+        alone in any case, but where hidden states or attention maps are asked for.
 
         Raises:
             ValueError: for an unknown name, or a model that only runs 'plain'.
@@ -594,6 +596,12 @@ def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) ->
         f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
         "holds every tensor once, as that file describes them."
     )
+    unexpected = [misfit.name for misfit in faults if misfit.kind == "unexpected"]
+    if meant := {kind for part, kind in OF_ONE_KIND.items() if any(part in f".{name}" for name in unexpected)}:
+        sentence = (
+            f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Some are those of "
+            f"factorization='{meant.pop()}': set it in that file, or choose another checkpoint."
+        )
     advice = ""
     if all(misfit.name in {*head, POSITIONS, TEMPORAL_POSITIONS} and misfit.kind != "there twice" for misfit in faults):
         if {misfit.name for misfit in faults if misfit.kind == "missing"} == HEAD:

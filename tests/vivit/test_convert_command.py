@@ -190,3 +190,30 @@ def test_the_process_says_the_same(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "out").exists()
     assert "cut short" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("given", ["https://host.invalid/checkpoint", "file", "vivit-b-16x2-encoder-random"])
+def test_what_is_no_published_checkpoint_is_told_of_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    file = tmp_path / "checkpoint_7"
+    file.write_bytes(b"\x80")
+    words = "random weights" if "random" in given else "Add --from scenic"
+    told(convert(capsys, file if given == "file" else given, tmp_path / "out"), words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_fetched_for_a_folder_that_cannot_be_written_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    # Nobody listens at this port: an answer about the network would say that the folder was not looked at first.
+    told(
+        convert(capsys, "--from", "scenic", "http://127.0.0.1:9/checkpoint", tmp_path / "file" / "out", *CLIP),
+        "is no folder that can be written to",
+    )
+
+
+def test_folders_that_were_made_go_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(convert(capsys, "--from", "scenic", SCENIC / "none.msgpack", tmp_path / "a" / "b"), "The positions in")
+    assert not (tmp_path / "a").exists()

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import vivit.model
 from tests import factorized, oracle
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
 from vivit.attention import ATTENTION, AttentionUnavailable
@@ -784,3 +785,25 @@ def test_configs_pickled_before_there_was_a_choice() -> None:
             part.__dict__.pop(name, None)
     with torch.no_grad():
         assert torch.equal(pickle.loads(pickle.dumps(model))(pixel_values).pooler_output, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_clips_have_no_answers(kind: str) -> None:
+    model = made(kind)
+    nothing = oracle.clip(model.config)[:0]
+    assert logits_of(model, nothing).shape == (0, model.config.num_labels)
+    maps = model(nothing, output_attentions=True).attentions
+    assert len(maps) >= model.config.num_hidden_layers and all(each.shape[0] == 0 for each in flat(maps))
+
+
+def test_the_name_of_what_is_compiled_in_older_pickles() -> None:
+    assert vivit.model.cls_features is vivit.model.head_features
+
+
+@pytest.mark.parametrize("kind", ["encoder", "self_attention"])
+def test_a_config_that_lost_its_factorization_is_told_so(tmp_path: Path, kind: str) -> None:
+    made(kind).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "factorization"}))
+    with pytest.raises(UserError, match=f"Some are those of factorization='{kind}': set it in that file"):
+        load(tmp_path)

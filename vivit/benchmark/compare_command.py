@@ -158,7 +158,8 @@ def as_text(comparison: SideBySide, *, trained: bool = True, labels: Labels | No
     yield headline(comparison, trained=trained, labels=labels)
     yield ""
     several = len(named) > 1
-    figures = ("ms", "p5–p95", "times as fast", "weights", "activations", "peak MiB", "top 5")
+    of = (" as the first row", " as its model's first") if several else ("", "")
+    figures = ("ms", "p5–p95", f"times as fast{of[0]}", "weights", "activations", "peak MiB", f"top 5{of[1]}")
     lines = [(*["model"] * several, "attention", "precision", *figures)]
     for row in comparison.rows():
         ratio, found = row.ratio, row.agreement

@@ -108,11 +108,13 @@ def weights_table(result: Result) -> list[dict[str, Any]]:
     """What the weights take in each precision, with the usual backend where it was measured.
 
     Returns:
-        A line a precision; [] without float32 and another, and for a sweep that did not keep what weights are in.
+        A line a precision, of the first checkpoint; [] without float32 and another, and for a sweep that did not keep what
+        weights are in.
     """
     rows: dict[str, Measurement] = {}
     for row in sorted(result.rows, key=lambda row: (row.cell.attention != "sdpa", row.cell.batch_size)):
-        if row.memory and row.cell.mode == "inference" and row.cell.execution == "plain":
+        ours = row.cell.checkpoint == result.rows[0].cell.checkpoint
+        if ours and row.memory and row.cell.mode == "inference" and row.cell.execution == "plain":
             rows.setdefault(row.cell.precision, row)
     base = rows.get("float32")
     if base is None or base.memory is None or not base.memory.weights_kept_in or len(rows) < 2:

@@ -10,6 +10,7 @@ from vivit.checkpoint import RANDOM_CONFIGS
 
 GAIN = 0.97  # a share of the peak from which on nothing is gained
 HALF = (0.45, 0.6)  # of the weights: positions and norms stay as they are
+USUAL = "sdpa in float32"
 MOST = 3  # clauses of a kind; the bars have the rest
 
 
@@ -57,10 +58,14 @@ def _models(comparison: SideBySide, rows: list[Row], named: Mapping[str, str]) -
         for place, row in enumerate(rows)
         if row.cell.checkpoint != first and (same := replace(row.cell, checkpoint=first)) in places
     ]
+    # The usual one first, as a sweep's verdict has it; what else was compared is in the bars.
+    pairs.sort(key=lambda pair: cell_name(rows[pair[0]].cell) != USUAL)
     for place, base in pairs[:MOST]:
         cell = rows[place].cell
         said = _compare(comparison, rows, place, named[cell.checkpoint], named[first], base)
         yield f"with {cell_name(cell)}, {said}"
+    if others := dict.fromkeys(cell_name(rows[place].cell) for place, _ in pairs[MOST:]):
+        yield f"the bars have the rest ({names([*others])})"
 
 
 def _answers(rows: list[Row], named: Mapping[str, str], labels: Labels) -> Iterator[str]:
@@ -77,7 +82,7 @@ def _answers(rows: list[Row], named: Mapping[str, str], labels: Labels) -> Itera
             best = max(range(len(logits)), key=logits.__getitem__)
             firsts.append(f"{name} answers '{labels[checkpoint].get(best, f'class {best}')}'")
     alike = len(said) > 1 and len(set(said.values())) == 1
-    for name, clause in ({"each": next(iter(said.values()))} if alike else said).items():
+    for name, clause in ({"each model by itself": next(iter(said.values()))} if alike else said).items():
         yield f"in {name}, {clause}" if name else clause
     if firsts:
         yield names(firsts)

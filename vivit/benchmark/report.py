@@ -139,6 +139,7 @@ def models_table(result: Result) -> list[dict[str, Any]]:
     found = {id(gain.row): gain for gain in model_gains(result)}
     bases = {row.cell: row for row in result.rows if row.cell.checkpoint == first}
     order = list(dict.fromkeys(replace(row.cell, checkpoint="") for row in result.rows))
+    order.sort(key=lambda cell: -(cell.num_frames or 0))  # longest clips first, where models differ most
     rows = sorted(result.rows, key=lambda row: order.index(replace(row.cell, checkpoint="")))
     lines = []
     for row in rows:
@@ -171,6 +172,15 @@ def models_table(result: Result) -> list[dict[str, Any]]:
     return lines
 
 
+def _beside_the_first(result: Result, row: Measurement) -> dict[str, float | None]:
+    """A row's time as a share of the first model's in the same cell, and the interval of that."""
+    gain = next((gain for gain in model_gains(result) if gain.row is row), None)
+    time = gain.ratio.inverse if gain and gain.ratio else None
+    first = next(iter(models_of(result).values()))
+    values = (time.value, time.low, time.high) if time else (None, None, None)
+    return dict(zip((f"of {first}'s time", "time, from", "time, to"), values, strict=True))
+
+
 def as_csv(result: Result) -> str:
     """The table, one line a cell, and in each what it was measured on, and when."""
     versions = result.machine.versions
@@ -182,7 +192,12 @@ def as_csv(result: Result) -> str:
         "driver": versions.get("driver"),
         "date": result.created,
     }
-    lines = [line | origin for line in table(result)]
+    models = models_of(result)
+    lines = []
+    for row, line in zip(result.rows, table(result), strict=True):
+        if len(models) > 1:
+            line = {"model": line["model"], **line, **_beside_the_first(result, row)}
+        lines.append(line | origin)
     file = io.StringIO()
     writer = csv.DictWriter(file, list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -214,12 +229,14 @@ def as_text(result: Result) -> str:
     """The most important columns, for a terminal; below them what there is to know about rows that are not plain."""
     lines, models = table(result), models_of(result)
     several = len(models) > 1
-    columns = {"model": "model", **COLUMNS, "frames": "frames", "GFLOP": "GFLOP"} if several else COLUMNS
+    columns = _of_models(COLUMNS, next(iter(models.values()))) if several else COLUMNS
     notes: dict[str, list[str]] = {}
     cells = [[*columns.values(), "status"]]
     for row, line in zip(result.rows, lines, strict=True):
         flops = row.estimate.flops / 1e9 if row.estimate else None
-        line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} if several else line
+        if several:  # what is asked is how models differ, not how backends do
+            share = dict(zip(("times as fast", "from", "to"), _beside_the_first(result, row).values(), strict=True))
+            line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} | share
         cells.append([short(line[name]) for name in columns] + [", ".join((row.status, *row.caveats))])
         for note in filter(None, (row.reason, *row.caveats.values())):
             notes.setdefault(note, []).append(", ".join([models[row.cell.checkpoint]] * several + [row.cell.name]))
@@ -231,8 +248,18 @@ def as_text(result: Result) -> str:
         for line in cells
     ]
     told = [f"{'; '.join(cells)}: {note}" for note, cells in notes.items()]
-    said = [explain_ratios(), *filter(None, [explain_models(models)]), *_verdicts(result)]
+    said = [*[explain_ratios()] * (not several), *filter(None, [explain_models(models)]), *_verdicts(result)]
     return "\n".join([f"{result.title or 'sweep'}: {origin(result)}", *(line.rstrip() for line in text), *told, *said])
+
+
+def _of_models(columns: dict[str, str], first: str) -> dict[str, str]:
+    """The columns of a sweep of several models, whose ratios are shares of the first one's time."""
+    return {
+        "model": "model",
+        **(columns | {"times as fast": f"of {first}'s time"}),
+        "frames": "frames",
+        "GFLOP": "GFLOP",
+    }
 
 
 MARKS = (

@@ -1,7 +1,7 @@
 """What a sweep says, in one sentence that is right or says that it cannot tell. No torch is used."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vivit.benchmark.families import (
@@ -19,7 +19,7 @@ from vivit.benchmark.families import (
     shared,
     together,
 )
-from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Measurement, agreement
+from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Cell, Measurement, agreement
 from vivit.benchmark.results import Result, find_ratio_of, others_share
 from vivit.benchmark.side_by_side import BUSY_SHARE, FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
 from vivit.benchmark.wording import Answer, answers, busy, compare, memory, names, plain, sentence, times
@@ -87,7 +87,23 @@ def _models(result: Result, of: Family) -> str:
         elif cell in rows and base:
             lacking = "has no sound figure" if rows[cell].latency else "was not measured"
             clauses.append(f"{models[name]} {lacking}{_predicted(rows[cell], base)}")
+    clauses += _longest(result, usual[0], models, of)
     return sentence([f"on {where}, {cell_name(usual[0])}: {clauses[0]}", *clauses[1:]])
+
+
+def _longest(result: Result, like: Cell, models: Mapping[str, str], of: Family) -> Iterator[str]:
+    """What is predicted of the longest clips, where those have no figures: of shorter ones another model may be ahead."""
+    frames = max((row.cell.num_frames or 0 for row in result.rows), default=0) or None
+    rows = {row.cell: row for row in result.rows}
+    first, *others = [rows.get(replace(like, checkpoint=name, num_frames=frames)) for name in models]
+    if not first or shared(first.cell) == of or any(row and row.latency for row in (first, *others)):
+        return
+    said = [
+        f"{models[row.cell.checkpoint]}{_predicted(row, first)}" for row in others if row and _predicted(row, first)
+    ]
+    if said:
+        beside = models[first.cell.checkpoint]
+        yield f"clips of {frames} frames were not measured: beside {beside} {names(said)}"
 
 
 def _beside(gain: Gain, name: str, first: str) -> str:
@@ -98,7 +114,7 @@ def _beside(gain: Gain, name: str, first: str) -> str:
     counted = _operations(gain.row, gain.base)
     if gain.ratio.said == NO_DIFFERENCE:
         same = f"{name} {held}, and " if held else f"of {name} "
-        return f"{same}no difference in time can be told ({interval}){counted}"
+        return f"{same}no difference in time to {first} can be told ({interval} of its time){counted}"
     took = f"as long as {first}" if gain.ratio.same else f"{value} of {first}'s time"
     if gain.ratio.verdict == SLOWER:
         took = f"{value} times {first}'s time"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vivit.benchmark.families import cell_name, families
+from vivit.benchmark.families import cell_name, families, models_of
 from vivit.benchmark.measurement import MIB, Estimate, Measurement
 from vivit.benchmark.results import Result, find_ratio_of
 from vivit.benchmark.side_by_side import NO_DIFFERENCE
@@ -26,10 +26,11 @@ class Card:
 
 def explain(result: Result) -> Iterator[Card]:
     """Questions and answers, as far as this sweep has what it takes."""
+    models = models_of(result)
     for rows in list(families(result).values())[:1]:
-        yield from _kernels(rows)
-        yield from _same_kernels(rows)
-        yield from _scores(rows)
+        of = f"Of {model}: " if (model := models[rows[0].cell.checkpoint]) else ""
+        for card in (*_kernels(rows), *_same_kernels(rows), *_scores(rows)):
+            yield replace(card, question=f"{of}{card.question}")
     yield from _halves(result)
     yield from _share(result)
 
@@ -142,9 +143,10 @@ def _share(result: Result) -> Iterator[Card]:
     found = [(share, row) for row in result.rows if row.sound and (share := result.matrix_share(row))]
     if found and max(found, key=lambda pair: pair[0])[0] <= 1:  # else the rate was measured beside other work
         share, row = max(found, key=lambda pair: pair[0])
-        flops = row.flops_per_second or 0.0
+        flops, model = row.flops_per_second or 0.0, models_of(result)[row.cell.checkpoint]
+        cell = ", ".join(filter(None, (model, row.cell.name)))
         yield Card(
             "Which cell comes nearest to what this machine can do?",
-            f"{row.cell.name} computes {flops / 1e9:,.0f} GFLOP/s, {percent(share)} of what matrix products alone reach here "
+            f"{cell} computes {flops / 1e9:,.0f} GFLOP/s, {percent(share)} of what matrix products alone reach here "
             f"in {row.cell.precision}. The rest goes to memory traffic, norms, the softmax, and calls.",
         )

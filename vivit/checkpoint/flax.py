@@ -132,6 +132,8 @@ class FlaxFile:
             name = unpacker.unpack()
             if not name.isprintable():  # it may come to stand in a sentence
                 raise _Unusable("is no checkpoint of Flax: its maps have keys that cannot be printed")
+            if not name or "/" in name or name in found:  # names are told joined by '/', each once
+                raise _Unusable("is no checkpoint of Flax: its maps have a name twice, an empty one, or one with '/'")
             found[name] = self._node(unpacker, depth + 1)
         return found
 

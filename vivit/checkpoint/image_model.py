@@ -202,6 +202,12 @@ def _check_shape(name: str, theirs: Mapping[str, Any], config: VivitConfig) -> t
         raise UserError(
             f"'{name}' is {what}, not a ViT. Choose a ViT for images such as 'google/vit-base-patch16-224'."
         )
+    for field in (*ALIKE, *TRAINED_WITH):
+        if type(theirs[field]) is not type(USUAL_VIT[field]):
+            raise UserError(
+                f"The config.json of '{name}' describes no ViT: {field}={theirs[field]!r}. Choose another checkpoint, or "
+                "correct that file."
+            )
     for field in ALIKE:
         if theirs[field] != (value := getattr(config, field)):
             raise UserError(

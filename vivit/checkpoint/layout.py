@@ -41,6 +41,7 @@ POOLER = frozenset({"pooler.dense.weight", "pooler.dense.bias"})
 POSITIONS, TEMPORAL_POSITIONS = "embeddings.position_embeddings", "temporal.position_embeddings"
 PROJECTION = "embeddings.patch_embeddings.projection.weight"
 SCALES = "SCB"  # what stands in the place of 'weight' in the name of the scales of a weight in 8 bit
+MOST_LINES = 1000  # of a list of tensors
 HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
@@ -122,13 +123,14 @@ class Misfit:
 
 
 def listed(faults: Sequence[Misfit]) -> tuple[str, str]:
-    """(how many of each kind, with the first of each; all of them, one a line)."""
+    """(how many of each kind, with the first of each; all of them, one a line, as far as anybody reads)."""
     firsts = {misfit.kind: misfit.text for misfit in reversed(faults)}
     counts = ", ".join(
         f"{n} {kind} ({firsts[kind]}{', …' if n > 1 else ''})"
         for kind, n in Counter(misfit.kind for misfit in faults).items()
     )
-    return counts, "\n".join(f"{misfit.kind}: {misfit.text}" for misfit in faults)
+    lines = [f"{misfit.kind}: {misfit.text}" for misfit in faults[:MOST_LINES]]
+    return counts, "\n".join([*lines, *[f"… and {len(faults) - MOST_LINES} more"] * (len(faults) > MOST_LINES)])
 
 
 def read_into(

@@ -12,7 +12,7 @@ from tests.vivit.benchmark.children import MACHINE, result, row
 from tests.vivit.benchmark.made_up import CONFIGS, ran
 from tests.vivit.benchmark.stepping import drive
 from vivit.__main__ import main
-from vivit.benchmark import charts, report, scaling
+from vivit.benchmark import charts, documentation, report, scaling
 from vivit.benchmark.families import explain_models, foremost, model_gains, model_names, together
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell, Estimate, Measurement
@@ -56,9 +56,9 @@ def test_a_headline_compares_models_with_the_same_backend_and_names_the_first_an
     comparison = compared(cells, [200.0, 100.0, 100.0, 80.0], [first, second, first, second], [199, 99, 99, 89])
     said = headline(comparison, labels={"one": LABELS, "two": LABELS})
     assert said == (
-        "With eager in float32, two is 2.00 times as fast as one (2.00 to 2.00) and takes 50 % less memory; with sdpa in "
-        "float32, two is 1.25 times as fast as one (1.25 to 1.25) and takes 10 % less memory; in each, all give the same three "
-        "answers; one answers 'waltz' and two answers 'tango'."
+        "With sdpa in float32, two is 1.25 times as fast as one (1.25 to 1.25) and takes 10 % less memory; with eager in "
+        "float32, two is 2.00 times as fast as one (2.00 to 2.00) and takes 50 % less memory; in each model by itself, all "
+        "give the same three answers; one answers 'waltz' and two answers 'tango'."
     )
     _, other, *_ = comparison.rows()
     assert other.agreement is None, "answers of other weights are not compared"
@@ -158,14 +158,34 @@ def test_the_verdict_says_what_each_model_takes_of_the_first_ones_time_memory_an
     assert statement(whole) == (
         "On Test Machine <1> (batch size 1, 32 frames), sdpa in float32: model 2 takes 0.50 of model 1's time (0.50 to 0.50) "
         "and 45 % less memory, with 0.50 of the operations; model 3 takes 0.75 of model 1's time (0.75 to 0.75) and 22 % less "
-        "memory, with 0.75 of the operations; model 4 takes the same memory, and no difference in time can be told (0.99 to "
-        "0.99), with 0.99 of the operations."
+        "memory, with 0.75 of the operations; model 4 takes the same memory, and no difference in time to model 1 can be told "
+        "(0.99 to 0.99 of its time), with 0.99 of the operations."
     )
     assert remarks(whole) == [ACCURACY], "random weights say nothing of accuracy"
     named = [
         replace(each, cell=replace(each.cell, checkpoint=f"{each.cell.checkpoint[12:]}x")) for each in four_models()
     ]
     assert remarks(result(*named)) == [], "of other weights there is nothing to warn of"
+
+
+def test_of_the_longest_clips_that_were_not_measured_the_prediction_is_told() -> None:
+    never = [replace(row, status="cancelled", latency=None, memory=None) for row in four_models(32)]
+    said = statement(result(*four_models(8), *never))
+    assert said.startswith(
+        "On Test Machine <1> (batch size 1, 8 frames), sdpa in float32: model 2 takes 0.50 of model 1's"
+    )
+    assert (
+        "; clips of 32 frames were not measured: beside model 1 model 2 (predicted: 0.50 of the time, with 0.50 of the "
+        "operations), model 3 (predicted: 0.75 of the time" in said
+    )
+    assert "not measured" not in statement(result(*four_models(8), *four_models(32)))
+
+
+def test_the_table_of_weights_is_of_one_model() -> None:
+    """Where the first was not measured in a precision, another's figure is not held against its float32."""
+    rows = [measured(Cell(ONE, "sdpa"), 100.0), measured(Cell(TWO, "sdpa", "float16"), 30.0)]
+    kept = [replace(row, memory=replace(row.memory, weights_kept_in={"float32": 4})) for row in rows if row.memory]
+    assert len(kept) == 2 and documentation.weights_table(result(*kept)) == []
 
 
 def test_what_was_not_measured_is_told_as_predicted() -> None:
