@@ -135,7 +135,12 @@ def _ask(engine: Engine, running: RunningComparison, request: Request[Reply], co
     def waiting(position: int) -> None:
         running.note = f"{note} (number {position} in the queue)"
 
-    job = undisturbed(engine, request, [running.pixels], cancelled=running._cancel, waiting=waiting, cost_key=cost_key)
+    try:
+        job = undisturbed(
+            engine, request, [running.pixels], cancelled=running._cancel, waiting=waiting, cost_key=cost_key
+        )
+    finally:
+        running.note = note  # else the next of the round would find the place in it
     if job.state != "done":
         raise _Failed(job.error or job.note)
     return job.result

@@ -32,13 +32,13 @@ CONTROLS = {  # what the address says, and what to call it
     "top_k": "answers to show",
 }
 REPOSITORY = "another repository of the Hugging Face Hub…"
-MODELS = {  # the paper's four in few words, which the address says as they are → the factorisation
+MODELS = {  # the paper's four by what is factorised, in words that the address has as they are → the factorisation
     "1 · unfactorised": "none",
-    "2 · factorised encoder": "encoder",
-    "3 · factorised self-attention": "self_attention",
-    "4 · factorised dot-product": "dot_product",
+    "2 · encoder": "encoder",
+    "3 · self-attention": "self_attention",
+    "4 · dot-product": "dot_product",
 }
-MODEL_LABELS = {random_name(name): label for label, name in MODELS.items()}  # of a checkpoint with random weights
+MODEL_LABELS = {random_name(name): f"model {label} (random weights)" for label, name in MODELS.items()}
 MOST_ANSWERS = 20  # that may be shown
 FOLDER = "a folder on this machine…"
 
@@ -76,10 +76,10 @@ def pick_settings(pressed: str = "") -> Settings:
             required=True,
             key="normalisation",
             bind="query-params",
-            format_func=lambda name: NORMALISATION[name],
             help="For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits "
             "rest on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy.",
         )
+        st.caption(f"{capitalised(NORMALISATION[normalisation])}.")
         top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution)
 
@@ -93,8 +93,8 @@ def _pick_checkpoint() -> str:
         key="checkpoint",
         bind="query-params",
         label_visibility="collapsed",
-        help="vivit-mannequin is a small ViViT of our own, trained on rendered clips of one figure: it knows 36 actions of "
-        "that figure and nothing of real videos.",
+        help=f"What is embedded, {' and '.join(embedded_checkpoints())}, is small and our own, trained on rendered clips of "
+        "one figure: it knows 36 actions of that figure and nothing of real videos.",
     )
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
@@ -123,7 +123,8 @@ def _pick_model() -> str:
         key="model",
         bind="query-params",
         label_visibility="collapsed",
-        help=_list({label: FACTORIZATIONS[name].partition(": ")[2] for label, name in MODELS.items()}),
+        help="What is factorised, in the paper's numbers:\n\n"
+        + _list({label: FACTORIZATIONS[name].partition(": ")[2] for label, name in MODELS.items()}),
     )
     return MODELS[chosen]
 

@@ -73,12 +73,12 @@ def show_side_by_side(
     hush(bool(ours and held and held.running.state == "running"))
     if held is None or (not ours and not _same_question(held, key)):
         result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
+        of = "" if checkpoint.config.factorization == "none" else "model 1, unfactorised, "
+        where = f"{of}{'on ' * bool(of)}{result.machine.device_name}" if result else ""
         with title:
-            st.subheader(
-                f"Not measured here yet{f': these bars are of {result.machine.device_name}' if result else ''}"
-            )
+            st.subheader(f"Not measured here yet{f': these bars are of {where}' if result else ''}")
         if result:
-            _show_recorded(result)
+            _show_recorded(result, of)
     elif held.running.state == "running":
         with title:
             _follow(held)
@@ -263,8 +263,12 @@ def _ratio_in_words(row: Row, comparison: SideBySide) -> str:
     return "; ".join(filter(None, (f"{said} ({interval})", answer)))
 
 
-def _show_recorded(result: Result) -> None:
-    """While there is nothing of this machine: the same of a large GPU, from a sweep that is kept with the app."""
+def _show_recorded(result: Result, of: str) -> None:
+    """While there is nothing of this machine: the same of a large GPU, from a sweep that is kept with the app.
+
+    Args:
+        of: 'model 1, unfactorised, ' where another of the paper's four was chosen; else ''.
+    """
     rows = [
         r
         for r in result.rows
@@ -274,7 +278,7 @@ def _show_recorded(result: Result) -> None:
         and r.latency
         and r.memory
     ]
-    words = f"{result.label}, {result.rows[0].cell.checkpoint}, batch size 1"
+    words = f"{of}{result.label}, {result.rows[0].cell.checkpoint}, batch size 1"
     bars = [
         Bar(
             f"{r.cell.attention} · {r.cell.precision}",
@@ -292,4 +296,4 @@ def _show_recorded(result: Result) -> None:
         for r in rows
         if r.latency and r.memory
     ]
-    charts.show_cells(bars, CHARTS, f"not here, but {result.label}, {result.rows[0].cell.checkpoint}")
+    charts.show_cells(bars, CHARTS, f"not here, but {of}{result.label}, {result.rows[0].cell.checkpoint}")

@@ -103,7 +103,8 @@ def pick_cells(machine: Machine) -> Selection:
             )
         checkpoints = given or (checkpoint, *pick_others(checkpoint, MODELS_KEY, "original"))
         if all(name in RANDOM_CONFIGS for name in checkpoints):
-            st.caption("Random weights, for timing only: no predictions, only the agreement between cells.")
+            whose = " of the same model" * (len(checkpoints) > 1)
+            st.caption(f"Random weights, for timing only: no predictions, only the agreement between cells{whose}.")
         if name in PRESETS:
             st.caption(PRESETS[name].title)
             cells, rule = PRESETS[name].cells(*checkpoints), PRESETS[name].rule

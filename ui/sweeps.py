@@ -69,20 +69,22 @@ def follow_cells(id: str) -> None:
     result, models = running.result, model_names(cell.checkpoint for cell in running.sweep.cells)
     what = shared if len(models) > 1 else family
     rows = [row for row in result.rows if row.latency]
+    measured = {row.cell for row in rows}
     waiting = [cell for cell in running.sweep.begins if cell not in running.sweep.rows]
     current = running.sweep.current or next(iter(waiting), None)
     of = what(current) if current else what(rows[-1].cell) if rows else None
     if of is None:
         return
     bars = bars_of([row for row in rows if what(row.cell) == of], models)
-    empty = [_place(cell, models) for cell in waiting if what(cell) == of]
+    cells = [cell for cell in running.sweep.cells if what(cell) == of and (cell in measured or cell in waiting)]
     of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
     words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {inert(of_what)}"
-    show_cells(bars, ("live-latency", "live-memory"), words, by_precision([*bars, *empty]))
+    places = by_precision([_place(cell, models) for cell in cells])
+    show_cells(bars, ("live-latency", "live-memory"), words, places)
 
 
 def _place(cell: Cell, models: Mapping[str, str]) -> Bar:
-    """Of a cell that has no figure yet: its name and where it belongs. Args: models: as `bars_of`'s."""
+    """Of a cell, whether it has figures yet or not: its name and where it belongs. Args: models: as `bars_of`'s."""
     model = models[cell.checkpoint]
     text, group = (model, cell_name(cell)) if model else (short_name(cell), "")
     name = full_name(cell, models)

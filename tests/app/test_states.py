@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Multiselect
 
 import ui.clips
 import ui.visit
 from ui import settings
 from ui.server import get_server
 from vivit.attention import ATTENTION
+from vivit.hub import embedded_checkpoints
 from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
@@ -93,14 +95,14 @@ def test_a_slow_run_waits_for_a_word_and_says_how_long(app: AppTest) -> None:
     ("label", "name", "scores"),
     [
         ("1 · unfactorised", RANDOM, "3,137² scores a head, of 12 heads = 450.5 MiB"),
-        ("2 · factorised encoder", "vivit-b-16x2-encoder-random", "16 × 197² scores a head, of 12 heads = 28.4 MiB"),
+        ("2 · encoder", "vivit-b-16x2-encoder-random", "16 × 197² scores a head, of 12 heads = 28.4 MiB"),
         (
-            "3 · factorised self-attention",
+            "3 · self-attention",
             "vivit-b-16x2-self-attention-random",
             "196 × 16² over time, then 16 × 196² over space scores a head, of 12 heads = 2.3 MiB and 28.1 MiB",
         ),
         (
-            "4 · factorised dot-product",
+            "4 · dot-product",
             "vivit-b-16x2-dot-product-random",
             "196 × 16² over time scores for each of 6 heads, 16 × 196² over space for each of the other 6 = 15.2 MiB",
         ),
@@ -128,9 +130,46 @@ def test_what_factorising_buys_is_asked_of_the_four_whatever_is_chosen(app: AppT
     assert not [box for box in app.selectbox if box.label == "Checkpoint"], "it is of its own"
     app.selectbox(key="preset").set_value("number of tokens").run()
     assert app.selectbox(key="bench-checkpoint").value == "vivit-mannequin"
-    beside = app.multiselect(key="b-models")
-    assert not any("factorised" in option for option in beside.options), "those take larger frames"
-    assert any("takes 32 frames of 224 × 224 pixels, not 32 frames of 128 × 128" in c.value for c in app.caption)
+    assert not any("random" in option for option in beside_of(app).options), "those take larger frames"
+    (reason,) = (c.value for c in app.caption if "takes 32 frames of 224 × 224 pixels, not 32 frames" in c.value)
+    assert "model 2 · encoder (random weights), model 3" in reason.replace("\\", "")
+    app.selectbox(key="bench-checkpoint").set_value(RANDOM).run()
+    assert "model 2 · encoder (random weights)" in beside_of(app).options
+    assert said_of_random_weights(app).endswith("only the agreement between cells.")
+    beside_of(app).set_value(["vivit-b-16x2-encoder-random"]).run()
+    assert said_of_random_weights(app).endswith("only the agreement between cells of the same model.")
+
+
+def beside_of(app: AppTest) -> Multiselect:
+    return app.multiselect(key="b-models")
+
+
+def said_of_random_weights(app: AppTest) -> str:
+    (said,) = (c.value for c in app.caption if c.value.startswith("Random weights, for timing only"))
+    return said
+
+
+@pytest.mark.parametrize(("model", "of"), [("1 · unfactorised", ""), ("2 · encoder", "model 1, unfactorised, on ")])
+def test_bars_that_are_not_of_the_chosen_model_say_of_which_they_are(app: AppTest, model: str, of: str) -> None:
+    app.query_params |= {"checkpoint": RANDOM, "model": model}
+    until(app, lambda a: any("Not measured here yet" in s.value for s in a.subheader))
+    (heading,) = (s.value for s in app.subheader if "Not measured here yet" in s.value)
+    assert heading.startswith(f"Not measured here yet: these bars are of {of}NVIDIA")
+    assert ("model 1, unfactorised, recorded on" in " ".join(m.value for m in app.markdown)) == bool(of)
+
+
+def test_what_a_link_asks_of_the_pixels_is_done_without_a_warning(app: AppTest) -> None:
+    app.query_params["normalisation"] = "original"
+    until(app, answered)
+    assert app.session_state["visit"].settings.normalisation == "original"
+    assert not any("The link asks for" in w.value for w in app.warning)
+    assert any(c.value == "As the original, [-1, 1]." for c in app.caption)
+
+
+def test_every_embedded_checkpoint_is_explained_where_it_is_chosen(app: AppTest) -> None:
+    app.run()
+    assert len(embedded_checkpoints()) > 1
+    assert all(name in app.selectbox(key="checkpoint").help for name in embedded_checkpoints())
 
 
 def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: Path) -> None:

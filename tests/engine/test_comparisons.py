@@ -106,6 +106,26 @@ def test_two_comparisons_at_once_take_turns(engine: Engine) -> None:
     assert first.wait(10) and second.wait(10) and first.number != second.number
 
 
+def test_a_place_in_the_queue_is_told_once_and_no_longer_than_it_is_waited(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.comparisons.LONG_SECONDS", 0.0)  # cell by cell: many jobs of one round
+    monkeypatch.setattr("engine.undisturbed.TICK", 0.002)
+    running = [started(engine, EAGER, SDPA, FLASH) for _ in range(2)]
+    notes: set[str] = set()
+
+    def looked() -> bool:
+        notes.update(each.note for each in running)
+        return all(each.comparison.rounds >= 4 for each in running)
+
+    until(looked, 120.0)
+    for each in running:
+        each.cancel()
+    assert all(each.wait(10) for each in running)
+    assert any(note.startswith("round") and "in the queue" in note for note in notes)
+    assert not [note for note in notes if note.count("in the queue") > 1]
+
+
 @pytest.mark.parametrize("rounds", [0, 2])
 def test_a_cancelled_one_ends_within_two_seconds_and_keeps_the_rounds_that_are_done(
     engine: Engine, rounds: int

@@ -4,6 +4,7 @@ What a figure wants is marked the same way in all: a bar is hatched, a point is 
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -429,7 +430,9 @@ def _line(*parts: str, marks: str = "") -> str:
     """Text of one cell, in lines that a phone's width holds. Args: marks: in brackets, or ''."""
     said = [part for part in parts if part]
     said[-1] += marks
-    lines = [said[0]]
+    name, _, first = said[0].rpartition(": ")
+    begin = [said[0]] if len(said[0]) <= LONGEST or not name else [f"{name}:", first]
+    lines = [line for part in begin for line in textwrap.wrap(part, LONGEST, break_on_hyphens=False)]
     for part in said[1:]:
         if len(lines[-1]) + len(part) <= LONGEST:
             lines[-1] += f", {part}"

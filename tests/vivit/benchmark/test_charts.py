@@ -181,6 +181,17 @@ def test_a_text_too_long_for_a_phone_takes_two_lines_and_what_follows_is_lower()
     assert min(values.y) + charts.LINE < top < max(values.y) - charts.LINE / 2 < bottom < figure.layout.yaxis.range[0]
 
 
+@pytest.mark.parametrize("first", ["vivit-mannequin", "google/vivit-b-16x2-kinetics400"])
+def test_models_of_long_names_stand_above_how_they_compare(first: str) -> None:
+    other = row(Cell("vivit-mannequin-fe", "sdpa"), *times(100.0))
+    (text,) = texts(charts.ratios([Gain(other, row(Cell(first, "sdpa"), *times(200.0)), Ratio(2.0, 1.9, 2.1), None)]))
+    name, said = text.split("<br>")
+    assert name == f"vivit-mannequin-fe beside {first}, sdpa:" and said.startswith("2.0 times as fast (1.9")
+    folder = "/".join(["a folder of a very long name"] * 4)
+    (text,) = texts(charts.ratios([Gain(other, row(Cell(folder, "sdpa"), *times(200.0)), Ratio(2.0, 1.9, 2.1), None)]))
+    assert max(map(len, text.split("<br>"))) <= charts.LONGEST
+
+
 def test_ratios_as_the_documentation_writes_them() -> None:
     found = gains(result(PLAIN, FAST, replace(NOISY, memory=None)))
     assert texts(charts.ratios(found, documented=True)) == [
