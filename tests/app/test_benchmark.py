@@ -214,7 +214,7 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
         expect(page.get_by_role("heading", name=f"The documentation's {mode} table")).to_be_visible()
     expect(page.get_by_text("has its two memory columns swapped").first).to_be_visible()
     open_tab(page, "Two sweeps")
-    page.get_by_label("Beside").click()
+    page.get_by_label("Beside", exact=True).click()
     page.get_by_role("option", name=re.compile("transformers")).click()
     both = page.get_by_role("figure", name="Latency of both sweeps")
     expect(both).to_be_visible()
