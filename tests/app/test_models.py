@@ -64,7 +64,7 @@ def test_two_models_side_by_side_are_told_apart_and_compared(page: Page, two: li
     expect(page.get_by_text("takes 32 frames of 128 × 128 pixels, not 4 frames of 32 × 32 pixels")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("^Compare, about")).click()
-    said = page.get_by_role("heading", name=re.compile("^With eager in float32, "))
+    said = page.get_by_role("heading", name=re.compile("^With sdpa in float32, "))
     expect(said).to_contain_text(first, timeout=300_000)
     expect(said).to_contain_text(f"{second} answers '")
     expect(said).not_to_contain_text("not all give")
