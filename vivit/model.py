@@ -371,19 +371,12 @@ class VivitModel(VivitPreTrainedModel):
         hidden_states: list[Tensor] | None = [] if output_hidden_states else None  # else nothing is held for longer
         attentions: list[Tensor] | None = [] if output_attentions else None
         first_alone = config.has_cls and not asked and (cls_only or config.factorization == "encoder")
-        # Each argument by itself: a tuple of them would hold the first for as long as the call takes.
-        x = self._encode(
-            self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding),
-            self.layers,
-            self.layernorm,
-            first_alone,
-            hidden_states,
-            attentions,
-        )
+        kept = (hidden_states, attentions)
+        tokens = [self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)]
+        x = self._encode(tokens, self.layers, self.layernorm, first_alone, *kept)
         if config.factorization == "encoder":
             last, last_alone = self.temporal, cls_only and not asked
-            tokens = last.embed(x[:, :, 0])
-            x = self._encode(tokens, last.layers, last.layernorm, last_alone, hidden_states, attentions)
+            x = self._encode([last.embed(x[:, :, 0])], last.layers, last.layernorm, last_alone, *kept)
         elif config.factorization != "none":
             x = x.flatten(1, 2)
             hidden_states = hidden_states and [states.flatten(1, 2) for states in hidden_states]
@@ -401,14 +394,19 @@ class VivitModel(VivitPreTrainedModel):
 
     def _encode(
         self,
-        x: Tensor,
+        tokens: list[Tensor],
         layers: nn.ModuleList,
         layernorm: nn.LayerNorm,
         cls_only: bool,
         hidden_states: list[Tensor] | None,
         attentions: list[Tensor] | None,
     ) -> Tensor:
-        """Through some layers and the LayerNorm after them; what the lists are to hold is put there. Returns x's shape."""
+        """Through some layers and the LayerNorm after them; what the lists are to hold is put there.
+
+        Args:
+            tokens: one tensor, which is taken out, so that nobody holds it for longer than the first layer does.
+        """
+        x = tokens.pop()
         if hidden_states is not None:
             hidden_states.append(x)
         output_attentions = attentions is not None

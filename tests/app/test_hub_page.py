@@ -260,7 +260,9 @@ def test_without_a_hub_what_is_here_still_works(
         page.get_by_role("combobox", name="Repository").fill("tiny/secret")
         page.get_by_role("combobox", name="Repository").press("Enter")
         expect(page.get_by_text("cannot be reached. Check the network, then try again.").last).to_be_visible()
-        here = f"On this machine, whatever the network does: vivit-mannequin, vivit-mannequin-fe, {KINETICS_CHECKPOINT}."
+        here = (
+            f"On this machine, whatever the network does: vivit-mannequin, vivit-mannequin-fe, {KINETICS_CHECKPOINT}."
+        )
         expect(page.get_by_text(here)).to_be_visible()
         open_page(page, away)
         open_form(page)
