@@ -11,7 +11,7 @@ from engine.engine import Engine
 from engine.messages import Reply, Request
 from engine.tasks import ExamineCell, TimeCells
 from engine.undisturbed import Stopped, undisturbed
-from vivit.benchmark.families import model_names
+from vivit.benchmark.families import model_names, with_model
 from vivit.benchmark.side_by_side import Examine, SideBySide, Time, TimedRound
 
 logger = logging.getLogger("engine")
@@ -86,9 +86,9 @@ def _run(engine: Engine, running: RunningComparison) -> None:
         while step := comparison.next():
             if isinstance(step, Examine):
                 cell = comparison.cells[step.place]
-                model = model_names(c.checkpoint for c in comparison.cells)[cell.checkpoint]
+                models = model_names(c.checkpoint for c in comparison.cells)
                 said = f"{cell.attention}, {cell.precision}{cell.manner}"
-                running.note = f"warming up {', '.join(filter(None, (model, said)))}"
+                running.note = f"warming up {with_model(said, cell, models)}"
                 request = ExamineCell(cell, running.shape, running.normalisation)
                 comparison.examined(step, _ask(engine, running, request, f"examine {cell}"))
             else:

@@ -15,7 +15,7 @@ from typing import Literal
 from engine.engine import Engine
 from engine.tasks import MeasureRound
 from engine.undisturbed import Stopped, undisturbed
-from vivit.benchmark.families import model_names
+from vivit.benchmark.families import model_names, with_model
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result, list_results, save, snapshot, sweep_file
 from vivit.benchmark.sweep import PlannedRound, Sweep, run_all
@@ -200,8 +200,8 @@ class Sweeps:
         self, running: RunningSweep, planned: PlannedRound, clip: Pixels | None, normalisation: str
     ) -> tuple[Measurement, float]:
         cell = planned.cell
-        model = model_names(c.checkpoint for c in running.sweep.cells).get(cell.checkpoint)
-        running.note = f"round {planned.number + 1}: {', '.join(filter(None, (model, cell.name)))}"
+        models = model_names(c.checkpoint for c in running.sweep.cells)
+        running.note = f"round {planned.number + 1}: {with_model(cell.name, cell, models)}"
         doing = running.note
 
         def waiting(position: int) -> None:

@@ -27,6 +27,7 @@ from vivit.benchmark.families import (
     model_gains,
     models_of,
     together,
+    with_model,
 )
 from vivit.benchmark.measurement import CAVEATS
 from vivit.benchmark.results import Result, to_dict
@@ -93,8 +94,7 @@ def _show_missing(result: Result) -> None:
     reasons: dict[str, list[str]] = {}
     models = models_of(result)
     for row in missing:
-        words = filter(None, (models[row.cell.checkpoint], row.cell.name))
-        reasons.setdefault(row.reason or row.status, []).append(", ".join(words))
+        reasons.setdefault(row.reason or row.status, []).append(with_model(row.cell.name, row.cell, models))
     counts = Counter(row.status for row in missing)
     told = [(counts[status], what) for status, what in NOT_MEASURED.items() if counts[status]]
     count, what = told[0]

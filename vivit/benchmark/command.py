@@ -63,7 +63,7 @@ def bench(options: argparse.Namespace) -> int:
     from vivit.attention import get_attention
     from vivit.benchmark import first_calls, report, results
     from vivit.benchmark.child import measure_in_child
-    from vivit.benchmark.families import model_names
+    from vivit.benchmark.families import model_names, with_model
     from vivit.benchmark.probes import describe
     from vivit.device import default_device
     from vivit.execution import get_execution
@@ -102,8 +102,8 @@ def bench(options: argparse.Namespace) -> int:
     print(f"{of}{count} cells, about {duration(sweep.seconds_left)}", file=sys.stderr)
 
     def measure(planned: PlannedRound) -> tuple[Measurement, float]:
-        model = model_names(configs)[planned.cell.checkpoint]
-        _show(sweep, f"round {planned.number + 1}: {', '.join([model] * bool(model) + [planned.cell.name])}")
+        of = with_model(planned.cell.name, planned.cell, model_names(configs))
+        _show(sweep, f"round {planned.number + 1}: {of}")
         row, seconds = measure_in_child(planned, pixel_values)
         first_calls.keep_row(machine.device_name, machine.versions["torch"], configs[row.cell.checkpoint], row)
         return row, seconds

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from vivit.benchmark.command import MODEL, open_models, read_clip
-from vivit.benchmark.families import explain_models, model_names
+from vivit.benchmark.families import explain_models, model_names, with_model
 from vivit.benchmark.headline import Labels, headline
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import SECONDS, Examine, SideBySide, Time, as_json
@@ -142,8 +142,11 @@ def parse_cells(text: str) -> list[tuple[str, str, str]]:
 def _show(comparison: SideBySide, step: Examine | Time) -> None:
     if isinstance(step, Examine):
         cell = comparison.cells[step.place]
-        model = model_names(c.checkpoint for c in comparison.cells)[cell.checkpoint]
-        note = f"warming up {', '.join([model] * bool(model) + [cell.attention, cell.precision])}{cell.manner}"
+        said, models = (
+            f"{cell.attention}, {cell.precision}{cell.manner}",
+            model_names(c.checkpoint for c in comparison.cells),
+        )
+        note = f"warming up {with_model(said, cell, models)}"
     else:
         note = f"round {step.number + 1}, about {comparison.seconds_left:.0f} s to the next look"
     if sys.stderr.isatty():

@@ -100,9 +100,14 @@ def cell_name(cell: Cell) -> str:
     return f"{cell.attention} in {cell.precision}{cell.manner}"
 
 
+def with_model(words: str, cell: Cell, models: Mapping[str, str]) -> str:
+    """Words on a cell with its model in front, where there are several. Args: models: as `model_names` gives them."""
+    return ", ".join(filter(None, (models.get(cell.checkpoint), words)))
+
+
 def full_name(cell: Cell, models: Mapping[str, str]) -> str:
-    """The same with its model in front, where there are several. Args: models: as `model_names` gives them."""
-    return ", ".join(filter(None, (models.get(cell.checkpoint), cell_name(cell))))
+    """`cell_name` with its model in front, where there are several. Args: models: as `model_names` gives them."""
+    return with_model(cell_name(cell), cell, models)
 
 
 def base_of(rows: Sequence[Measurement], wanted: str | None = None) -> Measurement | None:

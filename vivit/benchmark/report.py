@@ -18,6 +18,7 @@ from vivit.benchmark.families import (
     model_gains,
     models_of,
     together,
+    with_model,
 )
 from vivit.benchmark.measurement import MIB, Measurement
 from vivit.benchmark.results import Result, to_dict
@@ -239,7 +240,7 @@ def as_text(result: Result) -> str:
             line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} | share
         cells.append([short(line[name]) for name in columns] + [", ".join((row.status, *row.caveats))])
         for note in filter(None, (row.reason, *row.caveats.values())):
-            notes.setdefault(note, []).append(", ".join([models[row.cell.checkpoint]] * several + [row.cell.name]))
+            notes.setdefault(note, []).append(with_model(row.cell.name, row.cell, models))
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     text = [
         "  ".join(

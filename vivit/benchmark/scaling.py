@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from vivit.benchmark.charts import caveats_of, new_figure, short_name, steps, symbol, three_digits, value_of
-from vivit.benchmark.families import model_names
+from vivit.benchmark.families import model_names, with_model
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result
 from vivit.names import BACKENDS, colour
@@ -171,10 +171,8 @@ def tradeoff(result: Result) -> "go.Figure | None":
         return None
     models = model_names(r.cell.checkpoint for r in rows)
 
-    several = len(models) > 1
-
     def kind(row: Measurement) -> str:
-        return ", ".join(filter(None, (models[row.cell.checkpoint], row.cell.precision)))
+        return with_model(row.cell.precision, row.cell, models)
 
     kinds = list(dict.fromkeys(map(kind, rows)))
     figure = new_figure(1.5 * HEIGHT, showlegend=True)
@@ -193,7 +191,7 @@ def tradeoff(result: Result) -> "go.Figure | None":
                 "line": {"width": 2, "color": colour(attention)},
             },
             hovertext=[
-                f"{escape(', '.join([models[r.cell.checkpoint]] * several + [r.cell.name]))}: "
+                f"{escape(with_model(r.cell.name, r.cell, models))}: "
                 f"{three_digits(each[id(r)])} ms a clip, {three_digits(value_of(r, 'MiB'))} MiB" + caveats_of(r)
                 for r in chosen
             ],

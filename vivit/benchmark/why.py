@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vivit.benchmark.families import cell_name, families, models_of
+from vivit.benchmark.families import cell_name, families, models_of, with_model
 from vivit.benchmark.measurement import MIB, Estimate, Measurement
 from vivit.benchmark.results import Result, find_ratio_of
 from vivit.benchmark.side_by_side import NO_DIFFERENCE
@@ -143,8 +143,8 @@ def _share(result: Result) -> Iterator[Card]:
     found = [(share, row) for row in result.rows if row.sound and (share := result.matrix_share(row))]
     if found and max(found, key=lambda pair: pair[0])[0] <= 1:  # else the rate was measured beside other work
         share, row = max(found, key=lambda pair: pair[0])
-        flops, model = row.flops_per_second or 0.0, models_of(result)[row.cell.checkpoint]
-        cell = ", ".join(filter(None, (model, row.cell.name)))
+        flops = row.flops_per_second or 0.0
+        cell = with_model(row.cell.name, row.cell, models_of(result))
         yield Card(
             "Which cell comes nearest to what this machine can do?",
             f"{cell} computes {flops / 1e9:,.0f} GFLOP/s, {percent(share)} of what matrix products alone reach here "

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-ASSETS = Path(__file__).parents[1] / "assets"
-KINETICS, KINETICS_600 = ASSETS / "kinetics400_labels.txt", ASSETS / "kinetics600_labels.txt"
+KINETICS = Path(__file__).parents[1] / "assets" / "kinetics400_labels.txt"
+KINETICS_600 = KINETICS.with_name("kinetics600_labels.txt")
 
 
 def kinetics400_labels() -> tuple[str, ...]:
