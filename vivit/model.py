@@ -71,7 +71,7 @@ class VivitEmbeddings(nn.Module):
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
         self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
         size, steps = config.hidden_size, config.grid_size[0]
-        each = config.factorization == "encoder"  # time step has a [CLS] and positions of its own
+        each = config.factorization == "encoder"  # whether each time step has a [CLS], and positions are of one
         if config.has_cls:
             self.cls_token = nn.Parameter(torch.empty(1, 1, 1, size) if each else torch.empty(1, 1, size))
         tokens = config.num_tokens // steps if each else config.num_tokens
@@ -118,7 +118,7 @@ class VivitEmbeddings(nn.Module):
         of = self.config.grid_size
         if self.config.factorization == "encoder":
             of, grid = (1, *of[1:]), (1, *grid[1:])
-        return self.position_embeddings if grid == of else interpolate(self.position_embeddings, of, grid)
+        return interpolate(self.position_embeddings, of, grid)
 
 
 class VivitAttention(nn.Module):
@@ -279,8 +279,7 @@ class VivitTemporalEncoder(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, L, E) → (B, 1 + L, E)."""
-        of, to = (self.steps, 1, 1), (x.shape[1], 1, 1)
-        positions = self.position_embeddings if of == to else interpolate(self.position_embeddings, of, to)
+        positions = interpolate(self.position_embeddings, (self.steps, 1, 1), (x.shape[1], 1, 1))
         return self.dropout(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + positions)
 
 

@@ -17,8 +17,10 @@ def interpolate(positions: Tensor, of: Grid, to: Grid) -> Tensor:
         of: the grid that they are of.
         to: the grid that is wanted.
     Returns:
-        The same of `to`, in the dtype of `positions`; computed in float32.
+        The same of `to`, in the dtype of `positions`; computed in float32. `positions` themselves where the grids are one.
     """
+    if of == to:
+        return positions
     first = positions.shape[1] - math.prod(of)
     stored = positions[:, first:].unflatten(1, of).movedim(-1, 1)  # (1, E, time, height, width)
     resized = F.interpolate(stored.float(), size=to, mode="trilinear", align_corners=False).to(positions.dtype)

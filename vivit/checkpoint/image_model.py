@@ -144,7 +144,7 @@ def positions_over_time(positions: Tensor, grid: tuple[int, int], config: VivitC
         float32; of model 2, which has them once, (1, 1 + h · w, E); else (1, L · h · w, E), or one more, [CLS] first.
     """
     steps, *to = config.grid_size
-    found = interpolate(positions.float(), (1, *grid), (1, to[0], to[1])) if grid != (*to,) else positions.float()
+    found = interpolate(positions.float(), (1, *grid), (1, to[0], to[1]))
     if config.factorization == "encoder":
         return found
     repeated = found[:, 1:].repeat(1, steps, 1)
