@@ -157,9 +157,9 @@ class VivitAttention(nn.Module):
         contexts, probabilities = [], []
         parts = zip(self.axes, query.chunk(len(self.axes), -2), both.chunk(len(self.axes), -2), strict=True)
         for axis, of_query, of_both in parts:
-            context, some = self._attend(_apart(of_query, axis), _apart(of_both, axis), output_attentions)
+            context, some = self._attend(apart(of_query, axis), apart(of_both, axis), output_attentions)
             groups = x.shape[2 if axis == "time" else 1]  # of each clip
-            contexts.append(_together(context, axis, groups))
+            contexts.append(together(context, axis, groups))
             probabilities.append(some if some is None or axis is None else some.unflatten(0, (-1, groups)))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts, dim=-2)
         found = tuple(probabilities) if len(probabilities) > 1 else probabilities[0]
@@ -178,15 +178,15 @@ class VivitAttention(nn.Module):
         return context.transpose(1, 2), probabilities
 
 
-def _apart(tokens: Tensor, axis: str | None) -> Tensor:
+def apart(tokens: Tensor, axis: str | None) -> Tensor:
     """What attends to each other, each a batch of its own: (B, L, S, …) → (B · L, S, …) over space, (B · S, L, …) over time."""
     if axis is None:
         return tokens
     return (tokens.transpose(1, 2) if axis == "time" else tokens).flatten(0, 1)
 
 
-def _together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
-    """What `_apart` took apart. Args: groups: of each clip."""
+def together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
+    """What `apart` took apart. Args: groups: of each clip."""
     if axis is None:
         return tokens
     tokens = tokens.unflatten(0, (-1, groups))
