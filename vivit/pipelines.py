@@ -31,7 +31,7 @@ from vivit.model import VivitForVideoClassification
 from vivit.precision import one_precision
 from vivit.pretrained import choose_precision
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
-from vivit.scores import top_predictions
+from vivit.scores import top_predictions, usual_function
 
 UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so the answer means little."
 
@@ -213,8 +213,7 @@ class VideoClassificationPipeline:
     def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
         """What a pass found, once it is done."""
         config = self.model.config
-        usual = {"regression": "none", "multi_label_classification": "sigmoid"}
-        function = options.function_to_apply or usual.get(config.problem_type or "", "softmax")
+        function = options.function_to_apply or usual_function(config.problem_type)
         share = milliseconds(begun.begin, begun.end) / len(begun.clips)
         logits, *features = begun.found
         familiar = [True] * len(begun.clips)

@@ -12,6 +12,12 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda logits: logits,
 }
+USUAL = {"regression": "none", "multi_label_classification": "sigmoid"}  # problem_type → a key of `SCORES`
+
+
+def usual_function(problem_type: str | None) -> str:
+    """How a model's answers are meant: a key of `SCORES`. Args: problem_type: of its config."""
+    return USUAL.get(problem_type or "", "softmax")
 
 
 def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
