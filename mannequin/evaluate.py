@@ -37,6 +37,12 @@ VIDEO_FPS, TENSOR_FPS = 8.0, 25.0
 GROUP, BATCH = 32, 8
 
 
+def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
+    """The seeds of a class among `clips` fresh clips of all classes in turn."""
+    first = seed * 1_000_003 % (len(EVALUATION_SEEDS) // 2)
+    return [EVALUATION_SEEDS[first + k] for k in range(LABELS.index(label), clips, len(LABELS))]
+
+
 def clips_as_tensors(
     label: str, seeds: list[int], device: torch.device, compiled: bool = False
 ) -> Iterator[np.ndarray]:
@@ -117,10 +123,9 @@ def evaluate(
     guesses: dict[str, list[Tensor]] = {"": [], "repeated_frame_": [], "shuffled_": [], "single_frame_model_": []}
     truth: list[int] = []
     unfamiliar = 0
-    first = seed * 1_000_003 % (len(EVALUATION_SEEDS) // 2)
     chance = torch.Generator().manual_seed(seed)
     for index, label in enumerate(LABELS):
-        seeds = [EVALUATION_SEEDS[first + k] for k in range(index, clips, len(LABELS))]
+        seeds = evaluation_seeds(label, clips, seed)
         source = (
             clips_as_videos(label, seeds, device, image_processor, height, compiled)
             if video
