@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
-from engine.tasks import Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames, ReadTimings
+from engine.tasks import DrawInside, Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames, ReadTimings
 from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
+from vivit.explain.drawing import strip_png
+from vivit.explain.export import overlay_mp4
 from vivit.preparing import prepare_clip
 from vivit.progress import Progress
 from vivit.video import VideoError, VideoInfo, VideoLimits, examined
@@ -111,6 +114,19 @@ def thumbnail(request: MakeThumbnail, blobs: list[bytes], progress: Progress) ->
     return Nothing(), [file.getvalue()]
 
 
+def draw(request: DrawInside, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Draw a map over the frames that it is of; progress is called between the two pictures."""
+    frames = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
+    weights = np.frombuffer(blobs[1], np.float32).reshape(request.grid)
+    progress(0.0, "drawing")
+    strip = strip_png(frames, weights, request.seconds, request.opacity)
+    progress(0.3, "making a video")
+    return Nothing(), [
+        strip,
+        overlay_mp4(frames, request.seconds, request.end_seconds, weights, request.opacity),
+    ]
+
+
 def hold(request: Hold, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
     """Do nothing until cancelled."""
     while True:
@@ -129,4 +145,4 @@ def _called_this_clip(path: str) -> Iterator[None]:
         raise VideoError(sentence[0].upper() + sentence[1:], details) from error
 
 
-TASKS = typed({ReadFrames: read, MakePreview: preview, MakeThumbnail: thumbnail, Hold: hold})
+TASKS = typed({ReadFrames: read, MakePreview: preview, MakeThumbnail: thumbnail, DrawInside: draw, Hold: hold})

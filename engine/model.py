@@ -1,24 +1,32 @@
 """The model worker's tasks: it owns the device and the loaded models."""
 
-import gc
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 
-from engine.tasks import Classification, Classify, ExamineCell, MeasuredRound, MeasureRound, Prediction, TimeCells
-from engine.worker import typed
+from engine import inside
+from engine.loaded import LOADED, fitting, held_bytes, load, normalising, unload
+from engine.tasks import (
+    Classification,
+    Classify,
+    ExamineCell,
+    MeasuredRound,
+    MeasureRound,
+    Prediction,
+    TimeCells,
+)
+from engine.worker import Task, typed
 from vivit import heap
 from vivit.benchmark import first_calls
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measure import peak_memory, repeat, timed
 from vivit.benchmark.measurement import GLANCE, Cell, Round
-from vivit.benchmark.memory import weights_bytes
 from vivit.benchmark.passes import (
     Contestant,
     beyond,
@@ -34,20 +42,14 @@ from vivit.benchmark.probes import called, describe
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.crossing import cross
-from vivit.device import default_device, memory_bytes, release_memory
-from vivit.errors import UserError, out_of_memory
+from vivit.device import default_device
+from vivit.errors import UserError
 from vivit.hub import same_label
 from vivit.machine import Machine, OtherWork
 from vivit.model import VivitForVideoClassification
-from vivit.precision import kept_bytes
-from vivit.processing import NORMALISATIONS, VivitImageProcessor
 from vivit.progress import Progress
 from vivit.scores import top_predictions
 
-MEMORY_SHARE = 0.25  # of the device's memory that loaded models may take
-
-# (checkpoint, precision, when it was written) → model, last used last
-_loaded: dict[tuple[str, str, int], VivitForVideoClassification] = {}
 _last_comparison = 0  # the one whose round ran last, with nothing since; 0 for none
 
 
@@ -61,11 +63,11 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
     """Classify one clip and measure it; progress is called after every layer."""
     _interrupt()
     checkpoint = open_checkpoint(request.checkpoint, here=True)
-    processor, device = _normalising(checkpoint, request.normalisation), default_device()
-    with _fitting(request.attention, request.precision):
+    processor, device = normalising(checkpoint, request.normalisation), default_device()
+    with fitting(request.attention, request.precision):
         begin = perf_counter()
         progress(0.0, "Loading the model")
-        model = _load(checkpoint, request.precision, device)
+        model = load(checkpoint, request.precision, device)
         choose(model, request.attention, request.execution)
         loaded = perf_counter()
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
@@ -88,36 +90,11 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         first_ms=found.passes.first_ms,
         others_share=found.others_share if found.passes.warm else None,
         peak_bytes=found.peak_bytes,
-        weights_bytes=_bytes(model),
+        weights_bytes=held_bytes(model),
         load_ms=(loaded - begin) * 1e3,
         preprocess_ms=preprocess_ms,
         device=device.type,
     ), []
-
-
-@contextmanager
-def _fitting(attention: str, precision: str) -> Iterator[None]:
-    """Turn what a checkpoint cannot take into a sentence, and want of memory too, after giving back all that models take."""
-    try:
-        yield
-    except UserError:
-        raise
-    except ValueError as error:  # the model's own words, of a folder that has changed since its frames were read
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"The model of this checkpoint cannot be used: {said}. Choose another checkpoint.") from error
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        _unload()
-        raise UserError(
-            f"This checkpoint with '{attention}' in {precision} does not fit into this machine's memory. "
-            "Try sdpa, a half precision, or a smaller checkpoint."
-        ) from None  # whose frames would keep what has been made so far
-
-
-def _normalising(checkpoint: Checkpoint, normalisation: str) -> VivitImageProcessor:
-    """A checkpoint's processor with pixel values by that name of `vivit.names.NORMALISATION`."""
-    return replace(checkpoint.processor, **NORMALISATIONS.get(normalisation, {}))
 
 
 def _rank(logits: torch.Tensor, id2label: Mapping[int, str], label: str) -> int | None:
@@ -205,26 +182,11 @@ def _run(
     return *found, _Passes(passes, share, peak, seconds)
 
 
-def _load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:
-    """The loaded model, or a freshly loaded one, after making room for it."""
-    key = (checkpoint.name, precision, checkpoint.written_ns)
-    if key in _loaded:
-        _loaded[key] = _loaded.pop(key)
-        return _loaded[key]
-    for other in [k for k in _loaded if k[0] == checkpoint.name and k[2] != checkpoint.written_ns]:  # has changed since
-        del _loaded[other]
-    needed = weights_bytes(checkpoint.config, precision, device.type)
-    while _loaded and needed + sum(map(_bytes, _loaded.values())) > MEMORY_SHARE * memory_bytes(device):
-        del _loaded[next(iter(_loaded))]
-    _loaded[key] = checkpoint.load(VivitForVideoClassification, dtype=precision, device=device)
-    return _loaded[key]
-
-
 def examine_cell(request: ExamineCell, blobs: list[bytes], progress: Progress) -> tuple[Examined, list[bytes]]:
     """Load a cell, warm it up and look at it; progress is called after every layer."""
     _interrupt()
     progress(0.0, "Loading the model")
-    with _fitting(request.cell.attention, request.cell.precision):
+    with fitting(request.cell.attention, request.cell.precision):
         (contestant,) = _enter([request.cell], request, blobs[0])
         checkpoint = open_checkpoint(request.cell.checkpoint, weights=False, here=True)
         contestant.choose()
@@ -238,7 +200,7 @@ def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tu
     """Time some cells once each; progress is called between them, and after every layer of slow ones."""
     global _last_comparison
     attention, precision = {c.attention: 0 for c in request.cells}, {c.precision: 0 for c in request.cells}
-    with _fitting(" and ".join(attention), " and ".join(precision)):
+    with fitting(" and ".join(attention), " and ".join(precision)):
         contestants = _enter(request.cells, request, blobs[0])
         interrupted, _last_comparison = _last_comparison != request.comparison, request.comparison
         return time_round(contestants, interrupted=interrupted, slow=request.slow, progress=progress), []
@@ -249,13 +211,13 @@ def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: byte
     device, frames = default_device(), np.frombuffer(pixels, np.uint8).reshape(request.shape)
     opened = {name: open_checkpoint(name, here=True) for name in dict.fromkeys(cell.checkpoint for cell in cells)}
     kinds = dict.fromkeys((cell.checkpoint, cell.precision) for cell in cells)
-    models = {kind: _load(opened[kind[0]], kind[1], device) for kind in kinds}
-    if any(model not in _loaded.values() for model in models.values()):
+    models = {kind: load(opened[kind[0]], kind[1], device) for kind in kinds}
+    if any(model not in LOADED.values() for model in models.values()):
         fewer = "models or precisions" if len(opened) > 1 else "precisions"
         raise UserError(
             f"The weights of these cells do not fit into this machine's memory together. Compare fewer {fewer} at a time."
         )
-    processors = {name: _normalising(checkpoint, request.normalisation) for name, checkpoint in opened.items()}
+    processors = {name: normalising(checkpoint, request.normalisation) for name, checkpoint in opened.items()}
     clips = {kind: cross([frames], processors[kind[0]], device, model.dtype) for kind, model in models.items()}
     found = [(cell, (cell.checkpoint, cell.precision)) for cell in cells]
     return [Contestant(models[kind], cell.attention, clips[kind], cell.execution) for cell, kind in found]
@@ -270,12 +232,12 @@ def _interrupt() -> None:
 def measure(request: MeasureRound, blobs: list[bytes], progress: Progress) -> tuple[MeasuredRound, list[bytes]]:
     """Measure one round of a cell in a fresh process, with nothing else loaded; progress is called 20 times a second."""
     _interrupt()
-    _unload()
+    unload()
     planned, pixel_values = request.planned, None
     if request.shape:
         checkpoint = open_checkpoint(planned.cell.checkpoint, weights=False, here=True)
         pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
-        pixel_values = _normalising(checkpoint, request.normalisation).normalise(pixels)
+        pixel_values = normalising(checkpoint, request.normalisation).normalise(pixels)
     note = f"measuring {planned.cell.name}"
     row, seconds = measure_in_child(planned, pixel_values, tick=lambda: progress(0.0, note))
     if row.cell.prepares and row.status == "ok":
@@ -284,16 +246,15 @@ def measure(request: MeasureRound, blobs: list[bytes], progress: Progress) -> tu
     return MeasuredRound(row, seconds), []
 
 
-def _unload() -> None:
-    """Give back all the memory that models take."""
-    _loaded.clear()
-    gc.collect()
-    heap.give_back()
-    release_memory(default_device())
+def _between(task: Task) -> Task:
+    """A task of another room, of which no comparison need know more than that it has run."""
 
+    def run(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[Any, list[bytes]]:
+        _interrupt()
+        return task(arguments, blobs, progress)
 
-def _bytes(model: torch.nn.Module) -> int:
-    return sum(kept_bytes(model).values())
+    return run
 
 
 TASKS = typed({Classify: classify, ExamineCell: examine_cell, TimeCells: time_cells, MeasureRound: measure})
+TASKS |= {name: _between(task) for name, task in typed(inside.TASKS).items()}

@@ -19,7 +19,7 @@ import transformers
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import engine.model as worker
-from engine import Engine, Job, WorkerSpec
+from engine import Engine, Job, WorkerSpec, loaded
 from engine.tasks import Classify, ExamineCell, MeasureRound, TimeCells
 from tests import oracle
 from tests.vivit.benchmark import children
@@ -437,7 +437,7 @@ def test_cells_side_by_side() -> None:
             time = TimeCells(1, tuple(cells[place] for place in step.places), request.shape)
             timed, _ = worker.time_cells(time, blobs, lambda *_: None)
             comparison.timed(step, timed, monotonic() - begin)
-    worker._unload()
+    loaded.unload()
     rows = comparison.rows()
     assert rows[3].ratio and rows[3].ratio.verdict == FASTER, rows[3].ratio
     assert comparison.rounds >= 6 and not comparison.busy and "CUDA events" in comparison.method
@@ -455,15 +455,15 @@ def test_one_copy_of_a_model_in_each_precision_and_nothing_left_over() -> None:
         for precision in ("float32", "float16", "bfloat16"):
             for attention in ("eager", "sdpa", "sdpa-efficient"):
                 worker.classify(*question(MANNEQUIN, attention, precision), lambda *_: None)
-                held.append(torch.cuda.memory_allocated() - sum(map(worker._bytes, worker._loaded.values())))
+                held.append(torch.cuda.memory_allocated() - sum(map(loaded.held_bytes, loaded.LOADED.values())))
         return held
 
     beyond_weights()  # cuBLAS takes its work space, once
-    assert len(worker._loaded) == 3
+    assert len(loaded.LOADED) == 3
     first, *_, last = (beyond_weights() for _ in range(20))
     assert last == first
     assert max(first) - min(first) < 2**20, "a second copy takes 4.7 MB"
-    worker._unload()
+    loaded.unload()
 
 
 def cramped() -> dict[str, Any]:

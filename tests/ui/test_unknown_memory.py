@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import engine.model as worker
+from engine.loaded import unload
 from engine.tasks import Classification, Classify, Frames, ReadTimings
 from ui.visit import Run, Settings
 from vivit.benchmark.charts import UNKNOWN
@@ -33,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     shape = (frames, height, width, 3)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 5, shape)
     found, _ = worker.classify(request, [np.zeros(shape, np.uint8).tobytes()], lambda *_: None)
-    worker._unload()
+    unload()
     assert found.peak_bytes is None and from_json(Classification, json.loads(json.dumps(asdict(found)))) == found
     times = tuple(k / 10 for k in range(frames))
     box = (0.0, 0.0, float(width), float(height))

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import engine.model as worker
+from engine.loaded import unload
 from engine.tasks import Classify
 from tests.busy import busy
 from tests.vivit.benchmark.children import MACHINE
@@ -307,7 +308,7 @@ def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, pre
 
     request = Classify(MANNEQUIN, attention, precision, "checkpoint", 5, clip.pixels.shape)
     page, _ = worker.classify(request, [clip.pixels.tobytes()], lambda *_: None)
-    worker._unload()
+    unload()
     assert here.weights == page.weights_bytes
     assert here.activations == pytest.approx(page.peak_bytes, rel=0.02)
 
