@@ -6,6 +6,7 @@ if __name__ == "__main__":
     st.set_page_config(page_title="ViViT demo", page_icon="ui/icon.svg", layout="wide")
     pages = [
         st.Page("pages/classify.py", title="Classify", icon=":material/movie:", default=True),
+        st.Page("pages/inside.py", title="Look inside", icon=":material/visibility:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()

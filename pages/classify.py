@@ -20,12 +20,10 @@ from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
 from ui.runs import has_run, record, run_before, show_runs
-from ui.settings import CONTROLS, MOST_ANSWERS, estimate_seconds, pick_settings, unavailable
+from ui.settings import CONTROLS, MOST_ANSWERS, SLOW_SECONDS, estimate_seconds, pick_settings, unavailable
 from ui.side_by_side import show_side_by_side
 from ui.visit import Run, Settings, visit, visitor
 from vivit.checkpoint import open_checkpoint
-
-SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("classify")

@@ -31,16 +31,12 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
         if former:
             st.markdown(f":grey[:material/history: the former answer, {of}]")
         elif run.result.truth:
-            _show_truth(run.result.truth, run.result.truth_rank)
+            show_truth(run.result.truth, run.result.truth_rank)
     charts.show(
         charts.predictions(predictions[:top_k]), "predictions", "The most likely actions and their probabilities"
     )
     if run.result.familiar is False:
-        st.warning(
-            "**Outside what this model knows.** This clip is unlike those that this checkpoint was trained on, so the answer "
-            "means little. For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
-            icon=":material/travel_explore:",
-        )
+        warn_unfamiliar()
 
 
 def show_brief(run: Run) -> None:
@@ -92,7 +88,16 @@ def show_stages(run: Run, top_k: int) -> None:
             st.dataframe(rows, hide_index=True, column_config=percent, alt="The most likely actions")
 
 
-def _show_truth(truth: str, rank: int | None) -> None:
+def warn_unfamiliar() -> None:
+    """Say that a clip is none that this checkpoint could know."""
+    st.warning(
+        "**Outside what this model knows.** This clip is unlike those that this checkpoint was trained on, so the answer "
+        "means little. For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
+        icon=":material/travel_explore:",
+    )
+
+
+def show_truth(truth: str, rank: int | None) -> None:
     """What the clip shows, and where the answer has it. Args: rank: 1 the most likely; None for no class of that name."""
     shown = f"the clip shows '{literal(inert(truth.replace('_', ' ')))}'"
     if rank == 1:

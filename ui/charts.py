@@ -16,7 +16,8 @@ PRESENTED = 20  # pixels of a chart's text, 12 otherwise
 HIGHER = 1.4  # by how much a chart is higher then: as its text it would not fit the screen
 
 
-def _figure(height: int, **layout: Any) -> go.Figure:
+def blank(height: int, **layout: Any) -> go.Figure:
+    """A figure without anything in it. Args: height: in pixels; layout: as plotly's."""
     figure = go.Figure()
     figure.update_layout(
         height=height, margin={"l": 0, "r": 10, "t": 10, "b": 0}, showlegend=False, bargap=0.3, **layout
@@ -24,12 +25,13 @@ def _figure(height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def show(figure: go.Figure, key: str, alt: str) -> None:
+def show(figure: go.Figure, key: str, alt: str, **options: Any) -> None:
     """Draw a figure in the theme's colours and without Plotly's tool bar.
 
     Args:
         key: unique on the page.
         alt: what it shows, for those who cannot see.
+        options: more, as `st.plotly_chart`'s.
     """
     theme = f"theme.{st.context.theme.type or 'light'}"
     text, background = st.get_option(f"{theme}.textColor"), st.get_option(f"{theme}.backgroundColor")
@@ -39,9 +41,7 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
         figure.update_layout(margin_t=margin.t * scale(), margin_b=margin.b * scale())
         figure.update_xaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
         figure.update_yaxes(tickfont_size=PRESENTED, title_font_size=PRESENTED)
-    figure.update_layout(
-        colorway=st.get_option(f"{theme}.chartCategoricalColors"), font_color=text, legend_font_color=text
-    )
+    figure.update_layout(colorway=palette(), font_color=text, legend_font_color=text)
     axis = {"tickfont_color": text, "title_font_color": text}  # Streamlit's own grey is hard to read
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
@@ -49,12 +49,17 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
     figure.update_traces(insidetextfont_color=background, selector={"type": "bar"})
     figure.update_traces(textfont_color=text, selector={"mode": "text"})
     figure.update_traces(marker={"color": text, "line_color": background}, selector={"name": "predicted"})
-    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
+
+
+def palette() -> list[str]:
+    """The theme's colours for what is told apart, the main one first."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
 
 
 def predictions(rows: Sequence[Prediction]) -> go.Figure:
     """Bars of the top-k, best on top. Args: rows: best first, scores in [0, 1]."""
-    figure = _figure(8 + 28 * len(rows))
+    figure = blank(8 + 28 * len(rows))
     # Plotly reads markup in labels, and would draw two classes of one name as one bar.
     labels, scores = [escape(inert(r.label, 40)) for r in rows][::-1], [r.score for r in rows][::-1]
     places = list(range(len(rows)))
@@ -74,7 +79,7 @@ def predictions(rows: Sequence[Prediction]) -> go.Figure:
 
 def timeline(seconds: Sequence[float], duration_seconds: float) -> go.Figure:
     """Where the sampled frames lie in the clip. Args: seconds: their times; duration_seconds: the clip's length."""
-    figure = _figure(56)
+    figure = blank(56)
     figure.update_layout(margin={"t": 0, "b": 22})
     figure.add_scatter(
         x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip"
@@ -94,7 +99,7 @@ def timeline(seconds: Sequence[float], duration_seconds: float) -> go.Figure:
 
 def waterfall(timings_ms: dict[str, float]) -> go.Figure:
     """One bar a stage, each beginning where the one before ended. Args: timings_ms: stage → ms, in order."""
-    figure = _figure(48 + 34 * len(timings_ms))
+    figure = blank(48 + 34 * len(timings_ms))
     stages, times = list(timings_ms), list(timings_ms.values())
     figure.add_bar(
         y=stages[::-1],

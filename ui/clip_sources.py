@@ -14,7 +14,7 @@ from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
 from ui.server import get_engine
-from ui.visit import ChosenClip
+from ui.visit import ChosenClip, visit
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
 BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini", "Dataset…"
@@ -22,17 +22,18 @@ TILES = 8  # clips a page of the gallery
 THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
 
-def choose_clip(step: int = 0) -> ChosenClip | None:
+def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -> ChosenClip | None:
     """Draw where clips come from and its gallery, and the way into presenter mode.
 
     Args:
         step: how many places to go on in the gallery.
+        title: the page's.
     Returns:
         The visitor's own clip or else the chosen one, None without.
     """
     left, middle, right = st.columns([330, 750, 270], gap="small")
     with left, st.container(gap=None):
-        st.title("What is happening in this clip?", anchor=False)
+        st.title(title, anchor=False)
         source = st.segmented_control(
             "Where clips come from",
             [BUNDLED, KINETICS, OTHER],
@@ -70,6 +71,7 @@ def choose_clip(step: int = 0) -> ChosenClip | None:
 
 def _leave_clip() -> None:
     st.query_params.pop("file", None)
+    visit().listed = ("", "")
 
 
 def _browse(dataset: str, step: int) -> ChosenClip | None:
@@ -83,6 +85,8 @@ def _browse(dataset: str, step: int) -> ChosenClip | None:
     listed = listing.result
     for notice in listed.notices:
         st.caption(f":material/info: {literal(notice)}")
+    if "file" not in st.query_params and visit().listed[0] == listed.dataset:
+        st.query_params["file"] = visit().listed[1]  # the address loses it on the way to another page and back
     _show_tiles(listed, step)
     file = st.query_params.get("file")
     if file is None:
@@ -150,6 +154,7 @@ def _thumbnails(paths: Sequence[str]) -> list[Job[Nothing] | None]:
 
 def _fetch(listed: ClipList, clip: Clip) -> ChosenClip | None:
     """The clip once it is on this machine; what a click on it or its presence allows is fetched at once."""
+    visit().listed = (listed.dataset, clip.file)
     key = (listed.dataset, listed.commit, clip.file)
     if clip.cached:
         want("clip", key)

@@ -20,6 +20,7 @@ from streamlit import runtime
 from streamlit.runtime.pages_manager import PagesManager
 
 from engine import Engine, WorkerSpec
+from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
 from engine.sweeps import Sweeps
 from engine.tasks import HubState
@@ -66,6 +67,7 @@ class Server:
     visitors: Visitors
     sweeps: Sweeps
     comparisons: dict[str, RunningComparison]  # visitor → the one they began last
+    checks: dict[str, list[RunningCheck]]  # visitor → those of theirs that may be running
 
 
 _starting = threading.Lock()
@@ -81,18 +83,22 @@ def get_server() -> Server:
 def _start_server() -> Server:
     engine, uploads = Engine(WORKERS), Uploads()
     comparisons: dict[str, RunningComparison] = {}
+    checks: dict[str, list[RunningCheck]] = {}
 
     def gone(visitor: str) -> None:
         engine.forget(visitor)
         uploads.drop(visitor)
         if running := comparisons.pop(visitor, None):
             running.cancel()
+        for check in checks.pop(visitor, []):
+            check.cancel()
 
     def connected(session: str) -> bool:
         return runtime.exists() and runtime.get_instance().is_active_session(session)
 
     engine.start()
-    return Server(engine, uploads, Visitors(gone, connected), Sweeps(engine, results_folder(), [RECORDED]), comparisons)
+    sweeps = Sweeps(engine, results_folder(), [RECORDED])
+    return Server(engine, uploads, Visitors(gone, connected), sweeps, comparisons, checks)
 
 
 def get_engine() -> Engine:

@@ -40,6 +40,7 @@ MODELS = {  # the paper's four by what is factorised, in words that the address 
 }
 MODEL_LABELS = {random_name(name): f"model {label} (random weights)" for label, name in MODELS.items()}
 MOST_ANSWERS = 20  # that may be shown
+SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 FOLDER = "a folder on this machine…"
 
 
@@ -82,6 +83,23 @@ def pick_settings(pressed: str = "") -> Settings:
         st.caption(f"{capitalised(NORMALISATION[normalisation])}.")
         top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution)
+
+
+def pick_settings_in_a_line(pressed: str = "") -> Settings:
+    """The same in one line that opens. Args: pressed: as `pick_settings`'."""
+    usual = {"checkpoint": embedded_checkpoints()[0], "attention": "sdpa", "precision": "float32"}
+    chosen = [widget(key) or st.query_params.get(key) or default for key, default in usual.items()]
+    opened = bool(widget("settings-line", visit().settings_open))
+    # With another label it is another to Streamlit, and would shut.
+    form = st.expander(
+        literal(inert(" · ".join(chosen), 120)), opened, icon=":material/tune:", key="settings-line", on_change="rerun"
+    )
+    visit().settings_open = bool(form.open)
+    with form:
+        settings = pick_settings(pressed)
+        if settings.execution != "plain":
+            st.caption("Maps are made by the plain form: what is compiled or captured cannot be watched.")
+    return settings
 
 
 def _pick_checkpoint() -> str:

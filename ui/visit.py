@@ -6,17 +6,22 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
 from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 from engine import Job
+from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
-from engine.tasks import Classification, Frames
+from engine.tasks import Classification, Frames, LookedInside, LookInside
 from ui.server import get_server
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
+from vivit.config import VivitConfig
+from vivit.explain.counterfactuals import Counterfactuals
+from vivit.explain.deletion import Deletion
 from vivit.hub import split_name
 
 
@@ -168,6 +173,58 @@ class Compared:
     running: RunningComparison
 
 
+@dataclass(frozen=True)
+class MapChoice:
+    """One map of many. Args: method: a key of `vivit.explain.METHODS`; layer, head: from 0; None for the mean of all."""
+
+    method: str
+    layer: int | None = None
+    head: int | None = None
+
+
+@dataclass(eq=False)
+class Insight:
+    """What was seen inside a model with one clip, and what its checks have found.
+
+    Args:
+        key: of what: pixels, checkpoint, how it ran.
+        clip: the clip; settings: how it ran.
+        config: the checkpoint's.
+        frames: those that the model got; pictures: each as a JPEG.
+        look, pixels, looked: what was asked and answered.
+        maps: method → (layers, heads, L, H, W).
+        deletions: a map → its check, where one was begun.
+        orders: the check of time; None before it is begun.
+    """
+
+    key: tuple[Any, ...]
+    clip: ChosenClip
+    settings: Settings
+    config: VivitConfig
+    frames: Frames
+    pictures: list[bytes] = field(repr=False)
+    look: LookInside
+    pixels: bytes = field(repr=False)
+    looked: LookedInside
+    maps: dict[str, np.ndarray] = field(repr=False)
+    deletions: dict[MapChoice, RunningCheck[Deletion]] = field(default_factory=dict)
+    orders: RunningCheck[Counterfactuals] | None = None
+
+    @property
+    def checks(self) -> list[RunningCheck]:
+        """All that were begun."""
+        return [*self.deletions.values(), *([self.orders] if self.orders else [])]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A map as files. Args: key: of which map over which frames, and how."""
+
+    key: tuple[Any, ...]
+    png: bytes = field(repr=False)
+    mp4: bytes = field(repr=False)
+
+
 @dataclass
 class Visit:
     """Everything that a visit keeps, beside the values of its widgets.
@@ -175,18 +232,22 @@ class Visit:
     Args:
         visitor: one name a browser tab, which ends in what all tabs of a browser share.
         clip: the bundled clip that was chosen; '' before.
+        listed: the clip that was chosen of a dataset: the dataset, and its file there; '' before.
         upload: the visitor's own clip; upload_note: what became of it, if there is anything to say.
         upload_generation: counts the uploads, since a new widget takes each.
         jobs: what for → (what exactly, the job), for jobs that pages follow.
         wanted: what for → what exactly the visitor has asked for, where a page waits for their word.
         runs: finished, oldest first.
         compared: the comparison that was begun last.
+        insights: what was seen inside models, what was looked at last in the end.
+        drawing: the map that was drawn last.
         links: page → what the address asked for when the visit first opened it.
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         measured: a sweep begun here → the file of its clip.
         sweep_error: what to say of a sweep that has ended.
-        settings: what Classify had chosen last.
+        settings: what was chosen last, on Classify or where a clip is looked into; settings_open: whether that choice is in
+            sight there.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
             form_open: whether they are in sight.
         present: whether presenter mode is on.
@@ -194,6 +255,7 @@ class Visit:
 
     visitor: str
     clip: str = ""
+    listed: tuple[str, str] = ("", "")
     upload: ChosenClip | None = None
     upload_note: str = ""
     upload_generation: int = 0
@@ -201,6 +263,8 @@ class Visit:
     wanted: dict[str, Hashable] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     compared: Compared | None = None
+    insights: list[Insight] = field(default_factory=list)
+    drawing: Drawing | None = None
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
     watched: str = ""
@@ -208,6 +272,7 @@ class Visit:
     measured: dict[str, str] = field(default_factory=dict)
     sweep_error: str = ""
     settings: Settings | None = None
+    settings_open: bool = False
     form: dict[str, Any] = field(default_factory=dict)
     form_from: tuple[str, ...] = ()
     form_open: bool = False
@@ -225,7 +290,7 @@ def visit() -> Visit:
 
 def _again(left: Visit) -> Visit:
     """The address of a page that is opened anew says which bundled clip, and what else, is wanted now."""
-    left.links, left.refused, left.present = {}, {}, False
+    left.links, left.refused, left.present, left.listed = {}, {}, False, ("", "")
     if left.upload and "clip" in st.query_params:
         left.upload, left.upload_note = None, ""
         get_server().uploads.drop(left.visitor)
@@ -245,6 +310,11 @@ def widget(key: str, default: Any = None) -> Any:
 def set_widget(key: str, value: Any) -> None:
     """Give a widget another value, before it is drawn."""
     st.session_state[key] = value
+
+
+def unset_widget(key: str) -> None:
+    """Let a widget have its default again, before it is drawn."""
+    st.session_state.pop(key, None)
 
 
 # Released when the connection is lost; and then not made anew before the visitor's next click, if they reconnect.

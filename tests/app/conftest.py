@@ -158,7 +158,7 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
     own path first, and a video that the next run replaced may be gone before a slow browser asks for it.
     """
     faults: list[str] = []
-    harmless = re.compile(r"/benchmark/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
+    harmless = re.compile(r"/(benchmark|inside)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
 
     def heard(message: ConsoleMessage) -> None:
         fault = f"{message.text} ({message.location['url']})"
