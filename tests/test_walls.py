@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
 FETCHES = ["vivit.fetching", "vivit.inputs", "vivit.pipelines", "vivit.pipeline", "vivit.VideoClassificationPipeline"]
-PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts")]
+PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals")]
+
+DRAWN = ("kinds", "maps", "deletion", "counterfactuals", "drawing", "report")
 
 MEANS_CUDA = {
     "vivit.attention": "kernels that are CUDA's alone, and what they say",
@@ -119,6 +121,10 @@ WALLS: list[tuple[list[str], list[str]]] = [
     # And upwards from there.
     (["vivit.config", "vivit.processing"], ["vivit.model", "vivit.pipelines", "vivit.checkpoint"]),
     (["vivit.model"], ["vivit.pipelines", "vivit.video", "vivit.benchmark", "vivit.checkpoint.opening"]),
+    (["vivit.model", "vivit.pipelines", "vivit.benchmark"], ["vivit.explain"]),
+    # What pages draw with, and what they ask for, computes with no model.
+    ([f"vivit.explain.{name}" for name in DRAWN], ["torch", "av", "vivit.model", "vivit.explain.attention"]),
+    (["vivit.explain.attention", "vivit.explain.passes"], ["av", "vivit.video", "vivit.pipelines"]),
     (["vivit.checkpoint"], ["vivit.model", "vivit.pipelines"]),
     (["vivit.device", "vivit.precision"], ["vivit.model", "vivit.benchmark"]),
     # No address that a visitor names is fetched by the server: see the test of it below too.
