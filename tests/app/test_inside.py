@@ -170,6 +170,7 @@ def test_what_classify_has_chosen_is_looked_into(page: Page, server: Server) -> 
 def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Server) -> None:
     open_inside(page, server)
     page.locator(".st-key-settings-line summary").click()
+    settled(page)  # that the form is open makes another run of the page, which would shut a list again
     page.get_by_role("combobox", name="Checkpoint").click()
     page.get_by_role("option", name="vivit-b-16x2-random").click()
     settled(page)
