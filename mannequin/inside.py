@@ -31,9 +31,9 @@ from mannequin.train import FRAMES
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.explain.attention import Look, look
-from vivit.explain.deletion import Deletion, plan
+from vivit.explain.deletion import CONTROLS, SHARES, Deletion
 from vivit.explain.kinds import has_heads, methods
-from vivit.explain.passes import score_deleted
+from vivit.explain.passes import check_deletion
 from vivit.familiarity import Familiarity, load
 from vivit.intervals import wilson
 from vivit.model import VivitForVideoClassification
@@ -41,7 +41,7 @@ from vivit.names import PRECISIONS
 from vivit.processing import VivitImageProcessor
 
 BATCH = {"cpu": 4}  # clips looked into at once; 32 on an accelerator
-DELETED = {"cpu": 15}  # clips with tubelets deleted in one pass; all 60 of a map on an accelerator
+DELETED = {"cpu": 15}  # clips with tubelets deleted in one pass; all of a map on an accelerator
 CENTRED = "centred"
 GROUPS = {"motion_only": "motion-only groups", "others": "other actions", "all": "all"}
 
@@ -91,17 +91,6 @@ def clips_of(
         yield list(some), torch.as_tensor(image_processor.normalise(np.stack(frames))).to(device)
 
 
-def check(
-    model: VivitForVideoClassification, pixels: Tensor, weights: np.ndarray, whole: float, label: int, seed: int
-) -> Deletion:
-    """`vivit.explain.passes.check_deletion` of one clip (1, T, C, H, W), with controls drawn by the clip's own seed."""
-    masks = plan(weights, seed=seed)
-    flat = masks.reshape(-1, *masks.shape[2:])
-    size = DELETED.get(pixels.device.type, len(flat))
-    parts = (flat[k : k + size] for k in range(0, len(flat), size))
-    return Deletion.of(whole, [score for part in parts for score in score_deleted(model, pixels, part, label)])
-
-
 def shuffles(seeds: list[int]) -> Tensor:
     """An order of frames for each clip: (B, T)."""
     return torch.stack([torch.randperm(FRAMES, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
@@ -128,6 +117,7 @@ def inside(
         compiled: as for `mannequin.render.render`.
     """
     device, config = model.device, model.config
+    at_once = DELETED.get(device.type, (1 + CONTROLS) * len(SHARES))
     middle = centred_map(config.grid_size)
     moving: dict[str, list[Tensor]] = {"now": [], "ever": []}
     peaks: dict[str, list[int]] = defaultdict(list)
@@ -153,7 +143,11 @@ def inside(
                 for k in range(len(some)):
                     if some[k] in asked and is_checked(kind):
                         answer = int(answers[k])
-                        one = check(model, pixels[k : k + 1], weights[k], float(scores[k, answer]), answer, some[k])
+                        share = float(scores[k, answer])
+                        # With controls drawn by the clip's own seed.
+                        one = check_deletion(
+                            model, pixels[k : k + 1], weights[k], share, answer, at_once=at_once, seed=some[k]
+                        )
                         deletions[kind].append(one)
             rows = torch.arange(len(some), device=device)[:, None]
             orders = {

@@ -131,7 +131,7 @@ def test_checks_run_to_their_ends_as_they_do_without_workers(engine: Engine, fra
     checkpoint = open_checkpoint(MANNEQUIN)
     familiarity = checkpoint.familiarity()
     whole, label = whole_answer(model, look(model, clip).features, checkpoint.labels, familiarity)
-    wanted = check_deletion(model, clip, weights, whole, label, at_once=16)
+    wanted = check_deletion(model, clip, weights, whole.score, label, at_once=16)
     assert deletion.found and len(deletion.found.controls) == CONTROLS
     assert deletion.found.attended == pytest.approx(wanted.attended, **SUMS)
     for mine, theirs in zip(deletion.found.controls, wanted.controls, strict=True):
@@ -182,7 +182,8 @@ def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job, looked: Jo
 
     one = LookedInside(**vars(looked.result) | {"at_once": 1})
     running = RunningCheck(asked(frames), frames.blobs[0], one)
-    checks._run(running, checks._deletion(Quick(), running, plan(choose(maps_of(looked)["attention"]))))  # type: ignore[arg-type]
+    masks = plan(choose(maps_of(looked)["attention"]))
+    running.run(lambda: checks._deletion(Quick(), running, masks), "quick", "")  # type: ignore[arg-type]
     assert running.state == "cancelled" and running.found and len(running.found.controls) == 1
 
 

@@ -17,7 +17,6 @@ from mannequin.scene import draws
 from vivit.explain.attention import look
 from vivit.explain.deletion import Deletion
 from vivit.explain.maps import choose
-from vivit.explain.passes import check_deletion, whole_answer
 from vivit.hub import ASSETS
 from vivit.intervals import wilson
 from vivit.model import VivitForVideoClassification
@@ -93,22 +92,6 @@ def test_kinds_of_map_are_those_that_can_be_chosen() -> None:
                 for which, chosen in expected.items():
                     # A mean of means is not the mean of all to the last digit.
                     np.testing.assert_allclose(maps[f"{method} {which}"][clip].numpy(), chosen, rtol=1e-6)
-
-
-def test_the_check_of_a_clip_is_that_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vivit.explain.deletion.CONTROLS", 2)
-    model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
-    pixels = torch.rand(1, 32, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    seen = look(model, pixels)
-    weights = choose(seen.maps["attention"][:, 0].numpy())
-    whole, label = whole_answer(model, seen.features, model.config.id2label, None)
-    ours = inside.check(model, pixels, weights, whole.score, label, seed=0)
-    theirs = check_deletion(model, pixels, weights, whole, label, at_once=3)
-    # Other batches: sums in another order, in float32.
-    assert ours.attended == pytest.approx(theirs.attended, abs=1e-5)
-    assert np.asarray(ours.controls) == pytest.approx(np.asarray(theirs.controls), abs=1e-5)
-    other = inside.check(model, pixels, weights, whole.score, label, seed=1)
-    assert other.attended == pytest.approx(ours.attended, abs=1e-5) and other.controls != ours.controls
 
 
 def test_the_pointing_game_counts_hits_and_lets_none_win_where_nothing_moves() -> None:

@@ -199,7 +199,7 @@ def _look(
     if not options.no_checks:
         at_once = clips_at_once(model.config, options.attention, options.precision, model.device)
         how: dict[str, Any] = {"at_once": at_once, "progress": _progress(clip)}
-        deletion = check_deletion(model, pixel_values, weights, whole, label, **how)
+        deletion = check_deletion(model, pixel_values, weights, whole.score, label, **how)
         counterfactuals = check_orders(model, pixel_values, whole, label, labels, familiarity, **how)
     _show()
     return weights, report(

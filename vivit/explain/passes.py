@@ -135,10 +135,11 @@ def check_deletion(
     model: VivitForVideoClassification,
     pixel_values: Tensor,
     weights: np.ndarray,
-    whole: Answer,
+    whole: float,
     label: int,
     *,
     at_once: int = 1,
+    seed: int = 0,
     progress: Progress = lambda *_: None,
 ) -> Deletion:
     """Delete what a map points at, and what its controls do: the whole check of one clip.
@@ -146,17 +147,18 @@ def check_deletion(
     Args:
         model, pixel_values, label: as for `score_deleted`.
         weights: (L, H, W), the map.
-        whole: the intact clip's answer.
+        whole: the class's probability for the intact clip.
         at_once: clips of a batch, see `clips_at_once`.
+        seed: as for `plan`.
         progress: called after every batch.
     """
-    masks = plan(weights)
+    masks = plan(weights, seed=seed)
     masks = masks.reshape(-1, *masks.shape[2:])
     scores: list[float] = []
     for start in range(0, len(masks), at_once):
         scores += score_deleted(model, pixel_values, masks[start : start + at_once], label)
         progress(len(scores) / len(masks), f"deletion {len(scores)} of {len(masks)}")
-    return Deletion.of(whole.same_score, scores)
+    return Deletion.of(whole, scores)
 
 
 def check_orders(

@@ -183,7 +183,7 @@ def test_the_chain_is_the_same_in_batches_of_any_size(kind: str) -> None:
     weights = next(iter(seen.maps.values()))[-1, 0].mean(0).numpy()
     said: list[tuple[float, str]] = []
     found = [
-        check_deletion(model, clip, weights, whole, label, at_once=n, progress=lambda *told: said.append(told))
+        check_deletion(model, clip, weights, whole.score, label, at_once=n, progress=lambda *told: said.append(told))
         for n in (7, 60)
     ]
     assert len(found[0].controls) == 19 and found[0].whole == whole.score
@@ -211,7 +211,7 @@ def test_a_check_ends_where_its_progress_raises() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_deletion(model, clip, np.ones((6, 3, 5)), whole, label, at_once=4, progress=stop)
+        check_deletion(model, clip, np.ones((6, 3, 5)), whole.score, label, at_once=4, progress=stop)
     with pytest.raises(KeyboardInterrupt):
         check_orders(model, clip, whole, label, model.config.id2label, None, at_once=4, progress=stop)
     assert calls == 2
@@ -243,3 +243,11 @@ def test_small_clips_are_sixteen_and_eight_bit_is_one_by_one() -> None:
     assert clips_at_once(config_of("encoder"), "sdpa", "float32", CPU) == MOST
     assert clips_at_once(config_of("encoder"), "sdpa", "int8-dynamic", CPU) == MOST
     assert clips_at_once(config_of("encoder"), "sdpa", "int8-bitsandbytes", CPU) == 1
+
+
+def test_controls_are_drawn_by_the_seed_and_the_map_is_not() -> None:
+    model = made("none")
+    clip = one_clip(model)
+    weights = np.random.default_rng(0).random(model.config.grid_size)
+    one, other = (check_deletion(model, clip, weights, 0.2, 1, at_once=7, seed=seed) for seed in (0, 1))
+    assert one.attended == pytest.approx(other.attended, **NEAR) and one.controls != other.controls

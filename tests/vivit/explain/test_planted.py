@@ -94,7 +94,7 @@ def map_of(model: VivitForVideoClassification, clip: Tensor) -> np.ndarray:
 
 def deletion_of(model: VivitForVideoClassification, clip: Tensor, weights: np.ndarray) -> Deletion:
     whole, label = whole_answer(model, look(model, clip).features, model.config.id2label, None)
-    return check_deletion(model, clip, weights, whole, label, at_once=16)
+    return check_deletion(model, clip, weights, whole.score, label, at_once=16)
 
 
 def orders_of(model: VivitForVideoClassification, clip: Tensor) -> Counterfactuals:
@@ -211,6 +211,6 @@ def test_random_weights_are_no_better_than_chance() -> None:
             maps = {"attention": choose(seen.maps["attention"][:, 0].numpy()), "rollout": seen.rollout[0].numpy()}
             assert maps.keys() == set(methods(model.config))
             for name, weights in maps.items():
-                found = check_deletion(model, clip, weights, whole, label, at_once=16)
+                found = check_deletion(model, clip, weights, whole.score, label, at_once=16)
                 better[name] = better.get(name, 0) + found.better
     assert max(better.values()) <= 5, better
