@@ -4,24 +4,20 @@ Between the jobs of a chain other visitors' jobs go; what has been answered when
 """
 
 import itertools
-import logging
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from engine.engine import Engine
 from engine.jobs import Job
 from engine.messages import Reply, Request
+from engine.running import TICK, Failed, Running, Stopped
 from engine.tasks import AnswerOrders, DeleteTubelets, LookedInside, LookInside
 from vivit.explain.counterfactuals import Answer, Counterfactuals, orders
 from vivit.explain.deletion import Deletion, plan
 
-logger = logging.getLogger("engine")
-
-TICK = 0.05  # seconds between two looks
 JOB_SECONDS = 1.0  # about what one job of a chain may take
 NOT_WORKING = "The check ended early. What was found stands here; check again."
 
@@ -30,46 +26,22 @@ Found = TypeVar("Found", Deletion, Counterfactuals)
 _numbers = itertools.count(1)
 
 
-class _Stopped(Exception):
-    """The visitor has cancelled it."""
-
-
-class _Failed(Exception):
-    """A job failed; the message is for the visitor."""
-
-
 @dataclass(eq=False)
-class RunningCheck(Generic[Found]):
+class RunningCheck(Running, Generic[Found]):
     """A check that the server runs; read it freely, from any thread.
 
     Args:
         look, pixels, looked: what was looked at, and what was seen.
-        state: 'running', then 'done' or 'cancelled'; 'failed' if a job did.
         progress: 0 to 1.
-        note: what it does now.
-        error: for the page: why it failed.
         found: so far; None before there is anything.
     """
 
     look: LookInside
     pixels: bytes = field(repr=False)
     looked: LookedInside
-    state: Literal["running", "done", "cancelled", "failed"] = "running"
     progress: float = 0.0
-    note: str = "Starting"
-    error: str = ""
     found: Found | None = None
     _clip_seconds: float = field(default=0.0, repr=False)  # what a clip took in the last job
-    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
-    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
-
-    def cancel(self) -> None:
-        """End it within 2 seconds. What has been found is kept."""
-        self._cancel.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended; returns whether it has."""
-        return self._ended.wait(timeout)
 
 
 def start_deletion(
@@ -83,7 +55,8 @@ def start_deletion(
         weights: the map, (L, H, W).
     """
     running: RunningCheck[Deletion] = RunningCheck(look, pixels, looked)
-    return _start(engine, running, _deletion(engine, running, plan(weights)))
+    running.begin(lambda: _deletion(engine, running, plan(weights)), f"check-{next(_numbers)}", NOT_WORKING)
+    return running
 
 
 def start_orders(
@@ -91,35 +64,11 @@ def start_orders(
 ) -> RunningCheck[Counterfactuals]:
     """Begin to show the model its frames in other orders. Args: as `start_deletion`'s."""
     running: RunningCheck[Counterfactuals] = RunningCheck(look, pixels, looked)
-    return _start(engine, running, _orders(engine, running))
-
-
-def _start(engine: Engine, running: RunningCheck[Found], steps: Iterator[None]) -> RunningCheck[Found]:
-    name = f"check-{next(_numbers)}"
-    threading.Thread(target=_run, args=(running, steps), name=name, daemon=True).start()
+    running.begin(lambda: _orders(engine, running), f"check-{next(_numbers)}", NOT_WORKING)
     return running
 
 
-def _run(running: RunningCheck[Found], steps: Iterator[None]) -> None:
-    state: Literal["done", "cancelled", "failed"] = "failed"
-    try:
-        for _ in steps:
-            pass
-        state = "done"
-    except _Stopped:
-        state = "cancelled"
-    except _Failed as failed:
-        running.error = str(failed)
-    except Exception:  # a stopped engine, for instance: the page says so, the server lives on
-        logger.exception("a check of '%s'", running.look.checkpoint)
-        running.error = NOT_WORKING
-    finally:
-        running.note = ""
-        running.state = state
-        running._ended.set()
-
-
-def _deletion(engine: Engine, running: RunningCheck[Deletion], masks: np.ndarray) -> Iterator[None]:
+def _deletion(engine: Engine, running: RunningCheck[Deletion], masks: np.ndarray) -> None:
     """Args: masks: as `plan` returns them."""
     flat, whole = masks.reshape(-1, *masks.shape[2:]), running.looked.answer.score
     scores: list[float] = []
@@ -129,10 +78,9 @@ def _deletion(engine: Engine, running: RunningCheck[Deletion], masks: np.ndarray
         scores += _ask(engine, running, request, [running.pixels, part.tobytes()], len(part)).of
         if len(scores) >= masks.shape[1]:
             running.found = Deletion.of(whole, scores)
-        yield
 
 
-def _orders(engine: Engine, running: RunningCheck[Counterfactuals]) -> Iterator[None]:
+def _orders(engine: Engine, running: RunningCheck[Counterfactuals]) -> None:
     kinds = orders(running.look.shape[0])
     every = [order for some in kinds.values() for order in some]
     frames = np.frombuffer(running.pixels, np.uint8).reshape(running.look.shape)
@@ -142,7 +90,6 @@ def _orders(engine: Engine, running: RunningCheck[Counterfactuals]) -> Iterator[
         request = AnswerOrders(running.look, running.looked.label, tuple(every[some]))
         answers += _ask(engine, running, request, [running.pixels], len(request.orders)).of
         running.found = Counterfactuals.of(running.looked.answer, kinds, answers, still=still)
-        yield
 
 
 def _batches(running: RunningCheck[Found], count: int) -> Iterator[slice]:
@@ -162,15 +109,15 @@ def _ask(
 ) -> Reply:
     """One job of the chain, which is nobody's: a visitor's next one would take its place in the queue."""
     if running._cancel.is_set():  # jobs may be too short for the look below
-        raise _Stopped
+        raise Stopped
     job: Job[Reply] = engine.ask(request, blobs, cost_key=f"{request.TASK} {running.look}")
     note = running.note
     while not job.wait(TICK):
         if running._cancel.is_set():
             engine.cancel(job)
-            raise _Stopped
+            raise Stopped
         running.note = f"{note} (number {job.position} in the queue)" if job.position else note
     if job.state != "done":
-        raise _Failed(job.error or job.note)
+        raise Failed(job.error or job.note)
     running._clip_seconds = job.seconds_ran / clips
     return job.result

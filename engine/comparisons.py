@@ -1,20 +1,16 @@
 """Comparisons side by side: chains of short jobs of the model worker, between which other visitors' jobs go. No torch."""
 
 import itertools
-import logging
-import threading
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
 
 from engine.engine import Engine
 from engine.messages import Reply, Request
+from engine.running import Failed, Running
 from engine.tasks import ExamineCell, TimeCells
-from engine.undisturbed import Stopped, undisturbed
+from engine.undisturbed import undisturbed
 from vivit.benchmark.families import model_names, with_model
 from vivit.benchmark.side_by_side import Examine, SideBySide, Time, TimedRound
-
-logger = logging.getLogger("engine")
 
 LONG_SECONDS = 2.0  # a round that takes as long is submitted cell by cell
 SLOW_SECONDS = 1.0  # a pass that takes as long tells how far it is
@@ -24,15 +20,12 @@ _numbers = itertools.count(1)
 
 
 @dataclass(eq=False)
-class RunningComparison:
+class RunningComparison(Running):
     """A comparison that the server runs; read it freely, from any thread.
 
     Args:
         comparison: cells, what is known of them so far, progress and seconds left.
         normalisation: as `engine.tasks.Classify`'s.
-        state: 'running', then 'done' or 'cancelled'; 'failed' if a cell could not be measured.
-        note: what it does now.
-        error: for the page: why it failed.
     """
 
     comparison: SideBySide
@@ -40,19 +33,6 @@ class RunningComparison:
     pixels: bytes = field(repr=False)
     normalisation: str = "checkpoint"
     number: int = field(default_factory=lambda: next(_numbers))
-    state: Literal["running", "done", "cancelled", "failed"] = "running"
-    note: str = "Starting"
-    error: str = ""
-    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
-    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
-
-    def cancel(self) -> None:
-        """End it within 2 seconds. What has been measured is kept."""
-        self._cancel.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended; returns whether it has."""
-        return self._ended.wait(timeout)
 
 
 def start(
@@ -70,17 +50,11 @@ def start(
         normalisation: as `engine.tasks.Classify`'s.
     """
     running = RunningComparison(comparison, shape, pixels, normalisation)
-    name = f"comparison-{running.number}"
-    threading.Thread(target=_run, args=(engine, running), name=name, daemon=True).start()
+    running.begin(lambda: _run(engine, running), f"comparison-{running.number}", NOT_WORKING)
     return running
 
 
-class _Failed(Exception):
-    """A cell could not be measured; the message is for the visitor."""
-
-
 def _run(engine: Engine, running: RunningComparison) -> None:
-    state: Literal["done", "cancelled", "failed"] = "failed"
     comparison = running.comparison
     try:
         while step := comparison.next():
@@ -95,19 +69,8 @@ def _run(engine: Engine, running: RunningComparison) -> None:
                 begin = monotonic()
                 timed = _time(engine, running, step)
                 comparison.timed(step, timed, monotonic() - begin)
-        state = "done"
-    except Stopped:
-        state = "cancelled"
-    except _Failed as failed:
-        running.error = str(failed)
-    except Exception:  # a stopped engine, for instance: the page says so, the server lives on
-        logger.exception("comparison %d", running.number)
-        running.error = NOT_WORKING
     finally:
         comparison.end()
-        running.note = ""
-        running.state = state
-        running._ended.set()
 
 
 def _time(engine: Engine, running: RunningComparison, step: Time) -> TimedRound:
@@ -142,5 +105,5 @@ def _ask(engine: Engine, running: RunningComparison, request: Request[Reply], co
     finally:
         running.note = note  # else the next of the round would find the place in it
     if job.state != "done":
-        raise _Failed(job.error or job.note)
+        raise Failed(job.error or job.note)
     return job.result

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.engine import Engine
+from engine.running import Running, Stopped
 from engine.tasks import MeasureRound
-from engine.undisturbed import Stopped, undisturbed
+from engine.undisturbed import undisturbed
 from vivit.benchmark.families import model_names, with_model
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result, list_results, save, snapshot, sweep_file
@@ -30,7 +31,7 @@ NOT_MEASURED = "The server ended before this cell was measured. Measure it again
 
 
 @dataclass(eq=False)
-class RunningSweep:
+class RunningSweep(Running):
     """A sweep that the server runs; read it freely, from any thread.
 
     Args:
@@ -38,9 +39,7 @@ class RunningSweep:
         title, clip: as in `Result`.
         sweep: cells, rows so far, progress and seconds left.
         visitor: who asked for it, or has taken it over since.
-        state: 'running', then 'done' or 'cancelled'; 'failed' if the worker could not be used.
-        note: what it does now.
-        error: for the page: why it failed, or that it could not be written.
+        error: for the page, too: that it could not be written.
         saved: whether it is on disk as it is now.
     """
 
@@ -50,12 +49,7 @@ class RunningSweep:
     sweep: Sweep
     visitor: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    state: Literal["running", "done", "cancelled", "failed"] = "running"
-    note: str = "Starting"
-    error: str = ""
     saved: bool = False
-    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
-    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -77,10 +71,6 @@ class RunningSweep:
             if not self.error:
                 logger.exception("sweep %s cannot be written", self.id)
             self.saved, self.error = False, NOT_SAVED
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended; returns whether it has."""
-        return self._ended.wait(timeout)
 
 
 class Sweeps:

@@ -7,13 +7,8 @@ from collections.abc import Callable, Sequence
 from engine.engine import Engine
 from engine.jobs import Job
 from engine.messages import Reply, Request
+from engine.running import TICK, Stopped
 from engine.tasks import Hold
-
-TICK = 0.05  # seconds between two looks
-
-
-class Stopped(Exception):
-    """Whoever asked for it has cancelled it."""
 
 
 def undisturbed(

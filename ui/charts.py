@@ -81,8 +81,16 @@ def timeline(seconds: Sequence[float], duration_seconds: float) -> go.Figure:
     """Where the sampled frames lie in the clip. Args: seconds: their times; duration_seconds: the clip's length."""
     figure = blank(56)
     figure.update_layout(margin={"t": 0, "b": 22})
+    mark_frames(figure, seconds, duration_seconds)
+    figure.update_xaxes(ticksuffix=" s", fixedrange=True)
+    figure.update_yaxes(visible=False, fixedrange=True)
+    return figure
+
+
+def mark_frames(figure: go.Figure, seconds: Sequence[float], duration_seconds: float, **place: Any) -> None:
+    """Draw the clip as a line, and a mark on it for each sampled frame. Args: as `timeline`'s; place: the traces' axes."""
     figure.add_scatter(
-        x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip"
+        x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip", **place
     )
     figure.add_scatter(
         x=list(seconds),
@@ -91,10 +99,8 @@ def timeline(seconds: Sequence[float], duration_seconds: float) -> go.Figure:
         marker={"symbol": "line-ns-open", "size": 16, "line": {"width": 2}},
         customdata=list(range(1, len(seconds) + 1)),
         hovertemplate="frame %{customdata} of the model: %{x:.2f} s<extra></extra>",
+        **place,
     )
-    figure.update_xaxes(ticksuffix=" s", fixedrange=True)
-    figure.update_yaxes(visible=False, fixedrange=True)
-    return figure
 
 
 def waterfall(timings_ms: dict[str, float]) -> go.Figure:

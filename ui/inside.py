@@ -30,8 +30,11 @@ Key = tuple[Any, ...]
 def key_of(clip: ChosenClip, frames: Job[Frames], settings: Settings, checkpoint: Checkpoint) -> Key:
     """What an insight is of: as long as that is the same, there is nothing new to be seen."""
     pixels = sha256(frames.blobs[0]).hexdigest()  # the same frames may have been read again
-    how = (settings.attention, settings.precision, settings.normalisation)
-    return clip.name, pixels, frames.result.seconds, checkpoint.name, checkpoint.written_ns, *how
+    return clip.name, pixels, frames.result.seconds, checkpoint.name, checkpoint.written_ns, *_how(settings)
+
+
+def _how(settings: Settings) -> tuple[str, str, str]:
+    return settings.attention, settings.precision, settings.normalisation
 
 
 def find(key: Key) -> Insight | None:
@@ -47,9 +50,8 @@ def find(key: Key) -> Insight | None:
 
 def ask_to_look(frames: Job[Frames], settings: Settings, checkpoint: Checkpoint) -> Job[LookedInside]:
     """Queue the one pass that tells everything but the checks."""
-    how = (settings.attention, settings.precision, settings.normalisation)
-    request = LookInside(settings.checkpoint, *how, frames.result.shape)
-    return ask(request, [frames.blobs[0]], cost_key=f"look {checkpoint.name} {how}")
+    request = LookInside(settings.checkpoint, *_how(settings), frames.result.shape)
+    return ask(request, [frames.blobs[0]], cost_key=f"look {checkpoint.name} {_how(settings)}")
 
 
 def keep(
@@ -61,7 +63,6 @@ def keep(
     checkpoint: Checkpoint,
 ) -> Insight:
     """Keep what a finished job has told, and return it."""
-    how = (settings.attention, settings.precision, settings.normalisation)
     arrays = zip(job.result.shapes.items(), job.blobs, strict=True)
     insight = Insight(
         key,
@@ -70,7 +71,7 @@ def keep(
         checkpoint.config,
         frames.result,
         frames.blobs[1:],
-        LookInside(settings.checkpoint, *how, frames.result.shape),
+        LookInside(settings.checkpoint, *_how(settings), frames.result.shape),
         frames.blobs[0],
         job.result,
         {name: np.frombuffer(blob, np.float32).reshape(shape) for (name, shape), blob in arrays},

@@ -111,18 +111,7 @@ def over_time(share: Sequence[float], seconds: Sequence[float], duration_seconds
     middles = [float(step.mean()) for step in steps]
     figure = charts.blank(250)
     figure.update_layout(margin={"t": 6, "b": 30, "l": 0})
-    figure.add_scatter(
-        x=[0, duration_seconds], y=[0, 0], mode="lines", line={"width": 6}, opacity=0.25, hoverinfo="skip", yaxis="y2"
-    )
-    figure.add_scatter(
-        x=list(seconds),
-        y=[0] * len(seconds),
-        mode="markers",
-        marker={"symbol": "line-ns-open", "size": 14, "line": {"width": 2}},
-        customdata=list(range(1, len(seconds) + 1)),
-        hovertemplate="frame %{customdata} of the model: %{x:.2f} s<extra></extra>",
-        yaxis="y2",
-    )
+    charts.mark_frames(figure, seconds, duration_seconds, yaxis="y2")
     figure.add_scatter(
         x=middles,
         y=list(share),

@@ -1,0 +1,72 @@
+"""What the server runs in a thread of its own, a job of a worker after another, while pages look on. No torch."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+logger = logging.getLogger("engine")
+
+TICK = 0.05  # seconds between two looks at a job
+
+
+class Stopped(Exception):
+    """Whoever asked for it has cancelled it."""
+
+
+class Failed(Exception):
+    """A job failed; the message is for the visitor."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Running:
+    """A chain of jobs; read it freely, from any thread.
+
+    Args:
+        state: 'running', then 'done' or 'cancelled'; 'failed' if a job did.
+        note: what it does now.
+        error: for the page: why it failed.
+    """
+
+    state: Literal["running", "done", "cancelled", "failed"] = "running"
+    note: str = "Starting"
+    error: str = ""
+    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
+    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def cancel(self) -> None:
+        """End it within 2 seconds. What has been found is kept."""
+        self._cancel.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; returns whether it has."""
+        return self._ended.wait(timeout)
+
+    def begin(self, work: Callable[[], None], name: str, broken: str) -> None:
+        """Do the work in a thread.
+
+        Args:
+            work: the jobs one after the other; it raises `Stopped` or `Failed`.
+            name: the thread's, and what the log calls it.
+            broken: for the page, if anything else is raised: by a stopped engine, for instance; the server lives on.
+        """
+        threading.Thread(target=self.run, args=(work, name, broken), name=name, daemon=True).start()
+
+    def run(self, work: Callable[[], None], name: str, broken: str) -> None:
+        """Do the work in this thread. Args: as `begin`'s."""
+        state: Literal["done", "cancelled", "failed"] = "failed"
+        try:
+            work()
+            state = "done"
+        except Stopped:
+            state = "cancelled"
+        except Failed as failed:
+            self.error = str(failed)
+        except Exception:
+            logger.exception("%s", name)
+            self.error = broken
+        finally:
+            self.note = ""
+            self.state = state
+            self._ended.set()
