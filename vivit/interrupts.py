@@ -41,3 +41,26 @@ def heed_interrupts() -> None:
     """Let Ctrl-C raise KeyboardInterrupt from here on, since there is something to keep."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def one_interrupt() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt, since there is something to keep; a second one does what it did before.
+
+    So what the first one leaves open can be closed, and whoever cannot wait for that need not.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    elsewhere = threading.current_thread() is not threading.main_thread()
+    if elsewhere or former is signal.SIG_IGN:
+        yield
+        return
+
+    def heed(*_: object) -> None:
+        signal.signal(signal.SIGINT, former)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, heed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)

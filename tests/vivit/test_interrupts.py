@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from vivit.interrupts import interrupts_wait
+from vivit.interrupts import interrupts_wait, one_interrupt
 
 
 def test_an_interrupt_counts_at_the_end() -> None:
@@ -51,3 +51,26 @@ def test_the_former_handler_is_back_and_another_thread_changes_none() -> None:
     with interrupts_wait():
         assert signal.getsignal(signal.SIGINT) is not former
     assert seen == [former] and signal.getsignal(signal.SIGINT) is former
+
+
+def test_a_second_interrupt_does_what_it_did_before() -> None:
+    """While what the first one has left open is being closed."""
+    seen: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    ours = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt), one_interrupt():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                assert not seen
+                signal.raise_signal(signal.SIGINT)
+        assert seen == [signal.SIGINT] and signal.getsignal(signal.SIGINT) is ours
+        with one_interrupt():
+            assert signal.getsignal(signal.SIGINT) is not ours
+        assert signal.getsignal(signal.SIGINT) is ours
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with one_interrupt():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, usual)

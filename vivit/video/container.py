@@ -101,6 +101,10 @@ class Watch:
         """Until the limit, not below 0."""
         return max(0.0, self.deadline - time.monotonic())
 
+    def renew(self, seconds: float) -> None:
+        """Let so many seconds pass from now on."""
+        self.limit, self.deadline = seconds, time.monotonic() + seconds
+
     def check(self) -> None:
         """Raise VideoError once time is up."""
         if time.monotonic() > self.deadline:

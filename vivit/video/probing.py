@@ -320,6 +320,36 @@ def _promised_packets(stream: VideoStream) -> int:
     return min(stream.frames, len(stream.index_entries))
 
 
+def done_to_pictures(
+    video: OpenVideo, examined: list[av.VideoFrame], size: tuple[int, int], geometry: str
+) -> list[str]:
+    """A sentence on everything that is done to a stream's pictures.
+
+    Args:
+        video: the file.
+        examined: pictures as they are decoded, the first one and others that may be unlike it.
+        size: (width, height) of the first as it is read.
+        geometry: how pictures are read, a key of `vivit.names.GEOMETRY`.
+    """
+    first, stored = examined[0], geometry == "stored"
+    said = []
+    if not stored and orientation_of(first) is None:
+        said.append("The file's rotation is unusable, so its pictures are shown as they are stored.")
+    num_streams = len(video_streams(video.container))
+    if num_streams > 1:
+        used = f"stream {video.stream.index} ({size[0]}x{size[1]}) is used"
+        said.append(f"The file has {num_streams} video streams; {used}.")
+    if not stored and (colours := colours_of(first)):
+        said.append(f"The clip is in {colours}; it was tone-mapped to BT.709, the colours of ordinary video.")
+    if not stored and any(picture.interlaced_frame for picture in examined):
+        said.append(DEINTERLACED)
+    if promises_alpha(video.stream) and not has_alpha(first.format):
+        said.append(
+            "The clip is partly transparent, which the decoder here drops: the ground may not be as in a player."
+        )
+    return said
+
+
 def _describe(
     path: str,
     video: OpenVideo,
@@ -334,23 +364,9 @@ def _describe(
     """Put together what was found, with a sentence on everything that is done to the pictures."""
     first, stream, stored = examined[0], video.stream, geometry == "stored"
     height, width, _ = ToRgb(stream, os.path.basename(path), limits, geometry=geometry)(first).shape
-    orientation = UPRIGHT if stored else orientation_of(first)
-    if orientation is None:
-        warnings.append("The file's rotation is unusable, so its pictures are shown as they are stored.")
-    rotation, mirrored = describe_orientation(orientation or UPRIGHT)
-    num_streams = len(video_streams(video.container))
-    if num_streams > 1:
-        warnings.append(f"The file has {num_streams} video streams; stream {stream.index} ({width}x{height}) is used.")
-    colours = None if stored else colours_of(first)
-    if colours:
-        warnings.append(f"The clip is in {colours}; it was tone-mapped to BT.709, the colours of ordinary video.")
+    warnings += done_to_pictures(video, examined, (width, height), geometry)
+    rotation, mirrored = describe_orientation(UPRIGHT if stored else orientation_of(first) or UPRIGHT)
     interlaced = not stored and any(picture.interlaced_frame for picture in examined)
-    if interlaced:
-        warnings.append(DEINTERLACED)
-    if promises_alpha(stream) and not has_alpha(first.format):
-        warnings.append(
-            "The clip is partly transparent, which the decoder here drops: the ground may not be as in a player."
-        )
     if hold <= 0 and len(times) > 1:  # the file does not say
         hold = (times[-1] - times[0]) / (len(times) - 1)
     return VideoInfo(
@@ -358,14 +374,14 @@ def _describe(
         container=video.container.format.name,
         codec=video.codec.codec.canonical_name,
         stream_index=stream.index,
-        num_streams=num_streams,
+        num_streams=len(video_streams(video.container)),
         width=width,
         height=height,
         rotation=rotation,
         mirrored=mirrored,
         frame_seconds=tuple(times),
         end_seconds=times[-1] + hold,
-        plain=first.format.name in PLAIN_FORMATS and not colours and not interlaced,
+        plain=first.format.name in PLAIN_FORMATS and not (interlaced or (not stored and colours_of(first))),
         interlaced=interlaced,
         keyframe_seconds=tuple(keys),
         warnings=tuple(warnings),
