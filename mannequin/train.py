@@ -23,12 +23,13 @@ from torch.nn import functional as F
 
 from mannequin.actions import LABELS
 from mannequin.sample import frame_times, render_clips
-from mannequin.scene import draws
+from mannequin.scene import LONGEST_SECONDS, SHORTEST_SECONDS, draws
 from vivit.config import VivitConfig
 from vivit.device import default_device
 from vivit.model import VivitForVideoClassification
 from vivit.names import FACTORIZATIONS
 from vivit.processing import VivitImageProcessor
+from vivit.timeline.trained import KEY
 
 # Disjoint ranges of seeds. torch's CPU generator uses the low 32 bits of a seed.
 TRAINING_SEEDS = range(0, 1 << 30)
@@ -87,6 +88,7 @@ def config(num_frames: int = FRAMES, factorization: str = "none", heads: int = 3
         intermediate_size=576,
         factorization=factorization,
         id2label=dict(enumerate(LABELS)),
+        extra={KEY: (SHORTEST_SECONDS + LONGEST_SECONDS) / 2},  # of a clip, on average
     )
 
 

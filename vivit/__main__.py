@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     from vivit.benchmark.command import add_arguments
     from vivit.explain import command as explain_command
     from vivit.names import BACKENDS, EXECUTIONS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
+    from vivit.timeline import command as timeline_command
 
     def add_device(command: argparse.ArgumentParser) -> None:
         command.add_argument(
@@ -32,39 +33,51 @@ def _parser() -> argparse.ArgumentParser:
             help="cpu, cuda:1, mps, xpu; a GPU if there is one, and $VIVIT_DEVICE, if left out",
         )
 
-    def add_clips(command: argparse.ArgumentParser) -> None:
-        """Which clips, how they are read, and by which model they are looked at."""
-        command.add_argument(
-            "clips", nargs="+", metavar="CLIP", help="a video file, or its address (https:// or http://)"
-        )
+    def add_model(command: argparse.ArgumentParser) -> None:
+        """By which model pictures are looked at, and how they are read."""
         command.add_argument(
             "--model", default="vivit-mannequin", metavar="NAME|DIR", help="embedded, a folder, or a Hub name"
         )
         command.add_argument("--revision", help="of a Hub repository: a branch, a tag or a commit")
         command.add_argument("--attention", default="sdpa", metavar="NAME", help=f"backend: {', '.join(BACKENDS)}")
         command.add_argument("--precision", default="float32", metavar="NAME", help=", ".join(PRECISIONS))
-        command.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
-        command.add_argument(
-            "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
-        )
         command.add_argument("--geometry", default="upright", choices=list(GEOMETRY), help="how pictures are read")
         command.add_argument(
             "--normalisation", default="checkpoint", choices=list(NORMALISATION), help="whose pixel values"
         )
-        command.add_argument("--json", action="store_true", help="one JSON object a clip and line")
         add_device(command)
+
+    def add_execution(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--execution", default="plain", metavar="NAME", help=f"how passes run: {', '.join(EXECUTIONS)}"
+        )
+
+    def add_clips(command: argparse.ArgumentParser) -> None:
+        """Which clips, which of their frames, and how they are looked at."""
+        command.add_argument(
+            "clips", nargs="+", metavar="CLIP", help="a video file, or its address (https:// or http://)"
+        )
+        command.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
+        command.add_argument(
+            "--stride", type=int, default=1, metavar="N", help="every n-th frame, where the sampling has a stride"
+        )
+        add_model(command)
+        command.add_argument("--json", action="store_true", help="one JSON object a clip and line")
 
     parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="name the action in video files")
     add_clips(classify)
-    classify.add_argument(
-        "--execution", default="plain", metavar="NAME", help=f"how passes run: {', '.join(EXECUTIONS)}"
-    )
+    add_execution(classify)
     classify.add_argument("--top-k", type=int, default=5, metavar="N", help="how many classes to report")
     explain = commands.add_parser("explain", help="what a model looked at in video files, and whether it used time")
     add_clips(explain)
     explain_command.add_arguments(explain)
+    timeline = commands.add_parser("timeline", help="what happens when in a film of any length")
+    timeline.add_argument("film", metavar="FILE", help="a video file, or its address (https:// or http://)")
+    timeline_command.add_arguments(timeline)
+    add_model(timeline)
+    add_execution(timeline)
     convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
     convert_command.add_arguments(convert)
     bench = commands.add_parser("bench", help="measure attention backends: latency, memory, agreement")
@@ -164,6 +177,12 @@ def _explain(options: argparse.Namespace) -> int:
     return explain(options, _tell)
 
 
+def _timeline(options: argparse.Namespace) -> int:
+    from vivit.timeline.command import timeline
+
+    return timeline(options)
+
+
 def _compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.compare_command import compare
 
@@ -190,7 +209,14 @@ def main(arguments: list[str] | None = None) -> int:
             os.environ["VIVIT_DEVICE"] = options.device  # which the processes that measure inherit
         if getattr(options, "stride", 1) < 1:
             raise ValueError(f"--stride wants a whole number from 1, not {options.stride}.")
-        run = {"classify": _classify, "explain": _explain, "convert": _convert, "bench": _bench, "compare": _compare}
+        run = {
+            "classify": _classify,
+            "explain": _explain,
+            "timeline": _timeline,
+            "convert": _convert,
+            "bench": _bench,
+            "compare": _compare,
+        }
         status = run[options.command](options)
         sys.stdout.flush()  # here, where a closed pipe is met
         return status

@@ -20,6 +20,25 @@ def usual_function(problem_type: str | None) -> str:
     return USUAL.get(problem_type or "", "softmax")
 
 
+def probabilities(logits: Tensor, function: str = "softmax") -> Tensor:
+    """Scores of clips.
+
+    Args:
+        logits: (…, num_labels).
+        function: a key of `SCORES`, applied in float32.
+    Returns:
+        (…, num_labels) float32.
+    Raises:
+        vivit.errors.UserError: if a logit is infinite or no number.
+    """
+    if not logits.isfinite().all():
+        raise UserError(
+            "The model's answer is not a number: its activations exceed what this precision can hold, or its weights are "
+            "damaged. Choose float32 or bfloat16, or another checkpoint."
+        )
+    return SCORES[function](logits.float())
+
+
 def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
     """The best classes of one clip.
 
@@ -33,10 +52,5 @@ def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, fun
     Raises:
         vivit.errors.UserError: if a logit is infinite or no number.
     """
-    if not logits.isfinite().all():
-        raise UserError(
-            "The model's answer is not a number: its activations exceed what this precision can hold, or its weights are "
-            "damaged. Choose float32 or bfloat16, or another checkpoint."
-        )
-    scores, indices = SCORES[function](logits.float()).topk(min(top_k, len(logits)))
+    scores, indices = probabilities(logits, function).topk(min(top_k, len(logits)))
     return [{"label": id2label[i], "score": s} for i, s in zip(indices.tolist(), scores.tolist(), strict=True)]

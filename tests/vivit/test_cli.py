@@ -261,7 +261,7 @@ def test_a_damaged_checkpoint_is_one_sentence(
     assert_one_sentence(err, *([] if content and b'"' in content else [file.split(".")[0]]))
 
 
-@pytest.mark.parametrize("command", ["classify", "convert", "compare", "bench"])
+@pytest.mark.parametrize("command", ["classify", "timeline", "convert", "compare", "bench"])
 @pytest.mark.parametrize("fault", UNUSABLE)
 def test_a_folder_that_cannot_be_used_is_one_sentence_and_writes_nothing(
     checkpoint: Path,
@@ -276,6 +276,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence_and_writes_nothing(
     change(folder)
     arguments: dict[str, list[str | Path]] = {
         "classify": [clip_path, "--model", folder],
+        "timeline": [clip_path, "--model", folder],
         "convert": [folder, out],
         "compare": [clip_path, "--model", folder],
         "bench": ["--clip", clip_path, "--model", folder],
@@ -352,7 +353,13 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "command", [["classify", "a.mp4"], ["convert", "vivit-mannequin"], ["bench", "--model", "vivit-mannequin"]]
+    "command",
+    [
+        ["classify", "a.mp4"],
+        ["timeline", "a.mp4"],
+        ["convert", "vivit-mannequin"],
+        ["bench", "--model", "vivit-mannequin"],
+    ],
 )
 def test_an_interrupt_before_the_work_is_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
@@ -496,7 +503,7 @@ def test_a_converted_checkpoint_says_its_dtype(checkpoint: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("command", "device"),
-    [("classify", "cuda:7"), ("bench", "gpu"), ("compare", "mps"), ("classify", "meta")],
+    [("classify", "cuda:7"), ("timeline", "cuda:7"), ("bench", "gpu"), ("compare", "mps"), ("classify", "meta")],
 )
 def test_a_device_that_is_not_there_is_one_sentence(command: str, device: str, clip_path: Path) -> None:
     """Before anything is downloaded, though the model is none there could be."""

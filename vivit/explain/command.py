@@ -177,9 +177,10 @@ def _look(
     """The map (L, H, W), and all that there is to report of the clip."""
     import torch
 
+    from vivit.batching import clips_at_once
     from vivit.crossing import cross
     from vivit.explain.attention import look
-    from vivit.explain.passes import check_deletion, check_orders, clips_at_once, whole_answer
+    from vivit.explain.passes import check_deletion, check_orders, whole_answer
     from vivit.explain.report import report
     from vivit.pipelines import UNFAMILIAR
     from vivit.scores import top_predictions, usual_function

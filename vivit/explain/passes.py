@@ -9,43 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vivit.benchmark.measurement import Cell
-from vivit.benchmark.memory import activations_bytes
-from vivit.config import VivitConfig
-from vivit.device import memory_bytes
 from vivit.explain.attention import evaluating
 from vivit.explain.counterfactuals import Answer, Counterfactuals, orders
 from vivit.explain.deletion import Deletion, plan
 from vivit.familiarity import Familiarity
 from vivit.model import VivitForVideoClassification, head_features
-from vivit.names import BACKENDS, EIGHT_BIT
 from vivit.progress import Progress
 from vivit.scores import SCORES, top_predictions, usual_function
 from vivit.tf32 import products_of
-
-MOST = 16  # clips of a batch: more make nothing faster, and cancelling slower
-MEMORY_SHARE = 1 / 8  # of the device's memory that a batch's activations may take
-
-
-def clips_at_once(config: VivitConfig, attention: str, precision: str, device: torch.device) -> int:
-    """How many clips a batch holds: at most `MOST`, what its memory is predicted to allow, and at least one.
-
-    In 'int8-bitsandbytes' it is one, since a token is rounded there by what the whole batch holds; and where an attention is
-    compiled, since it would be for every other size of a batch.
-
-    Args:
-        config: of the model.
-        attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
-        device: where the model is.
-    """
-    if precision == EIGHT_BIT or BACKENDS[attention].compiled:
-        return 1
-    room, threads = MEMORY_SHARE * memory_bytes(device), torch.get_num_threads()
-
-    def fits(count: int) -> bool:
-        return activations_bytes(config, Cell("", attention, precision, count), device.type, threads) <= room
-
-    return next((count for count in range(MOST, 1, -1) if fits(count)), 1)
 
 
 def delete(pixel_values: Tensor, masks: Tensor | np.ndarray, tubelet_size: tuple[int, int, int]) -> Tensor:
@@ -148,7 +119,7 @@ def check_deletion(
         model, pixel_values, label: as for `score_deleted`.
         weights: (L, H, W), the map.
         whole: the class's probability for the intact clip.
-        at_once: clips of a batch, see `clips_at_once`.
+        at_once: clips of a batch, see `vivit.batching.clips_at_once`.
         seed: as for `plan`.
         progress: called after every batch.
     """
@@ -177,7 +148,7 @@ def check_orders(
     Args:
         model, pixel_values, label, id2label, familiarity: as for `answer_orders`.
         whole: the intact clip's answer.
-        at_once: clips of a batch, see `clips_at_once`.
+        at_once: clips of a batch, see `vivit.batching.clips_at_once`.
         progress: called after every batch.
     """
     kinds = orders(pixel_values.shape[1])

@@ -7,22 +7,15 @@ import pytest
 import torch
 
 from tests import oracle
-from tests.factorized_models import KINDS, config_of, made
-from vivit import VivitConfig
-from vivit.benchmark.measurement import Cell
-from vivit.benchmark.memory import activations_bytes
-from vivit.device import memory_bytes
+from tests.factorized_models import KINDS, made
 from vivit.errors import UserError
-from vivit.explain import look, passes
+from vivit.explain import look
 from vivit.explain.counterfactuals import orders
 from vivit.explain.deletion import plan
 from vivit.explain.passes import (
-    MEMORY_SHARE,
-    MOST,
     answer_orders,
     check_deletion,
     check_orders,
-    clips_at_once,
     delete,
     score_deleted,
     whole_answer,
@@ -215,34 +208,6 @@ def test_a_check_ends_where_its_progress_raises() -> None:
     with pytest.raises(KeyboardInterrupt):
         check_orders(model, clip, whole, label, model.config.id2label, None, at_once=4, progress=stop)
     assert calls == 2
-
-
-# How many clips a batch holds
-
-
-def test_a_batch_holds_what_its_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = VivitConfig()  # ViViT-B/16x2
-
-    def needed(attention: str, count: int) -> int:
-        return activations_bytes(config, Cell("", attention, "float32", count), "cpu", torch.get_num_threads())
-
-    for attention in ("eager", "sdpa"):
-        for gib in (1, 8, 64, 4096):
-            monkeypatch.setattr(passes, "memory_bytes", lambda _, gib=gib: gib * 2**30)
-            count = clips_at_once(config, attention, "float32", CPU)
-            assert 1 <= count <= MOST
-            assert count == 1 or needed(attention, count) <= MEMORY_SHARE * gib * 2**30
-            assert count == MOST or needed(attention, count + 1) > MEMORY_SHARE * gib * 2**30
-    monkeypatch.setattr(passes, "memory_bytes", lambda _: 2**30)
-    assert clips_at_once(config, "eager", "float32", CPU) == 1  # which is asked for whatever it takes
-
-
-def test_small_clips_are_sixteen_and_eight_bit_is_one_by_one() -> None:
-    """A column of a batch that holds a large number is not rounded in any of its clips."""
-    assert memory_bytes(CPU) > 2**30
-    assert clips_at_once(config_of("encoder"), "sdpa", "float32", CPU) == MOST
-    assert clips_at_once(config_of("encoder"), "sdpa", "int8-dynamic", CPU) == MOST
-    assert clips_at_once(config_of("encoder"), "sdpa", "int8-bitsandbytes", CPU) == 1
 
 
 def test_controls_are_drawn_by_the_seed_and_the_map_is_not() -> None:
