@@ -13,7 +13,7 @@ import numpy as np
 from engine.engine import Engine
 from engine.jobs import Job
 from engine.messages import Reply, Request
-from engine.running import TICK, Failed, Running, Stopped
+from engine.running import Running
 from engine.tasks import AnswerOrders, DeleteTubelets, LookedInside, LookInside
 from vivit.explain.counterfactuals import Answer, Counterfactuals, orders
 from vivit.explain.deletion import Deletion, plan
@@ -107,17 +107,13 @@ def _batches(running: RunningCheck[Found], count: int) -> Iterator[slice]:
 def _ask(
     engine: Engine, running: RunningCheck[Found], request: Request[Reply], blobs: Sequence[bytes], clips: int
 ) -> Reply:
-    """One job of the chain, which is nobody's: a visitor's next one would take its place in the queue."""
-    if running._cancel.is_set():  # jobs may be too short for the look below
-        raise Stopped
+    """One job of the chain."""
     job: Job[Reply] = engine.ask(request, blobs, cost_key=f"{request.TASK} {running.look}")
     note = running.note
-    while not job.wait(TICK):
-        if running._cancel.is_set():
-            engine.cancel(job)
-            raise Stopped
+
+    def tell(job: Job) -> None:
         running.note = f"{note} (number {job.position} in the queue)" if job.position else note
-    if job.state != "done":
-        raise Failed(job.error or job.note)
+
+    reply = running.reply_to(engine, job, tell)
     running._clip_seconds = job.seconds_ran / clips
-    return job.result
+    return reply

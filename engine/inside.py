@@ -11,12 +11,13 @@ from torch import Tensor
 from engine.loaded import fitting, load, normalising
 from engine.messages import Request
 from engine.tasks import AnswerOrders, Answers, DeleteTubelets, LookedInside, LookInside, Probabilities
+from vivit.batching import clips_at_once
 from vivit.benchmark.passes import choose, telling
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.crossing import cross
 from vivit.device import default_device
 from vivit.explain.attention import look
-from vivit.explain.passes import answer_orders, clips_at_once, score_deleted, whole_answer
+from vivit.explain.passes import answer_orders, score_deleted, whole_answer
 from vivit.model import VivitForVideoClassification
 from vivit.progress import Progress
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal
 
+from engine.failures import TOO_MUCH_WORK
 from engine.messages import Reply
 
 logger = logging.getLogger("engine")
@@ -63,6 +64,12 @@ class Job(Generic[Reply]):
     def finished(self) -> bool:
         """Whether it is done, failed or cancelled."""
         return self._ended.is_set()
+
+    @property
+    def process_ended(self) -> bool:
+        """Whether it failed because its process ended under it, for no limit that it ran into."""
+        ended = self.details.startswith(("WorkerExit", "WorkerSignal")) and self.error != TOO_MUCH_WORK
+        return self.state == "failed" and ended
 
     @property
     def position(self) -> int:

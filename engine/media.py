@@ -2,21 +2,34 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from engine.tasks import DrawInside, Frames, Hold, MakePreview, MakeThumbnail, Nothing, ReadFrames, ReadTimings
+from engine.clips import called_this_clip, container_name
+from engine.tasks import (
+    DecodePictures,
+    DrawInside,
+    EncodePictures,
+    Frames,
+    Hold,
+    MakePreview,
+    MakeThumbnail,
+    Nothing,
+    Pictures,
+    ReadFrames,
+    ReadTimings,
+)
 from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
 from vivit.explain.drawing import strip_png
 from vivit.explain.export import overlay_mp4
 from vivit.preparing import prepare_clip
 from vivit.progress import Progress
-from vivit.video import VideoError, VideoInfo, VideoLimits, examined
+from vivit.video import VideoInfo, VideoLimits, examined
+from vivit.video.jpeg import decode_jpeg
 from vivit.video.preview import encode_mp4
 
 # One call ends with a sentence of its own before the worker's 30 s end its process.
@@ -24,13 +37,14 @@ LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 fram
 PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
 ROUNDING_SECONDS = 0.002  # by which file formats make frames come too soon
 HOLD_SECONDS = 0.05  # between two looks for a cancel
+KEPT_HEIGHT = 720  # pixels at most, of a clip that a camera's pictures make
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
 
 def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[Frames, list[bytes]]:
     """Read the frames a model gets; progress is called as they arrive."""
     checkpoint = open_checkpoint(request.checkpoint, weights=False, here=True)
-    with _called_this_clip(request.path):
+    with called_this_clip(request.path):
         clip = prepare_clip(
             request.path,
             checkpoint.config.num_frames,
@@ -51,7 +65,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         width=info.width,
         height=info.height,
         codec=info.codec,
-        container=_container(info, Path(request.path)),
+        container=container_name(info.container, Path(request.path)),
         plain=info.plain and not sampled.deinterlaced,
         warnings=sampled.warnings,
         crop_box=checkpoint.processor.crop_box(info.height, info.width),
@@ -66,17 +80,9 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
     return frames, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
 
 
-def _container(info: VideoInfo, path: Path) -> str:
-    """FFmpeg has one name for MP4 and MOV, and one for Matroska and WebM; browsers play only one of the latter two."""
-    if info.container.startswith("matroska"):
-        with path.open("rb") as file:
-            return "webm" if b"webm" in file.read(64) else "mkv"
-    return "mp4" if "mp4" in info.container else info.container
-
-
 def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
     """Make a clip that every browser plays; progress is called as frames arrive."""
-    with _called_this_clip(request.path):
+    with called_this_clip(request.path):
         made = examined(
             request.path,
             _previewed,
@@ -107,7 +113,7 @@ def _previewed(info: VideoInfo) -> list[int]:
 
 def thumbnail(request: MakeThumbnail, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
     """Take the first frame of a clip; progress is not called."""
-    with _called_this_clip(request.path):
+    with called_this_clip(request.path):
         first = examined(request.path, lambda info: [0], lambda info, frames: next(frames).image, limits=LIMITS).result
     file = BytesIO()
     ImageOps.fit(Image.fromarray(first), THUMBNAIL).save(file, "JPEG", quality=80)
@@ -134,15 +140,34 @@ def hold(request: Hold, blobs: list[bytes], progress: Progress) -> tuple[Nothing
         time.sleep(HOLD_SECONDS)
 
 
-@contextmanager
-def _called_this_clip(path: str) -> Iterator[None]:
-    """Put 'this clip' in the place of the file's name in errors: on disk it has one that means nothing to the visitor."""
-    try:
-        yield
-    except VideoError as error:
-        sentence = str(error).replace(repr(Path(path).name), "this clip")
-        details = error.details.replace(path, "this clip")
-        raise VideoError(sentence[0].upper() + sentence[1:], details) from error
+def decode_pictures(request: DecodePictures, blobs: list[bytes], progress: Progress) -> tuple[Pictures, list[bytes]]:
+    """Decode a camera's JPEGs; progress is not called."""
+    processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
+    pixels = np.stack([processor.resize_and_crop(decode_jpeg(file)) for file in blobs])
+    return Pictures(pixels.shape), [pixels.tobytes()]  # type: ignore[arg-type]
 
 
-TASKS = typed({ReadFrames: read, MakePreview: preview, MakeThumbnail: thumbnail, DrawInside: draw, Hold: hold})
+def encode_pictures(request: EncodePictures, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Make a clip of a camera's JPEGs; progress is called as they are read."""
+
+    def pictures() -> Iterator[tuple[float, np.ndarray]]:
+        for k, (seconds, file) in enumerate(zip(request.seconds, blobs, strict=True)):
+            progress(k / len(blobs), "making a clip")
+            yield seconds, decode_jpeg(file)
+
+    first, last = request.seconds[0], request.seconds[-1]
+    end = last + (last - first) / max(1, len(blobs) - 1)  # the last is shown for as long as the others in the mean
+    return Nothing(), [encode_mp4(pictures(), end_seconds=end, height=KEPT_HEIGHT)]
+
+
+TASKS = typed(
+    {
+        ReadFrames: read,
+        MakePreview: preview,
+        MakeThumbnail: thumbnail,
+        DrawInside: draw,
+        DecodePictures: decode_pictures,
+        EncodePictures: encode_pictures,
+        Hold: hold,
+    }
+)

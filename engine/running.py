@@ -6,6 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.engine import Engine
+from engine.jobs import Job
+from engine.messages import Reply
+
 logger = logging.getLogger("engine")
 
 TICK = 0.05  # seconds between two looks at a job
@@ -42,6 +46,29 @@ class Running:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended; returns whether it has."""
         return self._ended.wait(timeout)
+
+    def reply_to(self, engine: Engine, job: Job[Reply], tell: Callable[[Job], None] = lambda job: None) -> Reply:
+        """The reply to a job of the chain, for the thread that does the work.
+
+        Jobs of a chain are nobody's: a visitor's next one would take its place in the queue.
+
+        Args:
+            job: it is cancelled with the chain.
+            tell: is called with the job now and then until it ends.
+        Raises:
+            Stopped: if the chain was cancelled meanwhile.
+            Failed: if the job was not done.
+        """
+        while not job.wait(TICK):
+            if self._cancel.is_set():
+                engine.cancel(job)
+                raise Stopped
+            tell(job)
+        if self._cancel.is_set():  # jobs may be too short for the look above
+            raise Stopped
+        if job.state != "done":
+            raise Failed(job.error or job.note)
+        return job.result
 
     def begin(self, work: Callable[[], None], name: str, broken: str) -> None:
         """Do the work in a thread.

@@ -11,7 +11,9 @@ from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.benchmark.sweep import PlannedRound
 from vivit.explain.counterfactuals import Answer
+from vivit.film import FilmInfo
 from vivit.hub import CheckpointInfo, Clip, ClipList
+from vivit.timeline.windows import Grid
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,153 @@ class Hold(Request[Nothing]):
     """Do nothing until cancelled, so that nobody who is being timed is disturbed."""
 
     WORKER, TASK, REPLY = "media", "hold", Nothing
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as the model gets them. With them come the pixels, uint8. Args: shape: (n, H, W, 3)."""
+
+    shape: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class DecodePictures(Request[Pictures]):
+    """Decode JPEGs of a camera, resize and crop them. With it go the files; with the reply come the pixels.
+
+    Args:
+        checkpoint: whose pictures they are to be.
+    """
+
+    WORKER, TASK, REPLY = "media", "decode_pictures", Pictures
+
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class EncodePictures(Request[Nothing]):
+    """Make a clip of a camera's JPEGs. With it go the files; with the reply comes an MP4.
+
+    Args:
+        seconds: when each is shown, ascending.
+    """
+
+    WORKER, TASK, REPLY = "media", "encode_pictures", Nothing
+
+    seconds: tuple[float, ...]
+
+
+# The film worker, which decodes long videos chunk by chunk
+
+
+@dataclass(frozen=True)
+class FilmChunk:
+    """The next pictures of a film. With them come their pixels, uint8.
+
+    Args:
+        info: what the film holds.
+        opened: whether the film was opened for it, and not read on: at first, or because it had been put away.
+        shape: of the pixels, (n, H, W, 3); n may be 0.
+        ticks: the times of the grid that have come, as (number, the picture's seconds, its place in the pixels).
+        decoded: pictures that were decoded of the film since it was opened.
+        end_seconds: to where it has been decoded.
+        ended: whether there is no more.
+        warnings: sentences for the visitor.
+    """
+
+    info: FilmInfo
+    opened: bool
+    shape: tuple[int, int, int, int]
+    ticks: tuple[tuple[int, float, int], ...]
+    decoded: int
+    end_seconds: float
+    ended: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DescribeFilm(Request[FilmInfo]):
+    """Find out what a film holds, by its first picture."""
+
+    WORKER, TASK, REPLY = "film", "describe_film", FilmInfo
+
+    path: str
+
+
+@dataclass(frozen=True)
+class ReadFilm(Request[FilmChunk]):
+    """Decode a film on, for about half a second. One that was put away meanwhile is opened again at a key frame.
+
+    Args:
+        film: a number that others have not.
+        path, checkpoint: the file, and whose pictures its pictures are to be.
+        tick_seconds: of the grid.
+        first_tick: what comes next.
+        begin_seconds: the film's own time there; None before it is known.
+    """
+
+    WORKER, TASK, REPLY = "film", "read_film", FilmChunk
+
+    film: int
+    path: str
+    checkpoint: str
+    tick_seconds: float
+    first_tick: int = 0
+    begin_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class CloseFilm(Request[Nothing]):
+    """Put a film away. Args: film: its number."""
+
+    WORKER, TASK, REPLY = "film", "close_film", Nothing
+
+    film: int
+
+
+@dataclass(frozen=True)
+class MomentPictures:
+    """The pictures of a window. With them come JPEGs, one a frame. Args: seconds: the time of each."""
+
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ReadMoment(Request[MomentPictures]):
+    """Read the pictures of one window of a film again, to be looked at.
+
+    Args:
+        path, checkpoint, tick_seconds, begin_seconds: as `ReadFilm`'s.
+        first_tick, num_frames: which.
+    """
+
+    WORKER, TASK, REPLY = "film", "read_moment", MomentPictures
+
+    path: str
+    checkpoint: str
+    tick_seconds: float
+    begin_seconds: float
+    first_tick: int
+    num_frames: int
+
+
+EXTRACT_SECONDS = 30.0  # at most
+
+
+@dataclass(frozen=True)
+class MakeExtract(Request[Nothing]):
+    """Make an MP4 that every browser plays of a stretch of a film, `EXTRACT_SECONDS` of it and 360 pixels high at most.
+
+    Args:
+        path, begin_seconds: as `ReadFilm`'s.
+        start_seconds, end_seconds: from where to where, from the first picture on.
+    """
+
+    WORKER, TASK, REPLY = "film", "extract", Nothing
+
+    path: str
+    begin_seconds: float
+    start_seconds: float
+    end_seconds: float
 
 
 # The model worker, whose hello is a `vivit.machine.Machine`
@@ -341,6 +490,55 @@ class AnswerOrders(Request[Answers]):
     look: LookInside
     label: int
     orders: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class WindowsAsked:
+    """How windows are classified, of a film or a camera.
+
+    Args:
+        checkpoint, attention, precision, normalisation, execution: as `Classify`'s.
+        grid: how they lie.
+    """
+
+    checkpoint: str
+    attention: str
+    precision: str
+    normalisation: str
+    execution: str
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class WindowAnswers:
+    """Answers of windows. With them come the scores, (B, K) float32.
+
+    Args:
+        familiar: whether each is like the training clips; None where the checkpoint has no statistics of them.
+        labels: K names.
+        at_once: how many windows may go through the model in one batch.
+    """
+
+    familiar: tuple[bool | None, ...]
+    labels: tuple[str, ...]
+    at_once: int
+
+
+@dataclass(frozen=True)
+class ClassifyWindows(Request[WindowAnswers]):
+    """Classify windows that share pictures, in one pass. With it go the pixels.
+
+    Args:
+        how: they are classified.
+        shape: of the pixels, (n, H, W, 3).
+        rows: B windows of T each, as places in the pixels.
+    """
+
+    WORKER, TASK, REPLY = "model", "classify_windows", WindowAnswers
+
+    how: WindowsAsked
+    shape: tuple[int, int, int, int]
+    rows: tuple[tuple[int, ...], ...]
 
 
 # The hub workers, whose hello is a `HubState`

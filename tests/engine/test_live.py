@@ -1,0 +1,461 @@
+"""Cameras: who may send what, what is held of it and for how long, and the right label for a bundled clip's pictures."""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import Engine, Job, live
+from engine.live import (
+    BURST,
+    EARLY,
+    MOST_A_SECOND,
+    MOST_BYTES,
+    RECORDING_PAUSE,
+    Cameras,
+    RefusedPicture,
+    RunningLive,
+    Taken,
+)
+from engine.tasks import Classify, ReadFrames, WindowsAsked
+from mannequin.film import CLIPS
+from ui.server import WORKERS
+from vivit.timeline import Grid
+from vivit.video import decode, probe
+
+GRID = Grid(6.5, 0.5, 32)
+ASKED = WindowsAsked("vivit-mannequin", "sdpa", "float32", "checkpoint", "plain", GRID)
+JPEG = b"\xff\xd8\xff" + bytes(100)
+STEP = GRID.tick_seconds * 1e3  # ms
+
+
+class Clock:
+    """A clock that goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class NoEngine:
+    """Whose jobs never end."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.cancelled = 0
+
+    def ask(self, request: object, *rest: object, **options: object) -> "NoEngine":
+        self.asked.append(request)
+        return self
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def cancel(self, job: object) -> None:
+        self.cancelled += 1
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cameras(clock: Clock) -> Iterator[Cameras]:
+    found = Cameras(NoEngine(), clock)  # type: ignore[arg-type]
+    yield found
+    for visitor in [*found._tokens.values()]:
+        found.forget(visitor)
+    until(lambda: not running_threads())
+
+
+def running_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.005)
+
+
+def assert_empty(running: RunningLive) -> None:
+    """No picture of it is held, neither as it came nor decoded."""
+    assert running.last_pictures() == [] and not running._ring and not running._pixels
+
+
+def refused(act: Callable[[], object]) -> int:
+    with pytest.raises(RefusedPicture) as caught:
+        act()
+    assert str(caught.value).endswith(".")
+    return caught.value.status
+
+
+def test_a_token_is_a_visitors_own_and_nobody_guesses_it(cameras: Cameras) -> None:
+    ann, bob = cameras.token("ann"), cameras.token("bob")
+    assert ann != bob and len(ann) >= 32 and cameras.token("ann") == ann
+    assert (cameras.visitor_of(ann), cameras.visitor_of(bob)) == ("ann", "bob")
+    assert cameras.visitor_of("") == cameras.visitor_of("ann") == cameras.visitor_of(ann[:-1]) == ""
+    cameras.forget("ann")
+    assert cameras.visitor_of(ann) == "" and cameras.visitor_of(bob) == "bob"
+    assert cameras.token("ann") != ann
+
+
+def test_what_is_refused_is_not_held(cameras: Cameras, clock: Clock) -> None:
+    token = cameras.token("ann")
+    assert refused(lambda: cameras.picture("made up", Taken(0, JPEG))) == 403
+    assert refused(lambda: cameras.picture("", Taken(0, JPEG))) == 403
+    assert refused(lambda: cameras.picture(token, Taken(0, JPEG))) == 409, "her page expects none"
+    cameras.expect("ann", ASKED)
+    assert refused(lambda: cameras.picture(token, Taken(0, JPEG + bytes(MOST_BYTES)))) == 413
+    assert refused(lambda: cameras.picture(token, Taken(0, b"\x89PNG" + bytes(100)))) == 415
+    assert refused(lambda: cameras.picture(token, Taken(0, b""))) == 415
+    assert cameras.live("ann") is None and not running_threads()
+    clock.now += 60
+    assert cameras.picture(token, Taken(0, JPEG)).pictures == 1
+
+
+def test_another_visitors_camera_is_another(cameras: Cameras) -> None:
+    for visitor in ("ann", "bob"):
+        cameras.expect(visitor, ASKED)
+        cameras.picture(cameras.token(visitor), Taken(1.0, JPEG + visitor.encode()))
+    ann, bob = cameras.live("ann"), cameras.live("bob")
+    assert ann and bob and ann is not bob
+    assert [taken.jpeg[-3:] for taken in ann._ring] == [b"ann"]
+    cameras.off("bob", 2.0)
+    assert bob.wait(10) and ann.state == "running"
+
+
+def test_pictures_that_come_too_fast_are_refused_until_time_has_passed(cameras: Cameras, clock: Clock) -> None:
+    token = cameras.token("ann")
+    cameras.expect("ann", ASKED)
+
+    def send(taken_ms: float) -> None:
+        cameras.may_send("ann")  # before it is read
+        cameras.picture(token, Taken(taken_ms, JPEG))
+
+    for number in range(BURST):
+        send(number * STEP)
+    assert refused(lambda: send(1e6)) == 429
+    clock.now += 1.01 / MOST_A_SECOND
+    send(1e6)
+    assert refused(lambda: send(2e6)) == 429
+    sent, begin = 0, clock.now
+    while clock.now < begin + 10:  # whoever hammers gets no more than the rate, and a burst
+        clock.now += 0.001
+        try:
+            send(3e6 + sent * STEP)
+            sent += 1
+        except RefusedPicture as error:
+            assert error.status == 429
+    assert sent == pytest.approx(10 * MOST_A_SECOND, rel=0.1)
+    clock.now += 1000
+    assert sum(_taken(cameras, token, 9e6 + k * STEP) for k in range(3 * BURST)) == BURST, "silence saves up no more"
+
+
+def _taken(cameras: Cameras, token: str, taken_ms: float) -> bool:
+    try:
+        cameras.may_send(cameras.visitor_of(token))
+        cameras.picture(token, Taken(taken_ms, JPEG))
+    except RefusedPicture:
+        return False
+    return True
+
+
+def test_refused_pictures_cost_others_nothing(cameras: Cameras) -> None:
+    ann, bob = cameras.token("ann"), cameras.token("bob")
+    for visitor in ("ann", "bob"):
+        cameras.expect(visitor, ASKED)
+    assert sum(_taken(cameras, ann, k * STEP) for k in range(100)) == BURST
+    assert _taken(cameras, bob, 0.0)
+
+
+def test_recordings_have_a_pause_between_them_and_are_taken_up_once(cameras: Cameras, clock: Clock) -> None:
+    def record(visitor: str) -> None:
+        with cameras.recording(visitor):
+            clock.now += 60  # on its way
+            assert refused(lambda: cameras.recording(visitor).__enter__()) == 429, "one at a time"
+
+    record("ann")
+    assert refused(lambda: record("ann")) == 429
+    record("bob")
+    clock.now += RECORDING_PAUSE
+    record("ann")
+    assert cameras.recorded("ann", "/a")
+    assert (cameras.take_recording("bob"), cameras.take_recording("ann"), cameras.take_recording("ann")) == (
+        "",
+        "/a",
+        "",
+    )
+    assert cameras.recorded("ann", "/b")
+    cameras.forget("ann")
+    assert cameras.take_recording("ann") == ""
+
+
+def test_a_recording_of_a_visitor_who_has_left_meanwhile_is_nobodys(cameras: Cameras) -> None:
+    with cameras.recording("ann"):
+        cameras.forget("ann")
+        assert not cameras.recorded("ann", "/a")
+    assert cameras.take_recording("ann") == ""
+    with cameras.recording("ann"):
+        pass
+
+
+def fresh() -> RunningLive:
+    return RunningLive(ASKED)
+
+
+def test_no_more_than_a_window_is_held() -> None:
+    running = fresh()
+    for number in range(1000):
+        running.add(Taken(number * STEP, JPEG))
+        held = running._ring
+        assert held[-1].taken_ms - held[0].taken_ms <= (GRID.window_seconds + GRID.tick_seconds) * 1e3
+    assert GRID.num_frames <= len(held) <= GRID.num_frames + 2 and running.pictures == 1000
+    assert running.filled == 1.0 and running.now_seconds() == pytest.approx(999 * STEP / 1e3)
+
+
+def test_times_that_hardly_go_on_do_not_fill_the_memory() -> None:
+    running = fresh()
+    for number in range(5000):
+        running.add(Taken(1000 + number * 1e-3, JPEG))
+    assert len(running._ring) <= 2
+    for number in range(5000):
+        running.add(Taken(2000 + number * STEP * EARLY, JPEG))
+        assert len(running._ring) <= (GRID.num_frames + 2) / EARLY
+
+
+def test_pictures_that_were_overtaken_and_times_of_another_day() -> None:
+    running = fresh()
+    for taken_ms in (1000.0, 1000.0, 900.0, 1000.0 + STEP, 950.0):
+        running.add(Taken(taken_ms, JPEG))
+    assert [taken.taken_ms for taken in running._ring] == [1000.0, 1000.0 + STEP]
+    running.add(Taken(1e14, JPEG))  # the clock was set
+    assert running._ring[-1].taken_ms == 1e14 and len(running._ring) <= 2
+
+
+def test_a_window_fills() -> None:
+    running, filled = fresh(), []
+    assert running.filled == 0 and running.now_seconds() == 0 and running.newest is None
+    for number in range(GRID.num_frames):
+        running.add(Taken(number * STEP, JPEG))
+        filled.append(running.filled)
+    assert (
+        filled == sorted(filled) and filled[-1] == 1.0 and filled[GRID.num_frames // 2] == pytest.approx(0.53, abs=0.05)
+    )
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.2])
+def test_the_windows_pictures_are_those_at_its_times(jitter: float) -> None:
+    """Each no later than its time, but for what counts as the next one that came early; counted by hand."""
+    random, running = np.random.default_rng(0), fresh()
+    times = [number * STEP + jitter * STEP * random.uniform(-1, 1) for number in range(50)]
+    for taken_ms in times:
+        running.add(Taken(taken_ms, b"%f" % taken_ms))
+    chosen = [taken.taken_ms for taken in live._next_window(running)]
+    newest = times[-1]
+    wanted = [newest - (GRID.num_frames - 1 - k) * STEP for k in range(GRID.num_frames)]
+    assert chosen == [max(t for t in times if t <= moment + EARLY * STEP) for moment in wanted]
+    assert len(chosen) == GRID.num_frames and chosen[-1] == newest and chosen == sorted(chosen)
+
+
+def test_a_picture_that_is_missing_is_that_before_it() -> None:
+    running, times = fresh(), [number * STEP for number in range(40) if number not in (20, 21)]
+    for taken_ms in times:
+        running.add(Taken(taken_ms, JPEG))
+    chosen = [round(taken.taken_ms / STEP) for taken in live._next_window(running)]
+    assert chosen == [*range(8, 20), 19, 19, *range(22, 40)]
+
+
+def test_off_ends_it_and_empties_it(cameras: Cameras) -> None:
+    token = cameras.token("ann")
+    cameras.expect("ann", ASKED)
+    running = cameras.picture(token, Taken(0.0, JPEG))
+    assert running_threads() and running._ring
+    cameras.off("ann", 10.0)
+    assert refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409, "it was on its way"
+    assert running.wait(10) and running.state == "cancelled" and running.error == ""
+    assert_empty(running)
+    running.add(Taken(1e5, JPEG))
+    assert_empty(running)
+    cameras.off("ann", 10.0)
+    cameras.off("nobody", 10.0)
+    again = cameras.picture(token, Taken(1e6, JPEG))
+    assert again is not running and cameras.live("ann") is again, "the camera was put on again"
+
+
+def test_silence_ends_it(cameras: Cameras, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SILENCE_SECONDS", 0.3)
+    cameras.expect("ann", ASKED)
+    running = cameras.picture(cameras.token("ann"), Taken(0.0, JPEG))
+    assert running.wait(30) and running.state == "cancelled"
+    assert_empty(running)
+
+
+def test_leaving_the_page_or_the_server_ends_it(cameras: Cameras) -> None:
+    token = cameras.token("ann")
+    cameras.expect("ann", ASKED)
+    running = cameras.picture(token, Taken(0.0, JPEG))
+    cameras.expect("ann", ASKED)
+    assert not running._cancel.is_set(), "the page was only drawn again"
+    cameras.expect("ann", WindowsAsked("vivit-mannequin", "eager", "float32", "checkpoint", "plain", GRID))
+    assert running.wait(10) and cameras.live("ann") is None
+    other = cameras.picture(token, Taken(5.0, JPEG))
+    assert other.asked.attention == "eager"
+    cameras.expect("ann", None)
+    assert other.wait(10) and refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409
+    cameras.expect("ann", ASKED)
+    last = cameras.picture(token, Taken(10.0, JPEG))
+    cameras.forget("ann")
+    assert last.wait(10) and refused(lambda: cameras.picture(token, Taken(11.0, JPEG))) == 403
+
+
+def test_a_job_at_work_is_cancelled_with_it(cameras: Cameras, clock: Clock) -> None:
+    token = cameras.token("ann")
+    cameras.expect("ann", ASKED)
+    for number in range(40):
+        clock.now += 0.2
+        running = cameras.picture(token, Taken(number * STEP, JPEG))
+    engine = cameras._engine
+    until(lambda: engine.asked)  # type: ignore[attr-defined]
+    cameras.off("ann", 1e9)
+    assert running.wait(10) and running.state == "cancelled"
+    assert engine.cancelled == 1  # type: ignore[attr-defined]
+    assert_empty(running)
+
+
+# With the app's own workers
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    built = Engine({name: WORKERS[name] for name in ("media", "model")})
+    built.start()
+    classify(built)  # so that the model is loaded: meanwhile these cameras would fall silent
+    yield built
+    built.stop()
+
+
+def classify(engine: Engine) -> Job:
+    """What another visitor asks for."""
+    frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), "vivit-mannequin"))
+    assert frames.wait(60) and frames.state == "done"
+    job: Job = engine.ask(
+        Classify("vivit-mannequin", "sdpa", "float32", "checkpoint", 3, frames.result.shape), [frames.blobs[0]]
+    )
+    assert job.wait(60) and job.state == "done"
+    return job
+
+
+def jpegs(label: str) -> list[bytes]:
+    """A clip as a camera's pictures, one a step, shown twice over."""
+    info = probe(CLIPS / f"{label}.mp4")
+    count = int(info.duration_seconds / GRID.tick_seconds)
+    found = []
+    for frame in decode(info, [int(k * GRID.tick_seconds * 25 + 1e-6) for k in range(count)]):
+        file = io.BytesIO()
+        Image.fromarray(frame.image).save(file, "JPEG", quality=90)
+        found.append(file.getvalue())
+    return found * 2
+
+
+def show(cameras: Cameras, clock: Clock, visitor: str, pictures: list[bytes], begin: int = 0) -> RunningLive:
+    """Send them as a browser would, faster than it is."""
+    token = cameras.token(visitor)
+    for number, jpeg in enumerate(pictures, begin):
+        clock.now += GRID.tick_seconds
+        running = cameras.picture(token, Taken(5e11 + number * STEP, jpeg))
+        time.sleep(0.01)
+    return running
+
+
+@pytest.mark.parametrize("label", ["hula_hooping", "jogging"])
+def test_the_right_label_and_what_is_late_is_dropped(engine: Engine, clock: Clock, label: str) -> None:
+    cameras = Cameras(engine, clock)
+    cameras.expect("ann", ASKED)
+    pictures = jpegs(label)
+    running = show(cameras, clock, "ann", pictures)
+    last = 5e11 + (len(pictures) - 1) * STEP
+    until(lambda: running.answers and running.due == len(running.answers) + running.dropped)  # none is at work
+    assert running.answers[-1].newest_ms > last - 500 - STEP
+    newest = running.newest
+    assert newest and running.labels[newest.answered.label] == label.replace("_", " ")
+    assert [answer.number for answer in running.answers] == list(range(len(running.answers)))
+    ends = [answer.answered.end for answer in running.answers]
+    strides = [int((end - ends[0] + STEP / 2e3) / GRID.stride_seconds) for end in ends]
+    assert strides == sorted(set(strides)), "one a stride at most, on a schedule that a late answer does not move"
+    assert running.dropped > 0
+    assert running.due == pytest.approx((len(pictures) - GRID.num_frames) * GRID.tick_seconds / 0.5, abs=2)
+    assert newest.answered.seconds[-1] == pytest.approx(running.now_seconds(), abs=0.5 + STEP / 1e3)
+    assert len(running._pixels) <= GRID.num_frames and len(running.last_pictures()) <= GRID.num_frames + 2
+    cameras.off("ann", 1e12)
+    assert running.wait(10)
+    assert_empty(running)
+    assert running.answers, "what was answered is no picture, and stays"
+
+
+def test_only_the_last_minute_is_remembered(engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "REMEMBERED_SECONDS", 3.0)
+    cameras = Cameras(engine, clock)
+    cameras.expect("ann", ASKED)
+    running = show(cameras, clock, "ann", jpegs("hula_hooping") * 2)
+    until(lambda: running.answers and running.answers[-1].number > 2)
+    ends = [answer.answered.end for answer in running.answers]
+    assert ends[-1] - ends[0] <= 3.0
+    cameras.off("ann", 1e12)
+    assert running.wait(10)
+
+
+def test_others_go_between(engine: Engine, clock: Clock) -> None:
+    cameras = Cameras(engine, clock)
+    for visitor in ("ann", "bob"):
+        cameras.expect(visitor, ASKED)
+    pictures = jpegs("jogging")
+    both = [show(cameras, clock, visitor, pictures) for visitor in ("ann", "bob")]
+    assert classify(engine).seconds_queued < 10
+    until(lambda: all(running.answers for running in both))
+    for visitor, running in zip(("ann", "bob"), both, strict=True):
+        cameras.forget(visitor)
+        assert running.wait(10)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "huge", "bomb"])
+def test_a_picture_that_cannot_be_read_is_a_sentence_and_ends_it(engine: Engine, clock: Clock, kind: str) -> None:
+    file = io.BytesIO()
+    size = (4000, 16) if kind == "huge" else (16, 16)
+    Image.fromarray(np.zeros((*size[::-1], 3), np.uint8)).save(file, "JPEG")
+    bad = bytearray(file.getvalue())
+    if kind == "bomb":  # its header says 65 500 × 65 500 pixels
+        at = bad.index(b"\xff\xc0") + 5
+        bad[at : at + 4] = b"\xff\xdc" * 2
+    cameras = Cameras(engine, clock)
+    cameras.expect("ann", ASKED)
+    pictures = jpegs("jogging")[: GRID.num_frames]
+    pictures[9] = JPEG if kind == "damaged" else bytes(bad)
+    running = show(cameras, clock, "ann", pictures)
+    assert running.wait(60) and running.state == "failed"
+    assert running.error.startswith("A camera's picture") and running.error.endswith(".")
+    assert_empty(running)
+    assert engine.restarts("media") == 0
+    cameras.off("ann", 5e11 + 999 * STEP)
+    again = show(cameras, clock, "ann", jpegs("jogging")[: GRID.num_frames + 4], begin=1000)
+    until(lambda: again.answers)
+    cameras.forget("ann")
+    assert again.wait(10)
+
+
+def test_no_workers_no_answers(clock: Clock) -> None:
+    stopped = Engine({name: WORKERS[name] for name in ("media", "model")})
+    stopped.stop()
+    cameras = Cameras(stopped, clock)
+    cameras.expect("ann", ASKED)
+    running = show(cameras, clock, "ann", [JPEG] * GRID.num_frames)
+    assert running.wait(30) and running.state == "failed" and running.error == live.NOT_WORKING
