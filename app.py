@@ -7,11 +7,14 @@ if __name__ == "__main__":
     pages = [
         st.Page("pages/classify.py", title="Classify", icon=":material/movie:", default=True),
         st.Page("pages/inside.py", title="Look inside", icon=":material/visibility:"),
+        st.Page("pages/timeline.py", title="Timeline", icon=":material/view_timeline:"),
+        st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()
 else:
+    from ui.camera_routes import CAMERA_ROUTES
     from ui.server import check_options, lifespan, routes
 
     check_options()
-    app = st.App(__file__, lifespan=lifespan, routes=routes())
+    app = st.App(__file__, lifespan=lifespan, routes=routes(CAMERA_ROUTES))

@@ -42,8 +42,8 @@ with controls, st.container(key="controls"):
     progress = st.container()
 if clip is None:
     answer.info(
-        "Upload a clip of a few seconds that shows one action, or pick one above. You will see which frames the model "
-        "gets, its answer, how long it took and how much memory.",
+        "Upload or record a clip of a few seconds that shows one action, or pick one above. You will see which frames the "
+        "model gets, its answer, how long it took and how much memory.",
         title="Start here",
         icon=":material/arrow_upward:",
     )

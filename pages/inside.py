@@ -27,6 +27,7 @@ from vivit.explain import MapUnavailable
 from vivit.explain.kinds import refuse
 
 WITH_MAPS = 2.0  # passes that a look takes about as long as, for the way back of a rollout
+PLAIN = "Maps are made by the plain form: what is compiled or captured cannot be watched."
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("inside")
@@ -36,7 +37,7 @@ pressed, voice = frame()
 with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0), "What did it look at?")
 with st.container(key="controls"):
-    settings = pick_settings_in_a_line(pressed)
+    settings = pick_settings_in_a_line(pressed, PLAIN)
     check_link("inside", CONTROLS)
 with st.container(key="answer"):
     left, right = st.columns([500, 840], gap="medium")

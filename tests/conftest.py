@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -27,6 +29,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["VIVIT_DEVICE"] = "cpu"
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """AppTest leaves its script as the main module, which later tests' child processes would import."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[None]:
+    """What a page that AppTest draws needs: this process's server, whose workers end with the module."""
+    from ui import server
+
+    yield
+    server.get_server().engine.stop()
+    server.get_server().uploads.clear()
+    server._start_server.cache_clear()  # the next module starts its own
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

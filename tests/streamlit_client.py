@@ -115,6 +115,7 @@ class Tab:
         self.query = query
         self._browser, self._socket = browser, socket
         self._nodes: dict[tuple[int, ...], Node] = {}
+        self._pages: dict[str, str] = {}  # by their place in the address
         self._values: dict[str, WidgetState] = {}  # what the visitor has set
         self._kept: dict[str, Kept] = {}
         self._timers: dict[str, asyncio.Task[None]] = {}  # fragments that run by themselves
@@ -143,6 +144,11 @@ class Tab:
     def button(self, label: str) -> Any | None:
         """The button whose label is or, as a regular expression, matches this; None if there is none."""
         return next((b for b in self.elements("button") if re.fullmatch(label, b.label) and not b.disabled), None)
+
+    def component(self, name: str) -> dict[str, Any] | None:
+        """What a component of ours on the page was given; None if there is none of that name."""
+        found = (c for c in self.elements("bidi_component") if c.component_name.endswith(name))
+        return next((json.loads(component.json) for component in found), None)
 
     def options(self, label: str) -> list[str]:
         """What can be chosen in a segmented control."""
@@ -186,6 +192,12 @@ class Tab:
         if button is None:
             raise Fault(f"no button '{label}'; the page shows {self.summary()}")
         await self._use(WidgetState(id=button.id, trigger_value=True))
+
+    async def turn_to(self, page: str) -> None:
+        """Open another page. Args: page: its place in the address."""
+        self._page = self._pages[page]
+        await self.rerun()
+        await self.until(lambda: True, f"the page '{page}'")
 
     async def pick(self, name: str) -> None:
         """Click on a picture of the strip of clips."""
@@ -339,6 +351,7 @@ class Tab:
                 self._begin(message)
             case "navigation":
                 self._page = message.navigation.page_script_hash
+                self._pages = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}
             case "delta" | "ref_hash":
                 self._draw(message)
             case "page_info_changed":

@@ -13,6 +13,7 @@ from ui.visit import visit
 from vivit.benchmark.charts import Bar, Places, latencies, memories, memory_heading, write_values
 
 PRESENTED = 20  # pixels of a chart's text, 12 otherwise
+CONTROL = "#8a8594"  # of what is no answer, in both schemes
 HIGHER = 1.4  # by how much a chart is higher then: as its text it would not fit the screen
 
 

@@ -9,15 +9,16 @@ import streamlit as st
 from engine import Job
 from engine.tasks import DownloadClip, ListClips, MakeThumbnail, Nothing
 from ui.clips import drop_upload, neighbour, own_clip, pick_clip, picture, upload_clip
+from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
-from ui.server import get_engine
-from ui.visit import ChosenClip, visit
+from ui.server import get_engine, get_server
+from ui.visit import ChosenClip, visit, visitor
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
-BUNDLED, KINETICS, OTHER = "Bundled", "Kinetics-mini", "Dataset…"
+BUNDLED, KINETICS, OTHER, CAMERA = "Bundled", "Kinetics-mini", "Dataset…", "Camera"
 TILES = 8  # clips a page of the gallery
 THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
@@ -31,12 +32,12 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
     Returns:
         The visitor's own clip or else the chosen one, None without.
     """
-    left, middle, right = st.columns([330, 750, 270], gap="small")
+    left, middle, right = st.columns([395, 685, 270], gap="small")
     with left, st.container(gap=None):
         st.title(title, anchor=False)
         source = st.segmented_control(
             "Where clips come from",
-            [BUNDLED, KINETICS, OTHER],
+            [BUNDLED, KINETICS, OTHER, CAMERA],
             default=BUNDLED,
             required=True,
             key="source",
@@ -49,6 +50,9 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
     with middle:
         if source == BUNDLED:
             return pick_clip(step)
+        if source == CAMERA:
+            camera_recorder(get_server().cameras.token(visitor()))
+            return own_clip()
         dataset = KINETICS_MINI
         if source == OTHER:
             dataset = st.text_input(

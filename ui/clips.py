@@ -24,6 +24,9 @@ logger = logging.getLogger("ui")
 # What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
 UPRIGHT_HEIGHT = 225  # pixels
+CAMERA_CLIP = "camera"  # what a clip of the visitor's own camera is called
+CAMERA_SLOT = "keep-pictures"  # of the job that makes one of pictures
+NO_ROOM = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
@@ -79,6 +82,7 @@ def pick_clip(step: int = 0) -> ChosenClip | None:
 
 def own_clip() -> ChosenClip | None:
     """The visitor's own clip, if they have one; leaves them a note if it had to make room for others'."""
+    _take_from_camera()
     if visit().upload is not None and not get_server().uploads.touch(visitor()):
         visit().upload = None
         visit().upload_note = (
@@ -86,6 +90,23 @@ def own_clip() -> ChosenClip | None:
             "Upload it again to go on with it."
         )
     return visit().upload
+
+
+def _take_from_camera() -> None:
+    """What the visitor has kept of their camera becomes their own clip: a recording, or pictures that a clip was made of."""
+    path: str | Path = get_server().cameras.take_recording(visitor())
+    _, job = visit().jobs.get(CAMERA_SLOT, (None, None))
+    if job and job.state == "done" and job.blobs:
+        made, job.blobs = job.blobs[0], []
+        try:
+            path = get_server().uploads.keep(visitor(), made)
+        except OSError as error:
+            logger.warning("a camera's clip could not be kept: %s", error)
+            visit().upload, visit().upload_note = None, NO_ROOM
+    if path:
+        visit().jobs.pop("frames", None)  # with whatever was wrong with the former file
+        visit().upload, visit().upload_note = ChosenClip(str(path), CAMERA_CLIP), ""
+        st.query_params.pop("clip", None)  # or a reload would bring that one back
 
 
 def upload_clip() -> None:
@@ -115,7 +136,7 @@ def _keep_upload(key: str) -> None:
         path = get_server().uploads.keep(visitor(), file.getbuffer())
     except OSError as error:
         logger.warning("an upload could not be kept: %s", error)
-        visit().upload_note = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
+        visit().upload_note = NO_ROOM
     else:
         visit().upload = ChosenClip(str(path), inert(file.name))
         st.query_params.pop("clip", None)  # or a reload would bring that one back

@@ -1,6 +1,7 @@
 """'What the model sees': the sampled frames, where they lie in the clip, the crop, and the tubelets they are cut into."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -37,11 +38,20 @@ def show_frames(job: Job[Frames], config: VivitConfig) -> None:
     st.caption(f":material/grid_on: {_tokens(config, count)}")
     pictures = [_gridded(jpeg, config) if tubelets else picture(jpeg) for jpeg in job.blobs[1:]]
     labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip.indices, clip.seconds, strict=True)]
-    together = config.tubelet_size[0]
+    show_strip(pictures, labels, config.tubelet_size[0])
+
+
+def show_strip(pictures: Sequence[str], labels: Sequence[str], together: int) -> None:
+    """Draw pictures with a label under each. Args: together: how many stay side by side, those of one tubelet."""
     with st.container(horizontal=True, gap="small", key="frames"):
-        for first in range(0, count, together):
+        for first in range(0, len(pictures), together):
             part = slice(first, first + together)
-            st.image(pictures[part], labels[part], width=WIDTH, alt=[f"Frame {label}" for label in labels[part]])
+            st.image(
+                list(pictures[part]),
+                list(labels[part]),
+                width=WIDTH,
+                alt=[f"Frame {label}" for label in labels[part]],
+            )
 
 
 def _tokens(config: VivitConfig, frames: int) -> str:

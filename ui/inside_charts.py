@@ -20,7 +20,6 @@ from vivit.explain.drawing import colour
 ACROSS, DOWN, LEAST = 330, 260, 24  # pixels of all small maps side by side and below each other, and of one at least
 APART = 0.4  # of a small map, between those of each layer and head and their means
 MEAN = "mean"  # of all layers or heads, where others have a number
-CONTROL = "#8a8594"  # in both schemes
 OTHER = 1  # which of the theme's colours another answer has
 
 
@@ -122,7 +121,7 @@ def over_time(share: Sequence[float], seconds: Sequence[float], duration_seconds
         customdata=[f"{step[0]:.2f} to {step[-1]:.2f} s" for step in steps],
         hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
     )
-    figure.add_hline(1 / len(share), line={"color": CONTROL, "dash": "dot"})
+    figure.add_hline(1 / len(share), line={"color": charts.CONTROL, "dash": "dot"})
     figure.update_xaxes(ticksuffix=" s", fixedrange=True, showgrid=False)
     figure.update_yaxes(fixedrange=True, rangemode="tozero", tickformat=".0%", domain=[0, 0.8], nticks=5)
     figure.update_layout(yaxis2={"domain": [0.88, 1], "visible": False, "fixedrange": True, "range": [-1, 1]})
@@ -141,7 +140,7 @@ def deletions(found: Deletion) -> go.Figure:
             x=shares,
             y=[found.whole, *curve],
             mode="lines",
-            line={"width": 1, "color": CONTROL},
+            line={"width": 1, "color": charts.CONTROL},
             opacity=0.5,
             name=f"{len(found.controls)} controls",
             legendgroup="controls",
@@ -153,7 +152,7 @@ def deletions(found: Deletion) -> go.Figure:
             x=shares,
             y=[found.whole, *found.control],
             mode="lines+markers",
-            line={"width": 3, "dash": "dash", "color": CONTROL},
+            line={"width": 3, "dash": "dash", "color": charts.CONTROL},
             name="their mean",
             hovertemplate="%{x:.0%} deleted elsewhere: %{y:.1%} in the mean<extra></extra>",
         )

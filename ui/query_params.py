@@ -20,7 +20,7 @@ def check_link(page: str, names: dict[str, str]) -> None:
     """
     asked = visit().links[page]
     here = {key: str(value) for key in names if (value := widget(key)) is not None}
-    wrong = {key: asked[key] for key in here if key in asked and asked[key] != here[key]}
+    wrong = {key: asked[key] for key in here if key in asked and not _same(asked[key], here[key])}
     refused, then = visit().refused.setdefault(page, (wrong, here))
     if refused and here == then:
         text = "; ".join(
@@ -28,3 +28,11 @@ def check_link(page: str, names: dict[str, str]) -> None:
             for key, value in refused.items()
         )
         st.warning(f"The link asks for what is not to be had here: {text}.", icon=":material/link_off:")
+
+
+def _same(asked: str, here: str) -> bool:
+    """Whether both say the same: '3' is '3.0'."""
+    try:
+        return asked == here or float(asked) == float(here)
+    except ValueError:
+        return False

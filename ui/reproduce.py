@@ -10,6 +10,7 @@ from ui.visit import Settings
 from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import split_name
 from vivit.processing import NORMALISATIONS
+from vivit.timeline import Grid
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,8 +28,31 @@ def show_reproduce(clip: str, settings: Settings) -> None:
 def commands(clip: str, settings: Settings) -> tuple[str, str]:
     """The lines, for the command and for the library. Args: clip: as `show_reproduce` takes it."""
     clip = _within(Path(clip))
-    python = shlex.quote(_within(Path(sys.executable))) if ROOT in Path(sys.executable).parents else "python3"
+    python = _interpreter()
     return f"{python} {_command(clip, settings)}", f"{python} - <<'END'\n{_python(clip, settings)}\nEND"
+
+
+def timeline_command(film: str, settings: Settings, grid: Grid, smoothing: str) -> str:
+    """The line that tells the same segments.
+
+    Args:
+        film: a file's path, as the line should name it.
+        settings: the checkpoint, and how it runs.
+        grid: how windows lie.
+        smoothing: a key of `vivit.timeline.SMOOTHING`.
+    """
+    options = {
+        "--window": f"{grid.window_seconds:g}",
+        "--stride": f"{grid.stride_seconds:g}",
+        "--smoothing": smoothing,
+        **_model_options(settings),
+    }
+    across = "" if grid.cuts else " --ignore-cuts"
+    return f"{_interpreter()} {_words('timeline', _within(Path(film)), options)}{across}"
+
+
+def _interpreter() -> str:
+    return shlex.quote(_within(Path(sys.executable))) if ROOT in Path(sys.executable).parents else "python3"
 
 
 def _within(path: Path) -> str:
@@ -58,19 +82,25 @@ print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
 def _command(clip: str, settings: Settings) -> str:
+    frames = {"--sampling": settings.sampling, "--stride": str(settings.stride), "--top-k": str(settings.top_k)}
+    return _words("classify", clip, _model_options(settings) | frames)
+
+
+def _model_options(settings: Settings) -> dict[str, str]:
     model, revision = split_name(settings.checkpoint)
     options = {
         "--model": model,
         **({"--revision": revision} if revision else {}),
         "--attention": settings.attention,
         "--precision": settings.precision,
-        "--sampling": settings.sampling,
-        "--stride": str(settings.stride),
-        "--top-k": str(settings.top_k),
     }
     if settings.execution != "plain":
         options["--execution"] = settings.execution
     if settings.normalisation in NORMALISATIONS:
         options["--normalisation"] = settings.normalisation
-    words = ["-m", "vivit", "classify", clip, *(word for pair in options.items() for word in pair)]
+    return options
+
+
+def _words(command: str, file: str, options: dict[str, str]) -> str:
+    words = ["-m", "vivit", command, file, *(word for pair in options.items() for word in pair)]
     return " ".join(map(shlex.quote, words))

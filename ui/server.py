@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +22,10 @@ from streamlit.runtime.pages_manager import PagesManager
 from engine import Engine, WorkerSpec
 from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
+from engine.live import Cameras
 from engine.sweeps import Sweeps
 from engine.tasks import HubState
+from engine.timelines import RunningTimeline
 from engine.uploads import Uploads
 from engine.visitors import Visitors
 from vivit.benchmark.results import results_folder
@@ -43,6 +45,14 @@ WORKERS = {
         memory_limit_bytes=4 * 2**30,
         cpu_limit_seconds=60,
         environment={"MALLOC_ARENA_MAX": "2"},  # or every thread reserves 64 MiB of the address space
+    ),
+    # Long videos, chunk by chunk: a classification's clip is not kept waiting.
+    "film": WorkerSpec(
+        "engine.films",
+        time_limit=30.0,
+        memory_limit_bytes=4 * 2**30,
+        cpu_limit_seconds=120,
+        environment={"MALLOC_ARENA_MAX": "2"},
     ),
     # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run. One arena: of others
     # glibc gives nothing back that is free at their end, and `vivit.heap` keeps it.
@@ -68,6 +78,8 @@ class Server:
     sweeps: Sweeps
     comparisons: dict[str, RunningComparison]  # visitor → the one they began last
     checks: dict[str, list[RunningCheck]]  # visitor → those of theirs that may be running
+    timelines: dict[str, RunningTimeline]  # visitor → the one they began last
+    cameras: Cameras
 
 
 _starting = threading.Lock()
@@ -84,6 +96,8 @@ def _start_server() -> Server:
     engine, uploads = Engine(WORKERS), Uploads()
     comparisons: dict[str, RunningComparison] = {}
     checks: dict[str, list[RunningCheck]] = {}
+    timelines: dict[str, RunningTimeline] = {}
+    cameras = Cameras(engine)
 
     def gone(visitor: str) -> None:
         engine.forget(visitor)
@@ -92,13 +106,16 @@ def _start_server() -> Server:
             running.cancel()
         for check in checks.pop(visitor, []):
             check.cancel()
+        if timeline := timelines.pop(visitor, None):
+            timeline.cancel()
+        cameras.forget(visitor)
 
     def connected(session: str) -> bool:
         return runtime.exists() and runtime.get_instance().is_active_session(session)
 
     engine.start()
     sweeps = Sweeps(engine, results_folder(), [RECORDED])
-    return Server(engine, uploads, Visitors(gone, connected), sweeps, comparisons, checks)
+    return Server(engine, uploads, Visitors(gone, connected), sweeps, comparisons, checks, timelines, cameras)
 
 
 def get_engine() -> Engine:
@@ -171,7 +188,13 @@ async def healthz(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"down: {', '.join(down)}" if down else "ok", 503 if down else 200)
 
 
-def routes() -> list[Route]:
-    """The server's own, at its root and below its base path, where a proxy that passes on nothing else asks."""
+def routes(more: Sequence[Route] = ()) -> list[Route]:
+    """The server's own, at its root and below its base path, where a proxy that passes on nothing else asks.
+
+    Args:
+        more: beside that of its health.
+    """
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return [Route(path, healthz) for path in dict.fromkeys(("/healthz", f"/{base}/healthz".replace("//", "/")))]
+    places = dict.fromkeys(("", f"/{base}" if base else ""))
+    own = [Route("/healthz", healthz), *more]
+    return [Route(f"{place}{one.path}", one.endpoint, methods=one.methods) for place in places for one in own]

@@ -85,8 +85,13 @@ def pick_settings(pressed: str = "") -> Settings:
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution)
 
 
-def pick_settings_in_a_line(pressed: str = "") -> Settings:
-    """The same in one line that opens. Args: pressed: as `pick_settings`'."""
+def pick_settings_in_a_line(pressed: str = "", plain: str = "") -> Settings:
+    """The same in one line that opens.
+
+    Args:
+        pressed: as `pick_settings`'.
+        plain: why what is chosen runs in its plain form all the same; '' where it does not.
+    """
     usual = {"checkpoint": embedded_checkpoints()[0], "attention": "sdpa", "precision": "float32"}
     chosen = [widget(key) or st.query_params.get(key) or default for key, default in usual.items()]
     opened = bool(widget("settings-line", visit().settings_open))
@@ -97,8 +102,8 @@ def pick_settings_in_a_line(pressed: str = "") -> Settings:
     visit().settings_open = bool(form.open)
     with form:
         settings = pick_settings(pressed)
-        if settings.execution != "plain":
-            st.caption("Maps are made by the plain form: what is compiled or captured cannot be watched.")
+        if plain and settings.execution != "plain":
+            st.caption(plain)
     return settings
 
 
@@ -329,3 +334,17 @@ def first_call_seconds(cell: Cell, checkpoint: Checkpoint) -> float | None:
     machine = get_machine()
     known = first_calls.known(machine, checkpoint.config, cell) if machine else None
     return known.seconds if known else None
+
+
+def open_trained(settings: Settings) -> tuple[Checkpoint | None, str]:
+    """The checkpoint that was chosen, or why nothing can be predicted by it; neither while none is here."""
+    if not settings.checkpoint:
+        return None, ""
+    try:
+        checkpoint = open_checkpoint(settings.checkpoint, here=True)
+    except ValueError as error:
+        return None, str(error)
+    if not checkpoint.trained:
+        name = split_name(checkpoint.name)[0]
+        return None, f"{name} has random weights, which know no action. Choose a trained checkpoint."
+    return checkpoint, ""

@@ -1,10 +1,11 @@
 """What a visit is, and all that it keeps from one run of a page to the next, the values of its widgets included."""
 
 import uuid
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -15,14 +16,18 @@ from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_N
 from engine import Job
 from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
-from engine.tasks import Classification, Frames, LookedInside, LookInside
+from engine.tasks import Classification, Frames, LookedInside, LookInside, WindowsAsked
+from engine.timelines import RunningTimeline
 from ui.server import get_server
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
 from vivit.config import VivitConfig
 from vivit.explain.counterfactuals import Counterfactuals
 from vivit.explain.deletion import Deletion
+from vivit.film import FilmInfo
 from vivit.hub import split_name
+from vivit.timeline import Grid, Segment
+from vivit.timeline.segments import Moments
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Settings:
     def cell(self) -> Cell:
         """What runs, one clip at a time."""
         return Cell(self.checkpoint, self.attention, self.precision, execution=self.execution)
+
+    def windows(self, grid: Grid) -> WindowsAsked:
+        """The same for windows of a film or a camera. Args: grid: how they lie."""
+        return WindowsAsked(self.checkpoint, self.attention, self.precision, self.normalisation, self.execution, grid)
 
     @property
     def how(self) -> str:
@@ -225,6 +234,63 @@ class Drawing:
     mp4: bytes = field(repr=False)
 
 
+class Shown(NamedTuple):
+    """What a film is known to show. Args: start, end: in seconds from its first picture on."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True)
+class ChosenFilm:
+    """A film of any length.
+
+    Args:
+        path, name: as `ChosenClip`'s.
+        bundled: whether it ships with the app.
+        truth: what it shows when; empty where that is not known.
+    """
+
+    path: str
+    name: str
+    bundled: bool = False
+    truth: tuple[Shown, ...] = ()
+
+
+class Found(NamedTuple):
+    """What happens when, out of the windows of a film that are answered. Args: moments: None before there is a window."""
+
+    segments: list[Segment]
+    moments: Moments | None
+
+
+@dataclass(eq=False)
+class Timeline:
+    """A film that a visitor has had looked through, or has now.
+
+    Args:
+        key: of what: file, checkpoint, how it ran, grid; () once another took its place before it had ended.
+        film: the film; info: what it holds.
+        settings: how it ran.
+        running: the work, ended or not, with all windows.
+        moment: a second in the segment that was chosen; None without.
+        redrawn: part of the page → how often its own selection was to be forgotten, since another part has chosen.
+        colours: label → which colour it has.
+        found: smoothing → (of how many windows, what was found).
+    """
+
+    key: tuple[Any, ...]
+    film: ChosenFilm
+    info: FilmInfo
+    settings: Settings
+    running: RunningTimeline
+    moment: float | None = None
+    redrawn: Counter[str] = field(default_factory=Counter)
+    colours: dict[str, int] = field(default_factory=dict)
+    found: dict[str, tuple[int, Found]] = field(default_factory=dict, repr=False)
+
+
 @dataclass
 class Visit:
     """Everything that a visit keeps, beside the values of its widgets.
@@ -241,6 +307,7 @@ class Visit:
         compared: the comparison that was begun last.
         insights: what was seen inside models, what was looked at last in the end.
         drawing: the map that was drawn last.
+        timelines: of films, what was asked for last in the end.
         links: page → what the address asked for when the visit first opened it.
         refused: page → (what of that is not to be had, the controls' values when that was found).
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
@@ -265,6 +332,7 @@ class Visit:
     compared: Compared | None = None
     insights: list[Insight] = field(default_factory=list)
     drawing: Drawing | None = None
+    timelines: list[Timeline] = field(default_factory=list)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
     watched: str = ""
@@ -331,6 +399,15 @@ def _session() -> str:
 
 
 def _browser() -> str:
-    """A name for the visitor's browser, made of the secret that Streamlit gives each against forged requests."""
-    token, _ = decode_xsrf_token_string(st.context.cookies.get(XSRF_COOKIE_NAME, ""))
+    return browser_of(st.context.cookies)
+
+
+def browser_of(cookies: Mapping[str, str]) -> str:
+    """A name for the browser with these cookies, made of the secret that Streamlit gives each against forged requests."""
+    token, _ = decode_xsrf_token_string(cookies.get(XSRF_COOKIE_NAME, ""))
     return sha256(token).hexdigest()[:8] if token else ""
+
+
+def browser_in(visitor: str) -> str:
+    """The name of the browser that a visitor came with; '' where it had none."""
+    return visitor.partition("-")[2]

@@ -21,7 +21,9 @@ from ui.server import ASK_FIRST, LOCAL_FOLDERS
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
+INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+HARMLESS = r"/(benchmark|inside|live|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
     const working = [...document.querySelectorAll('button')].some(button => button.innerText.endsWith('Cancel'))
@@ -134,9 +136,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=INSTALLED, args=FLAGS)
         yield browser
         browser.close()
 
@@ -152,13 +153,23 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(profile: BrowserContext) -> Iterator[BrowserContext]:
-    """Opens a test's tabs, and closes them. An error on a tab's console fails the test, and so does a broken video.
+    """Opens a test's tabs, and closes them."""
+    with watched(profile):
+        yield profile
+
+
+@contextmanager
+def watched(profile: BrowserContext, meant: str = HARMLESS) -> Iterator[None]:
+    """Tabs, which are closed in the end. An error on a tab's console fails the test, and so does a broken video.
 
     A console also tells of what is no fault: on a deep link Streamlit's client looks for the server under the page's
     own path first, and a video that the next run replaced may be gone before a slow browser asks for it.
+
+    Args:
+        meant: what else is no fault, a regular expression.
     """
     faults: list[str] = []
-    harmless = re.compile(r"/(benchmark|inside)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404")
+    harmless = re.compile(f"{HARMLESS}|{meant}")
 
     def heard(message: ConsoleMessage) -> None:
         fault = f"{message.text} ({message.location['url']})"
@@ -171,7 +182,7 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
 
     profile.clear_cookies()  # another browser than the last test's, whose visits are not this one's
     profile.on("page", watch)
-    yield profile
+    yield
     profile.remove_listener("page", watch)
     for page in profile.pages:
         broken = "[...document.querySelectorAll('video')].filter(v => v.error).map(v => v.error.message)"

@@ -1,9 +1,8 @@
 """The states of the Classify page, drawn by AppTest with the real workers behind it."""
 
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,7 @@ from vivit.video import SAMPLING
 ROOT = Path(__file__).parents[2]
 RANDOM = "vivit-b-16x2-random"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def workers() -> Iterator[None]:
-    main = sys.modules["__main__"]
-    yield
-    sys.modules["__main__"] = main  # AppTest leaves the page there, and child processes would import it
-    get_server().engine.stop()
-    get_server().uploads.clear()
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 @pytest.fixture
@@ -60,10 +52,12 @@ def answered(app: AppTest) -> bool:
 def test_the_empty_state_teaches(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ui.clips, "ASSETS", tmp_path)
     st.cache_data.clear()
-    app.run()
+    try:
+        app.run()
+    finally:
+        st.cache_data.clear()  # or all that follow would find no clips either
     assert not app.exception
-    assert "Upload a clip of a few seconds" in app.info[0].value
-    st.cache_data.clear()
+    assert "Upload or record a clip of a few seconds" in app.info[0].value
 
 
 def test_the_first_visit_ends_with_an_answer_and_its_cost(app: AppTest) -> None:

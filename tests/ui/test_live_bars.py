@@ -1,7 +1,6 @@
 """The bars of a sweep that runs: each cell keeps its place from the first to the last."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +20,6 @@ def test_models_stand_in_their_order_whichever_was_measured_first(
     sweep = SimpleNamespace(cells=CELLS, rows=rows, begins=[*rows, *(c for c in CELLS if c not in rows)], current=None)
     running = SimpleNamespace(state="running", sweep=sweep, result=result(*rows.values()))
     server = SimpleNamespace(sweeps=SimpleNamespace(get=lambda id: running))
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest leaves its script there
     monkeypatch.setattr("ui.sweeps.get_server", lambda: server)
 
     def script() -> None:

@@ -1,7 +1,6 @@
 """What the page says of a sweep: what has no figure, remarks, and other sweeps to set it beside."""
 
 import json
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -23,12 +22,6 @@ QUICK = result(
     Measurement(replace(FLASH, precision="float16"), "cancelled", "Not begun: no time."),
     id="quick",
 )
-
-
-@pytest.fixture(autouse=True)
-def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AppTest leaves its script as the main module, which later tests' child processes would import."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def page(shown: Result, *others: Result, tab: str = "Ratios") -> AppTest:

@@ -1,7 +1,6 @@
 """A classification on a device that does not count its memory: what the page says of it."""
 
 import json
-import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -18,12 +17,6 @@ from vivit.machine import Machine
 from vivit.records import from_json
 
 MANNEQUIN = "vivit-mannequin"
-
-
-@pytest.fixture(autouse=True)
-def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AppTest leaves its script as the main module, which later tests' child processes would import."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

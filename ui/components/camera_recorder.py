@@ -1,0 +1,206 @@
+"""A camera that records a few seconds, which stay in the browser until their visitor keeps them."""
+
+import streamlit as st
+
+from ui.components.camera import CAMERA, CAMERA_CSS
+from ui.components.stamp import OVERTAKEN, stamped
+
+LEAST, USUAL, MOST = 2, 6, 10  # seconds
+
+HTML = """
+<div class="camera">
+  <div class="picture" hidden>
+    <video class="eye" muted playsinline aria-label="What the camera sees"></video>
+    <video class="recording" muted playsinline loop aria-label="What was recorded" hidden></video>
+    <p class="light">Camera on</p>
+    <p class="count" aria-hidden="true"></p>
+  </div>
+  <div class="choices">
+    <label class="length"><span>Length</span> <input type="range" step="1"> <output></output></label>
+    <button type="button" class="record primary"></button>
+    <button type="button" class="stop" hidden>Stop (Esc)</button>
+    <button type="button" class="keep primary" hidden>Keep this clip</button>
+    <button type="button" class="again" hidden>Again</button>
+    <p class="state" role="status"></p>
+    <p class="fault" role="alert"></p>
+  </div>
+</div>
+"""
+
+CSS = (
+    CAMERA_CSS
+    + """
+.camera { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+.picture { flex: none; width: min(100%, 300px); }
+.recording { position: absolute; inset: 0; }
+.count {
+  position: absolute; inset: 0; display: grid; place-items: center; font-size: 5rem; font-weight: 700; color: #fff;
+  text-shadow: 0 0 0.5rem #000, 0 0 0.2rem #000;
+}
+.choices { flex: 1 1 16rem; display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
+.length { display: flex; align-items: center; gap: 0.5rem; }
+.length input { accent-color: var(--st-primary-color); width: 8rem; margin: 0; }
+.choices p { flex: 1 1 100%; font-size: 0.875rem; }
+"""
+)
+
+# A recorder's later pieces are no files of their own, so there is one piece: the whole.
+JS = """
+const cameras = new WeakMap()
+const TYPES = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm', 'video/mp4']
+const COUNT_DOWN = 3  // seconds to step back
+const NO_TYPE = 'This browser names no type of video that it records. Use another one, or take a clip from a file.'
+const BROKEN_OFF = 'The recording broke off. Record again.'
+const IDLE = 'Nothing leaves this browser before you keep it.'
+
+function make(root) {
+  const [picture, recording, light, count, length, output, record, stop, keep, again, state, fault] = [
+    '.picture', '.recording', '.light', '.count', 'input', 'output', '.record', '.stop', '.keep', '.again', '.state', '.fault',
+  ].map((selector) => root.querySelector(selector))
+  const type = globalThis.MediaRecorder && TYPES.find((name) => MediaRecorder.isTypeSupported(name))
+  let data, say, recorder, timer, clip = null, kept = 0
+
+  const write = (node, text) => {
+    if (node.textContent !== text) node.textContent = text
+  }
+  const forget = () => {
+    if (clip) URL.revokeObjectURL(recording.src)
+    recording.removeAttribute('src')
+    clip = null
+  }
+  const show = (told = IDLE) => {
+    picture.hidden = !camera.on && !clip
+    recording.hidden = !clip
+    length.parentElement.hidden = record.hidden = camera.on || Boolean(clip)
+    stop.hidden = !camera.on
+    keep.hidden = again.hidden = !clip
+    write(output, `${length.value} s`)
+    write(record, `Record ${length.value} s`)
+    write(state, told)
+  }
+
+  const camera = new Camera(root, (why) => {
+    clearInterval(timer)
+    write(count, '')
+    write(light, 'Camera on')
+    if (why) write(fault, why)
+    if (!camera.on && recorder) {
+      recorder.ondataavailable = null  // it was broken off
+      recorder = null
+    }
+    show(camera.on ? 'Get ready.' : IDLE)
+  })
+
+  const each = (seconds, heed) => new Promise((over) => {
+    let left = seconds
+    heed(left)
+    timer = setInterval(() => {
+      left -= 1
+      if (left > 0) return heed(left)
+      clearInterval(timer)
+      over()
+    }, 1000)
+  })
+
+  const begin = async () => {
+    forget()
+    write(fault, '')
+    if (!type) return write(fault, NO_TYPE)
+    const seconds = Number(length.value)
+    try {
+      if (!await camera.start()) return
+    } catch (error) {
+      return write(fault, error.message)
+    }
+    await each(COUNT_DOWN, (left) => write(count, left))
+    write(count, '')
+    write(state, `Recording ${seconds} s.`)
+    let own
+    try {
+      own = recorder = new MediaRecorder(camera.stream, { mimeType: type })
+      own.start()
+    } catch {
+      return camera.putOut(BROKEN_OFF)
+    }
+    own.ondataavailable = ({ data: whole }) => {
+      recorder = null
+      clip = new Blob([whole], { type })
+      recording.src = URL.createObjectURL(clip)
+      camera.putOut()
+      show(`${seconds} s are recorded. The camera is off.`)
+      recording.play().catch(() => {})
+    }
+    own.onerror = () => camera.putOut(BROKEN_OFF)
+    await each(seconds, (left) => write(light, `Recording: ${left} s left`))
+    own.stop()
+  }
+
+  const send = async () => {
+    keep.disabled = again.disabled = true
+    write(state, 'Keeping it')
+    try {
+      const answer = await post('recording', data.token, { 'Content-Type': type.split(';')[0] }, clip)
+      const said = await answer.json()
+      if (answer.ok) {
+        forget()
+        kept += 1
+        show('Kept: it is your clip now.')
+        say('kept', kept)
+      } else {
+        write(fault, said.error)
+        write(state, '')
+      }
+    } catch {
+      write(fault, 'The server does not answer, so the recording is not kept. Try again.')
+      write(state, '')
+    } finally {
+      keep.disabled = again.disabled = false
+    }
+  }
+
+  length.oninput = () => show(state.textContent)
+  record.onclick = again.onclick = begin
+  stop.onclick = () => camera.putOut()
+  keep.onclick = () => {
+    write(fault, '')
+    send()
+  }
+  return {
+    heed(given, setTriggerValue) {
+      if (!data) Object.assign(length, { min: given.least, max: given.most, value: given.usual })
+      data = given
+      say = setTriggerValue
+      show(state.textContent || IDLE)
+    },
+    leave() {
+      camera.putOut()
+      forget()
+    },
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector('.camera')
+  if (!cameras.has(root)) cameras.set(root, make(root))
+  const camera = cameras.get(root)
+  if (!overtaken(parentElement, data)) camera.heed(data, setTriggerValue)
+  return camera.leave
+}
+"""
+
+_RECORDER = st.components.v2.component("camera_recorder", html=HTML, css=CSS, js=OVERTAKEN + CAMERA + JS)
+
+
+def camera_recorder(token: str, *, key: str = "camera-recorder") -> None:
+    """Draw a camera that records; what is kept goes to the route `camera/recording`, and the page runs again.
+
+    Args:
+        token: the visitor's.
+        key: unique on the page.
+    """
+    data = {"token": token, "least": LEAST, "usual": USUAL, "most": MOST}
+    _RECORDER(key=key, data=stamped(key, data), on_kept_change=_heard)
+
+
+def _heard() -> None:
+    """What was kept is taken up by whoever asks for the visitor's own clip."""
