@@ -125,7 +125,7 @@ class Report:
             f"{self.seconds:g} s, {self.visitors} visitors at a time, seed {self.seed}: {tally.visits} visits",
             f"actions: {_listed(tally.actions)}",
             f"jobs done, by the log: {done} ({_listed(self.jobs)})",
-            f"answers seen: {tally.answers}",
+            f"answers seen: {tally.answers}; besides {_listed(tally.shown)}",
             f"failed by design: {sum(tally.sentences.values())} sentences seen for {tally.dropped} bad files; by the log "
             f"{_listed(self.job_errors)}; cancels seen: {_listed(tally.cancels)}",
             *(f"  {number} × {sentence}" for sentence, number in tally.sentences.items()),

@@ -8,13 +8,18 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx2
+from PIL import Image
+
 from tests.clips import write_clip
 from tests.streamlit_client import PATIENCE, Browser, Fault, Tab
 from vivit.hub import ASSETS
+from vivit.video import decode, probe
 
 ATTENTION, PRECISION = "Attention backend", "Precision"
 CHOICES = {ATTENTION: ["eager", "sdpa", "sdpa-math", "sdpa-flash"], PRECISION: ["float32", "float16-weights"]}
@@ -24,14 +29,24 @@ INVENTED = (
     "clip=no_such_clip&attention=psychic&precision=float99&sampling=backwards&top_k=1000&stride=x&checkpoint=mine"
 )
 COMPARISON_PATIENCE = 240.0  # s for a verdict while seven others ask; it took a minute and more
+SEEN_LIVE = "hula hooping"  # what is held before a camera: a bundled clip that is longer than a window
+CAMERA_RATE = 25.0  # its pictures a second
+CAMERA_HASTE = 4.0  # times as fast as a camera is: its pictures come by its own clock
 
 
 @dataclass
 class Files:
-    """What visitors upload. Args: good: name → content and number of frames; bad: name → content."""
+    """What visitors upload.
+
+    Args:
+        good: name → content and number of frames.
+        bad: name → content.
+        camera: what their cameras see, `CAMERA_RATE` JPEGs a second.
+    """
 
     good: dict[str, tuple[bytes, int]]
     bad: dict[str, bytes]
+    camera: list[bytes]
 
 
 def make_files(seed: int) -> Files:
@@ -54,7 +69,17 @@ def make_files(seed: int) -> Files:
         "playlist.mov": b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n",
         "noise.avi": random.Random(seed).randbytes(20_000),
     }
-    return Files(good, bad)
+    return Files(good, bad, _camera())
+
+
+def _camera() -> list[bytes]:
+    info = probe(Path(ASSETS, "clips", f"{SEEN_LIVE.replace(' ', '_')}.mp4"))
+    pictures = []
+    for frame in decode(info, range(info.num_frames)):
+        file = BytesIO()
+        Image.fromarray(frame.image).save(file, "JPEG", quality=85)
+        pictures.append(file.getvalue())
+    return pictures
 
 
 @dataclass
@@ -67,6 +92,9 @@ class Tally:
     dropped: int = 0  # bad files
     sentences: Counter[str] = field(default_factory=Counter)  # what was said of bad files
     cancels: Counter[str] = field(default_factory=Counter)
+    shown: Counter[str] = field(
+        default_factory=Counter
+    )  # labels of what a camera saw, clips of it kept, whole timelines
     waits: list[float] = field(default_factory=list)  # seconds from asking to the answer
     closed: list[float] = field(default_factory=list)  # when each tab was closed, by time.monotonic()
     faults: list[str] = field(default_factory=list)
@@ -96,11 +124,13 @@ class Visitor:
         acts: dict[Callable[[], Awaitable[bool]], int] = {
             self._upload_a_bad_file: 4,
             self._switch: 5,
-            self._pick_a_clip: 4,
             self._cancel: 3,
             self._upload: 3,
             self._leave_at_work: 2,
+            self._show_a_camera: 2,
             self._compare: 1,
+            self._look_at_a_film: 2,
+            self._pick_a_clip: 4,
         }
         # Each visitor has an act of their own to begin with, and every second one no patience, so that a short soak on a slow
         # machine sees something of everything.
@@ -108,6 +138,7 @@ class Visitor:
         while True:
             async with Browser(self._url) as browser:
                 self._tally.visits += 1
+                self._http = browser.http
                 self._tab: Tab | None = None
                 try:
                     await self._arrive(browser, patient)
@@ -229,6 +260,68 @@ class Visitor:
         await self._expect(lambda: self.tab.button("Measure again") and not self.tab.button("Stop"), *verdict)
         return True
 
+    async def _show_a_camera(self) -> bool:
+        """Hold a clip before a camera until it is named, keep it perhaps, and leave, the camera out or not."""
+        await self.tab.turn_to("live")
+        live = await self.tab.until(lambda: self.tab.component("live_camera"), "a camera")
+        token, step = live["token"], live["interval_ms"]
+        if (refused := await self._post("picture", "made up", 0.0, self._files.camera[0])).status_code != 403:
+            raise Fault(f"a picture with a token that nobody has: {refused.status_code}")
+        begin, taken, said = time.monotonic(), 0.0, dict[str, Any]()
+        while said.get("label") != SEEN_LIVE:
+            if time.monotonic() > begin + PATIENCE:
+                raise Fault(f"waited {PATIENCE:g} s for '{SEEN_LIVE}' before a camera; it was told {said}")
+            number = round(taken * CAMERA_RATE / 1e3) % len(self._files.camera)
+            answer = await self._post("picture", token, taken, self._files.camera[number])
+            if answer.status_code == 200:
+                said, taken = answer.json(), taken + step
+            if answer.status_code not in (200, 429) or said.get("error"):
+                raise Fault(f"a camera's picture: {answer.status_code} {answer.text[:200]}")
+            await asyncio.sleep(step / 1e3 / CAMERA_HASTE)
+        self._tally.shown["camera"] += 1
+        if self._random.random() < 0.5:
+            await self.tab.until(lambda: self.tab.button("Keep this clip"), "the button 'Keep this clip'")
+            await self.tab.click("Keep this clip")
+            # Meanwhile no more pictures come, and what is silent for long is put out: what was asked for is kept all the same.
+            await self.tab.until(lambda: self.tab.says("Kept: it is your clip now"), "the clip")
+            self._tally.shown["kept"] += 1
+        elif self._random.random() < 0.5 and (await self._post("off", token, taken)).status_code != 200:
+            raise Fault("a camera could not be put out")
+        return False
+
+    async def _look_at_a_film(self) -> bool:
+        """Have the bundled film looked through, to its end or not."""
+        self.tab.query = urlencode({"every": self._random.choice(["1", "2"])})
+        await self.tab.turn_to("timeline")
+        await self.tab.until(
+            lambda: self.tab.button("Begin|Cancel") or self._looked_through(), "a timeline", COMPARISON_PATIENCE
+        )
+        if self.tab.button("Begin"):
+            await self.tab.click("Begin")
+        how = self._random.choice(["whole", "whole", "cancelled", "left"])
+        if how == "left":
+            await asyncio.sleep(self._random.uniform(0, 3))
+            return False
+        if how == "cancelled":
+            await self.tab.until(lambda: self.tab.button("Cancel") or self._looked_through(), "the button 'Cancel'")
+        if how == "cancelled" and self.tab.button("Cancel"):
+            await self.tab.click("Cancel")
+            await self.tab.until(lambda: self.tab.button("Begin again") or self._looked_through(), "the cancel")
+            self._tally.cancels["timeline"] += 1
+            return False
+        seen = await self.tab.until(
+            lambda: self.tab.alerts("ERROR") or self._looked_through(), "the timeline", COMPARISON_PATIENCE
+        )
+        if seen is not True:
+            raise Fault(f"in the place of a timeline: {seen}")
+        self._tally.shown["timeline"] += 1
+        return False
+
+    async def _post(self, place: str, token: str, taken_ms: float, content: bytes = b"") -> httpx2.Response:
+        """Send what a page's camera would."""
+        headers = {"X-Camera-Token": token, "X-Camera-Taken": str(taken_ms), "Content-Type": "image/jpeg"}
+        return await self._http.post(f"/camera/{place}", content=content, headers=headers)
+
     async def _choose_another(self) -> None:
         control = self._random.choice(list(CHOICES))
         here = [name for name in CHOICES[control] if name in self.tab.options(control)]
@@ -248,6 +341,10 @@ class Visitor:
         settings = (f"--attention {self._chosen[ATTENTION]} --precision {self._chosen[PRECISION]} ", self._clip)
         reproduced = any(all(s in code.code_text for s in settings) for code in self.tab.elements("code"))
         return reproduced and self.tab.says("Latency:") and not self.tab.button("Cancel")
+
+    def _looked_through(self) -> bool:
+        """Whether the page shows a timeline that has come to its end."""
+        return self.tab.says("pictures, each decoded once") and not self.tab.button("Begin again")
 
     def _at_work(self, or_queued: bool) -> bool:
         """Whether a job runs, or waits, if that is enough."""

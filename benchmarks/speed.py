@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,6 +21,7 @@ import torch
 import transformers
 
 import vivit
+from benchmarks.films import repeat
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
@@ -82,19 +82,7 @@ def write(path: Path, seconds: int, width: int, height: int, fps: int, minutes: 
             drifted = np.roll(picture, 2 * k, axis=1)
             file.mux(stream.encode(av.VideoFrame.from_ndarray(drifted, "rgb24")))
         file.mux(stream.encode(None))
-    with av.open(str(path), "w") as file:
-        output, step = None, 0
-        for repeat in range(minutes):
-            with av.open(str(once)) as source:
-                template = source.streams.video[0]
-                output = output or file.add_stream_from_template(template)
-                step = int(seconds / Fraction(template.time_base or 1))
-                for packet in source.demux(template):
-                    if packet.dts is not None and packet.pts is not None:
-                        packet.pts, packet.dts = packet.pts + repeat * step, packet.dts + repeat * step
-                        packet.stream = output
-                        file.mux(packet)
-    return path
+    return repeat(once, path, seconds, minutes)
 
 
 def clip(folder: Path) -> Iterator[Figure]:
