@@ -29,10 +29,11 @@ lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of reading, transformers, ONNX Runtime and OpenVINO
+bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of reading, transformers, ONNX Runtime, OpenVINO, `pipeline`
 	$(BIN)/python -m benchmarks.rivals
 	$(BIN)/python -m benchmarks.rivals --model vivit-mannequin --clips 28
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.timeline
 
 clean:
 	rm -rf $(VENV)

@@ -13,7 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
 FETCHES = ["vivit.fetching", "vivit.inputs", "vivit.pipelines", "vivit.pipeline", "vivit.VideoClassificationPipeline"]
-PLAIN = [f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals")]
+PLAIN = [
+    f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals", "film")
+]
+# Of timelines: what pages and the server's own process use too.
+COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", "trained")]
 
 DRAWN = ("kinds", "maps", "deletion", "counterfactuals", "drawing", "report")
 
@@ -125,15 +129,31 @@ WALLS: list[tuple[list[str], list[str]]] = [
     # What pages draw with, and what they ask for, computes with no model.
     ([f"vivit.explain.{name}" for name in DRAWN], ["torch", "av", "vivit.model", "vivit.explain.attention"]),
     (["vivit.explain.attention", "vivit.explain.passes"], ["av", "vivit.video", "vivit.pipelines"]),
+    # Windows and segments are counted by whoever shows them; only what classifies computes, and only what reads decodes.
+    (COUNTED, ["torch", "av", "vivit.model", "vivit.video", "vivit.pipelines", "vivit.explain"]),
+    (["vivit.timeline.passes", "vivit.timeline.whole"], ["vivit.pipelines", "vivit.explain", "vivit.benchmark"]),
+    (["vivit.timeline.passes"], ["av", "vivit.video"]),
+    (["vivit.video", "vivit.model"], ["vivit.timeline"]),
     (["vivit.checkpoint"], ["vivit.model", "vivit.pipelines"]),
     (["vivit.device", "vivit.precision"], ["vivit.model", "vivit.benchmark"]),
     # No address that a visitor names is fetched by the server: see the test of it below too.
     (["app", "pages", "ui", "engine"], [*FETCHES]),
     # What workers run knows nothing of who runs them.
     (
-        ["engine.media", "engine.model", "engine.hub", "engine.worker", "engine.tasks"],
-        ["engine.engine", "engine.process", "engine.sweeps", "engine.uploads", "engine.visitors"],
+        [
+            "engine.media",
+            "engine.films",
+            "engine.model",
+            "engine.windows",
+            "engine.hub",
+            "engine.worker",
+            "engine.tasks",
+        ],
+        ["engine.engine", "engine.process", "engine.sweeps", "engine.uploads", "engine.visitors", "engine.timelines"],
     ),
+    # Films are read and cameras heard in processes of their own kind; the server's own computes nothing.
+    (["engine.films"], ["torch", "vivit.model", "engine.loaded"]),
+    (["engine.timelines", "engine.live"], ["torch", "av", "vivit.video", "vivit.model", "PIL"]),
 ]
 
 
@@ -326,7 +346,12 @@ def test_importing_app_and_ui_loads_neither_torch_nor_av() -> None:
         "vivit.preparing",
         "vivit.hub",
         "vivit.inputs",
+        "vivit.video.streaming",
+        *COUNTED,
         "engine.media",
+        "engine.films",
+        "engine.timelines",
+        "engine.live",
     ],
 )
 def test_rooms_without_torch(module: str) -> None:
@@ -335,8 +360,24 @@ def test_rooms_without_torch(module: str) -> None:
     assert "streamlit" not in loaded
 
 
+def test_what_a_timeline_counts_with_decodes_nothing_either() -> None:
+    loaded = loaded_by(
+        "\n".join(f"import {module}" for module in ("vivit.film", *COUNTED, "engine.timelines", "engine.live"))
+    )
+    assert "numpy" in loaded and not loaded & {"torch", "av", "streamlit"}
+
+
 @pytest.mark.parametrize(
-    "module", ["vivit.model", "vivit.pipelines", "vivit.device", "vivit.benchmark.probes", "engine.model"]
+    "module",
+    [
+        "vivit.model",
+        "vivit.pipelines",
+        "vivit.device",
+        "vivit.benchmark.probes",
+        "vivit.timeline.passes",
+        "vivit.timeline.whole",
+        "engine.model",
+    ],
 )
 def test_rooms_with_torch_have_no_streamlit(module: str) -> None:
     """And nothing of the oracle's: the tests' requirements are not the project's."""
