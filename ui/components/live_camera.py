@@ -126,7 +126,7 @@ function make(root) {
     const { video } = camera
     if (!root.isConnected) return camera.putOut()
     if (!document.hidden) seen = performance.now()
-    else if (performance.now() - seen > UNSEEN) return camera.putOut('It went off since this page was out of sight.')
+    else if (performance.now() - seen > UNSEEN) return camera.putOut('The camera went off, since this page was out of sight.')
     if (document.hidden || !video.videoWidth) return heard = performance.now()  // there is nothing to be asked
     if (performance.now() - heard > PATIENCE) return camera.putOut('The server does not answer. Start the camera again.')
     if (sending) return skipped += 1
