@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from engine.uploads import PREFIX
 from tests.app.conftest import Server
 from ui.server import WORKERS
 
+LONGER = 6  # times as long
 WARM_UP = 0.2  # of the time; what is loaded and cached by then may stay
 GRACE_SECONDS = 62.0  # the server forgets a visitor after 60 s without them
 MIB = 2**20
@@ -153,15 +155,19 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "none"
 
 
-async def visit(server: Server, seconds: float, visitors: int, seed: int) -> Report:
+async def visit(server: Server, seconds: float, visitors: int, seed: int, enough: Callable[[Tally], object]) -> Report:
     """Let the visitors come and go, and wait until the server has forgotten them."""
     tally, files = Tally(), make_files(seed)
     before, cpu = snapshot(server.process.pid), time.process_time()
+    begin = time.monotonic()
     everyone = [Visitor(number, server.url, seed, files, tally) for number in range(visitors)]
     tasks = [asyncio.create_task(visitor.come_and_go()) for visitor in everyone]
     await asyncio.sleep(WARM_UP * seconds)
     warm = snapshot(server.process.pid)
     await asyncio.sleep((1 - WARM_UP) * seconds)
+    while not enough(tally) and time.monotonic() < begin + LONGER * seconds:
+        await asyncio.sleep(0.5)
+    seconds = time.monotonic() - begin
     for task in tasks:
         task.cancel()
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
@@ -174,7 +180,13 @@ async def visit(server: Server, seconds: float, visitors: int, seed: int) -> Rep
     )
 
 
-def soak(seconds: float = 300.0, visitors: int = 8, seed: int = 0, log: Path | None = None) -> Report:
+def soak(
+    seconds: float = 300.0,
+    visitors: int = 8,
+    seed: int = 0,
+    log: Path | None = None,
+    enough: Callable[[Tally], object] = lambda tally: True,
+) -> Report:
     """Start a server, let the visitors at it, stop it, and report.
 
     Args:
@@ -182,6 +194,8 @@ def soak(seconds: float = 300.0, visitors: int = 8, seed: int = 0, log: Path | N
         visitors: how many at a time.
         seed: of what they choose to do.
         log: where the server's log is to stay; None: nowhere.
+        enough: whether enough has happened; until then they go on, at most `LONGER` times as long, since a machine that does
+            much else is slow.
     """
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder, "tmp")
@@ -189,7 +203,7 @@ def soak(seconds: float = 300.0, visitors: int = 8, seed: int = 0, log: Path | N
         server = Server(log or Path(folder, "log"), TMPDIR=str(temporary))
         try:
             server.wait_until_up()
-            report = asyncio.run(visit(server, seconds, visitors, seed))
+            report = asyncio.run(visit(server, seconds, visitors, seed, enough))
             report.leftovers += [f"while the server runs: {name}" for name in _files(temporary)]
         finally:
             server.stop()
