@@ -14,6 +14,9 @@ from vivit.config import VivitConfig
 from vivit.machine import Probes
 from vivit.names import BACKENDS, DYNAMIC_INT8, PRECISIONS, TF32
 
+# What no CPU runs, or not the one that the tests run on, and what its reason says.
+LACKS = {TF32: "this is a CPU"} | ({} if dynamic_int8.has_vnni() else {DYNAMIC_INT8: "VNNI"})
+
 
 def test_the_sizes_that_are_told_are_those_that_were_run(monkeypatch: pytest.MonkeyPatch) -> None:
     attended, multiplied = set(), set()
@@ -38,8 +41,8 @@ def test_every_backend_is_tried_in_every_precision() -> None:
     found = probes.check_support(torch.device("cpu"), Probes(tokens=16, heads=2, size=8), head_size=8)
     assert [(s.attention, s.precision) for s in found] == [(a, p) for p in PRECISIONS for a in BACKENDS]
     for one in found:
-        if one.precision == TF32:
-            assert "this is a CPU" in one.reason and not one.flops_per_second
+        if one.precision in LACKS:
+            assert LACKS[one.precision] in one.reason and not one.flops_per_second
         elif BACKENDS[one.attention].compiled:
             assert not one.flops_per_second and not one.reason, "it runs, and is not compiled to find out how fast"
         else:
@@ -48,13 +51,13 @@ def test_every_backend_is_tried_in_every_precision() -> None:
 
 def test_without_its_package_8_bit_has_a_reason_and_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     there = probes.describe(torch.device("cpu"))
-    assert there.flops_per_second.keys() == PRECISIONS.keys() - {TF32}
+    assert there.flops_per_second.keys() == PRECISIONS.keys() - LACKS.keys()
     assert there.training_flops_per_second.keys() == PRECISIONS.keys() - {TF32, DYNAMIC_INT8, "int8-bitsandbytes"}
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     without = probes.describe(torch.device("cpu"))
     reasons = {s.reason for s in without.support if s.precision == "int8-bitsandbytes"}
     assert len(reasons) == 1 and "pip install bitsandbytes" in reasons.pop()
-    assert without.flops_per_second.keys() == PRECISIONS.keys() - {TF32, "int8-bitsandbytes"}
+    assert without.flops_per_second.keys() == PRECISIONS.keys() - LACKS.keys() - {"int8-bitsandbytes"}
     config = VivitConfig()
     for machine, runs in ((there, True), (without, False)):
         estimated = estimate(Cell("m", "sdpa", "int8-bitsandbytes"), config, machine)
