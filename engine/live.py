@@ -28,6 +28,7 @@ MOST_A_SECOND = 30.0  # pictures, on average
 BURST = 15  # that may come at once
 RECORDING_PAUSE = 2.0  # seconds between two recordings of a visitor
 EARLY = 0.25  # of a step by which a picture may come too soon and still be the next
+UNKNOWN_PAGE = "This page is no longer known here; reload it."
 NOT_WORKING = "The camera's pictures are no longer classified; start the camera again."
 
 
@@ -240,7 +241,7 @@ class Cameras:
         """
         visitor = self.visitor_of(token)
         if not visitor:
-            raise RefusedPicture(403, "This page is no longer known here; reload it.")
+            raise RefusedPicture(403, UNKNOWN_PAGE)
         if len(taken.jpeg) > MOST_BYTES:
             raise RefusedPicture(413, f"A picture has more than {MOST_BYTES // 1000} kB.")
         if not taken.jpeg.startswith(b"\xff\xd8\xff"):

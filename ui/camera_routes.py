@@ -8,14 +8,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from engine.live import MOST_BYTES, RefusedPicture, RunningLive, Taken
+from engine.live import MOST_BYTES, UNKNOWN_PAGE, RefusedPicture, RunningLive, Taken
 from ui.escape import inert
 from ui.server import get_server
 from ui.visit import browser_in, browser_of
 from vivit.timeline import UNKNOWN
 
 BODY_SECONDS = 60.0  # that a picture or recording may be on its way
-UNKNOWN_PAGE = "This page is no longer known here; reload it."
 MOST_RECORDING_BYTES = 60_000_000  # 10 s of what browsers record
 RECORDED_TYPES = {"video/webm": re.compile(rb"\x1a\x45\xdf\xa3"), "video/mp4": re.compile(rb"....ftyp", re.DOTALL)}
 

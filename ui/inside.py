@@ -13,7 +13,7 @@ from engine.tasks import Frames, LookedInside, LookInside
 from ui.jobs import ask
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds
-from ui.visit import ChosenClip, Insight, MapChoice, Settings, visit, visitor
+from ui.visit import ChosenClip, Insight, MapChoice, Settings, recall, visit, visitor
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.explain import maps
 from vivit.explain.deletion import CONTROLS, SHARES
@@ -39,11 +39,7 @@ def _how(settings: Settings) -> tuple[str, str, str]:
 
 def find(key: Key) -> Insight | None:
     """What was seen before; from now on it is what was looked at last, and the checks of others are at an end."""
-    insights = visit().insights
-    found = next((one for one in insights if one.key == key), None)
-    if found:
-        insights.remove(found)
-        insights.append(found)
+    if found := recall(visit().insights, key):
         _leave_others(found)
     return found
 

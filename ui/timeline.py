@@ -9,7 +9,7 @@ import numpy as np
 from engine.timelines import start_timeline
 from ui.server import get_engine, get_server
 from ui.settings import estimate_seconds
-from ui.visit import ChosenFilm, Found, Settings, Timeline, visit, visitor
+from ui.visit import ChosenFilm, Found, Settings, Timeline, recall, visit, visitor
 from vivit.checkpoint import Checkpoint
 from vivit.film import FilmInfo
 from vivit.timeline import Answered, Grid, Segment, group, moments
@@ -37,12 +37,7 @@ def file_key(film: ChosenFilm) -> Key:
 
 def find(key: Key) -> Timeline | None:
     """The timeline of this that was begun before; from now on it is what was asked for last."""
-    timelines = visit().timelines
-    found = next((one for one in timelines if one.key == key), None)
-    if found:
-        timelines.remove(found)
-        timelines.append(found)
-    return found
+    return recall(visit().timelines, key)
 
 
 def former_of(timeline: Timeline | None) -> Timeline | None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -289,6 +289,18 @@ class Timeline:
     redrawn: Counter[str] = field(default_factory=Counter)
     colours: dict[str, int] = field(default_factory=dict)
     found: dict[str, tuple[int, Found]] = field(default_factory=dict, repr=False)
+
+
+Kept = TypeVar("Kept", "Insight", "Timeline")
+
+
+def recall(kept: list[Kept], key: tuple[Any, ...]) -> Kept | None:
+    """What is of this key among what is kept, if anything; from now on it is what was wanted last, in the list's end."""
+    found = next((one for one in kept if one.key == key), None)
+    if found:
+        kept.remove(found)
+        kept.append(found)
+    return found
 
 
 @dataclass

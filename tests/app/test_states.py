@@ -1,8 +1,6 @@
 """The states of the Classify page, drawn by AppTest with the real workers behind it."""
 
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from streamlit.testing.v1.element_tree import Multiselect
 
 import ui.clips
 import ui.visit
+from tests.drawn import until
 from ui import settings
 from ui.server import get_server
 from vivit.attention import ATTENTION
@@ -31,18 +30,6 @@ pytestmark = pytest.mark.usefixtures("workers")
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(settings, "offers_folders", lambda: True)  # AppTest's visitors sit nowhere
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
-
-
-def until(app: AppTest, there: Callable[[AppTest], bool], seconds: float = 60.0) -> AppTest:
-    """Run the page again and again, as its fragments do in a browser, until something is there."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        app.run()
-        assert not app.exception, app.exception
-        if there(app):
-            return app
-        time.sleep(0.2)
-    raise AssertionError([e.value for e in (*app.info, *app.warning, *app.error)])
 
 
 def answered(app: AppTest) -> bool:

@@ -1,8 +1,7 @@
 """The page 'Timeline', drawn by AppTest with the real workers behind it, and what it is drawn of."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 import ui.visit
 from engine.timelines import RunningTimeline
 from mannequin.film import join_clips
+from tests.drawn import until
 from ui import query_params, timeline, timeline_charts, timeline_films
 from ui.server import get_server
 from ui.timeline_films import BUNDLED, HERE, OWN
@@ -25,6 +25,7 @@ from vivit.timeline.segments import Moments
 
 PAGE = Path(__file__).parents[2] / "pages" / "timeline.py"
 LABELS = ["cartwheeling", "deadlifting", "jogging"]
+LONG = 120.0  # seconds that a film may take on a machine that does much else
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -52,18 +53,6 @@ def app(assets: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     st.cache_data.clear()
 
 
-def until(app: AppTest, there: Callable[[AppTest], bool], seconds: float = 120.0) -> AppTest:
-    """Run the page again and again, as its fragments do in a browser, until something is there."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        app.run()
-        assert not app.exception, app.exception
-        if there(app):
-            return app
-        time.sleep(0.2)
-    raise AssertionError([e.value for e in (*app.info, *app.warning, *app.error, *app.markdown)])
-
-
 def timelines(app: AppTest) -> list[Timeline]:
     return app.session_state["visit"].timelines
 
@@ -87,7 +76,7 @@ def said(app: AppTest, words: str) -> bool:
 
 
 def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTest) -> None:
-    until(app, ended)
+    until(app, ended, LONG)
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
     names = dict(enumerate(shown.running.labels))
@@ -100,7 +89,7 @@ def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTe
 
 
 def test_another_window_warns_and_what_was_found_stays_until_there_is_something_new(app: AppTest) -> None:
-    until(app, ended)
+    until(app, ended, LONG)
     former = timelines(app)[-1]
     app.number_input(key="window").set_value(3.0)
     app.run()
@@ -109,7 +98,7 @@ def test_another_window_warns_and_what_was_found_stays_until_there_is_something_
     assert now is not former and now.running.asked.grid.window_seconds == 3.0
     if not now.running.windows:
         assert said(app, "the former timeline, of 'three actions'") and table(app) is not None
-    until(app, ended)
+    until(app, ended, LONG)
     assert not said(app, "the former timeline")
     app.number_input(key="window").set_value(None)
     app.run()
@@ -126,7 +115,7 @@ def test_an_impossible_grid_is_refused_in_a_sentence(app: AppTest, window: float
 
 def test_cancel_keeps_what_is_done_and_it_can_be_begun_again(app: AppTest) -> None:
     app.query_params["every"] = "0.21"
-    until(app, begun)
+    until(app, begun, LONG)
     app.button(key="timeline-cancel").click().run()
     shown = timelines(app)[-1]
     assert shown.running.wait(30) and shown.running.state == "cancelled"
@@ -136,12 +125,12 @@ def test_cancel_keeps_what_is_done_and_it_can_be_begun_again(app: AppTest) -> No
     assert len(table(app)) == len(find_segments(shown.running.windows))
     next(b for b in app.button if b.label == "Begin again").click().run()
     assert timelines(app)[-1] is not shown and timelines(app)[-1].running.asked == shown.running.asked
-    until(app, ended)
+    until(app, ended, LONG)
     assert len(timelines(app)[-1].running.windows) > kept
 
 
 def test_another_smoothing_asks_for_no_window(app: AppTest) -> None:
-    until(app, ended)
+    until(app, ended, LONG)
     shown = timelines(app)[-1]
     for name in reversed(app.button_group(key="smoothing").options):
         app.button_group(key="smoothing").set_value([name]).run()
@@ -152,7 +141,7 @@ def test_another_smoothing_asks_for_no_window(app: AppTest) -> None:
 
 
 def test_a_chosen_segment_has_its_player_its_frames_and_its_answer(app: AppTest) -> None:
-    until(app, ended)
+    until(app, ended, LONG)
     assert said(app, "Choose a segment") and not app.get("image")
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
@@ -195,7 +184,7 @@ def test_files_of_this_machine_are_offered_where_that_was_allowed_alone(
     until(app, lambda app: any(button.label == "Begin" for button in app.button))
     assert not timelines(app), "it waits for a word"
     next(button for button in app.button if button.label == "Begin").click()
-    until(app, ended)
+    until(app, ended, LONG)
     assert not any(button.label == "Begin" for button in app.button)
 
 
