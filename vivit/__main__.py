@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from io import TextIOWrapper
 from shutil import rmtree
 from typing import Any
@@ -103,19 +102,13 @@ def _tell(error: Exception) -> int:
 def _classify(options: argparse.Namespace) -> int:
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
-    from vivit.pipelines import pipeline
-    from vivit.processing import NORMALISATIONS
+    from vivit.options import load_pipeline
 
     device = default_device()  # whose error comes before a download
-    checkpoint = open_checkpoint(options.model, options.revision)
-    classifier = pipeline(
-        "video-classification",
-        checkpoint,
-        image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
-        device=device,
-        attn_implementation=options.attention,
-        execution=options.execution,
-        dtype=options.precision,
+    classifier = load_pipeline(
+        options,
+        open_checkpoint(options.model, options.revision),
+        device,
         top_k=options.top_k,
         sampling=options.sampling,
         stride=options.stride,

@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vivit.film import clock
@@ -67,8 +66,7 @@ def timeline(options: argparse.Namespace) -> int:
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
     from vivit.fetching import fetched, is_address
-    from vivit.pipelines import pipeline
-    from vivit.processing import NORMALISATIONS
+    from vivit.options import load_pipeline
     from vivit.timeline.trained import trained_window
     from vivit.timeline.whole import WindowClassifier, classify_film
 
@@ -77,15 +75,7 @@ def timeline(options: argparse.Namespace) -> int:
     trained = trained_window(checkpoint)
     seconds = trained.seconds if options.window is None else options.window
     grid = Grid(seconds, options.stride_seconds, checkpoint.config.num_frames, not options.ignore_cuts)
-    loaded = pipeline(
-        "video-classification",
-        checkpoint,
-        image_processor=replace(checkpoint.processor, **NORMALISATIONS.get(options.normalisation, {})),
-        device=device,
-        attn_implementation=options.attention,
-        execution=options.execution,
-        dtype=options.precision,
-    )
+    loaded = load_pipeline(options, checkpoint, device)
     at_once = options.batch_size
     if at_once is None:
         at_once = clips_at_once(checkpoint.config, options.attention, options.precision, device, options.execution)
