@@ -3,6 +3,7 @@
 Letters: B clips, A heads, N tokens, D width of one head.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention as flex
+from torch.nn.functional import pad
 
 from vivit.compiling import missing_compiler
 from vivit.errors import NO_DROPOUT, AttentionUnavailable, out_of_memory, what_it_needs
@@ -23,6 +25,9 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Token counts and batch sizes share a kernel, but for one clip; dtypes, heads, their width, the tensors' layout and the kind
 # of call (with gradients, without, in inference mode) do not, and a server sees many checkpoints. PyTorch's limit is 8.
 MOST_KERNELS = 256
+# With AVX2 PyTorch 2.13's kernel for narrower heads writes 8 scores too many where 8 keys are left of its blocks of 16: its
+# `CppMicroGemmFP32Vec` multiplies them in two vectors if the width is 8 or 16. Zeros beside such heads keep it from that.
+SAFE_WIDTH = 24 if torch.backends.cpu.get_cpu_capability() == "AVX2" else 0
 
 
 def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
@@ -36,15 +41,17 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     Raises:
         AttentionUnavailable: if it cannot run here.
     """
+    if torch.jit.is_tracing():
+        raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
     # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
     precision = "'tf32'" if rounding() else "'ieee'"
     options: Any = {"FLOAT32_PRECISION": precision} if query.device.type == "cuda" else None
+    if query.device.type == "cpu" and query.shape[-1] < SAFE_WIDTH:
+        query, key = (pad(x, (0, SAFE_WIDTH - x.shape[-1])) for x in (query, key))
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p:
             raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))
-        return flex(query, key, value, kernel_options=options)
-    if torch.jit.is_tracing():
-        raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
+        return flex(query, key, value, scale=1 / math.sqrt(value.shape[-1]), kernel_options=options)
     refuse_flex(query, dropout_p, gradients=torch.is_grad_enabled() and (query.requires_grad or value.requires_grad))
     if query.device.type == "cpu":  # where it refuses tensors that could have gradients, though none are wanted
         query, key, value = query.detach(), key.detach(), value.detach()
@@ -83,7 +90,7 @@ def _traced(query: Tensor, key: Tensor, value: Tensor, options: Any) -> Tensor:
                 ["torch.compile, which is switched off here (by TORCH_COMPILE_DISABLE or torch.compiler.set_stance)"],
             )
         )
-    return flex(query, key, value, kernel_options=options)
+    return flex(query, key, value, scale=1 / math.sqrt(value.shape[-1]), kernel_options=options)
 
 
 def refuse_flex(query: Tensor, dropout_p: float = 0.0, *, gradients: bool = False) -> None:

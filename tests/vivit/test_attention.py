@@ -10,8 +10,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from vivit.attention import ATTENTION, AttentionUnavailable, attention_probabilities, get_attention
 from vivit.benchmark.probes import check_support
+from vivit.dynamic_int8 import has_vnni
 from vivit.machine import Probes
-from vivit.names import TF32
+from vivit.names import DYNAMIC_INT8, TF32
 from vivit.precision import DTYPES
 
 CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]  # what runs on a CPU
@@ -183,6 +184,8 @@ def test_support_tries_everything_and_tells_why_not() -> None:
     for (attention, precision), found in support.items():
         if precision == TF32:
             assert found.flops_per_second == 0 and found.reason.startswith("TF32 needs an NVIDIA GPU")
+        elif precision == DYNAMIC_INT8 and not has_vnni():
+            assert found.flops_per_second == 0 and "VNNI" in found.reason
         elif attention in CPU:
             assert found.flops_per_second > 0 and not found.reason
         elif attention == "flex_attention":

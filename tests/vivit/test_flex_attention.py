@@ -64,6 +64,15 @@ def test_many_numbers_of_tokens_and_clips_share_a_kernel_and_are_right() -> None
     assert compiled_kernels() == before + 1
 
 
+@pytest.mark.parametrize("width", [8, 16])
+def test_half_a_block_of_keys_left_over(width: int) -> None:
+    """There PyTorch's kernel for AVX2 writes more scores than a row has, unless heads are wider than these."""
+    for tokens in (24, 200):
+        inputs = qkv(tokens, width=width)
+        for attend in (flex_attention, torch.compile(flex_attention, fullgraph=True)):
+            torch.testing.assert_close(attend(*inputs, 0.0).double(), by_definition(*inputs), **EXACT)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_stays_half_and_near(dtype: torch.dtype) -> None:
     for tokens in (65, 197):
