@@ -45,7 +45,7 @@ def score_windows(
         engine.running.Stopped, engine.running.Failed: as `Running.reply_to`.
     """
     request = ClassifyWindows(asked, frames.shape, tuple(rows))  # type: ignore[arg-type]
-    key = f"windows {asked.checkpoint} {asked.attention} {asked.precision}"
+    key = f"{len(rows)} windows {asked.checkpoint} {asked.attention} {asked.precision} {asked.execution}"
     job = engine.ask(request, [frames.tobytes()], cost_key=key)
     answers = running.reply_to(engine, job, tell)
     return Scored(np.frombuffer(job.blobs[0], np.float32).reshape(len(rows), -1), answers, job.seconds_ran)

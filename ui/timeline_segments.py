@@ -84,7 +84,7 @@ def _show_table(timeline: Timeline, smoothing: str) -> None:
             "start": clock(segment.start),
             "end": clock(segment.end),
             "label": inert(segment.name(labels), 40),
-            "probability": segment.score,
+            "probability": None if segment.score is None else round(segment.score, 2),
         }
         for segment in segments
     ]

@@ -276,10 +276,43 @@ def _decoded(
     video: OpenVideo, watch: Watch, limits: VideoLimits, rate: float, notes: _Notes, begun: list[float]
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Every picture and its time from the first one on, ascending; what cannot be decoded is left out."""
+    container = video.container.format.name
+    shift, last, count = 0.0, -1 / rate, 0
+    ahead = chain(_stamped(video, watch, notes, lambda: last), (None,))
+    coming = next(ahead)
+    while coming is not None:
+        picture, stamped = coming
+        coming = next(ahead)
+        count += 1
+        check_count(watch.name, count, limits)
+        if not begun:
+            begun.append(stamped or 0.0)
+        seconds = None if stamped is None else stamped - begun[0] + shift
+        if seconds is not None and container in JUMPS and abs(seconds - last) > JUMP_SECONDS and count > 1:
+            notes.jumped = True
+            shift += last + 1 / rate - seconds
+            seconds = last + 1 / rate
+        later = None if coming is None or coming[1] is None else coming[1] - begun[0] + shift
+        astray = seconds is not None and later is not None and last < later < seconds
+        if seconds is None or astray or (count > 1 and not last < seconds <= last + STILL_SECONDS):
+            notes.unusable += 1
+            seconds = last + 1 / rate
+        if count > 1 and seconds - last > max(HOLE_SECONDS, HOLE_PICTURES / rate):
+            notes.hole(last)
+        last = seconds
+        if picture.is_corrupt and count > 1:  # the decoder has guessed parts of it
+            notes.damage(seconds)
+        yield picture, seconds
+
+
+def _stamped(
+    video: OpenVideo, watch: Watch, notes: _Notes, reached: Callable[[], float]
+) -> Iterator[tuple[av.VideoFrame, float | None]]:
+    """Every picture and the time that the file has for it; what cannot be decoded is left out. Args: reached: so far."""
     read = clock_of(video.stream)
     container = video.container.format.name
     by_packets: deque[int | None] | None = deque(maxlen=MOST_BETWEEN) if container in BY_PACKETS else None
-    shift, last, count, latest = 0.0, -1 / rate, 0, -inf
+    count, latest = 0, -inf
     demuxing: list[str] = []
 
     def step(packet: av.Packet) -> None:
@@ -298,33 +331,16 @@ def _decoded(
             pictures = video.codec.decode(packet)
         except MEDIA_ERRORS:
             if count:  # a recording may start between key frames
-                notes.damage(max(0.0, last))
+                notes.damage(max(0.0, reached()))
             if by_packets:
                 by_packets.pop()
             continue
         for picture in pictures:
             count += 1
-            check_count(watch.name, count, limits)
             stamp = by_packets.popleft() if by_packets else picture.pts
-            stamped = None if container in BARE else read(stamp)
-            if not begun:
-                begun.append(stamped or 0.0)
-            seconds = None if stamped is None else stamped - begun[0] + shift
-            if seconds is not None and container in JUMPS and abs(seconds - last) > JUMP_SECONDS and count > 1:
-                notes.jumped = True
-                shift += last + 1 / rate - seconds
-                seconds = last + 1 / rate
-            if seconds is None or (count > 1 and not last < seconds <= last + STILL_SECONDS):
-                notes.unusable += 1
-                seconds = last + 1 / rate
-            if count > 1 and seconds - last > max(HOLE_SECONDS, HOLE_PICTURES / rate):
-                notes.hole(last)
-            last = seconds
-            if picture.is_corrupt and count > 1:  # the decoder has guessed parts of it
-                notes.damage(seconds)
-            yield picture, seconds
+            yield picture, None if container in BARE else read(stamp)
     if demuxing:
-        notes.damage(max(0.0, last))
+        notes.damage(max(0.0, reached()))
     watch.check()
 
 

@@ -338,15 +338,18 @@ def test_a_hole_in_a_film_is_told_and_slow_pictures_are_none(tmp_path: Path) -> 
     assert followed(slow)[2] == ()
 
 
-def test_one_time_stamp_of_another_millennium_does_not_make_a_film_of_it(tmp_path: Path) -> None:
-    """A bit of it is enough; what comes after has its own times."""
+@pytest.mark.parametrize(("byte", "pictures"), [(9, (30, 59)), (5, (0, 30))], ids=["millennia", "minutes"])
+def test_a_time_stamp_of_another_day_does_not_make_a_film_of_it(
+    tmp_path: Path, byte: int, pictures: tuple[int, int]
+) -> None:
+    """A bit of it is enough; what comes after has its own times, by which a leap of minutes is found to be none."""
     path = write_clip(tmp_path / "bit.ivf", 60, codec="libvpx", rate=25, codec_options={"deadline": "realtime"})
     data, place, starts = bytearray(path.read_bytes()), 32, []
     while place < len(data):
         starts.append(place)
         place += 12 + int.from_bytes(data[place : place + 4], "little")
-    for number in (30, len(starts) - 1):
-        data[starts[number] + 9] ^= 64
+    for number in pictures:
+        data[starts[number] + byte] ^= 64
     path.write_bytes(data)
     ticks, decoded, _, end = followed(path, 1 / 25)
     assert decoded == 60 and numbers(ticks) == list(range(60)) and end == pytest.approx(2.4, abs=0.05)
