@@ -58,7 +58,7 @@ WORKERS = {
     # glibc gives nothing back that is free at their end, and `vivit.heap` keeps it.
     "model": WorkerSpec(
         "engine.model",
-        environment={"KINETO_LOG_LEVEL": "99", "KINETO_USE_DAEMON": "", "MALLOC_ARENA_MAX": "1", **waiting()},
+        environment={"KINETO_LOG_LEVEL": "99", "MALLOC_ARENA_MAX": "1", **waiting()},
         hello=Machine,
     ),
     # Three of one kind: a long download keeps neither a look-up nor a clip waiting.

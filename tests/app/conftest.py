@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -23,6 +24,7 @@ expect.set_options(timeout=60_000)  # a machine that does much else at the same 
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+SCHEMES = ["light", pytest.param("dark", marks=pytest.mark.full)]
 HARMLESS = r"/(benchmark|inside|live|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
@@ -194,6 +196,11 @@ def watched(profile: BrowserContext, meant: str = HARMLESS) -> Iterator[None]:
 @pytest.fixture
 def page(context: BrowserContext, server: Server) -> Page:
     return context.new_page()
+
+
+def some(names: Iterable[str], *here: str) -> list[Any]:
+    """Parameters of which only some are tested without `make test-full`. Args: here: those."""
+    return [name if name in here else pytest.param(name, marks=pytest.mark.full) for name in names]
 
 
 def tiles(page: Page) -> Locator:

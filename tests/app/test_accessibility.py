@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import Server, answered, serving_script, settled
+from tests.app.conftest import SCHEMES, Server, answered, serving_script, settled
 from ui.components import status_line
 from ui.components.stamp import OVERTAKEN
 
@@ -110,7 +110,7 @@ def open_page(page: Page, server: Server, path: str) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
     ("path", "kinds"), [("/", [CAPTIONS, CHOSEN]), ("/benchmark", [CAPTIONS, PRIMARY, CHOSEN])], ids=["/", "/benchmark"]
 )

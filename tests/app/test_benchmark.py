@@ -136,6 +136,7 @@ def test_a_cancelled_sweep_keeps_what_is_done(page: Page, server: Server) -> Non
     assert not any(line["times as fast"] for line in lines), "too few rounds to tell a ratio"
 
 
+@pytest.mark.full
 def test_a_sweep_outlives_a_reload_and_another_visitor_may_only_watch(
     page: Page, server: Server, context: BrowserContext
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_sweep_outlives_a_reload_and_another_visitor_may_only_watch(
     ended(page)
 
 
+@pytest.mark.full
 def test_an_own_selection_outlives_a_reload(page: Page, server: Server) -> None:
     open_page(page, server)
     open_form(page)
@@ -266,7 +268,12 @@ show_cells(BARS, ("c", "d"), "batch size 1")
 """
 
 
-@pytest.mark.parametrize(("width", "mode"), [(420, ""), (1440, ""), (1440, "?present"), (1920, "?present")])
+WIDER = [(1440, ""), (1440, "?present"), (1920, "?present")]
+
+
+@pytest.mark.parametrize(
+    ("width", "mode"), [(420, ""), *(pytest.param(width, mode, marks=pytest.mark.full) for width, mode in WIDER)]
+)
 def test_no_value_is_cut_off_and_bars_have_room(context: BrowserContext, tmp_path: Path, width: int, mode: str) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 900})
@@ -292,6 +299,7 @@ def test_no_value_is_cut_off_and_bars_have_room(context: BrowserContext, tmp_pat
     assert min(shares) > 0.1 and min(shares[1::2]) > 0.25, "of the chart's width: latencies with long marks, memories"
 
 
+@pytest.mark.full
 def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> None:
     open_page(page, server)
     open_form(page)
@@ -346,6 +354,7 @@ def test_an_empty_selection_teaches(page: Page, server: Server) -> None:
     expect(page.get_by_text("Choose at least one attention backend")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "secret name.mp4", 40, size=(320, 240)))

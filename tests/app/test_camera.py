@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, Response, Route, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import FLAGS, HARMLESS, INSTALLED, Server, serving, settled, watched
+from tests.app.conftest import FLAGS, HARMLESS, INSTALLED, SCHEMES, Server, serving, settled, watched
 from tests.y4m import write_y4m
 from vivit.hub import ASSETS
 
@@ -209,6 +209,7 @@ def test_escape_puts_the_camera_out_first_and_then_leaves_presenter_mode(page: P
     expect(page.get_by_role("button", name="Present")).to_be_visible()
 
 
+@pytest.mark.full
 def test_the_camera_goes_off_by_its_button_and_on_again(page: Page, server: Server) -> None:
     open_live(page, server)
     start(page)
@@ -236,6 +237,7 @@ def test_leaving_the_page_puts_the_camera_out(page: Page, server: Server) -> Non
     assert page.evaluate("localStorage.off") == "2"
 
 
+@pytest.mark.full
 def test_other_settings_leave_the_camera_on(page: Page, server: Server) -> None:
     open_live(page, server)
     start(page)
@@ -386,6 +388,7 @@ def test_random_weights_have_nothing_to_say(page: Page, server: Server) -> None:
     expect(page.get_by_role("button", name=START)).to_have_count(0)
 
 
+@pytest.mark.full
 def test_below_a_base_path_pictures_go_below_it_too(with_camera: Browser, tmp_path: Path) -> None:
     options = ("--server.baseUrlPath", "demo")
     with (
@@ -400,7 +403,7 @@ def test_below_a_base_path_pictures_go_below_it_too(with_camera: Browser, tmp_pa
         assert {request.url for request in sent} == {f"{server.url}/demo/camera/picture"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_has_nothing_against_it(with_camera: Browser, server: Server, scheme: str) -> None:
     with a_page(with_camera, "camera", color_scheme=scheme) as page:
         open_live(page, server)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.app.conftest import Server, answered, settled, tiles
+from tests.app.conftest import SCHEMES, Server, answered, settled, some, tiles
 from tests.clips import write_clip
 from vivit.config import VivitConfig
 
@@ -62,7 +62,7 @@ def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Serve
     assert "clip=" in page.url
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", some(FORMATS, "clip.mp4", "clip.gif"))
 def test_takes_a_file_of_every_format_and_plays_it(page: Page, server: Server, tmp_path: Path, name: str) -> None:
     options, plays = FORMATS[name]
     page.goto(server.url)
@@ -93,6 +93,7 @@ def test_switches_backend_and_precision(page: Page, server: Server) -> None:
     assert "attention=eager" in page.url and "precision=float16-weights" in page.url
 
 
+@pytest.mark.full
 def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
     page: Page, server: Server, context: BrowserContext
 ) -> None:
@@ -199,6 +200,7 @@ def test_random_weights_show_time_but_no_answer_and_cancel_stops_them(page: Page
     expect(page.locator(".st-key-predictions")).to_have_count(0)
 
 
+@pytest.mark.full
 def test_a_second_visitor_sees_their_place_in_the_queue(page: Page, server: Server, context: BrowserContext) -> None:
     page.goto(f"{server.url}/{RANDOM}&attention=eager")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -237,6 +239,7 @@ def test_a_bad_file_costs_one_sentence(page: Page, server: Server) -> None:
     answered(page)
 
 
+@pytest.mark.full
 def test_no_other_navigation_flashes_up(page: Page, server: Server) -> None:
     page.add_init_script(
         "window.flashed = false; new MutationObserver(() => {"
@@ -261,7 +264,7 @@ def test_every_control_has_a_name_and_every_picture_an_alt(page: Page, server: S
 
 
 @pytest.mark.parametrize("width", [1440, 420])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_fits_the_screen(context: BrowserContext, server: Server, width: int, scheme: str) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

@@ -64,6 +64,7 @@ def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_rea
     answered(page)
 
 
+@pytest.mark.full
 def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
     """Streamlit obeys such a message from any browser."""
     everything = BackMsg()

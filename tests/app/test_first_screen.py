@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
-from tests.app.conftest import ROOT, Server, answered, serving, settled, tiles
+from tests.app.conftest import ROOT, SCHEMES, Server, answered, serving, settled, tiles
 from tests.clips import write_clip
 from ui.side_by_side import RECORDED
 from vivit.benchmark.results import list_results
@@ -41,7 +41,7 @@ def parts(page: Page) -> dict[str, Locator]:
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_everything_is_on_the_first_screen(context: BrowserContext, server: Server, scheme: str) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
@@ -203,6 +203,7 @@ def test_a_reload_brings_back_upload_and_runs(page: Page, server: Server, tmp_pa
     assert [run["clip"] for run in runs][1:] == ["mine.mp4"] and len(runs) == 2
 
 
+@pytest.mark.full
 def test_a_reload_finds_a_slow_run_in_progress(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?checkpoint=vivit-b-16x2-random&attention=eager")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -213,6 +214,7 @@ def test_a_reload_finds_a_slow_run_in_progress(page: Page, server: Server) -> No
     expect(page.get_by_text("Classifying: cancelled.")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_rejected_file_takes_the_former_ones_error_away(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -267,6 +269,7 @@ def test_presenter_mode_is_larger_and_obeys_keys(page: Page, server: Server) -> 
     assert "present" not in page.url
 
 
+@pytest.mark.full
 def test_the_theme_is_chosen_in_streamlits_menu_in_presenter_mode_too(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?present=1")
     expect(page.get_by_role("button", name="Leave (Esc)")).to_be_visible()
@@ -322,6 +325,7 @@ def test_reproduce_gives_lines_that_work_in_a_plain_shell(page: Page, server: Se
         assert best in done.stdout.lower()
 
 
+@pytest.mark.full
 def test_runs_of_another_clip_are_not_drawn_in_the_same_chart(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import Server, settled
+from tests.app.conftest import SCHEMES, Server, settled, some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
 
@@ -51,7 +51,7 @@ def model_jobs(server: Server) -> int:
     return server.log.read_text().count('"worker": "model"')
 
 
-@pytest.mark.parametrize("checkpoint", ["vivit-mannequin", "vivit-mannequin-fe"])
+@pytest.mark.parametrize("checkpoint", some(["vivit-mannequin", "vivit-mannequin-fe"], "vivit-mannequin-fe"))
 def test_each_map_is_drawn(page: Page, server: Server, checkpoint: str) -> None:
     open_inside(page, server, f"?checkpoint={checkpoint}")
     expect(page.get_by_role("heading", name=re.compile(r"^Applauding [\d.]+%"))).to_be_visible()
@@ -167,6 +167,7 @@ def test_what_classify_has_chosen_is_looked_into(page: Page, server: Server) -> 
     expect(page.locator(".st-key-settings-line summary")).to_contain_text("vivit-mannequin-fe · sdpa · float32")
 
 
+@pytest.mark.full
 def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Server) -> None:
     open_inside(page, server)
     page.locator(".st-key-settings-line summary").click()
@@ -180,7 +181,7 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
     expect(alert).to_be_visible(timeout=LONG)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

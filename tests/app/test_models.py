@@ -33,6 +33,7 @@ def choose_beside(page: Page, other: str) -> None:
     settled(page)
 
 
+@pytest.mark.full
 def test_a_model_is_chosen_beside_random_weights_and_outlasts_a_reload(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?checkpoint=vivit-b-16x2-random")
     expect(page.get_by_text("3,137 tokens")).to_be_visible()
@@ -72,6 +73,7 @@ def test_two_models_side_by_side_are_told_apart_and_compared(page: Page, two: li
     assert [text.strip() for text in ticks.all_text_contents()].count(second) == 4, "a bar in each of four cells"
 
 
+@pytest.mark.full
 def test_a_sweep_of_two_models_compares_them(page: Page, server: Server, two: list[str]) -> None:
     first, second = two
     page.get_by_role("link", name="Benchmark").click()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import Server, answered, settled
+from tests.app.conftest import SCHEMES, Server, answered, settled
 from ui.timeline_films import bundled_films
 
 pytestmark = pytest.mark.browser
@@ -160,7 +160,7 @@ def test_the_arrows_go_from_segment_to_segment_for_an_audience(page: Page, serve
     expect(status).to_contain_text(f"Segment 1 of {count}: ")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

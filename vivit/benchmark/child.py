@@ -51,11 +51,12 @@ from vivit.threads import waiting
 POLL_SECONDS = 0.05
 # Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
 PRELOAD = [__name__, "torch._dynamo"]
-# Of the fork server. KINETO_*: or the profiler prints lines for every run. But with its daemon a CUDA build of PyTorch
-# starts CUDA while it is imported, and so does whoever asks without NVML whether there is a GPU: no fork could use it then.
+# Of the fork server. KINETO_LOG_LEVEL: or the profiler prints lines for every run. Not its daemon, for which a process waits ten
+# seconds before it ends, and with which a CUDA build of PyTorch starts CUDA while it is imported; so does whoever asks without
+# NVML whether there is a GPU. No fork could use it then.
 ENVIRONMENT: dict[str, str | None] = {
     "KINETO_LOG_LEVEL": "99",
-    "KINETO_USE_DAEMON": None if torch.version.cuda else "",
+    "KINETO_USE_DAEMON": None,
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     **waiting(),
@@ -138,7 +139,7 @@ def _kill_fork_server() -> None:
 
 @contextmanager
 def _environment(values: dict[str, str | None]) -> Iterator[None]:
-    """Set variables, None for absent, for as long as this lasts: with KINETO's daemon every other child would end late."""
+    """Set variables, None for absent, for as long as this lasts: other children have their own."""
     former = {name: os.environ.get(name) for name in values}
 
     def put(values: dict[str, str | None]) -> None:

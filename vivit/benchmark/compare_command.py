@@ -48,7 +48,7 @@ def compare(options: argparse.Namespace) -> int:
     if not 0 < options.seconds < float("inf"):
         raise ValueError(f"--seconds wants a number above 0, not {options.seconds}.")
     chosen = None if options.cells is None else parse_cells(options.cells)
-    os.environ.update(KINETO_LOG_LEVEL="99", KINETO_USE_DAEMON="")  # or PyTorch's profiler prints lines for every pass
+    os.environ["KINETO_LOG_LEVEL"] = "99"  # or PyTorch's profiler prints lines for every pass
     from vivit.benchmark import passes
     from vivit.benchmark.child import try_attention
     from vivit.benchmark.cost import default_cells
