@@ -51,9 +51,9 @@ from vivit.threads import waiting
 POLL_SECONDS = 0.05
 # Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
 PRELOAD = [__name__, "torch._dynamo"]
-# Of the fork server. KINETO_LOG_LEVEL: or the profiler prints lines for every run. Not its daemon, for which a process waits ten
-# seconds before it ends, and with which a CUDA build of PyTorch starts CUDA while it is imported; so does whoever asks without
-# NVML whether there is a GPU. No fork could use it then.
+# Of the fork server. KINETO_LOG_LEVEL: or the profiler prints lines for every run. Not its daemon, for which a process waits
+# ten seconds before it ends, and with which a CUDA build of PyTorch starts CUDA while it is imported; so does whoever asks
+# without NVML whether there is a GPU. No fork could use it then.
 ENVIRONMENT: dict[str, str | None] = {
     "KINETO_LOG_LEVEL": "99",
     "KINETO_USE_DAEMON": None,
