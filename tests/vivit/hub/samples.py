@@ -30,9 +30,12 @@ def files(weights: dict[str, bytes] | None = None, **config: Any) -> dict[str, b
     return {"config.json": text, "preprocessor_config.json": PROCESSOR, **weights, **others}
 
 
+def blobs(home: Path, name: str, kind: str = "models") -> Path:
+    return home / "hub" / f"{kind}--{name.replace('/', '--')}" / "blobs"
+
+
 def partials(home: Path, name: str, kind: str = "models") -> list[Path]:
-    folder = home / "hub" / f"{kind}--{name.replace('/', '--')}" / "blobs"
-    return sorted(folder.glob("*.incomplete"))
+    return sorted(blobs(home, name, kind).glob("*.incomplete"))
 
 
 def good(answer: Answer) -> Any:
