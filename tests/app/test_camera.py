@@ -298,6 +298,7 @@ def test_what_is_recorded_stays_here_until_it_is_kept_and_is_then_named(page: Pa
     expect(page.get_by_role("button", name="Record 6 s")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_recording_is_broken_off_by_escape_and_made_again(page: Page, server: Server) -> None:
     sent = heard(page, "recording")
     open_recorder(page, server)

@@ -139,6 +139,7 @@ def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Serve
     expect(page.get_by_text("runs on CUDA GPUs only").first).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_shared_link_shows_the_same_to_another_visitor(page: Page, server: Server, context: BrowserContext) -> None:
     page.goto(server.url)
     answered(page)

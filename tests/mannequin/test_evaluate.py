@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import pytest
 import torch
 
 from mannequin import evaluate
@@ -33,6 +34,7 @@ def test_the_checkpoint_is_small_and_has_tokens_enough():
     assert sum(file.stat().st_size for file in evaluate.CHECKPOINT.iterdir()) <= 10 << 20
 
 
+@pytest.mark.full
 def test_freshly_rendered_clips_are_classified_through_video_files(monkeypatch):
     model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
     processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)

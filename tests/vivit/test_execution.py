@@ -53,6 +53,7 @@ def test_compiled_is_plain_in_full(compiled: vivit.VivitForVideoClassification) 
     assert [*compiled.executions] == [("sdpa", "compiled")]
 
 
+@pytest.mark.full
 def test_gradients_of_a_compiled_model_are_the_plain_ones(compiled: vivit.VivitForVideoClassification) -> None:
     model = copy.deepcopy(compiled)
     plain = copy.deepcopy(compiled)

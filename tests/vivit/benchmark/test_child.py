@@ -318,6 +318,7 @@ def test_logits_that_overflow_are_left_out_with_a_word(checkpoint: str) -> None:
     assert found.status == "ok" and found.logits is None and "not finite" in found.reason
 
 
+@pytest.mark.full
 def test_a_cell_of_flex_compiles_in_its_first_call(checkpoint: str) -> None:
     found = measured(planned(checkpoint, attention="flex_attention"))
     assert found.status == "ok" and found.latency and found.logits, found.details

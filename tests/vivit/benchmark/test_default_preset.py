@@ -46,6 +46,7 @@ def check(result: Result) -> None:
     assert result.busy and "while other programs held" in said and result.machine.device_name in said
 
 
+@pytest.mark.full
 def test_a_small_one_beside_two_busy_programs(tmp_path: Path) -> None:
     oracle.save(tmp_path)
     with busy():
