@@ -46,6 +46,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
     precision = "'tf32'" if rounding() else "'ieee'"
     options: Any = {"FLOAT32_PRECISION": precision} if query.device.type == "cuda" else None
+    # Before anything is compiled: within, the width may be a symbol, of which PyTorch makes no C++.
     if query.device.type == "cpu" and query.shape[-1] < SAFE_WIDTH:
         query, key = (pad(x, (0, SAFE_WIDTH - x.shape[-1])) for x in (query, key))
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
@@ -67,7 +68,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
             raise
         raise AttentionUnavailable(
             f"PyTorch {torch.__version__} cannot compile '{NAME}' for {query.dtype} on this {query.device.type} "
-            f"with heads of width {query.shape[-1]}. Choose 'sdpa'.",
+            f"with heads of width {value.shape[-1]}. Choose 'sdpa'.",
             str(error),
         ) from error
 

@@ -24,7 +24,6 @@ expect.set_options(timeout=60_000)  # a machine that does much else at the same 
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-SCHEMES = ["light", pytest.param("dark", marks=pytest.mark.full)]
 HARMLESS = r"/(benchmark|inside|live|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
@@ -32,6 +31,18 @@ QUIET = """() => {
     if (!idle || working) window.busy = performance.now()
     return performance.now() - window.busy > 500
 }"""
+
+
+def some(values: Iterable[Any], *here: Any) -> list[Any]:
+    """Parameters, tuples for several names, of which only some are tested without `make test-full`. Args: here: those."""
+
+    def marked(value: Any) -> Any:
+        return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full)
+
+    return [value if value in here else marked(value) for value in values]
+
+
+SCHEMES = some(["light", "dark"], "light")
 
 
 class Server:
@@ -196,11 +207,6 @@ def watched(profile: BrowserContext, meant: str = HARMLESS) -> Iterator[None]:
 @pytest.fixture
 def page(context: BrowserContext, server: Server) -> Page:
     return context.new_page()
-
-
-def some(names: Iterable[str], *here: str) -> list[Any]:
-    """Parameters of which only some are tested without `make test-full`. Args: here: those."""
-    return [name if name in here else pytest.param(name, marks=pytest.mark.full) for name in names]
 
 
 def tiles(page: Page) -> Locator:

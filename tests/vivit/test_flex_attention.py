@@ -1,5 +1,6 @@
 """FlexAttention, really compiled: one result with the definition, never uncompiled, and what it says where it cannot run."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,13 +65,28 @@ def test_many_numbers_of_tokens_and_clips_share_a_kernel_and_are_right() -> None
     assert compiled_kernels() == before + 1
 
 
-@pytest.mark.parametrize("width", [8, 16])
-def test_half_a_block_of_keys_left_over(width: int) -> None:
-    """There PyTorch's kernel for AVX2 writes more scores than a row has, unless heads are wider than these."""
-    for tokens in (24, 200):
+@torch.no_grad()
+def check_narrow_heads() -> None:
+    """With half a block of keys left over: there PyTorch's kernel for AVX2 writes more scores than a row has."""
+    for width, tokens in ((8, 24), (16, 24), (16, 200)):
         inputs = qkv(tokens, width=width)
         for attend in (flex_attention, torch.compile(flex_attention, fullgraph=True)):
             torch.testing.assert_close(attend(*inputs, 0.0).double(), by_definition(*inputs), **EXACT)
+
+
+@pytest.mark.parametrize("settings", [{}, {"ATEN_CPU_CAPABILITY": "avx2"}], ids=["as it is", "AVX2"])
+def test_narrow_heads_with_half_a_block_of_keys_left_over(tmp_path: Path, settings: dict[str, str]) -> None:
+    """In processes with caches of their own: PyTorch's does not tell kernels for AVX2 from others."""
+    script = "from tests.vivit.test_flex_attention import check_narrow_heads; check_narrow_heads(); print('right')"
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | settings | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.stdout == "right\n", ended.stderr
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

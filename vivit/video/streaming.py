@@ -1,4 +1,4 @@
-"""A film of any length: decoded once, in order, and looked at on a grid of times, with no more held than the next picture.
+"""A film of any length: decoded once, in order, and looked at on a grid of times, with no more held than two pictures to come.
 
 What `probe` finds by reading the whole file first is found here on the way: a film that is damaged in the middle gives what
 comes before and after, and warnings say what is missing.
