@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vivit.errors import UserError
+
 TOP = 5  # classes that a record names
 
 
@@ -62,3 +64,8 @@ class Record:
     def right(self) -> bool:
         """Whether the true class is the first."""
         return self.rank == 1
+
+
+def why(error: Exception) -> str:
+    """A record's `error` for what was raised as its clip was read."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
