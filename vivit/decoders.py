@@ -21,7 +21,7 @@ class Reading:
         num_frames: T.
         processor: its resize and crop.
         views: how often a clip is looked at.
-        sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        sampling, stride, start: see `vivit.video.sampling.choose_views`.
         geometry: a key of `vivit.names.GEOMETRY`.
         limits: what reading one file may cost; the usual if None.
     """
@@ -30,7 +30,7 @@ class Reading:
     processor: VivitImageProcessor
     views: Views = field(default_factory=Views)
     sampling: str = "uniform"
-    stride: int = 1
+    stride: int | None = None
     start: int = 0
     geometry: str = "upright"
     limits: VideoLimits | None = None

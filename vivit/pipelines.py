@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -49,10 +50,11 @@ class Predictions(list):
     Args:
         predictions: the list.
         warnings: sentences for the user.
-        indices: which frames the model saw.
+        indices: which frames the model saw, those of one temporal view after the other.
         seconds: their times; empty for frames that were given as pictures.
-        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, copy and
-            normalisation included; an accelerator's by its own clock, since the host reads other clips meanwhile.
+        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, or passes if
+            there are several views, copy and normalisation included; an accelerator's by its own clock, since the host reads
+            other clips meanwhile.
     """
 
     def __init__(
@@ -72,11 +74,11 @@ class Predictions(list):
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass of the model that has begun.
+    """A pass of the model that has begun, or the passes over several views.
 
     Args:
-        clips: (B).
-        found: logits (B, num_labels), and features (B, E) if they are wanted; on the CPU, and filled once `end` is reached.
+        clips: (B), of V views each.
+        found: logits (B·V, num_labels), and features (B·V, E) if they are wanted; on the CPU, and filled once `end` is reached.
         begin, end: when it begins and ends.
     """
 
@@ -169,7 +171,7 @@ class VideoClassificationPipeline:
                     fault = error
                 try:
                     if batch:
-                        begun.append(self._begin(batch))
+                        begun.append(self._begin(batch, options.batch_size))
                 except Exception as error:
                     fault = error  # of clips that came before what could not be read
                 ended = fault is not None or not batch
@@ -187,7 +189,7 @@ class VideoClassificationPipeline:
         config = self.model.config
         num_frames = options.num_frames or config.num_frames
         ready = prepare(clip, num_frames, self.image_processor, given_up=given_up, **options.reading)
-        made, taken = ready.pixels.shape[1:], (*config.clip_size[1:], config.num_channels)
+        made, taken = ready.pixels.shape[2:], (*config.clip_size[1:], config.num_channels)
         if made != taken:  # only another number of frames can be asked for
             raise ValueError(
                 f"the image processor makes frames of (height, width, channels) = {made}, and the model takes {taken}"
@@ -195,30 +197,39 @@ class VideoClassificationPipeline:
         ready.timings_ms["total"] = (perf_counter() - begin) * 1e3
         return ready
 
-    def _begin(self, batch: list[ReadyClip]) -> Pass:
-        """One pass of the model, which an accelerator does while the host goes on."""
+    def _begin(self, batch: list[ReadyClip], batch_size: int) -> Pass:
+        """One pass of the model, as many as there are views, which an accelerator does while the host goes on."""
         begin = mark(self.device)
-        pixel_values = cross([clip.pixels for clip in batch], self.image_processor, self.device, self.dtype)
+        views = [view for clip in batch for view in clip.pixels]
         with torch.inference_mode():
-            # Another number of frames was asked for, and no other size comes this far.
-            if self.familiarity:
-                features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
-                found = [self.model.classifier(features), features]
-            else:  # the call itself, which may be compiled or have hooks
-                found = [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
+            parts = [self._look(views[k : k + batch_size]) for k in range(0, len(views), batch_size)]
+            found = [torch.cat(of_all) for of_all in zip(*parts, strict=True)]
             # Here and not when they are read: that would be after the next pass.
             found = [tensor.to("cpu", non_blocking=True) for tensor in found]
         return Pass(batch, found, begin, mark(self.device))
+
+    def _look(self, views: list[np.ndarray]) -> list[torch.Tensor]:
+        """One pass: logits (n, num_labels) of n views, and features (n, E) if they are wanted."""
+        pixel_values = cross(views, self.image_processor, self.device, self.dtype)
+        # Another number of frames was asked for, and no other size comes this far.
+        if self.familiarity:
+            features = self.model.features(pixel_values, interpolate_pos_encoding=True)
+            return [self.model.classifier(features), features]
+        # The call itself, which may be compiled or have hooks.
+        return [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
 
     def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
         """What a pass found, once it is done."""
         config = self.model.config
         function = options.function_to_apply or usual_function(config.problem_type)
         share = milliseconds(begun.begin, begun.end) / len(begun.clips)
-        logits, *features = begun.found
+        # The mean over a clip's views.
+        logits, *features = (
+            tensor.float().view(len(begun.clips), -1, tensor.shape[-1]).mean(1) for tensor in begun.found
+        )
         familiar = [True] * len(begun.clips)
         if self.familiarity and features:
-            familiar = [*map(self.familiarity.is_familiar, features[0].float().numpy())]
+            familiar = [*map(self.familiarity.is_familiar, features[0].numpy())]
         for clip, row, known in zip(begun.clips, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
             timings["total"] = timings.pop("total") + share  # the last of them
