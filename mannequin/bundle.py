@@ -42,7 +42,7 @@ def main() -> None:
             seed = BUNDLED_SEEDS[index * TRIES + k]
             file = options.out / f"{label.replace(' ', '_')}.mp4"
             write_video(file, render_video(label, seed, FPS, samples=2, device=options.device), FPS, CRF, "veryslow")
-            pixels = image_processor.normalise(prepare_clip(file, FRAMES, image_processor).pixels)
+            pixels = image_processor.normalise(prepare_clip(file, FRAMES, image_processor).pixels[0])
             with torch.inference_mode():
                 features = model.features(torch.as_tensor(pixels)[None].to(options.device))
                 logits = model.classifier(features)

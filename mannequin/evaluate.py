@@ -72,7 +72,7 @@ def clips_as_videos(
         frames = render_video(label, seed, VIDEO_FPS, height, device=device, compiled=compiled)
         with tempfile.TemporaryDirectory() as folder:
             write_video(Path(folder) / "clip.mp4", frames, VIDEO_FPS)
-            yield prepare_clip(Path(folder) / "clip.mp4", FRAMES, image_processor).pixels
+            yield prepare_clip(Path(folder) / "clip.mp4", FRAMES, image_processor).pixels[0]
 
 
 def render_video(

@@ -55,6 +55,9 @@ def show_side_by_side(
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:
         cells = _choose_cells(settings, checkpoint)
+    if frames.result.views.count > 1:
+        with title:
+            st.caption(f"Of the first of the clip's {frames.result.views.count} views alone:")
     key = (frames.id, settings.checkpoint, settings.normalisation, cells)
     about = _sound_seconds(cells, settings, run)
     held = visit().compared
@@ -125,7 +128,9 @@ def _seconds(cells: Sequence[Cell], settings: Settings, scale: float = 1.0) -> f
 
 
 def _estimate(cell: Cell, settings: Settings) -> float:
-    chosen = replace(settings, checkpoint=cell.checkpoint, attention=cell.attention, precision=cell.precision)
+    chosen = replace(
+        settings, checkpoint=cell.checkpoint, attention=cell.attention, precision=cell.precision, views="1x1"
+    )
     return estimate_seconds(chosen, _opened(cell), first=False)
 
 
@@ -138,7 +143,7 @@ def _sound_seconds(cells: Cells, settings: Settings, run: Run | None) -> float:
     scale = 1.0
     if run is not None:
         known = _estimate(run.settings.cell, settings)
-        scale = run.result.latency_ms / 1e3 / known
+        scale = run.result.latency_ms / 1e3 / run.frames.views.count / known
     first = [compile_seconds(c.attention, c.execution, first_call_seconds(c, _opened(c))) for c in cells]
     return sum(first) + min(SHORT) * _seconds(cells, settings, scale)
 
@@ -152,7 +157,9 @@ def _start(key: tuple[Any, ...], clip: str, frames: Job[Frames], settings: Setti
     if former := visit().compared:
         former.running.cancel()
     comparison = SideBySide(cells, seconds=BUDGET_SECONDS, seed=secrets.randbits(32), sound=True)
-    running = comparisons.start(get_engine(), comparison, frames.result.shape, frames.blobs[0], settings.normalisation)
+    shape = frames.result.shape
+    pixels = frames.blobs[0][: math.prod(shape)]  # of the first view
+    running = comparisons.start(get_engine(), comparison, shape, pixels, settings.normalisation)
     get_server().comparisons[visitor()] = running
     visit().compared = Compared(key, clip, running)
 

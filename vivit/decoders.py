@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -33,7 +33,7 @@ from vivit.errors import UserError
 from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor
 from vivit.video import FramesMissingError, VideoError, VideoLimits
-from vivit.views import Views
+from vivit.views import ONE, Views
 
 # The caller's own path, since its current folder may hold anything, and `vivit` may lie anywhere.
 START = "import sys; sys.path[:] = sys.argv[1:]; from vivit.decoders import serve; serve()"
@@ -53,7 +53,7 @@ class Reading:
         num_frames: T.
         processor: its resize and crop.
         views: how often a clip is looked at.
-        sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        sampling, stride, start: see `vivit.video.sampling.choose_views`.
         geometry: a key of `vivit.names.GEOMETRY`.
         limits: what reading one file may cost; the usual if None.
         picture: (H, W, C) that the model takes; whatever comes out if None.
@@ -61,9 +61,9 @@ class Reading:
 
     num_frames: int
     processor: VivitImageProcessor
-    views: Views = field(default_factory=Views)
+    views: Views = ONE
     sampling: str = "uniform"
-    stride: int = 1
+    stride: int | None = None
     start: int = 0
     geometry: str = "upright"
     limits: VideoLimits | None = None
@@ -84,16 +84,16 @@ def read_clip(path: str | Path, reading: Reading) -> ReadyClip:
         path,
         reading.num_frames,
         reading.processor,
+        reading.views,
         sampling=reading.sampling,
         stride=reading.stride,
         start=reading.start,
         geometry=reading.geometry,
         limits=replace(reading.limits or VideoLimits(), max_cores=1),
     )
-    pixels = read.pixels[None]  # of one view
-    fits(pixels.shape[2:], reading.picture)
+    fits(read.pixels.shape[2:], reading.picture)
     cpu = (time.thread_time() - begin) * 1e3
-    return replace(read.ready(), pixels=pixels, timings_ms=read.timings_ms | {"cpu": cpu})
+    return replace(read.ready(), timings_ms=read.timings_ms | {"cpu": cpu})
 
 
 def fits(made: tuple[int, ...], taken: tuple[int, ...] | None) -> None:

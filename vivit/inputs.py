@@ -1,6 +1,6 @@
 """What a pipeline may be given: which of it is one clip, and a clip of any kind → what the model takes. No torch is used.
 
-Letters: T frames, C channels, H × W pixels.
+Letters: V views, S of them in time, T frames of each, C channels, H × W pixels.
 """
 
 import os
@@ -18,7 +18,8 @@ from vivit.errors import UserError
 from vivit.fetching import MOST_BYTES, fetched, file_name, is_address, temporary_folder
 from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor
-from vivit.video.sampling import choose_indices, too_few
+from vivit.video.sampling import choose_views, too_few, too_short
+from vivit.views import ONE, Views
 
 KINDS = (
     "a path, an address of http:// or https://, bytes, a binary file, frames as an array or a tensor of 4 dimensions, a list "
@@ -59,8 +60,9 @@ def prepare(
     processor: VivitImageProcessor,
     *,
     sampling: str = "uniform",
-    stride: int = 1,
+    stride: int | None = None,
     start: int = 0,
+    views: Views = ONE,
     given_up: Future[None] | None = None,
     **reading: Any,
 ) -> ReadyClip:
@@ -68,23 +70,24 @@ def prepare(
 
     Args:
         clip: one of `KINDS`. A dict may be one that `datasets` makes of an undecoded video too: {"bytes": …, "path": …}.
-        num_frames: how many frames the model takes. Pictures that are just as many are taken as they are.
+        num_frames: how many frames the model takes. Pictures that are just as many are taken as they are by one temporal view.
         processor: its resize and crop.
-        sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        sampling, stride, start, views: see `vivit.video.sampling.choose_views`.
         given_up: see `vivit.fetching.fetched`.
         reading: options of `read_frames` for what is a file: geometry, limits, progress.
     Raises:
         vivit.video.VideoError: if a file cannot be used.
         vivit.fetching.FetchError: if an address cannot be fetched.
-        ValueError: for what is no clip, or an impossible choice of frames.
+        ValueError: for what is no clip, or an impossible choice of frames or views.
     """
     begin, name = time.perf_counter(), "clip"
     while isinstance(clip, Mapping):
         name, clip = file_name(str(clip.get("path") or name)), _inside(clip)
-    choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start}
+    choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start, "views": views}
     if _is_frames(clip):
         indices, pixels = _choose_pictures(clip, num_frames, processor, choice)
         few = [too_few(len(clip))] if len(set(indices)) < num_frames else []
+        few += too_short(indices, len(clip), views)
         timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
         return ReadyClip(pixels, indices, [], few, timings)
     with _as_file(clip, name, given_up) as path:
@@ -107,14 +110,15 @@ def _choose_pictures(
     """Which pictures, and the `pixels` of them."""
     if not len(frames):
         raise ValueError("a clip of no frames cannot be classified")
-    as_they_are = len(frames) == num_frames
-    indices = [*range(num_frames)] if as_they_are else choose_indices(num_frames, total=len(frames), **choice)
+    views: Views = choice["views"]
+    as_they_are = len(frames) == num_frames and views.temporal == 1
+    indices = [*range(num_frames)] if as_they_are else choose_views(num_frames, total=len(frames), **choice)
     distinct = sorted(set(indices))
-    small = [processor.small(_here(frames[i])) for i in distinct]
-    if len(shapes := {picture.shape for picture in small}) > 1:
+    small = [processor.small(_here(frames[i]), crops=views.spatial) for i in distinct]
+    if len(shapes := {picture.shape[1:] for picture in small}) > 1:
         raise ValueError(f"pictures of different sizes cannot be one clip: {sorted(shapes)}")
     made = np.stack([picture if picture.dtype == np.uint8 else picture.astype(np.float32) for picture in small])
-    return indices, made[np.searchsorted(distinct, indices)]
+    return indices, views.in_order(made[np.searchsorted(distinct, indices)])
 
 
 def _here(frame: Any) -> Any:

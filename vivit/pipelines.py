@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -53,10 +54,11 @@ class Predictions(list):
     Args:
         predictions: the list.
         warnings: sentences for the user.
-        indices: which frames the model saw.
+        indices: which frames the model saw, those of one temporal view after the other.
         seconds: their times; empty for frames that were given as pictures.
-        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, copy and
-            normalisation included; an accelerator's by its own clock, since the host reads other clips meanwhile.
+        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, or passes if
+            there are several views, copy and normalisation included; an accelerator's by its own clock, since the host reads
+            other clips meanwhile.
     """
 
     def __init__(
@@ -76,11 +78,11 @@ class Predictions(list):
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass of the model that has begun.
+    """A pass of the model that has begun, or the passes over several views.
 
     Args:
-        clips: (B).
-        found: logits (B, num_labels), and features (B, E) if they are wanted; on the CPU, and filled once `end` is reached.
+        clips: (B), of V views each.
+        found: logits (B·V, num_labels), and features (B·V, E) if they are wanted; on the CPU, and filled once `end` is reached.
         begin, end: when it begins and ends.
     """
 
@@ -179,7 +181,7 @@ class VideoClassificationPipeline:
                     fault = error
                 try:
                     if batch:
-                        begun.append(self._begin(batch))
+                        begun.append(self._begin(batch, options.batch_size))
                 except Exception as error:
                     fault = error  # of clips that came before what could not be read
                 ended = fault is not None or not batch
@@ -215,7 +217,7 @@ class VideoClassificationPipeline:
                     raise clip
                 del clip.timings_ms["cpu"]
                 clip.timings_ms["total"] = sum(clip.timings_ms.values())
-                yield replace(clip, pixels=clip.pixels[0])
+                yield clip
 
     def _num_frames(self, options: CallOptions) -> int:
         return options.num_frames or self.model.config.num_frames
@@ -230,34 +232,43 @@ class VideoClassificationPipeline:
         begin = perf_counter()
         num_frames = self._num_frames(options)
         ready = prepare(clip, num_frames, self.image_processor, given_up=given_up, **options.reading)
-        fits(ready.pixels.shape[1:], self._picture)
+        fits(ready.pixels.shape[2:], self._picture)
         ready.timings_ms["total"] = (perf_counter() - begin) * 1e3
         return ready
 
-    def _begin(self, batch: list[ReadyClip]) -> Pass:
-        """One pass of the model, which an accelerator does while the host goes on."""
+    def _begin(self, batch: list[ReadyClip], batch_size: int) -> Pass:
+        """One pass of the model, as many as there are views, which an accelerator does while the host goes on."""
         begin = mark(self.device)
-        pixel_values = cross([clip.pixels for clip in batch], self.image_processor, self.device, self.dtype)
+        views = [view for clip in batch for view in clip.pixels]
         with torch.inference_mode():
-            # Another number of frames was asked for, and no other size comes this far.
-            if self.familiarity:
-                features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
-                found = [self.model.classifier(features), features]
-            else:  # the call itself, which may be compiled or have hooks
-                found = [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
+            parts = [self._look(views[k : k + batch_size]) for k in range(0, len(views), batch_size)]
+            found = [torch.cat(of_all) for of_all in zip(*parts, strict=True)]
             # Here and not when they are read: that would be after the next pass.
             found = [tensor.to("cpu", non_blocking=True) for tensor in found]
         return Pass(batch, found, begin, mark(self.device))
+
+    def _look(self, views: list[np.ndarray]) -> list[torch.Tensor]:
+        """One pass: logits (n, num_labels) of n views, and features (n, E) if they are wanted."""
+        pixel_values = cross(views, self.image_processor, self.device, self.dtype)
+        # Another number of frames was asked for, and no other size comes this far.
+        if self.familiarity:
+            features = self.model.features(pixel_values, interpolate_pos_encoding=True)
+            return [self.model.classifier(features), features]
+        # The call itself, which may be compiled or have hooks.
+        return [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
 
     def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
         """What a pass found, once it is done."""
         config = self.model.config
         function = options.function_to_apply or usual_function(config.problem_type)
         share = milliseconds(begun.begin, begun.end) / len(begun.clips)
-        logits, *features = begun.found
+        # The mean over a clip's views.
+        logits, *features = (
+            tensor.float().view(len(begun.clips), -1, tensor.shape[-1]).mean(1) for tensor in begun.found
+        )
         familiar = [True] * len(begun.clips)
         if self.familiarity and features:
-            familiar = [*map(self.familiarity.is_familiar, features[0].float().numpy())]
+            familiar = [*map(self.familiarity.is_familiar, features[0].numpy())]
         for clip, row, known in zip(begun.clips, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
             timings["total"] = timings.pop("total") + share  # the last of them

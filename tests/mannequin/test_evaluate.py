@@ -68,7 +68,7 @@ def test_every_bundled_clip_is_like_kinetics_and_named_right():
         assert 5 * FPS <= info.num_frames <= 8 * FPS
         with torch.inference_mode():
             pixels = processor.normalise(prepare_clip(CLIPS / clip["file"], 32, processor).pixels)
-            features = model.features(torch.as_tensor(pixels)[None])
+            features = model.features(torch.as_tensor(pixels))
             assert model.config.id2label[int(model.classifier(features).argmax())] == clip["label"]
         assert familiarity.is_familiar(features[0].numpy())
 
