@@ -21,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     from vivit import convert_command
     from vivit.benchmark import compare_command
     from vivit.benchmark.command import add_arguments
+    from vivit.evaluate import command as evaluate_command
     from vivit.explain import command as explain_command
     from vivit.names import BACKENDS, EXECUTIONS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
     from vivit.timeline import command as timeline_command
@@ -51,15 +52,18 @@ def _parser() -> argparse.ArgumentParser:
             "--execution", default="plain", metavar="NAME", help=f"how passes run: {', '.join(EXECUTIONS)}"
         )
 
+    def add_sampling(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
+        command.add_argument(
+            "--stride", type=int, metavar="N", help="every n-th frame, where the sampling has a stride"
+        )
+
     def add_clips(command: argparse.ArgumentParser) -> None:
         """Which clips, which of their frames, and how they are looked at."""
         command.add_argument(
             "clips", nargs="+", metavar="CLIP", help="a video file, or its address (https:// or http://)"
         )
-        command.add_argument("--sampling", default="uniform", choices=list(SAMPLING), help="how frames are chosen")
-        command.add_argument(
-            "--stride", type=int, metavar="N", help="every n-th frame, where the sampling has a stride"
-        )
+        add_sampling(command)
         add_model(command)
         command.add_argument("--json", action="store_true", help="one JSON object a clip and line")
 
@@ -84,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     timeline_command.add_arguments(timeline)
     add_model(timeline)
     add_execution(timeline)
+    evaluate = commands.add_parser("evaluate", help="how often a model is right about many labelled clips")
+    evaluate_command.add_arguments(evaluate)
+    add_sampling(evaluate)
+    add_model(evaluate)
+    add_execution(evaluate)
     convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
     convert_command.add_arguments(convert)
     bench = commands.add_parser("bench", help="measure attention backends: latency, memory, agreement")
@@ -186,6 +195,12 @@ def _timeline(options: argparse.Namespace) -> int:
     return timeline(options)
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from vivit.evaluate.command import evaluate
+
+    return evaluate(options)
+
+
 def _compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.compare_command import compare
 
@@ -216,6 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
             "classify": _classify,
             "explain": _explain,
             "timeline": _timeline,
+            "evaluate": _evaluate,
             "convert": _convert,
             "bench": _bench,
             "compare": _compare,

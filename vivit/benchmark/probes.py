@@ -135,6 +135,19 @@ def describe(device: torch.device | None = None) -> Machine:
         plain = product_rate(device, torch.float32, probes.size)
         training |= {name: plain for name in training if compute_dtype(name, device) == torch.float32}
     release_memory(device)  # what was tried here takes no room from the models
+    return replace(
+        identify(device),
+        support=best,
+        flops_per_second=rates,
+        bytes_per_second=bandwidth,
+        training_flops_per_second=training,
+        probes=probes,
+        probed_beside=others.share(),
+    )
+
+
+def identify(device: torch.device) -> Machine:
+    """'About this machine' without anything that would have to be measured: no backend is tried, and no rate is known."""
     return Machine(
         device=device.type,
         device_name=called(device),
@@ -149,13 +162,10 @@ def describe(device: torch.device | None = None) -> Machine:
             "cuda": torch.version.cuda or "none",
             "driver": _driver(),
         },
-        support=best,
-        flops_per_second=rates,
-        bytes_per_second=bandwidth,
-        training_flops_per_second=training,
-        probes=probes,
-        index=(device.index or 0) if on_gpu else None,
-        probed_beside=others.share(),
+        support=(),
+        flops_per_second={},
+        bytes_per_second=0.0,
+        index=(device.index or 0) if device.type != "cpu" else None,
         executions={name: lacks(name, device.type) for name in EXECUTIONS},
         devices=tuple(f"{found} {device_name(found)}" for found in accelerators()),
     )

@@ -1,6 +1,6 @@
-"""What was found of each clip, one line of JSON each, which a kill at any moment leaves whole. No torch is used."""
+"""What is found of each clip, one line of JSON each, and by what. No torch is used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vivit.errors import UserError
 
@@ -64,6 +64,63 @@ class Record:
     def right(self) -> bool:
         """Whether the true class is the first."""
         return self.rank == 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """By which model clips are classified, and how: all that an answer depends on beside the clip.
+
+    Args:
+        model: a checkpoint's lasting name, `vivit.checkpoint.Checkpoint.name`.
+        checkpoint_written: when it was last written, by `time.time_ns`.
+        revision: of a Hub repository, where its name says none.
+        attention, precision, execution, normalisation, geometry, sampling: keys of the tables in `vivit.names`.
+        stride: as `vivit.video.sampling.choose_views` takes it.
+        views: as `vivit.views.Views.parse` takes it.
+        batch_size: views of a pass.
+        device: where the model is, 'cpu' or 'cuda:0'.
+    """
+
+    model: str
+    checkpoint_written: int
+    revision: str | None = None
+    attention: str = "sdpa"
+    precision: str = "float32"
+    execution: str = "plain"
+    normalisation: str = "checkpoint"
+    geometry: str = "upright"
+    sampling: str = "uniform"
+    stride: int | None = None
+    views: str = "1x1"
+    batch_size: int = 1
+    device: str = "cpu"
+
+    @property
+    def cell(self) -> str:
+        """'vivit-mannequin, sdpa, float32, cpu', and what else is not as usual."""
+        usual = Asked("", 0)
+        others = ("execution", "normalisation", "geometry", "sampling", "stride", "views")
+        more = [f"{name} {value}" for name in others if (value := getattr(self, name)) != getattr(usual, name)]
+        return ", ".join([self.model, self.attention, self.precision, self.device, *more])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which clips an evaluation is of.
+
+    Args:
+        name: as `vivit.evaluate.sources.Found`'s.
+        root: the folder that paths of records are relative to.
+        clips: how many.
+        sha256: of their paths and labels in order, by which the same clips are known on another machine too.
+        left_out: labels that the checkpoint does not know → how many clips have them.
+    """
+
+    name: str
+    root: str
+    clips: int
+    sha256: str
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def why(error: Exception) -> str:

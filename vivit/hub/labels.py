@@ -30,8 +30,9 @@ def named_classes(number: int) -> tuple[str, ...]:
 
 def same_label(one: str, other: str) -> bool:
     """Whether two spellings name one class: folders write 'flying_kite' for 'flying kite'."""
-    return _letters(one) == _letters(other)
+    return letters(one) == letters(other)
 
 
-def _letters(label: str) -> str:
+def letters(label: str) -> str:
+    """What is the same in all spellings of a label."""
     return "".join(c for c in label.casefold() if c.isalnum())

@@ -1,0 +1,82 @@
+"""Renders fresh labelled clips into class folders: `python -m mannequin.renders FOLDER --clips 200 --seed 1`.
+
+They are those that `mannequin.evaluate` measures on through files. What is there already is not rendered again, unless it
+was made by other code; the first clips of a seed are the same, however many there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from mannequin.actions import LABELS
+from mannequin.evaluate import VIDEO_FPS, evaluation_seeds, render_video
+from mannequin.sample import write_video
+from vivit.device import default_device
+
+LIST = "clips.json"
+# What decides how a clip looks.
+CODE = ("actions", "body", "evaluate", "render", "sample", "scene", "train")
+
+
+def made_by() -> str:
+    """A fingerprint of the code that renders."""
+    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def planned(clips: int, seed: int) -> list[dict]:
+    """File, label and seed of `clips` clips, the classes in turn."""
+    found = []
+    for k in range(clips):
+        label = LABELS[k % len(LABELS)]
+        of_clip = evaluation_seeds(label, k + 1, seed)[-1]
+        found.append({"file": f"{label.replace(' ', '_')}/{of_clip}.mp4", "label": label, "seed": of_clip})
+    return found
+
+
+def render_missing(folder: Path, clips: int, seed: int, device: str, compiled: bool = False) -> None:
+    """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / f"{made_by()}.code"
+    if not mark.exists():
+        for old in (*folder.glob("*.code"), *folder.glob("*/*.mp4"), folder / LIST):
+            old.unlink(missing_ok=True)
+        mark.touch()
+    listed = planned(clips, seed)
+    missing = [clip for clip in listed if not (folder / clip["file"]).exists()]
+    for done, clip in enumerate(missing):
+        if sys.stderr.isatty():
+            print(f"\r{done} of {len(missing)} clips rendered", end="", file=sys.stderr, flush=True)
+        file = folder / clip["file"]
+        file.parent.mkdir(exist_ok=True)
+        frames = render_video(clip["label"], clip["seed"], VIDEO_FPS, device=device, compiled=compiled)
+        part = folder / f".{os.getpid()}.mp4"
+        write_video(part, frames, VIDEO_FPS)
+        part.replace(file)
+    if missing and sys.stderr.isatty():
+        print(f"\r{len(missing)} of {len(missing)} clips rendered", file=sys.stderr)
+    known = folder / LIST
+    if not known.exists() or len(json.loads(known.read_text(encoding="utf-8"))) < clips:
+        part = folder / f".{os.getpid()}.json"
+        part.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+        part.replace(known)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m mannequin.renders", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="build a fast renderer first, which takes a minute")
+    parser.add_argument("--device", default=str(default_device()))
+    options = parser.parse_args()
+    render_missing(options.folder, options.clips, options.seed, options.device, options.compile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""What was asked → a model that answers it, in whichever process."""
+
+import argparse
+
+import torch
+
+from vivit.evaluate.passes import Classifier
+from vivit.evaluate.records import Asked
+
+
+def load_classifier(asked: Asked) -> Classifier:
+    """The classifier that an evaluation is by.
+
+    Raises:
+        ValueError, OSError: as `vivit.pipelines.pipeline`.
+    """
+    from vivit.checkpoint import open_checkpoint
+    from vivit.options import load_pipeline
+
+    checkpoint = open_checkpoint(asked.model, asked.revision)
+    loaded = load_pipeline(argparse.Namespace(**vars(asked)), checkpoint, torch.device(asked.device))
+    return Classifier(loaded.model, loaded.image_processor, asked.batch_size, loaded.familiarity)
