@@ -111,8 +111,9 @@ def _pick_views() -> str:
         required=True,
         key="views",
         bind="query-params",
-        help="How often the model looks at the clip, stretches of its time × crops of its frames; the logits are averaged, and "
-        f"all views go through the model in one pass.\n\n{_list(VIEWS)}",
+        help="How often the model looks at the clip, stretches of its time × crops of its frames; the logits are averaged, "
+        f"and all views go through the model in one pass.\n\n{_list(VIEWS)}\n\nA model that was trained on frames of whole "
+        "clips, as those embedded here, knows less of stretches.",
     )
     st.caption(f"{capitalised(VIEWS[views])}.")
     return views

@@ -45,7 +45,7 @@ def show_side_by_side(
     """Draw the comparison of this clip, and begin it where it takes little; else offer it.
 
     Args:
-        clip: its name.
+        clip: its name. Of several views the first alone is compared, which stands behind it.
         run: the answer with these settings; None while it is not there.
     Returns:
         What it says, once it has ended; '' before.
@@ -55,9 +55,9 @@ def show_side_by_side(
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:
         cells = _choose_cells(settings, checkpoint)
-    if frames.result.views.count > 1:
-        with title:
-            st.caption(f"Of the first of the clip's {frames.result.views.count} views alone:")
+    views = frames.result.views.count
+    if views > 1:
+        clip = f"{clip}, view 1 of {views}"
     key = (frames.id, settings.checkpoint, settings.normalisation, cells)
     about = _sound_seconds(cells, settings, run)
     held = visit().compared
