@@ -26,8 +26,11 @@ class CallOptions:
         start: first frame, where the sampling has one.
         geometry: a key of `vivit.names.GEOMETRY`, for files; frames that are given as pictures are what they are.
         batch_size: clips in one pass of the model.
-        num_workers: threads that read ahead; none if 0. No more than `batch_size + num_workers` clips are held, and on an
-            accelerator, which is given its next pass meanwhile, another `batch_size` if there are threads.
+        num_workers: threads that read ahead; none if 0. For a list or tuple of paths that takes more than one pass of several
+            clips it is processes, see `vivit.decoders`, `usual_processes` of them if None; they end with the call, and what
+            `progress` or an image processor of the caller's own class is needed for stays in threads, none if None. No more
+            than `batch_size + num_workers` clips are held, and another `batch_size` each by processes, which are so far
+            ahead, and on an accelerator, which is given its next pass meanwhile.
         limits: what reading one file may cost.
         progress: called with the fraction of a file that is read, by the thread that reads it.
     Raises:
@@ -43,7 +46,7 @@ class CallOptions:
     start: int = 0
     geometry: str = "upright"
     batch_size: int = 1
-    num_workers: int = 0
+    num_workers: int | None = None
     limits: VideoLimits | None = None
     progress: TellFraction | None = None
 

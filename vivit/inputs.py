@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from PIL import Image
 
 from vivit.errors import UserError
 from vivit.fetching import MOST_BYTES, fetched, file_name, is_address, temporary_folder
-from vivit.preparing import prepare_clip
+from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor
 from vivit.video.sampling import choose_indices, too_few
 
@@ -29,25 +28,6 @@ BYTES = bytes | bytearray | memoryview
 PIECE_BYTES = 2**20
 
 
-@dataclass(frozen=True)
-class ReadyClip:
-    """A clip as the model takes it, short of the arithmetic, which is done where the model is.
-
-    Args:
-        pixels: (T, H, W, C), resized and cropped, for `vivit.crossing.cross`: uint8, or float32 of pictures that were given so.
-        indices: (T,) which of the clip's frames they are, ascending.
-        seconds: (T,) their presentation times; empty for frames that are given as pictures, which have none.
-        warnings: sentences for the user.
-        timings_ms: fetch, probe, decode and preprocess, those that there were.
-    """
-
-    pixels: np.ndarray
-    indices: list[int]
-    seconds: list[float]
-    warnings: list[str]
-    timings_ms: dict[str, float]
-
-
 def is_clip(value: Any) -> bool:
     """Whether this is taken for one clip, whether or not it can be classified; else it may hold several."""
     if isinstance(value, str | os.PathLike | Mapping | Image.Image | BYTES) or hasattr(value, "read"):
@@ -55,6 +35,11 @@ def is_clip(value: Any) -> bool:
     if hasattr(value, "ndim"):
         return value.ndim not in (1, 5)  # names, or clips
     return _is_frames(value)
+
+
+def is_path(value: Any) -> bool:
+    """Whether this is a clip given as the path of a file."""
+    return isinstance(value, os.PathLike) or (isinstance(value, str) and not is_address(value))
 
 
 def _is_frames(value: Any) -> bool:
@@ -106,9 +91,7 @@ def prepare(
         here = time.perf_counter()
         read = prepare_clip(path, num_frames, processor, **choice, **reading)
     timings = {"fetch": (here - begin) * 1e3} if isinstance(clip, str) and is_address(clip) else {}
-    timings |= read.timings_ms
-    sampled = read.sampled
-    return ReadyClip(read.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
+    return read.ready(timings)
 
 
 def _inside(clip: Mapping[Any, Any]) -> Any:

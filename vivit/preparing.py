@@ -17,6 +17,25 @@ from vivit.video import SampledFrames, read_frames
 
 
 @dataclass(frozen=True)
+class ReadyClip:
+    """A clip as the model takes it, short of the arithmetic, which is done where the model is.
+
+    Args:
+        pixels: (T, H, W, C), resized and cropped, for `vivit.crossing.cross`: uint8, or float32 of pictures that were given so.
+        indices: (T,) which of the clip's frames they are, ascending.
+        seconds: (T,) their presentation times; empty for frames that are given as pictures, which have none.
+        warnings: sentences for the user.
+        timings_ms: fetch, probe, decode and preprocess, those that there were.
+    """
+
+    pixels: np.ndarray
+    indices: list[int]
+    seconds: list[float]
+    warnings: list[str]
+    timings_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
 class PreparedClip:
     """A clip on its way to the model.
 
@@ -30,6 +49,11 @@ class PreparedClip:
     pixels: np.ndarray
     sampled: SampledFrames
     timings_ms: dict[str, float]
+
+    def ready(self, before: dict[str, float] | None = None) -> ReadyClip:
+        """The part of it that a model's answer needs. Args: before: timings of what came before it, in ms."""
+        sampled, timings = self.sampled, (before or {}) | self.timings_ms
+        return ReadyClip(self.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
 
 
 def prepare_clip(path: str | Path, num_frames: int, processor: VivitImageProcessor, **sampling: Any) -> PreparedClip:

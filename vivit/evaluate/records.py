@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from vivit.errors import UserError
+
 TOP = 5  # classes that a record names
 
 
@@ -119,3 +121,8 @@ class Source:
     clips: int
     sha256: str
     left_out: dict[str, int] = field(default_factory=dict)
+
+
+def why(error: Exception) -> str:
+    """A record's `error` for what was raised as its clip was read."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -256,7 +256,9 @@ def _renders(numbers: str, progress: Progress | None) -> Found:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"Clips cannot be rendered in '{folder}' ({error.strerror}). Name another by VIVIT_RESULTS.") from error
+        raise UserError(
+            f"Clips cannot be rendered in '{folder}' ({error.strerror}). Name another by VIVIT_RESULTS."
+        ) from error
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         running = subprocess.Popen(program, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=said)
         try:
