@@ -200,7 +200,11 @@ class _Run:
 
         with closing(self._steps(here())) as steps:
             for step in steps:
-                self._keep([failed.pop(0) for _ in range(len(failed))] + step)
+                # They are met before the clips that come before them are answered.
+                last = max((record.index for record in step), default=-1)
+                due = [record for record in failed if record.index < last]
+                failed[: len(due)] = []
+                self._keep(sorted([*due, *step], key=lambda record: record.index))
         self._keep(failed)
 
     def _steps(self, clips: Iterable[LabelledClip]) -> Generator[list[Record], None, None]:

@@ -9,7 +9,7 @@ import pytest
 
 from vivit.errors import UserError
 from vivit.evaluate.sources import CHECKOUT, find_clips
-from vivit.hub import ASSETS
+from vivit.hub import ASSETS, Clip, ClipList
 
 
 def folder_of(root: Path, *files: str) -> Path:
@@ -109,6 +109,29 @@ def test_bundled_clips_are_those_of_the_list() -> None:
     found = find_clips("bundled")
     assert found.clips == tuple((clip["file"], clip["label"]) for clip in listed)
     assert all(Path(found.place(path)).is_file() for path, _ in found.clips)
+
+
+def test_a_datasets_clips_are_those_of_a_split_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the Hub itself answers is `tests/vivit/hub`'s, and the command's test of it."""
+    files = ("loose.mp4", "train/a/1.mp4", "val/a/1.mp4", "val/a/2.mp4", "val/b/1.mp4")
+    clips = tuple(Clip(f.split("/")[0] if "/" in f else "", "/".join(f.split("/")[1:-1]), f, 9) for f in files)
+
+    def list_clips(dataset: str, progress: object) -> ClipList:
+        return ClipList(dataset, "c0ffee", clips, "/cache/c0ffee", notices=("Only some.",))
+
+    monkeypatch.setattr("vivit.evaluate.sources.list_clips", list_clips)
+    found = find_clips("kinetics-mini:val")
+    assert found.clips == (("val/a/1.mp4", "a"), ("val/b/1.mp4", "b"), ("val/a/2.mp4", "a"))
+    assert (found.name, found.dataset, found.commit) == ("kinetics-mini:val", "nateraw/kinetics-mini", "c0ffee")
+    assert found.place("val/b/1.mp4") == "/cache/c0ffee/val/b/1.mp4" and found.notices == ("Only some.",)
+    found = find_clips("some-one/clips")
+    assert len(found.clips) == 4 and found.dataset == "some-one/clips"
+    assert found.notices == ("Only some.", "1 clip in no class folder is left out.")
+    with pytest.raises(UserError, match="no split 'test': there are train, val"):
+        find_clips("some-one/clips:test")
+    clips = clips[:1]
+    with pytest.raises(UserError, match="lie in no class folder"):
+        find_clips("some-one/clips")
 
 
 def test_without_the_renderer_a_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
