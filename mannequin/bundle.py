@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from mannequin.actions import LABELS
-from mannequin.evaluate import CHECKPOINT, FRAMES, render_video
+from mannequin.evaluate import CHECKPOINT, FRAMES
+from mannequin.renders import render_video
 from mannequin.sample import write_video
 from mannequin.train import BUNDLED_SEEDS
 from vivit.device import default_device

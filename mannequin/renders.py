@@ -9,18 +9,48 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from mannequin.actions import LABELS
-from mannequin.evaluate import VIDEO_FPS, evaluation_seeds, render_video
-from mannequin.sample import write_video
+from mannequin.sample import render_clips, write_video
+from mannequin.scene import LONGEST_SECONDS, clip_lengths, draws
+from mannequin.train import EVALUATION_SEEDS
 from vivit.device import default_device
 
 LIST = "clips.json"
+HEIGHT, WIDTH = 256, 340
+VIDEO_FPS = 8.0
 # What decides how a clip looks.
-CODE = ("actions", "body", "evaluate", "render", "sample", "scene", "train")
+CODE = ("actions", "body", "render", "renders", "sample", "scene", "train")
+
+
+def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
+    """The seeds of a class among `clips` fresh clips of all classes in turn."""
+    first = seed * 1_000_003 % (len(EVALUATION_SEEDS) // 2)
+    return [EVALUATION_SEEDS[first + k] for k in range(LABELS.index(label), clips, len(LABELS))]
+
+
+def render_video(
+    label: str,
+    seed: int,
+    fps: float,
+    height: int = HEIGHT,
+    samples: int = 1,
+    device: str | torch.device = "cpu",
+    compiled: bool = False,
+) -> Tensor:
+    """All frames of one clip: (T, height, width, 3), uint8, in Kinetics' usual shape, 340 to 256."""
+    total = round(float(clip_lengths(draws([seed]))) * fps)
+    rendered = total if torch.device(device).type == "cpu" else math.ceil(LONGEST_SECONDS * fps)
+    width = round(height * WIDTH / HEIGHT / 2) * 2
+    seconds = torch.arange(rendered)[None] / fps
+    return render_clips(label, [seed], seconds, height, width, samples, device, compiled)[0, :total].cpu()
 
 
 def made_by() -> str:

@@ -7,7 +7,7 @@ import torch
 
 from mannequin import renders
 from mannequin.actions import LABELS
-from mannequin.evaluate import evaluation_seeds
+from mannequin.renders import evaluation_seeds
 from vivit.errors import UserError
 from vivit.evaluate.sources import find_clips
 from vivit.video import probe
