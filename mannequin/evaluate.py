@@ -24,9 +24,7 @@ from mannequin.sample import frame_times, render_clips
 from mannequin.scene import draws
 from mannequin.train import FRAMES, PIXELS, SAMPLES
 from vivit.benchmark.results import results_folder
-from vivit.decoders import Reading, usual_processes
 from vivit.device import default_device
-from vivit.evaluate.local import evaluate_locally
 from vivit.evaluate.passes import Begun, Classifier, record_of
 from vivit.evaluate.records import LabelledClip, Record
 from vivit.evaluate.summary import summarise
@@ -123,6 +121,10 @@ def evaluate(
     ]
     records: list[Record] = []
     if folder:
+        # Only here: the rest goes without PyAV.
+        from vivit.decoders import Reading, usual_processes
+        from vivit.evaluate.local import evaluate_locally
+
         render_missing(folder, clips, seed, str(device), compiled)
         reading = Reading(FRAMES, classifier.processor)
         for step in evaluate_locally(labelled, reading, classifier, usual_processes(device.type)):
