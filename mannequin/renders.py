@@ -69,8 +69,14 @@ def planned(clips: int, seed: int) -> list[dict]:
     return found
 
 
-def render_missing(folder: Path, clips: int, seed: int, device: str, compiled: bool = False) -> None:
-    """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there."""
+def render_missing(
+    folder: Path, clips: int, seed: int, device: str, compiled: bool = False, parent: int | None = None
+) -> None:
+    """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there.
+
+    Args:
+        parent: the process that waits for them: nothing more is rendered once that has ended. None if nobody does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f"{made_by()}.code"
     if not mark.exists():
@@ -80,6 +86,8 @@ def render_missing(folder: Path, clips: int, seed: int, device: str, compiled: b
     listed = planned(clips, seed)
     missing = [clip for clip in listed if not (folder / clip["file"]).exists()]
     for done, clip in enumerate(missing):
+        if parent is not None and os.getppid() != parent:
+            raise SystemExit("Whoever asked for these clips has ended.")
         if sys.stderr.isatty():
             print(f"\r{done} of {len(missing)} clips rendered", end="", file=sys.stderr, flush=True)
         file = folder / clip["file"]
@@ -104,8 +112,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="build a fast renderer first, which takes a minute")
     parser.add_argument("--device", default=str(default_device()))
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process, the parent, has")
     options = parser.parse_args()
-    render_missing(options.folder, options.clips, options.seed, options.device, options.compile)
+    render_missing(options.folder, options.clips, options.seed, options.device, options.compile, options.parent)
 
 
 if __name__ == "__main__":

@@ -249,6 +249,7 @@ def _renders(numbers: str, progress: Progress | None) -> Found:
     clips, seed = int(count or RENDERS), seed or str(RENDERS_SEED)
     folder = results_folder() / "renders" / seed
     program = [sys.executable, "-m", "mannequin.renders", str(folder), "--clips", str(clips), "--seed", seed]
+    program += ["--parent", str(os.getpid())]
     if not (CHECKOUT / "mannequin" / "renders.py").is_file():
         raise UserError(
             "Clips are rendered by 'mannequin', which is not beside this library. Use a checkout of the project."
