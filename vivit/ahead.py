@@ -1,4 +1,4 @@
-"""What is read ahead of its use, in order, by threads. Imports nothing of ours."""
+"""What is done ahead of its use: by threads, in order, and by an accelerator. Imports nothing of ours."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -44,3 +44,13 @@ def read_ahead(
         finally:
             given_up.set_result(None)
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def passes_ahead(device: str, workers: int) -> int:
+    """How many passes have begun before the answers of one are waited for: an accelerator's next if clips are read ahead.
+
+    Args:
+        device: the type of the model's, 'cpu' or another.
+        workers: how many read ahead.
+    """
+    return int(workers > 0 and device != "cpu")  # a CPU would make the answers that it has wait

@@ -40,6 +40,7 @@ START = "import sys; sys.path[:] = sys.argv[1:]; from vivit.decoders import serv
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would only be in the way
 PIPE_BYTES = 2**20  # as much as Linux gives without being asked by the administrator
 GRACE_SECONDS = 30.0  # beyond the limit of a clip, after which its decoder is taken to hang
+READY = "ready"
 FOREVER_MS = 2**31 - 1
 NICENESS = int(os.environ.get("NICENESS", "19"))
 KINDS = {kind.__name__: kind for kind in (FramesMissingError, VideoError, UserError)}
@@ -136,18 +137,19 @@ def decode_ahead(
     mine = threading.local()  # each thread has a decoder
 
     def read(path: str | Path, given_up: Future[None]) -> ReadyClip | Exception:
-        name, how = os.fsdecode(path), ""
+        name = os.fsdecode(path)
         for _ in range(2):
             decoder: _Decoder | None = getattr(mine, "decoder", None)
             if decoder is None:
                 decoder = mine.decoder = _Decoder(reading)
                 started.append(decoder)
                 given_up.add_done_callback(decoder.kill)
-                decoder.wait_until_ready()
             try:
                 return decoder.read(name)
             except EOFError:
-                mine.decoder, how = None, decoder.end()
+                mine.decoder, how, began = None, decoder.end(), decoder.ready
+        if not began:
+            raise _not_started(how)
         return VideoError(
             f"Reading {os.path.basename(name)!r} ended its process twice; the file is damaged, or needs more memory or time "
             "than there is, so get another copy.",
@@ -186,15 +188,7 @@ class _Decoder:
             fcntl.fcntl(self._clips, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._arrivals = select.poll()
         self._arrivals.register(self._clips, select.POLLIN)
-        with suppress(BrokenPipeError):  # `wait_until_ready` says so
-            self._ask(_as_json(reading))
-
-    def wait_until_ready(self) -> None:
-        """Raise UserError if it does not come to that."""
-        try:
-            self._line()
-        except EOFError:
-            raise _not_started(self.end()) from None
+        self._reading, self.ready = reading, False
 
     def read(self, path: str) -> ReadyClip | Exception:
         """What `read_clip` returns or raises there.
@@ -205,6 +199,9 @@ class _Decoder:
         # It may have been started in another folder. Nothing else is done to a path, by which the file is called.
         whole = os.path.join(os.getcwd(), path) if path and not os.path.isabs(path) else path
         try:
+            if not self.ready:
+                self._ask(_as_json(self._reading))
+                self.ready = self._line() == READY
             self._ask(whole)
         except BrokenPipeError:
             raise EOFError from None
@@ -310,7 +307,7 @@ def serve() -> None:
 
         reading = _as_reading(json.loads(sys.stdin.buffer.readline()))
         threading.Thread(target=listen, daemon=True).start()
-        answer("ready")
+        answer(READY)
         while True:
             try:
                 clip = read_clip(requests.get(), reading)

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch.utils.data import Dataset
 
-from vivit.ahead import read_ahead
+from vivit.ahead import passes_ahead, read_ahead
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.clock import Mark, mark, milliseconds
@@ -167,7 +167,7 @@ class VideoClassificationPipeline:
         else:
             workers = options.num_workers or 0
             source = read_ahead(partial(self._prepare, options), iter(clips), workers)
-        ahead = passes_ahead(self.device, workers)
+        ahead = passes_ahead(self.device.type, workers)
         # Closed here and not when it is forgotten, which an exception that someone keeps would put off.
         with closing(source) as ready:
             while fault is None:
@@ -264,11 +264,6 @@ class VideoClassificationPipeline:
             predictions = top_predictions(row, config.id2label, options.top_k, function)
             warnings = clip.warnings if known else [*clip.warnings, UNFAMILIAR]
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
-
-
-def passes_ahead(device: torch.device, workers: int) -> int:
-    """How many passes have begun before the answers of one are waited for: an accelerator's next if clips are read ahead."""
-    return int(workers > 0 and device.type != "cpu")  # a CPU would make the answers that it has wait
 
 
 def pipeline(

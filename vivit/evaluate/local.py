@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from vivit.ahead import passes_ahead
 from vivit.clock import Mark, milliseconds
 from vivit.decoders import Reading, decode_ahead
 from vivit.errors import UserError
@@ -64,8 +65,7 @@ def evaluate_locally(
     spent, config = spent or Spent(), classifier.model.config
     reading = replace(reading, picture=(*config.clip_size[1:], config.num_channels))
     size = clips_of_a_step(classifier.batch_size, reading.views.count)
-    # An accelerator has its next passes before the answers of these are waited for; a CPU would do them first.
-    passes_ahead = int(classifier.model.device.type != "cpu")
+    ahead = passes_ahead(classifier.model.device.type, processes)
     asked, steps = deque[LabelledClip](), deque[_Step]()
     fault: Exception | None = None
     last: Mark | None = None
@@ -102,7 +102,7 @@ def evaluate_locally(
                 fault = error  # of clips that came before what could not be read
             del pixels
             ended = fault is not None or not records
-            while len(steps) > (0 if ended else passes_ahead):
+            while len(steps) > (0 if ended else ahead):
                 step = steps.popleft()
                 answers = iter(classifier.finish(step.begun) if step.begun else ())
                 found = []
