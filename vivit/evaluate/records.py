@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from vivit.errors import UserError
 
 TOP = 5  # classes that a record names
+CLUSTER = "cluster"  # a device: whichever there is
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Asked:
         stride: as `vivit.video.sampling.choose_views` takes it.
         views: as `vivit.views.Views.parse` takes it.
         batch_size: views of a pass.
-        device: where the model is, 'cpu' or 'cuda:0'.
+        device: where the model is, 'cpu' or 'cuda:0'; `CLUSTER` where each process that holds it takes what it has.
     """
 
     model: str

@@ -215,3 +215,18 @@ def test_clips_of_a_dataset_come_as_they_are_needed(tmp_path: Path) -> None:
         assert not server.seen("train/|yodelling"), "nothing else is downloaded"
     finally:
         server.stop()
+
+
+@pytest.mark.full
+def test_both_engines_tell_the_same(tmp_path: Path) -> None:
+    found = []
+    for engine in ("local", "ray"):
+        command = [sys.executable, "-m", "vivit", "evaluate", "bundled", "--limit", "4", "--batch-size", "2", "--json"]
+        command += ["--engine", engine, "--device", "cpu", "--decoders", "1", "--out", str(tmp_path / engine)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as an actor has
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=True)
+        clips, summary = rows_of(done.stdout)
+        clips.sort(key=lambda clip: clip["index"])
+        found.append([{k: v for k, v in clip.items() if not k.endswith("_seconds")} for clip in clips])
+        assert (summary["clips"], summary["failed"]) == (4, 0) and summary["clips_per_second"] > 0
+    assert found[0] == found[1]

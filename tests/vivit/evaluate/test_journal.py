@@ -49,7 +49,7 @@ def test_wherever_a_kill_cuts_it_goes_on_with_every_clip_once(tmp_path: Path) ->
             assert list(journal.records) == list(range(done))
             journal.add(RECORDS)
             journal.add(RECORDS[2:5])
-        assert kept(tmp_path) == list(range(9))
+        assert kept(tmp_path) == list(range(9)) and (tmp_path / CLIPS).read_bytes().count(b"\n") == 9
 
 
 def test_a_line_of_zeros_at_the_end_is_cut_off_and_a_damaged_one_before_it_is_told(tmp_path: Path) -> None:

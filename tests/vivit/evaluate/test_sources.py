@@ -20,11 +20,13 @@ def folder_of(root: Path, *files: str) -> Path:
 
 
 def test_a_folder_of_class_folders_is_read_at_any_depth_one_of_each_class_in_turn(tmp_path: Path) -> None:
+    elsewhere, tmp_path = folder_of(tmp_path / "elsewhere", "7.mp4"), tmp_path / "clips"
     folder_of(tmp_path, "val/b/1.mp4", "val/b/2.MKV", "train/a/3.webm", "train/a/x/c/4.avi", "val/b/0.mp4", "a/9.mp4")
     folder_of(tmp_path, "loose.mp4", "a/notes.txt", "a/.hidden.mp4", ".cache/a/5.mp4")
     (tmp_path / "val" / "back").symlink_to(tmp_path)
+    (tmp_path / "val" / "d").symlink_to(elsewhere)
     found = find_clips(str(tmp_path))
-    expected = [("a/9.mp4", "a"), ("train/a/x/c/4.avi", "c"), ("val/b/0.mp4", "b")]
+    expected = [("a/9.mp4", "a"), ("train/a/x/c/4.avi", "c"), ("val/b/0.mp4", "b"), ("val/d/7.mp4", "d")]
     expected += [("train/a/3.webm", "a"), ("val/b/1.mp4", "b"), ("val/b/2.MKV", "b")]
     assert list(found.clips) == expected
     assert found.notices == ("1 clip in no class folder is left out.",)
