@@ -236,7 +236,7 @@ class _Run:
         from vivit.evaluate.local import Spent, evaluate_locally
 
         classifier = load_classifier(asked)
-        processes = self.options.decoders or usual_processes(classifier.model.device.type)
+        processes = self.options.decoders or usual_processes()
         self.begin, self.spent = time.perf_counter(), Spent()
         yield from evaluate_locally(clips, reading, classifier, processes, self.spent)
 
