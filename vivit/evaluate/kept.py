@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,7 +14,7 @@ from typing import Any
 from vivit.benchmark.families import model_names
 from vivit.errors import UserError
 from vivit.evaluate.journal import Evaluation
-from vivit.evaluate.records import Record
+from vivit.evaluate.records import Asked, Record
 from vivit.records import from_json
 
 SUFFIX = ".evaluation.json"
@@ -66,6 +66,11 @@ class Kept:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
 
     @property
+    def names(self) -> list[str]:
+        """What tells the cells apart."""
+        return cell_names([evaluation.asked for evaluation in self.evaluations])
+
+    @property
     def clips(self) -> int:
         """How many there are to classify."""
         return self.evaluations[0].source.clips
@@ -87,19 +92,20 @@ class Kept:
         return kinds.index(REFERENCE) if REFERENCE in kinds else 0
 
 
-def cell_names(evaluations: tuple[Evaluation, ...]) -> list[str]:
+def cell_names(cells: Sequence[Asked]) -> list[str]:
     """What tells cells apart: 'sdpa float16', with the model in front where there are several."""
-    models = model_names(evaluation.asked.model for evaluation in evaluations)
+    models = model_names(asked.model for asked in cells)
     return [
-        ", ".join(filter(None, (models[e.asked.model], f"{e.asked.attention} {e.asked.precision}{manner(e)}")))
-        for e in evaluations
+        ", ".join(
+            [
+                *filter(None, [models[asked.model]]),
+                f"{asked.attention} {asked.precision}",
+                *[asked.execution] * (asked.execution != "plain"),
+                *[f"{asked.views} views"] * (asked.views != "1x1"),
+            ]
+        )
+        for asked in cells
     ]
-
-
-def manner(evaluation: Evaluation) -> str:
-    """How a cell runs where that is not 'plain', and its views where they are several, to stand behind a name."""
-    asked = evaluation.asked
-    return f", {asked.execution}" * (asked.execution != "plain") + f", {asked.views} views" * (asked.views != "1x1")
 
 
 def evaluation_file(folder: str | Path, id: str) -> Path:
@@ -163,7 +169,7 @@ def as_csv(kept: Kept) -> str:
     file = io.StringIO()
     rows = [
         {"cell": name, "model": evaluation.asked.model, **_row(record, evaluation.id2label)}
-        for name, evaluation in zip(cell_names(kept.evaluations), kept.evaluations, strict=True)
+        for name, evaluation in zip(kept.names, kept.evaluations, strict=True)
         for record in evaluation.records
     ]
     writer = csv.DictWriter(file, rows[0] if rows else ["cell"], lineterminator="\n")
