@@ -7,8 +7,9 @@ import streamlit as st
 from ui.components.status_line import announce
 from ui.escape import literal
 from ui.evaluate_form import about, pick_cells, show_unknown, to_evaluate
+from ui.evaluate_open import go_on
 from ui.evaluate_progress import find_running, follow, show_ended
-from ui.evaluate_results import choose_kept, show_kept, show_take_along
+from ui.evaluate_results import choose_kept, show_kept
 from ui.evaluate_source import CONTROLS as SOURCE_CONTROLS
 from ui.evaluate_source import choose_clips
 from ui.jobs import ready
@@ -21,6 +22,7 @@ from ui.visit import visit, visitor
 from vivit.evaluate.headline import statement
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+go_on()
 remember_link("evaluate")
 pressed, voice = frame()
 
@@ -29,7 +31,7 @@ with st.container():  # so that whatever it draws moves no widget below: one tha
 with st.container(key="controls"):
     settings = pick_settings_in_a_line(pressed)
     checkpoint, fault = open_trained(settings)
-    cells = pick_cells(settings) if ready("model") else []
+    cells, button = pick_cells(settings) if ready("model") else ([], st.container())
     check_link("evaluate", CONTROLS | SOURCE_CONTROLS)
 start = st.container()
 below = st.container()
@@ -43,7 +45,6 @@ def stop() -> NoReturn:
     with below:
         show_ended()
         if kept := choose_kept():
-            show_take_along(kept)
             show_kept(kept)
         show_machine()
     st.stop()
@@ -72,7 +73,11 @@ with start:
         st.error(literal(str(error)), icon=":material/label_off:")
         stop()
     show_unknown(what)
-    if st.button(f"Evaluate {about(what)}", type="primary", icon=":material/play_arrow:"):
+    with button:
+        pressed_start = st.button(
+            f"Evaluate {about(what)}", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
+    if pressed_start:
         get_server().evaluations.start(what, visitor())
         st.rerun()
 stop()

@@ -66,22 +66,23 @@ def show_two_evaluations(kept: Kept, place: int, name: Callable[[Kept], str]) ->
     rows = [(f"{ours}, here", pairs[0][1].ours, ""), *((f"{cell}, there", one.theirs, "") for cell, one in pairs)]
     st.markdown(f":small[Right on the {pairs[0][1].clips:,} clips that both have, and its 95 % interval]")
     charts.show(shares(rows, zoom=True), f"two-{kept.id}-{other.id}", "Top-1 of both evaluations on the same clips")
-    for cell, agreement in pairs:
-        st.markdown(f"- **{literal(cell)}**: {literal(in_words(agreement, ours, f'{cell} there'))}")
+    told = [f"- **{literal(cell)}**: {literal(in_words(one, ours, f'{cell} there'))}" for cell, one in pairs]
+    st.markdown("\n".join(told))
     st.caption(TEST)
     _show_changed(kept, place, f"{pairs[0][0]} there", pairs[0][1], f"two-{other.id}")
 
 
 def _show_pairs(kept: Kept, pairs: Sequence[Pair], reference: str) -> None:
     asked = {name: evaluation.asked for name, evaluation in zip(kept.names, kept.evaluations, strict=True)}
-    for name, agreement in pairs:
-        st.markdown(f"- **{literal(name)}**: {literal(in_words(agreement, name, reference))}")
+    st.markdown("\n".join(f"- **{literal(name)}**: {literal(in_words(one, name, reference))}" for name, one in pairs))
     left, right = st.columns([5, 6], gap="medium")
     with left:
         st.markdown(f":small[Answers that change from {literal(reference)}, and the 95 % interval]")
         rows = [(name, one.share, cell_colour(asked[name].attention, asked[name].precision)) for name, one in pairs]
         charts.show(
-            shares(rows), f"changes-{kept.id}-{reference}", "The share of answers that change; the table has the same"
+            shares(rows, zoom=True),
+            f"changes-{kept.id}-{reference}",
+            "The share of answers that change; the table has the same",
         )
     with right:
         table = [
@@ -90,15 +91,21 @@ def _show_pairs(kept: Kept, pairs: Sequence[Pair], reference: str) -> None:
                 "clips": one.clips,
                 "changed": len(one.changed),
                 "share": one.share.value,
+                "95 % from": one.share.low,
                 "95 % to": one.share.high,
-                "only it is right": one.only_ours,
-                f"only {reference}": one.only_theirs,
+                "it alone right": one.only_ours,
+                "the other alone": one.only_theirs,
                 "McNemar p": one.p_value,
             }
             for name, one in pairs
         ]
         percent = st.column_config.NumberColumn(format="percent")
-        columns = {"share": percent, "95 % to": percent, "McNemar p": st.column_config.NumberColumn(format="%.3g")}
+        columns = {
+            "share": percent,
+            "95 % from": percent,
+            "95 % to": percent,
+            "McNemar p": st.column_config.NumberColumn(format="%.3g"),
+        }
         st.dataframe(table, hide_index=True, column_config=columns, alt=f"Each cell beside {reference}")
     st.caption(TEST)
 

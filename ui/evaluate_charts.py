@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from html import escape
 
 import plotly.graph_objects as go
+import streamlit as st
 
 from ui import charts
-from ui.escape import inert
+from ui.escape import inert, literal
+from vivit.benchmark.charts import UNKNOWN
 from vivit.evaluate.calibration import Calibration
 from vivit.evaluate.kept import Times
 from vivit.evaluate.report import share_text
@@ -15,10 +17,9 @@ from vivit.evaluate.summary import Share, Summary
 from vivit.names import colour
 
 MOST_CLASSES = 40  # of the matrix, those with most mistakes
-ROW = 26  # pixels of a share
+ROW, AXIS = 26, 26  # pixels of a share, and of the axis below
 SQUARE, LABELS = 15, 130  # pixels of a class in the matrix, and of its names
 FAINTEST = 0.35  # opacity of the rarest clips of a class
-EMPTY = "no clip"
 
 
 def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.Figure:
@@ -26,9 +27,10 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
 
     Args:
         rows: (name, share, colour as CSS or '' for the usual one), from top to bottom.
-        zoom: whether the axis begins where the intervals do.
+        zoom: whether the axis holds no more than the intervals; else it is the whole.
     """
-    figure = charts.blank(len(rows) * ROW + 34)
+    figure = charts.blank(len(rows) * ROW + AXIS)
+    figure.update_layout(margin={"t": 0, "b": AXIS})
     places = [*range(len(rows))][::-1]
     known = [
         (name, share, tint, place)
@@ -50,8 +52,10 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
         customdata=[f"{escape(inert(name, 60))}: {share_text(share)}" for name, share, *_ in known],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    least = min((share.low for _, share, *_ in known), default=0.0)
-    figure.update_xaxes(range=[max(0.0, least - 0.02) if zoom else 0.0, 1.01], tickformat=".0%", fixedrange=True)
+    ends = [end for _, share, *_ in known for end in (share.low, share.high)] if zoom else [0.0, 1.0]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    room = 0.02 * (high - low)
+    figure.update_xaxes(range=[low - room, high + room], tickformat=".0%", nticks=8, zeroline=False, fixedrange=True)
     figure.update_yaxes(
         tickvals=places,
         ticktext=[escape(inert(name, 34)) for name, *_ in rows],
@@ -61,6 +65,19 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
         showgrid=False,
     )
     return figure
+
+
+def show_share(label: str, share: Share, how: str) -> None:
+    """A share as a figure, never without its interval. Args: how: what it is, as Markdown."""
+    known = share.value is not None
+    st.metric(
+        literal(label),
+        f"{share.value:.1%}" if known else UNKNOWN,
+        f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if known else None,
+        "off",
+        help=how,
+        delta_arrow="off",
+    )
 
 
 def cell_colour(attention: str, precision: str) -> str:
@@ -89,6 +106,8 @@ def confusion(
         chosen: (class, answer) of the square that is marked.
     """
     at = {index: place for place, index in enumerate(classes)}
+    short = [escape(inert(labels[index], 20)) for index in classes]
+    names = [name if short.count(name) == 1 else f"{name} ({k})" for name, k in zip(short, classes, strict=True)]
     height = len(classes) * SQUARE + LABELS
     figure = charts.blank(height, clickmode="event+select", dragmode=False)
     of_class = {one.target: one.clips for one in summary.per_class}
@@ -97,7 +116,7 @@ def confusion(
         some = [square for square in squares if (square[0] == square[1]) == right]
         marked = [square[:2] == chosen for square in some]
         figure.add_scatter(
-            x=[at[answer] for _, answer, _ in some],
+            x=[names[at[answer]] for _, answer, _ in some],
             y=[-at[target] for target, *_ in some],
             mode="markers",
             marker={
@@ -115,14 +134,15 @@ def confusion(
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 0.6}},
         )
-    names = [escape(inert(labels[index], 20)) for index in classes]
-    places = [*range(len(classes))]
-    figure.update_xaxes(tickvals=places, ticktext=names, side="top", tickangle=-60, title="answered")
-    figure.update_yaxes(tickvals=[-place for place in places], ticktext=names, title="shown")
+    # As categories, of which plotly leaves out the names that have no room.
+    figure.update_xaxes(
+        type="category", categoryarray=names, range=[-0.7, len(classes) - 0.3], side="top", tickangle=-60
+    )
+    figure.update_xaxes(categoryorder="array", title="answered")
+    figure.update_yaxes(tickvals=[-place for place in range(len(classes))], ticktext=names, title="shown")
+    figure.update_yaxes(range=[-len(classes) + 0.3, 0.7])
     for axis in (figure.update_xaxes, figure.update_yaxes):
         axis(fixedrange=True, zeroline=False, automargin=True, tickfont_size=11, griddash="dot")
-    figure.update_xaxes(range=[-0.7, len(classes) - 0.3])
-    figure.update_yaxes(range=[-len(classes) + 0.3, 0.7])
     return figure
 
 
@@ -135,7 +155,8 @@ def _square(label: str, answer: str, clips: int, of: int) -> str:
 def reliability(found: Calibration) -> go.Figure:
     """How often answers of a bin are right beside how sure they are, with intervals; and how many there are, below."""
     bins = [one for one in found.bins if one.clips]
-    figure = charts.blank(330)
+    figure = charts.blank(360)
+    figure.update_layout(margin={"t": 4, "b": 44})
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": charts.CONTROL}, hoverinfo="skip"
     )
@@ -182,7 +203,8 @@ def times(spent: Times) -> go.Figure:
         "waiting for others": spent.others,
         "loading and moving": spent.rest,
     }
-    figure = charts.blank(96, barmode="stack")
+    figure = charts.blank(44 + AXIS, barmode="stack")
+    figure.update_layout(margin={"t": 0, "b": AXIS})
     for (name, seconds), tint in zip(parts.items(), charts.palette(), strict=False):
         share = seconds / spent.total if spent.total else 0.0
         figure.add_bar(

@@ -14,6 +14,8 @@ from ui.visit import visit, widget
 from vivit.evaluate.kept import Kept
 
 DRAWN = 20  # classes in the chart, the worst
+MISTAKES = 6  # in sight
+HEAD, ROW = 38, 35  # pixels of a table
 
 
 def show_classes(kept: Kept, place: int) -> None:
@@ -77,15 +79,19 @@ def show_confusion(kept: Kept, place: int) -> None:
             st.caption(f"The {len(classes)} classes with most mistakes of {len(by_name)}.")
     with right:
         _show_mistakes(kept, place)
-    if looked.confused is None:
+        _show_chosen(kept, place)
+
+
+def _show_chosen(kept: Kept, place: int) -> None:
+    """The clips of the square that is chosen, if one is."""
+    labels, pair = kept.evaluations[place].id2label, visit().looked.confused
+    if pair is None or not {*pair} <= labels.keys():
         return
-    target, answer = looked.confused
-    if target not in labels or answer not in labels:
-        return
-    records = [r for r in kept.evaluations[place].records if r.top and (r.target, r.top[0].index) == looked.confused]
+    target, answer = pair
+    records = [r for r in kept.evaluations[place].records if r.top and (r.target, r.top[0].index) == pair]
     what = "right" if target == answer else f"taken for {labels[answer]}"
     st.subheader(literal(f"{inert(labels[target])}, {inert(what)}: {len(records):,} clip{'s' * (len(records) != 1)}"))
-    show_clips(kept, place, records, f"confused-{target}-{answer}")
+    show_clips(kept, place, records, f"confused-{target}-{answer}", narrow=True)
 
 
 def _show_mistakes(kept: Kept, place: int) -> None:
@@ -117,6 +123,7 @@ def _show_mistakes(kept: Kept, place: int) -> None:
             column_config={"of its class": st.column_config.NumberColumn(format="percent")},
             on_select=partial(_choose_row, pairs, key),
             selection_mode="single-row",
+            height=HEAD + ROW * min(len(rows), MISTAKES),
             selection_default={"selection": {"rows": chosen}},
             alt="Mistakes: what is shown, what is answered, and of how many clips",
         )

@@ -9,14 +9,13 @@ import streamlit as st
 from engine.tasks import MakeThumbnail, Prediction
 from ui import charts
 from ui.answer import warn_unfamiliar
-from ui.clips import NO_ROOM, bundled_clips, drop_upload
 from ui.escape import inert, literal
+from ui.evaluate_open import offer_classify
 from ui.jobs import ask, job_for
-from ui.server import get_server
-from ui.visit import ChosenClip, visit, visitor, widget
+from ui.visit import widget
 from vivit.evaluate.kept import Kept
-from vivit.evaluate.records import Asked, Record
-from vivit.hub import ASSETS, KINETICS_CHECKPOINT, embedded_checkpoints, split_name
+from vivit.evaluate.records import Record
+from vivit.hub import ASSETS
 
 KINDS: dict[str, Callable[[Record], bool]] = {
     "all": lambda record: True,
@@ -53,14 +52,21 @@ def show_all_clips(kept: Kept, place: int) -> None:
 
 
 def show_clips(
-    kept: Kept, place: int, records: Sequence[Record], part: str, others: Sequence[tuple[str, Record]] = ()
+    kept: Kept,
+    place: int,
+    records: Sequence[Record],
+    part: str,
+    others: Sequence[tuple[str, Record]] = (),
+    *,
+    narrow: bool = False,
 ) -> None:
     """Draw clips as a table, and the one that is chosen with its answers.
 
     Args:
         place: of the cell whose records they are.
         part: of the page, which has a choice of its own.
-        others: what another cell is called → its record of each clip, to be shown beside it.
+        others: what another cell is called, and its record, of each clip, to be shown beside it.
+        narrow: whether there is no room beside the table.
     """
     rows = []
     for k, record in enumerate(records):
@@ -76,7 +82,7 @@ def show_clips(
         rows.append(row)
     key = f"{part}-{kept.id}-{place}"
     percent = st.column_config.NumberColumn(format="percent")
-    left, right = st.columns([7, 4], gap="medium")
+    left, right = (st.container(), st.container()) if narrow else st.columns([7, 4], gap="medium")
     with left:
         st.dataframe(
             rows,
@@ -85,6 +91,7 @@ def show_clips(
             column_config={"probability": percent, "its probability": percent},
             on_select="rerun",
             selection_mode="single-row",
+            selection_default={"selection": {"rows": [0]}},
             placeholder="",
             alt="Clips: what each shows, and the answer",
         )
@@ -97,8 +104,7 @@ def show_clips(
 
 
 def _show_clip(kept: Kept, place: int, record: Record, key: str) -> None:
-    source, asked = kept.evaluations[place].source, kept.evaluations[place].asked
-    path = Path(source.root, record.path)
+    path = Path(kept.evaluations[place].source.root, record.path)
     if not path.is_file():
         st.info("The clip is no longer on this machine.", icon=":material/movie_off:")
     else:
@@ -107,8 +113,7 @@ def _show_clip(kept: Kept, place: int, record: Record, key: str) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             if job.state == "done":
                 st.image(job.blobs[0], width=132, alt=f"The first frame of {record.path}")
-            if st.button("Open in Classify", key=f"open-{key}", icon=":material/movie:"):
-                _open(kept, path, record, asked)
+            offer_classify(path, record, kept.evaluations[place].asked, f"open-{key}")
     if record.error:
         st.error(literal(record.error), icon=":material/error:")
         return
@@ -117,39 +122,3 @@ def _show_clip(kept: Kept, place: int, record: Record, key: str) -> None:
     charts.show(charts.predictions(rows), f"answers-{key}", "The most likely actions of this clip")
     if record.familiar is False:
         warn_unfamiliar()
-
-
-def _open(kept: Kept, path: Path, record: Record, asked: Asked) -> None:
-    """Go to Classify with this clip and this cell."""
-    bundled = {clip.path: name for name, clip in bundled_clips().items()}
-    link = _link(asked)
-    if name := bundled.get(str(path)):
-        drop_upload()
-        visit().clip = link["clip"] = name
-        link["source"] = "Bundled"
-    else:
-        most = st.get_option("server.maxUploadSize") * 1_000_000
-        try:
-            if path.stat().st_size > most:
-                st.error(
-                    f"The clip is larger than {most / 1e6:,.0f} MB, so it cannot be opened there.",
-                    icon=":material/error:",
-                )
-                return
-            drop_upload()
-            mine = get_server().uploads.keep(visitor(), path.read_bytes())
-        except OSError:
-            st.error(NO_ROOM, icon=":material/error:")
-            return
-        visit().jobs.pop("frames", None)  # with whatever was wrong with the former file
-        visit().upload, visit().upload_note = ChosenClip(str(mine), inert(path.name), record.label), ""
-    st.switch_page("pages/classify.py", query_params=link)
-
-
-def _link(asked: Asked) -> dict[str, str]:
-    """A cell as the address of Classify has it; a folder is in no address."""
-    link = {name: getattr(asked, name) for name in ("attention", "precision", "execution", "sampling", "normalisation")}
-    model = split_name(asked.model)[0]
-    if model in embedded_checkpoints() or model == KINETICS_CHECKPOINT:
-        link["checkpoint"] = model
-    return link | {"stride": str(asked.stride)}

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.evaluations import CellAsked, ToEvaluate
 from ui.escape import inert, literal
 from ui.settings import missing, pick_others, runs_here
-from ui.visit import Settings, set_widget, widget
+from ui.visit import Settings
 from vivit.benchmark.cost import estimate_seconds
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.wording import duration
@@ -25,37 +26,39 @@ SHOWN = 12  # labels that are named
 READ_SECONDS = 0.1  # about what reading a clip of a few seconds takes
 
 
-def pick_cells(settings: Settings) -> list[Cell]:
-    """Draw the choice of cells that classify the clips too; returns all. Args: settings: say the first cell."""
-    own = f"{settings.attention} {settings.precision}"
+def pick_cells(settings: Settings) -> tuple[list[Cell], DeltaGenerator]:
+    """Draw the choice of cells that classify the clips too.
+
+    Args:
+        settings: say the first cell.
+    Returns:
+        All cells, and the place of a button beside the choice.
+    """
     pairs = {
         f"{attention} {precision}": (attention, precision)
         for precision in PRECISIONS
         for attention in BACKENDS
         if runs_here(attention, precision)
     }
-    here = [name for name in sorted(pairs, key=lambda name: name != REFERENCE) if name != own]
-    if widget("beside") is None:
-        asked = st.query_params.get_all("beside")
-        set_widget("beside", [name for name in (asked or [REFERENCE]) if name in here])
-    elif gone := [name for name in widget("beside") if name not in here]:
-        set_widget("beside", [name for name in widget("beside") if name not in gone])
-    left, right = st.columns(2, gap="small", vertical_alignment="bottom")
+    here = sorted(pairs, key=lambda name: name != REFERENCE)
+    left, right, button = st.columns([9, 7, 7], gap="small", vertical_alignment="bottom")
     with left:
         beside = st.multiselect(
             "Cells beside it",
             here,
+            [name for name in here if name == REFERENCE],
             key="beside",
+            bind="query-params",
             placeholder="Other backends and precisions",
             help="Each classifies the same clips, which are read once. Answers are compared with those of eager float32, if it "
             f"is among them: the plain arithmetic.{_absent()}",
         )
     with right:
         others = pick_others(settings.checkpoint, "evaluate-models", settings.normalisation, trained=True)
-    st.query_params["beside"] = beside
-    own_kind = settings.attention, settings.precision, settings.execution
-    kinds = [own_kind, *((*pairs[name], "plain") for name in beside)]
-    return [Cell(model, a, p, execution=e) for model in (settings.checkpoint, *others) for a, p, e in kinds]
+    own = settings.attention, settings.precision, settings.execution
+    kinds = dict.fromkeys([own, *((*pairs[name], "plain") for name in beside)])
+    models = (settings.checkpoint, *others)
+    return [Cell(model, a, p, execution=e) for model in models for a, p, e in kinds], button
 
 
 def _absent() -> str:

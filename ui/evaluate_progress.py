@@ -6,11 +6,11 @@ import streamlit as st
 
 from engine.evaluations import RunningEvaluation
 from ui.escape import inert, literal
+from ui.evaluate_charts import show_share
 from ui.server import get_server, offers_folders
 from ui.visit import visit, visitor
 from vivit.benchmark.wording import duration
 from vivit.evaluate.kept import cell_names
-from vivit.evaluate.report import share_text
 
 SECONDS = 0.5  # between two looks
 
@@ -55,12 +55,7 @@ def follow(id: str) -> None:
             _ended(id)
     with st.container(horizontal=True, gap="small"):
         for name, cell in zip(cell_names([cell.asked for cell in running.cells]), running.cells, strict=True):
-            share = cell.tally.top1
-            st.metric(
-                literal(name),
-                "–" if share.value is None else f"{share.value:.1%}",
-                help=literal(cell.error) or f"Right so far, {share_text(share)}",
-            )
+            show_share(f"{name}, so far", cell.tally.top1, literal(cell.error) or "Right so far, and its 95 % interval")
 
 
 def _ended(id: str) -> NoReturn:

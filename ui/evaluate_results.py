@@ -9,7 +9,7 @@ from ui import charts
 from ui.escape import inert, literal
 from ui.evaluate_agreement import show_agreement, show_two_evaluations
 from ui.evaluate_calibration import show_calibration
-from ui.evaluate_charts import cell_colour, shares
+from ui.evaluate_charts import cell_colour, shares, show_share
 from ui.evaluate_classes import show_classes, show_confusion
 from ui.evaluate_clips import is_bundled, show_all_clips
 from ui.evaluate_figures import calibration_of, summary_of
@@ -38,7 +38,8 @@ def choose_kept() -> Kept | None:
         set_widget("evaluation", shown)
     elif widget("evaluation") is not None:
         set_widget("evaluation", next(iter(kept)))
-    with st.container(key="kept"):
+    left, take, delete = st.columns([34, 8, 6], gap="small")
+    with left:
         chosen = st.selectbox(
             "Evaluation",
             list(kept),
@@ -46,6 +47,10 @@ def choose_kept() -> Kept | None:
             format_func=lambda id: name(kept[id]),
             label_visibility="collapsed",
         )
+    with take:
+        _show_take_along(kept[chosen])
+    with delete:
+        _show_delete(kept[chosen])
     st.query_params["evaluation"] = chosen
     return kept[chosen]
 
@@ -59,28 +64,28 @@ def name(kept: Kept) -> str:
     return inert(" · ".join((when, source.name, count, *cells)), 160)
 
 
-def show_take_along(kept: Kept) -> None:
-    """Download or delete an evaluation."""
-    with st.container(horizontal=True):
+def _show_take_along(kept: Kept) -> None:
+    with st.popover("Take along", icon=":material/download:", width="stretch"):
         for label, data, suffix, mime in (
-            ("CSV", lambda: as_csv(kept), "csv", "text/csv"),
+            ("CSV, a line a clip and cell", lambda: as_csv(kept), "csv", "text/csv"),
             ("JSON", lambda: json.dumps(to_dict(kept), indent=1), "json", "application/json"),
         ):
             st.download_button(
                 label, data, f"evaluation-{kept.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
             )
-        # By the evaluation: else what is open over one stays open over the next.
-        with st.popover("Delete", icon=":material/delete:", key=f"delete-{kept.id}"):
-            st.markdown(
-                f"Delete the evaluation of {literal(name(kept))}? It will be gone for everybody who uses this server."
-            )
-            st.button(
-                "Delete this evaluation",
-                key=f"delete-now-{kept.id}",
-                type="primary",
-                on_click=get_server().evaluations.delete,
-                args=(kept.id,),
-            )
+
+
+def _show_delete(kept: Kept) -> None:
+    # By the evaluation: else what is open over one stays open over the next.
+    with st.popover("Delete", icon=":material/delete:", key=f"delete-{kept.id}", width="stretch"):
+        st.markdown(f"Delete the evaluation {literal(name(kept))}? It will be gone for everybody who uses this server.")
+        st.button(
+            "Delete this evaluation",
+            key=f"delete-now-{kept.id}",
+            type="primary",
+            on_click=get_server().evaluations.delete,
+            args=(kept.id,),
+        )
 
 
 def show_kept(kept: Kept) -> None:
@@ -151,12 +156,12 @@ def _show_figures(kept: Kept, place: int) -> None:
     error = calibration.error if calibration else None
     pace = clips_per_second(kept)
     figures = (
-        ("Top-1", _percent(summary.top1), f"The best class is the true one. 95 % interval: {share_text(summary.top1)}"),
-        ("Top-5", _percent(summary.top5), f"The true class is among the best five. 95 %: {share_text(summary.top5)}"),
         ("Calibration error", UNKNOWN if error is None else f"{error:.1%}", "ECE, see 'Calibration'; less is better"),
         ("Clips a second", UNKNOWN if pace is None else f"{pace:.3g}", "Of all cells together, see 'Speed'"),
     )
     with left, st.container(horizontal=True, gap="small"):
+        show_share("Top-1", summary.top1, "The best class is the true one; and the 95 % interval of that.")
+        show_share("Top-5", summary.top5, "The true class is among the best five; and the 95 % interval of that.")
         for label, value, how in figures:
             st.metric(label, value, help=how)
     with right:
@@ -168,10 +173,6 @@ def _show_figures(kept: Kept, place: int) -> None:
         charts.show(
             shares(rows, zoom=True), f"cells-{kept.id}", f"Top-1 of each cell with its interval: {_in_words(rows)}"
         )
-
-
-def _percent(share: Share) -> str:
-    return UNKNOWN if share.value is None else f"{share.value:.1%}"
 
 
 def _in_words(rows: list[tuple[str, Share, str]]) -> str:

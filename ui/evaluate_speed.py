@@ -24,8 +24,9 @@ def show_speed(kept: Kept) -> None:
     by = f" by {cells} cells" * (cells > 1)
     st.markdown(
         literal(
-            f"{kept.done:,} clips in {spent.total:,.1f} s, {pace:.3g} a second{by}. The models waited for clips "
-            f"{spent.clips / spent.total:.0%} of the time, and for other visitors' work {spent.others / spent.total:.0%}."
+            f"{kept.done:,} clips in {spent.total:,.1f} s, {pace:.3g} a second{by}. The models worked "
+            f"{spent.model / spent.total:.0%} of the time; they waited for clips {spent.clips / spent.total:.0%}, for other "
+            f"visitors' work {spent.others / spent.total:.0%}, and the rest went into loading them and moving pixels."
         )
     )
     charts.show(

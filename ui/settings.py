@@ -176,15 +176,17 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
         set_widget(key, kept)  # of another checkpoint some may have fitted that do not now
     elif widget(key):
         set_widget(key, [])
+    compared = (
+        "How often each is right is compared" if trained else "Time and memory are compared with those of the first"
+    )
     chosen = st.multiselect(
         "Models beside it",
         fitting,
         key=key,
         format_func=_called,
-        placeholder="Other checkpoints on this clip",
+        placeholder=f"Other checkpoints on {'these clips' if trained else 'this clip'}",
         disabled=not fitting,
-        help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
-        "other weights are not.",
+        help=f"Each runs the same cells on the same frames. {compared}; answers of other weights are not.",
     )
     for reason in dict.fromkeys(reasons.values()):
         names = [_called(other) for other, why in reasons.items() if why == reason]
