@@ -22,7 +22,8 @@ def offer_classify(path: Path, record: Record, asked: Asked, key: str) -> None:
 def go_on() -> None:
     """Go to Classify if that was asked for. To be called before anything is drawn, whose values would be taken along."""
     if visit().wanted.pop(WANTED, None):
-        st.switch_page("pages/classify.py")
+        # Without any of its own it would refuse to clear those of this page's widgets.
+        st.switch_page("pages/classify.py", query_params={})
 
 
 def _open(path: Path, record: Record, asked: Asked) -> None:
