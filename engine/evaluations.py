@@ -32,7 +32,8 @@ logger = logging.getLogger("engine")
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
 MOST_VIEWS = 32  # of a job: their pixels are 150 MB
 READ_AT_ONCE = 3  # clips that wait in the media worker's queue, where others' clips come behind them
-SAVE_SECONDS = 10.0  # between two writes; what a server that is killed loses
+SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
+SAVE_SHARE = 0.05  # of the time that writing may take
 UNSAVED = 5  # ended ones that could not be written are held in memory: the last so many
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
 NOT_WORKING = "The evaluation ended early. What was found stands here; begin again."
@@ -118,7 +119,7 @@ class RunningEvaluation(Running):
     _began: float = field(default_factory=time.monotonic, repr=False)
     _first: tuple[float, int] | None = field(default=None, repr=False)  # when the first answers came, and of how many
     _at_once: int = field(default=1, repr=False)
-    _written: float = field(default_factory=time.monotonic, repr=False)
+    _save_at: float = field(default=0.0, repr=False)
 
     @property
     def done(self) -> int:
@@ -165,6 +166,7 @@ class RunningEvaluation(Running):
 
     def save(self, folder: Path) -> None:
         """Write it. Without a disk the evaluation goes on."""
+        begin = time.monotonic()
         try:
             save(self.kept, folder)
             self.saved, self.error = True, ""
@@ -172,7 +174,8 @@ class RunningEvaluation(Running):
             if not self.error:
                 logger.exception("evaluation %s cannot be written", self.id)
             self.saved, self.error = False, NOT_SAVED
-        self._written = time.monotonic()
+        now = time.monotonic()
+        self._save_at = now + max(SAVE_SECONDS, (now - begin) / SAVE_SHARE)
 
     def spend(self, **seconds: float) -> None:
         """Count where time went. Args: seconds: fields of `Times`."""
@@ -253,7 +256,7 @@ class Evaluations:
             while clips := ahead.take(running._at_once):
                 self._step(running, ahead, clips)
                 running._first = running._first or (time.monotonic(), running.done)
-                if time.monotonic() - running._written > SAVE_SECONDS:
+                if time.monotonic() > running._save_at:
                     running.save(self._folder)
         finally:
             ahead.close()

@@ -1,6 +1,5 @@
 """An evaluation that is kept: which, its headline, its figures, and the evidence in tabs."""
 
-import json
 from collections.abc import Callable
 
 import streamlit as st
@@ -18,7 +17,7 @@ from ui.server import get_server, offers_folders
 from ui.visit import Looked, set_widget, visit, widget
 from vivit.benchmark.charts import UNKNOWN
 from vivit.evaluate.headline import statement
-from vivit.evaluate.kept import Kept, as_csv, to_dict
+from vivit.evaluate.kept import Kept, as_csv, as_json
 from vivit.evaluate.report import share_text
 from vivit.evaluate.summary import Share
 
@@ -68,7 +67,7 @@ def _show_take_along(kept: Kept) -> None:
     with st.popover("Take along", icon=":material/download:", width="stretch"):
         for label, data, suffix, mime in (
             ("CSV, a line a clip and cell", lambda: as_csv(kept), "csv", "text/csv"),
-            ("JSON", lambda: json.dumps(to_dict(kept), indent=1), "json", "application/json"),
+            ("JSON", lambda: as_json(kept, indent=1), "json", "application/json"),
         ):
             st.download_button(
                 label, data, f"evaluation-{kept.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"

@@ -21,7 +21,7 @@ VALIDATION = ("val", "validation", "test")  # splits that models were not traine
 def choose_clips() -> tuple[Found | None, int | None]:
     """Draw where labelled clips come from; returns them, None without, and how many of them at most, None for all."""
     sources = [BUNDLED, KINETICS, OTHER, *[HERE] * offers_folders()]
-    left, middle, right = st.columns([400, 640, 180], gap="medium", vertical_alignment="bottom")
+    left, middle, right = st.columns([400, 640, 180], gap="medium")
     with left, st.container(gap=None):
         st.title("How often is it right?", anchor=False)
         source = st.segmented_control(

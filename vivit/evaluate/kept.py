@@ -5,7 +5,7 @@ import io
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -118,14 +118,15 @@ def save(kept: Kept, folder: str | Path) -> Path:
     file = evaluation_file(folder, kept.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(to_dict(kept), allow_nan=False) + "\n", encoding="utf-8")
+    part.write_text(as_json(kept) + "\n", encoding="utf-8")
     part.replace(file)  # a reader never sees half of one
     return file
 
 
-def to_dict(kept: Kept) -> dict[str, Any]:
-    """One as JSON."""
-    return {"format": FORMAT, **asdict(kept)}
+def as_json(kept: Kept, indent: int | None = None) -> str:
+    """One as JSON. Args: indent: spaces of a level; None for one line."""
+    # Without copies, which `asdict` makes of everything: there may be 100,000 records.
+    return json.dumps({"format": FORMAT, **vars(kept)}, default=vars, allow_nan=False, indent=indent)
 
 
 def load(file: str | Path) -> Kept:
