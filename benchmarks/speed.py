@@ -91,7 +91,7 @@ def clip(folder: Path) -> Iterator[Figure]:
     processor, oracle = VivitImageProcessor(), transformers.VivitImageProcessor()
 
     def ours() -> np.ndarray:
-        return processor.normalise(prepare_clip(path, FRAMES, processor).pixels)
+        return processor.normalise(prepare_clip(path, FRAMES, processor).pixels[0])
 
     def theirs() -> torch.Tensor:
         with av.open(str(path)) as file:

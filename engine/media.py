@@ -36,6 +36,7 @@ from vivit.progress import Progress
 from vivit.video import VideoInfo, VideoLimits, examined
 from vivit.video.jpeg import decode_jpeg
 from vivit.video.preview import encode_mp4
+from vivit.views import Views
 
 # One call ends with a sentence of its own before the worker's 30 s end its process.
 LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
@@ -49,12 +50,13 @@ THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sha
 
 def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[Frames, list[bytes]]:
     """Read the frames a model gets; progress is called as they arrive."""
-    checkpoint = open_checkpoint(request.checkpoint, weights=False, here=True)
+    checkpoint, views = open_checkpoint(request.checkpoint, weights=False, here=True), Views.parse(request.views)
     with called_this_clip(request.path):
         clip = prepare_clip(
             request.path,
             checkpoint.config.num_frames,
             checkpoint.processor,
+            views,
             sampling=request.sampling,
             stride=request.stride,
             limits=LIMITS,
@@ -62,7 +64,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         )
     sampled, info = clip.sampled, clip.sampled.info
     frames = Frames(
-        shape=clip.pixels.shape,  # type: ignore[arg-type]
+        shape=clip.pixels.shape[1:],  # type: ignore[arg-type]
         indices=sampled.indices,
         seconds=sampled.seconds,
         num_frames=info.num_frames,
@@ -74,16 +76,22 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         container=container_name(info.container, Path(request.path)),
         plain=info.plain and not sampled.deinterlaced,
         warnings=sampled.warnings,
-        crop_box=checkpoint.processor.crop_box(info.height, info.width),
+        crop_boxes=tuple(
+            checkpoint.processor.crop_box(info.height, info.width, crop, views.spatial) for crop in range(views.spatial)
+        ),
         timings_ms=ReadTimings(**clip.timings_ms),
     )
-    pictures: dict[int, bytes] = {}
-    for index, pixels in zip(sampled.indices, clip.pixels, strict=True):
-        if index not in pictures:
-            file = BytesIO()
-            Image.fromarray(pixels).save(file, "JPEG", quality=90)
-            pictures[index] = file.getvalue()
-    return frames, [clip.pixels.tobytes(), *(pictures[index] for index in sampled.indices)]
+    pictures: dict[tuple[int, int], bytes] = {}  # (crop, index) → JPEG
+    shown, length = [], frames.shape[0]
+    for view, of_view in enumerate(clip.pixels):
+        stretch, crop = divmod(view, views.spatial)
+        for index, pixels in zip(sampled.indices[stretch * length :][:length], of_view, strict=True):
+            if (crop, index) not in pictures:
+                file = BytesIO()
+                Image.fromarray(pixels).save(file, "JPEG", quality=90)
+                pictures[crop, index] = file.getvalue()
+            shown.append(pictures[crop, index])
+    return frames, [clip.pixels.tobytes(), *shown]
 
 
 def find(request: FindClips, blobs: list[bytes], progress: Progress) -> tuple[Found, list[bytes]]:

@@ -70,20 +70,21 @@ def classify(request: Classify, blobs: list[bytes], progress: Progress) -> tuple
         model = load(checkpoint, request.precision, device)
         choose(model, request.attention, request.execution)
         loaded = perf_counter()
-        pixels = np.frombuffer(blobs[0], np.uint8).reshape(request.shape)
-        pixel_values, preprocess_ms = timed(lambda: cross([pixels], processor, device, model.dtype), device)
-        cell = Cell(checkpoint.name, request.attention, request.precision, execution=request.execution)
+        views = [*np.frombuffer(blobs[0], np.uint8).reshape(request.views, *request.shape)]
+        pixel_values, preprocess_ms = timed(lambda: cross(views, processor, device, model.dtype), device)
+        cell = Cell(checkpoint.name, request.attention, request.precision, len(views), execution=request.execution)
         _tell_what_is_made(checkpoint, cell, model, progress)
-        logits, features, found = _run(model, pixel_values, progress)
+        of_each, features, found = _run(model, pixel_values, progress)
+        logits = of_each.float().mean(0)
         _keep_first_call(checkpoint, cell, found.first_seconds)
     labels, known = checkpoint.labels, checkpoint.trained
-    best = top_predictions(logits[0], labels, request.top_k) if known else None
+    best = top_predictions(logits, labels, request.top_k) if known else None
     familiarity = checkpoint.familiarity()
     return Classification(
         predictions=None if best is None else tuple(Prediction(**prediction) for prediction in best),
-        familiar=familiarity.is_familiar(features[0].float().cpu().numpy()) if familiarity else None,
+        familiar=familiarity.is_familiar(features.float().mean(0).cpu().numpy()) if familiarity else None,
         truth=request.truth,
-        truth_rank=_rank(logits[0], labels, request.truth) if known and request.truth else None,
+        truth_rank=_rank(logits, labels, request.truth) if known and request.truth else None,
         latency_ms=statistics.median(found.passes.samples_ms),
         samples_ms=found.passes.samples_ms,
         warm=found.passes.warm,
@@ -146,8 +147,10 @@ def _run(
 ) -> tuple[torch.Tensor, torch.Tensor, _Passes]:
     """One pass that records memory, warms up and can be cancelled between layers; then, if that was quick, timed ones.
 
+    Args:
+        pixel_values: (V, T, C, H, W), all views of a clip.
     Returns:
-        Logits (1, num_labels), features (1, E), and what it took.
+        Logits (V, num_labels), features (V, E), and what it took.
     """
     device = model.device
     peak: int | None = None

@@ -16,6 +16,7 @@ from vivit.explain.counterfactuals import Answer
 from vivit.film import FilmInfo
 from vivit.hub import CheckpointInfo, Clip, ClipList
 from vivit.timeline.windows import Grid
+from vivit.views import Views
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,18 @@ class Frames:
     """The frames that a model gets of a clip, and what is known of the clip.
 
     Args:
-        shape: of the pixels, (T, H, W, 3).
-        indices, seconds: (T,) which frames of the clip they are, and their presentation times from its first frame on.
+        shape: of one view's pixels, (T, H, W, 3).
+        indices, seconds: (S·T,) which frames of the clip they are, those of one temporal view after the other, and their
+            presentation times from its first frame on.
         num_frames, duration_seconds, fps: of the clip.
         width, height: of its pictures in pixels, upright and with square pixels.
         codec, container: as FFmpeg and browsers call them.
         plain: whether a player that shows pictures as they are stored shows what the model gets.
         warnings: sentences for the visitor.
-        crop_box: what of a picture the model gets: left, top, right, bottom in its pixels.
+        crop_boxes: what of a picture each spatial view has: left, top, right, bottom in its pixels.
         timings_ms: what reading it took.
     Raises:
-        ValueError: if there are not as many indices and times as frames.
+        ValueError: if there are not as many indices as times, or not T of each temporal view.
     """
 
     shape: tuple[int, int, int, int]
@@ -65,17 +67,29 @@ class Frames:
     container: str
     plain: bool
     warnings: tuple[str, ...]
-    crop_box: tuple[float, float, float, float]
+    crop_boxes: tuple[tuple[float, float, float, float], ...]
     timings_ms: ReadTimings
 
     def __post_init__(self) -> None:
-        if not len(self.indices) == len(self.seconds) == self.shape[0]:
+        if len(self.indices) != len(self.seconds) or len(self.indices) % self.shape[0]:
             raise ValueError(f"{len(self.indices)} indices and {len(self.seconds)} times for {self.shape[0]} frames")
+
+    @property
+    def views(self) -> Views:
+        """How often the clip is looked at."""
+        return Views(len(self.indices) // self.shape[0], len(self.crop_boxes))
 
 
 @dataclass(frozen=True)
 class ReadFrames(Request[Frames]):
-    """Read the frames a model gets. With the reply come the pixels, uint8, and then each frame as a JPEG to look at."""
+    """Read the frames a model gets. With the reply come the pixels, uint8, and then each frame as a JPEG to look at.
+
+    Both are those of one view after the other, the crops of one temporal view together.
+
+    Args:
+        path, checkpoint: the file, and whose pictures its pictures are to be.
+        sampling, stride, views: as `vivit.inputs.prepare` takes them, the views as text.
+    """
 
     WORKER, TASK, REPLY = "media", "read", Frames
 
@@ -83,6 +97,7 @@ class ReadFrames(Request[Frames]):
     checkpoint: str
     sampling: str = "uniform"
     stride: int = 1
+    views: str = "1x1"
 
 
 @dataclass(frozen=True)
@@ -369,15 +384,16 @@ class Classification:
 
 @dataclass(frozen=True)
 class Classify(Request[Classification]):
-    """Classify one clip and measure it. With it go the pixels, of that shape, uint8.
+    """Classify one clip and measure it, all of its views in one pass. With it go the pixels of each, of that shape, uint8.
 
     Args:
         checkpoint: as `vivit.checkpoint.open_checkpoint` takes it, on this machine.
         attention, precision, execution: keys of `vivit.names.BACKENDS`, `PRECISIONS` and `EXECUTIONS`.
         normalisation: a key of `vivit.names.NORMALISATION`.
         top_k: how many classes to report.
-        shape: (T, H, W, 3).
+        shape: of a view, (T, H, W, 3).
         truth: the action that the clip shows, '' where that is not known.
+        views: how many there are, whose logits are averaged.
     """
 
     WORKER, TASK, REPLY = "model", "classify", Classification
@@ -390,6 +406,7 @@ class Classify(Request[Classification]):
     shape: tuple[int, int, int, int]
     truth: str = ""
     execution: str = "plain"
+    views: int = 1
 
 
 @dataclass(frozen=True)

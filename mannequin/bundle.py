@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from mannequin.actions import LABELS
-from mannequin.evaluate import CHECKPOINT, FRAMES, render_video
+from mannequin.evaluate import CHECKPOINT, FRAMES
+from mannequin.renders import render_video
 from mannequin.sample import write_video
 from mannequin.train import BUNDLED_SEEDS
 from vivit.device import default_device
@@ -42,7 +43,7 @@ def main() -> None:
             seed = BUNDLED_SEEDS[index * TRIES + k]
             file = options.out / f"{label.replace(' ', '_')}.mp4"
             write_video(file, render_video(label, seed, FPS, samples=2, device=options.device), FPS, CRF, "veryslow")
-            pixels = image_processor.normalise(prepare_clip(file, FRAMES, image_processor).pixels)
+            pixels = image_processor.normalise(prepare_clip(file, FRAMES, image_processor).pixels[0])
             with torch.inference_mode():
                 features = model.features(torch.as_tensor(pixels)[None].to(options.device))
                 logits = model.classifier(features)

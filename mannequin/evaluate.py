@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -21,26 +19,25 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import LABELS, MOTION_ONLY
-from mannequin.sample import frame_times, render_clips, write_video
-from mannequin.scene import LONGEST_SECONDS, clip_lengths, draws
-from mannequin.train import EVALUATION_SEEDS, FRAMES, PIXELS, SAMPLES
+from mannequin.renders import evaluation_seeds, planned, render_missing
+from mannequin.sample import frame_times, render_clips
+from mannequin.scene import draws
+from mannequin.train import FRAMES, PIXELS, SAMPLES
+from vivit.benchmark.results import results_folder
 from vivit.device import default_device
-from vivit.familiarity import Familiarity, load
+from vivit.evaluate.passes import Begun, Classifier, record_of
+from vivit.evaluate.records import LabelledClip, Record
+from vivit.evaluate.summary import summarise
+from vivit.familiarity import load
 from vivit.model import VivitForVideoClassification
 from vivit.names import PRECISIONS
 from vivit.processing import VivitImageProcessor
 
 CHECKPOINT = Path(__file__).parents[1] / "vivit" / "assets" / "vivit-mannequin"
 SINGLE_FRAME_CHECKPOINT = Path(__file__).with_name("single_frame")
-HEIGHT, WIDTH = 256, 340
-VIDEO_FPS, TENSOR_FPS = 8.0, 25.0
+TENSOR_FPS = 25.0
 GROUP, BATCH = 32, 8
-
-
-def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
-    """The seeds of a class among `clips` fresh clips of all classes in turn."""
-    first = seed * 1_000_003 % (len(EVALUATION_SEEDS) // 2)
-    return [EVALUATION_SEEDS[first + k] for k in range(LABELS.index(label), clips, len(LABELS))]
+CONTROLS = ("repeated_frame_", "shuffled_", "single_frame_model_")
 
 
 def clips_as_tensors(
@@ -57,41 +54,6 @@ def clips_as_tensors(
         yield from frames[: len(some)].cpu().numpy()
 
 
-def clips_as_videos(
-    label: str,
-    seeds: list[int],
-    device: torch.device,
-    image_processor: VivitImageProcessor,
-    height: int = HEIGHT,
-    compiled: bool = False,
-) -> Iterator[np.ndarray]:
-    """The same through a video file: H.264 of `height` rows, then `vivit.preparing`."""
-    from vivit.preparing import prepare_clip
-
-    for seed in seeds:
-        frames = render_video(label, seed, VIDEO_FPS, height, device=device, compiled=compiled)
-        with tempfile.TemporaryDirectory() as folder:
-            write_video(Path(folder) / "clip.mp4", frames, VIDEO_FPS)
-            yield prepare_clip(Path(folder) / "clip.mp4", FRAMES, image_processor).pixels
-
-
-def render_video(
-    label: str,
-    seed: int,
-    fps: float,
-    height: int = HEIGHT,
-    samples: int = 1,
-    device: str | torch.device = "cpu",
-    compiled: bool = False,
-) -> Tensor:
-    """All frames of one clip: (T, height, width, 3), uint8, in Kinetics' usual shape, 340 to 256."""
-    total = round(float(clip_lengths(draws([seed]))) * fps)
-    rendered = total if torch.device(device).type == "cpu" else math.ceil(LONGEST_SECONDS * fps)
-    width = round(height * WIDTH / HEIGHT / 2) * 2
-    seconds = torch.arange(rendered)[None] / fps
-    return render_clips(label, [seed], seconds, height, width, samples, device, compiled)[0, :total].cpu()
-
-
 def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
     items = iter(items)
     while batch := list(islice(items, size)):
@@ -102,60 +64,102 @@ def share(right: Tensor) -> float:
     return round(float(right.float().mean()), 4) if len(right) else 0.0
 
 
-@torch.inference_mode()
+class WithControls(Classifier):
+    """Answers as a `Classifier` does, and on the way asks the controls about the same pixels.
+
+    Args:
+        guesses: of each control, the class of each clip, in order.
+    """
+
+    def __init__(self, classifier: Classifier, single_frame_model: VivitForVideoClassification, seed: int) -> None:
+        super().__init__(**vars(classifier))
+        self._single_frame_model, self._chance = single_frame_model, torch.Generator().manual_seed(seed)
+        self.guesses: dict[str, list[int]] = {name: [] for name in CONTROLS}
+
+    @torch.inference_mode()
+    def begin(self, clips: Sequence[np.ndarray]) -> Begun:
+        """As `Classifier.begin`, of clips of one view."""
+        begun = super().begin(clips)
+        values = torch.as_tensor(self.processor.normalise(np.concatenate(clips))).to(self.model.device)
+        middle = values[:, FRAMES // 2 : FRAMES // 2 + 1]
+        orders = torch.stack([torch.randperm(FRAMES, generator=self._chance) for _ in clips]).to(values.device)
+        logits = [
+            self.model(middle.expand_as(values)).logits,
+            self.model(values[torch.arange(len(clips))[:, None], orders]).logits,
+            self._single_frame_model(middle.expand(-1, 2, -1, -1, -1)).logits,
+        ]
+        for guesses, some in zip(self.guesses.values(), logits, strict=True):
+            guesses += some.argmax(-1).tolist()
+        return begun
+
+
 def evaluate(
-    model: VivitForVideoClassification,
+    classifier: Classifier,
     single_frame_model: VivitForVideoClassification,
-    image_processor: VivitImageProcessor,
     clips: int,
     seed: int,
-    video: bool,
-    height: int = HEIGHT,
+    folder: Path | None = None,
     compiled: bool = False,
-    familiarity: Familiarity | None = None,
-) -> tuple[dict, Tensor]:
-    """Classify `clips` fresh clips, the classes in turn.
+) -> tuple[dict, list[Record]]:
+    """Classify `clips` fresh clips, the classes one after the other, by `vivit.evaluate`.
 
+    Args:
+        classifier: by which model.
+        single_frame_model: the control that never saw motion.
+        folder: where the clips are kept as files of H.264, which go through the library's reader; without it they are
+            rendered at the size that the model takes.
+        compiled: whether a fast renderer is built first.
     Returns:
-        the report, and the confusion matrix (true class, predicted class) as counts.
+        the report, and a record of each clip.
     """
-    device = model.device
-    guesses: dict[str, list[Tensor]] = {"": [], "repeated_frame_": [], "shuffled_": [], "single_frame_model_": []}
-    truth: list[int] = []
-    unfamiliar = 0
-    chance = torch.Generator().manual_seed(seed)
-    for index, label in enumerate(LABELS):
-        seeds = evaluation_seeds(label, clips, seed)
-        source = (
-            clips_as_videos(label, seeds, device, image_processor, height, compiled)
-            if video
-            else clips_as_tensors(label, seeds, device, compiled)
-        )
+    classifier = WithControls(classifier, single_frame_model, seed)
+    device = classifier.model.device
+    listed = sorted(planned(clips, seed), key=lambda clip: LABELS.index(clip["label"]))
+    labelled = [
+        LabelledClip(k, str((folder or Path()) / clip["file"]), clip["label"], LABELS.index(clip["label"]))
+        for k, clip in enumerate(listed)
+    ]
+    records: list[Record] = []
+    if folder:
+        # Only here: the rest goes without PyAV.
+        from vivit.decoders import Reading, usual_processes
+        from vivit.evaluate.local import evaluate_locally
+
+        render_missing(folder, clips, seed, str(device), compiled)
+        reading = Reading(FRAMES, classifier.processor)
+        for step in evaluate_locally(labelled, reading, classifier, usual_processes(device.type)):
+            records += step
+        if failed := [record for record in records if record.error]:
+            raise RuntimeError(f"{failed[0].path}: {failed[0].error}")
+    else:
+        seeds = {label: evaluation_seeds(label, clips, seed) for label in LABELS}
+        source = (clip for label in LABELS for clip in clips_as_tensors(label, seeds[label], device, compiled))
+        whole = iter(labelled)
         for batch in batched(source, BATCH):
-            values = torch.as_tensor(image_processor.normalise(np.stack(batch))).to(device)
-            middle = values[:, FRAMES // 2 : FRAMES // 2 + 1]
-            orders = torch.stack([torch.randperm(FRAMES, generator=chance) for _ in batch]).to(device)
-            inputs = (values, middle.expand_as(values), values[torch.arange(len(batch))[:, None], orders])
-            features = [model.features(pixels) for pixels in inputs]
-            logits = [model.classifier(some) for some in features]
-            logits.append(single_frame_model(middle.expand(-1, 2, -1, -1, -1)).logits)
-            for guess, some in zip(guesses.values(), logits, strict=True):
-                guess.append(some.argmax(-1).cpu())
-            truth += [index] * len(batch)
-            if familiarity:
-                unfamiliar += sum(not familiarity.is_familiar(one) for one in features[0].float().cpu().numpy())
-    true = torch.tensor(truth)
-    right = {name: torch.cat(guess) == true for name, guess in guesses.items()}
-    moving = torch.tensor([LABELS[k] in MOTION_ONLY for k in truth])
-    report: dict = {"clips": clips, "seed": seed, "through": "H.264" if video else "tensors"}
+            answers = classifier([clip[None] for clip in batch])
+            records += [record_of(Record(**vars(next(whole))), one, classifier.model.config) for one in answers]
+    summary = summarise(records, dict(enumerate(LABELS)))
+    guesses = {"": [record.top[0].index for record in records], **classifier.guesses}
+    true = torch.tensor([record.target for record in records])
+    right = {name: torch.tensor(guess) == true for name, guess in guesses.items()}
+    moving = torch.tensor([record.label in MOTION_ONLY for record in records])
+    report: dict = {"clips": clips, "seed": seed, "through": "H.264" if folder else "tensors"}
     report |= {f"{name}top1": share(r) for name, r in right.items()}
     report |= {f"motion_{name}top1": share(r[moving]) for name, r in right.items()}
-    if familiarity:
-        report["unfamiliar"] = round(unfamiliar / clips, 4)
-    report["per_class"] = {label: share(right[""][true == k]) for k, label in enumerate(LABELS) if (true == k).any()}
+    report["top1_interval"] = [round(bound, 4) for bound in (summary.top1.low, summary.top1.high)]
+    report["top5"] = share(torch.tensor([record.rank <= 5 for record in records]))
+    if summary.familiar:
+        report["unfamiliar"] = round(1 - (summary.familiar.value or 0.0), 4)
+    report["per_class"] = {one.label: round(one.share.value or 0.0, 4) for one in summary.per_class}
+    return report, records
+
+
+def confusion_of(records: Sequence[Record]) -> Tensor:
+    """(true class, predicted class) as counts."""
     confusion = torch.zeros(len(LABELS), len(LABELS), dtype=torch.long)
-    confusion.index_put_((true, torch.cat(guesses[""])), torch.ones_like(true), accumulate=True)
-    return report, confusion
+    for true, predicted, clips in summarise(records, dict(enumerate(LABELS))).confusion:
+        confusion[true, predicted] = clips
+    return confusion
 
 
 def draw_confusion(confusion: Tensor, path: Path) -> None:
@@ -183,6 +187,7 @@ def draw_confusion(confusion: Tensor, path: Path) -> None:
 
 def as_text(report: dict) -> str:
     lines = [f"{report['clips']} clips, seed {report['seed']}, through {report['through']}"]
+    low, high = report["top1_interval"]
     names = {
         "": "32 frames",
         "repeated_frame_": "one frame repeated",
@@ -192,6 +197,7 @@ def as_text(report: dict) -> str:
     lines.append(f"{'top-1':32} {'all':>7} {'motion-only':>12}")
     for key, name in names.items():
         lines.append(f"{name:32} {report[key + 'top1']:7.1%} {report['motion_' + key + 'top1']:12.1%}")
+    lines.append(f"of all by 32 frames: 95 % interval {low:.1%} to {high:.1%}, top-5 {report['top5']:.1%}")
     if "unfamiliar" in report:
         lines.append(f"{'called unfamiliar':32} {report['unfamiliar']:7.1%}")
     lines += [f"  {label:30} {value:7.1%}" for label, value in report["per_class"].items()]
@@ -206,7 +212,6 @@ def main() -> None:
     parser.add_argument("--video", action=argparse.BooleanOptionalAction, default=find_spec("av") is not None,
                         help="go through H.264 files (the default where av is installed)")  # fmt: skip
     parser.add_argument("--tensors", dest="video", action="store_false", help="skip the files")
-    parser.add_argument("--height", type=int, default=HEIGHT, help="rows of the video files")
     parser.add_argument(
         "--compile", action="store_true", help="build a fast renderer first: a minute, pays from some 40 clips on a CPU"
     )
@@ -220,20 +225,17 @@ def main() -> None:
         VivitForVideoClassification.from_pretrained(folder, dtype=precision, device=options.device)
         for folder, precision in ((options.model, options.precision), (options.single_frame_model, "float32"))
     )
-    image_processor = VivitImageProcessor.from_pretrained(options.model)
-    report, confusion = evaluate(
-        model,
+    processor = VivitImageProcessor.from_pretrained(options.model)
+    report, records = evaluate(
+        Classifier(model, processor, BATCH, load(options.model)),
         single,
-        image_processor,
         options.clips,
         options.seed,
-        options.video,
-        options.height,
+        results_folder() / "renders" / str(options.seed) if options.video else None,
         options.compile,
-        load(options.model),
     )
     if options.confusion:
-        draw_confusion(confusion, options.confusion)
+        draw_confusion(confusion_of(records), options.confusion)
     print(json.dumps(report) if options.json else as_text(report))
 
 

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import LABELS, MOTION_ONLY
-from mannequin.evaluate import CHECKPOINT, TENSOR_FPS, batched, clips_as_tensors, evaluation_seeds
+from mannequin.evaluate import CHECKPOINT, TENSOR_FPS, batched, clips_as_tensors
 from mannequin.moving import COVERED, MOVING, moving_tubelets
+from mannequin.renders import evaluation_seeds
 from mannequin.sample import frame_times
 from mannequin.scene import draws
 from mannequin.train import FRAMES

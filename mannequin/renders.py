@@ -9,18 +9,48 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from mannequin.actions import LABELS
-from mannequin.evaluate import VIDEO_FPS, evaluation_seeds, render_video
-from mannequin.sample import write_video
+from mannequin.sample import render_clips, write_video
+from mannequin.scene import LONGEST_SECONDS, clip_lengths, draws
+from mannequin.train import EVALUATION_SEEDS
 from vivit.device import default_device
 
 LIST = "clips.json"
+HEIGHT, WIDTH = 256, 340
+VIDEO_FPS = 8.0
 # What decides how a clip looks.
-CODE = ("actions", "body", "evaluate", "render", "sample", "scene", "train")
+CODE = ("actions", "body", "render", "renders", "sample", "scene", "train")
+
+
+def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
+    """The seeds of a class among `clips` fresh clips of all classes in turn."""
+    first = seed * 1_000_003 % (len(EVALUATION_SEEDS) // 2)
+    return [EVALUATION_SEEDS[first + k] for k in range(LABELS.index(label), clips, len(LABELS))]
+
+
+def render_video(
+    label: str,
+    seed: int,
+    fps: float,
+    height: int = HEIGHT,
+    samples: int = 1,
+    device: str | torch.device = "cpu",
+    compiled: bool = False,
+) -> Tensor:
+    """All frames of one clip: (T, height, width, 3), uint8, in Kinetics' usual shape, 340 to 256."""
+    total = round(float(clip_lengths(draws([seed]))) * fps)
+    rendered = total if torch.device(device).type == "cpu" else math.ceil(LONGEST_SECONDS * fps)
+    width = round(height * WIDTH / HEIGHT / 2) * 2
+    seconds = torch.arange(rendered)[None] / fps
+    return render_clips(label, [seed], seconds, height, width, samples, device, compiled)[0, :total].cpu()
 
 
 def made_by() -> str:
@@ -39,8 +69,14 @@ def planned(clips: int, seed: int) -> list[dict]:
     return found
 
 
-def render_missing(folder: Path, clips: int, seed: int, device: str, compiled: bool = False) -> None:
-    """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there."""
+def render_missing(
+    folder: Path, clips: int, seed: int, device: str, compiled: bool = False, parent: int | None = None
+) -> None:
+    """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there.
+
+    Args:
+        parent: the process that waits for them: nothing more is rendered once that has ended. None if nobody does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f"{made_by()}.code"
     if not mark.exists():
@@ -50,6 +86,8 @@ def render_missing(folder: Path, clips: int, seed: int, device: str, compiled: b
     listed = planned(clips, seed)
     missing = [clip for clip in listed if not (folder / clip["file"]).exists()]
     for done, clip in enumerate(missing):
+        if parent is not None and os.getppid() != parent:
+            raise SystemExit("Whoever asked for these clips has ended.")
         if sys.stderr.isatty():
             print(f"\r{done} of {len(missing)} clips rendered", end="", file=sys.stderr, flush=True)
         file = folder / clip["file"]
@@ -74,8 +112,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="build a fast renderer first, which takes a minute")
     parser.add_argument("--device", default=str(default_device()))
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process, the parent, has")
     options = parser.parse_args()
-    render_missing(options.folder, options.clips, options.seed, options.device, options.compile)
+    render_missing(options.folder, options.clips, options.seed, options.device, options.compile, options.parent)
 
 
 if __name__ == "__main__":

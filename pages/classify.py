@@ -37,7 +37,7 @@ with right:
 with left:
     answer, costs, hints = st.container(), st.container(key="costs"), st.container()
 with controls, st.container(key="controls"):
-    settings = pick_settings(pressed)
+    settings = pick_settings(pressed, several_views=True)
     check_link("classify", CONTROLS)
     progress = st.container()
 if clip is None:
@@ -86,12 +86,13 @@ def classify(chosen: Settings) -> Job[Classification]:
         frames.result.shape,
         truth,
         chosen.execution,
+        frames.result.views.count,
     )
     key = f"classify {chosen.checkpoint} {chosen.how}"
     return ask(request, [frames.blobs[0]], cost_key=key)
 
 
-to_read = ReadFrames(path, settings.checkpoint, settings.sampling, settings.stride)
+to_read = ReadFrames(path, settings.checkpoint, settings.sampling, settings.stride, settings.views)
 frames = job_for("frames", to_read, lambda: ask(to_read))
 with progress:
     if not finished(frames, "frames", "Reading the clip"):

@@ -19,6 +19,12 @@ PLAIN = [
 # Of timelines: what pages and the server's own process use too.
 COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", "trained")]
 
+# Of evaluations: the same.
+JUDGED = [
+    f"vivit.evaluate.{name}"
+    for name in ("records", "sources", "labels", "journal", "summary", "calibration", "agreement", "report")
+]
+
 DRAWN = ("kinds", "maps", "deletion", "counterfactuals", "drawing", "report")
 
 MEANS_CUDA = {
@@ -131,6 +137,7 @@ WALLS: list[tuple[list[str], list[str]]] = [
     (["vivit.explain.attention", "vivit.explain.passes"], ["av", "vivit.video", "vivit.pipelines"]),
     # Windows and segments are counted by whoever shows them; only what classifies computes, and only what reads decodes.
     (COUNTED, ["torch", "av", "vivit.model", "vivit.video", "vivit.pipelines", "vivit.explain"]),
+    (JUDGED, ["torch", "av", "vivit.model", "vivit.video", "vivit.pipelines", "vivit.explain"]),
     (["vivit.timeline.passes", "vivit.timeline.whole"], ["vivit.pipelines", "vivit.explain", "vivit.benchmark"]),
     (["vivit.timeline.passes"], ["av", "vivit.video"]),
     (["vivit.video", "vivit.model"], ["vivit.timeline"]),
@@ -348,6 +355,8 @@ def test_importing_app_and_ui_loads_neither_torch_nor_av() -> None:
         "vivit.inputs",
         "vivit.video.streaming",
         *COUNTED,
+        "vivit.evaluate.journal",
+        "vivit.evaluate.report",
         "engine.media",
         "engine.films",
         "engine.timelines",

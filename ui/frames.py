@@ -18,27 +18,66 @@ EDGE = "#5b3fd6"
 
 
 def show_frames(job: Job[Frames], config: VivitConfig) -> None:
-    """Draw the frames of a finished media job, those of one tubelet together, with index and time under each."""
+    """Draw the frames of a finished media job, those of one tubelet together, with index and time under each.
+
+    Of several views one is drawn, which the visitor chooses.
+    """
     clip = job.result
     for warning in clip.warnings:
         st.warning(warning, icon=":material/warning:")
-    left, top, right, bottom = clip.crop_box
     count, height, width, _ = clip.shape
     different = len(set(clip.indices))
     repeated = f", some repeated to make {count}" if different < count else ""
+    cuts = _listed([f"({x:.0f}, {y:.0f}) to ({right:.0f}, {bottom:.0f})" for x, y, right, bottom in clip.crop_boxes])
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             f"{different} of {clip.num_frames} frames over {clip.duration_seconds:.2f} s{repeated}, "
             f"each {width} × {height} pixels, "
-            f"cut from ({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f}) of {clip.width} × {clip.height} "
+            f"cut from {cuts} of {clip.width} × {clip.height} "
             f"({clip.codec} in {clip.container}). These pictures are what the model gets, as JPEG here.",
             width="stretch",
         )
         tubelets = st.toggle("Tubelets", key="tubelets", help="The cells that become one token each.")
     st.caption(f":material/grid_on: {_tokens(config, count)}")
-    pictures = [_gridded(jpeg, config) if tubelets else picture(jpeg) for jpeg in job.blobs[1:]]
-    labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip.indices, clip.seconds, strict=True)]
+    stretch, crop = _pick_view(clip)
+    first = (stretch * clip.views.spatial + crop) * count
+    shown = job.blobs[1:][first : first + count]
+    pictures = [_gridded(jpeg, config) if tubelets else picture(jpeg) for jpeg in shown]
+    of_view = slice(stretch * count, (stretch + 1) * count)
+    labels = [f"#{i} · {s:.2f} s" for i, s in zip(clip.indices[of_view], clip.seconds[of_view], strict=True)]
     show_strip(pictures, labels, config.tubelet_size[0])
+
+
+def _pick_view(clip: Frames) -> tuple[int, int]:
+    """Draw the choice of a view where there are several. Returns which temporal view, and which of its crops."""
+    views, count = clip.views, clip.shape[0]
+    if views.count == 1:
+        return 0, 0
+    times = [
+        f"{clip.seconds[k * count]:.2f} s to {clip.seconds[(k + 1) * count - 1]:.2f} s" for k in range(views.temporal)
+    ]
+    sides = ("top", "bottom") if clip.height > clip.width else ("left", "right")
+    crops = [sides[0], *["middle"] * (views.spatial - 2), sides[1]] if views.spatial > 1 else ["middle"]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        stretch = _pick("Temporal view", times)
+        crop = _pick("Crop", crops)
+        st.caption(
+            f"{views.count} views of {count} frames each: {views.temporal} in time × {views.spatial} along the longer side. "
+            "The answer is of the mean of their logits."
+        )
+    return stretch, crop
+
+
+def _pick(label: str, names: Sequence[str]) -> int:
+    """Draw a choice by place, since names may repeat."""
+    key = f"shown-{label}-{len(names)}"
+    return st.segmented_control(
+        label, range(len(names)), default=0, required=True, key=key, format_func=lambda k: names[k], width="content"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def show_strip(pictures: Sequence[str], labels: Sequence[str], together: int) -> None:

@@ -102,7 +102,7 @@ def report_of(insight: Insight, choice: MapChoice, weights: np.ndarray) -> dict[
         familiar=answer.familiar,
         indices=frames.indices,
         seconds=frames.seconds,
-        crop_box=frames.crop_box,
+        crop_box=frames.crop_boxes[0],
         tubelet_size=insight.config.tubelet_size,
         deletion=deletion.found if deletion else None,
         counterfactuals=orders.found if orders else None,

@@ -66,6 +66,7 @@ def _python(clip: str, settings: Settings) -> str:
     pinned = {"revision": revision} if revision else {}
     changes = pinned | NORMALISATIONS.get(settings.normalisation, {})
     processor = "".join(f", {name}={value!r}" for name, value in changes.items())
+    views = f"{chr(10)}    views={settings.views!r}," * (settings.views != "1x1")
     execution = f"{chr(10)}    execution={settings.execution!r}," * (settings.execution != "plain")
     return f"""from vivit import VivitImageProcessor, pipeline
 
@@ -76,14 +77,15 @@ classify = pipeline(
     attn_implementation={settings.attention!r},{execution}
     dtype={settings.precision!r},
     sampling={settings.sampling!r},
-    stride={settings.stride},
+    stride={settings.stride},{views}
 )
 print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
 def _command(clip: str, settings: Settings) -> str:
     frames = {"--sampling": settings.sampling, "--stride": str(settings.stride), "--top-k": str(settings.top_k)}
-    return _words("classify", clip, _model_options(settings) | frames)
+    views = {"--views": settings.views} if settings.views != "1x1" else {}
+    return _words("classify", clip, _model_options(settings) | frames | views)
 
 
 def _model_options(settings: Settings) -> dict[str, str]:

@@ -21,7 +21,13 @@ from vivit.benchmark.results import revision
 from vivit.hub import split_name
 
 SHOWN = 5  # answers of a run in the table
-DIFFER = ("execution", "sampling", "stride", "normalisation")  # that have a column where two runs differ in them
+DIFFER = (
+    "execution",
+    "views",
+    "sampling",
+    "stride",
+    "normalisation",
+)  # that have a column where two runs differ in them
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
@@ -82,7 +88,7 @@ def show_runs(again: Run | None) -> bool:
 
 
 def _group(run: Run) -> tuple[Any, ...]:
-    return run.clip, run.frames.seconds, run.frames.shape, run.settings.checkpoint
+    return run.clip, run.frames.seconds, run.frames.crop_boxes, run.frames.shape, run.settings.checkpoint
 
 
 def _cell(run: Run) -> tuple[Any, ...]:
@@ -97,7 +103,8 @@ def _latest_first(group: list[Run]) -> list[Run]:
 
 def _show_charts(runs: list[Run]) -> None:
     checkpoint = split_name(runs[0].settings.checkpoint)[0]
-    of = f"clip '{inert(runs[0].clip)}', {inert(checkpoint)}"
+    views = f" in {runs[0].settings.views} views" * (runs[0].frames.views.count > 1)
+    of = f"clip '{inert(runs[0].clip)}'{views}, {inert(checkpoint)}"
     bars = []
     for run in runs:
         samples = run.result.samples_ms

@@ -17,6 +17,7 @@ from vivit.checkpoint import RANDOM, RANDOM_CONFIGS, Checkpoint, open_checkpoint
 from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
 from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 from vivit.processing import NORMALISATIONS
+from vivit.views import Views
 
 ATTENTION = {name: backend.explanation for name, backend in BACKENDS.items()}
 PRECISION = {name: precision.explanation for name, precision in PRECISIONS.items()}
@@ -26,6 +27,7 @@ CONTROLS = {  # what the address says, and what to call it
     "attention": "attention backend",
     "precision": "precision",
     "execution": "execution",
+    "views": "views",
     "sampling": "frame sampling",
     "stride": "stride",
     "normalisation": "pixel values",
@@ -39,13 +41,25 @@ MODELS = {  # the paper's four by what is factorised, in words that the address 
     "4 · dot-product": "dot_product",
 }
 MODEL_LABELS = {random_name(name): f"model {label} (random weights)" for label, name in MODELS.items()}
+VIEWS = {
+    "1x1": "the clip once, and of every frame the middle",
+    "1x3": "the same frames, and of every frame three crops along its longer side",
+    "4x1": "four stretches of the clip, which lie evenly over it",
+    "4x3": "both, as the published figures are measured",
+}
 MOST_ANSWERS = 20  # that may be shown
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
 FOLDER = "a folder on this machine…"
+EVENLY = "several stretches choose their frames themselves: every n-th one, from starts that lie evenly over the clip"
 
 
-def pick_settings(pressed: str = "") -> Settings:
-    """Draw the controls and return what they say. Args: pressed: a key, '1' for the first backend that runs here."""
+def pick_settings(pressed: str = "", several_views: bool = False) -> Settings:
+    """Draw the controls and return what they say.
+
+    Args:
+        pressed: a key, '1' for the first backend that runs here.
+        several_views: whether a clip may be looked at more than once.
+    """
     backends = [name for name in ATTENTION if name not in missing("attention")]
     if pressed.isdigit() and int(pressed) <= len(backends):
         set_widget("attention", backends[int(pressed) - 1])
@@ -57,6 +71,8 @@ def pick_settings(pressed: str = "") -> Settings:
     precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
     execution = _pick_execution(checkpoint, attention, precision)
     with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
+        views = _pick_views() if several_views else "1x1"
+        stretches = Views.parse(views).temporal > 1
         sampling = st.segmented_control(
             "Frame sampling",
             list(SAMPLING),
@@ -65,10 +81,11 @@ def pick_settings(pressed: str = "") -> Settings:
             key="sampling",
             bind="query-params",
             help=_list(SAMPLING),
+            disabled=stretches,
         )
-        st.caption(f"{SAMPLING[sampling][0].upper()}{SAMPLING[sampling][1:]}.")
+        st.caption(f"{capitalised(EVENLY if stretches else SAMPLING[sampling])}.")
         stride = 1
-        if sampling not in WITHOUT_STRIDE:
+        if stretches or sampling not in WITHOUT_STRIDE:
             stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
         normalisation = st.segmented_control(
             "Pixel values",
@@ -82,7 +99,24 @@ def pick_settings(pressed: str = "") -> Settings:
         )
         st.caption(f"{capitalised(NORMALISATION[normalisation])}.")
         top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
-    return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution)
+    sampling = "uniform" if stretches else sampling
+    return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution, views)
+
+
+def _pick_views() -> str:
+    views = st.segmented_control(
+        "Views",
+        list(VIEWS),
+        default="1x1",
+        required=True,
+        key="views",
+        bind="query-params",
+        help="How often the model looks at the clip, stretches of its time × crops of its frames; the logits are averaged, "
+        f"and all views go through the model in one pass.\n\n{_list(VIEWS)}\n\nA model that was trained on frames of whole "
+        "clips, as those embedded here, knows less of stretches.",
+    )
+    st.caption(f"{capitalised(VIEWS[views])}.")
+    return views
 
 
 def pick_settings_in_a_line(pressed: str = "", plain: str = "") -> Settings:
@@ -318,7 +352,7 @@ def unavailable(settings: Settings) -> str:
 
 
 def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool = True) -> float:
-    """How long one pass of a checkpoint will take here, for a backend that runs here once the model worker is up.
+    """How long one pass over a clip's views will take here, for a backend that runs here once the model worker is up.
 
     Args: first: as `cost.estimate_seconds`'.
     """
@@ -330,6 +364,7 @@ def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool 
         settings.attention,
         settings.precision,
         settings.execution,
+        batch_size=settings.cell.batch_size,
         first=first,
         measured=first_call_seconds(settings.cell, checkpoint),
     )

@@ -45,7 +45,7 @@ def show_side_by_side(
     """Draw the comparison of this clip, and begin it where it takes little; else offer it.
 
     Args:
-        clip: its name.
+        clip: its name. Of several views the first alone is compared, which stands behind it.
         run: the answer with these settings; None while it is not there.
     Returns:
         What it says, once it has ended; '' before.
@@ -55,6 +55,9 @@ def show_side_by_side(
         again, choose = st.container(width="content"), st.container(width="content")
     with choose:
         cells = _choose_cells(settings, checkpoint)
+    views = frames.result.views.count
+    if views > 1:
+        clip = f"{clip}, view 1 of {views}"
     key = (frames.id, settings.checkpoint, settings.normalisation, cells)
     about = _sound_seconds(cells, settings, run)
     held = visit().compared
@@ -125,7 +128,9 @@ def _seconds(cells: Sequence[Cell], settings: Settings, scale: float = 1.0) -> f
 
 
 def _estimate(cell: Cell, settings: Settings) -> float:
-    chosen = replace(settings, checkpoint=cell.checkpoint, attention=cell.attention, precision=cell.precision)
+    chosen = replace(
+        settings, checkpoint=cell.checkpoint, attention=cell.attention, precision=cell.precision, views="1x1"
+    )
     return estimate_seconds(chosen, _opened(cell), first=False)
 
 
@@ -138,7 +143,7 @@ def _sound_seconds(cells: Cells, settings: Settings, run: Run | None) -> float:
     scale = 1.0
     if run is not None:
         known = _estimate(run.settings.cell, settings)
-        scale = run.result.latency_ms / 1e3 / known
+        scale = run.result.latency_ms / 1e3 / run.frames.views.count / known
     first = [compile_seconds(c.attention, c.execution, first_call_seconds(c, _opened(c))) for c in cells]
     return sum(first) + min(SHORT) * _seconds(cells, settings, scale)
 
@@ -152,7 +157,9 @@ def _start(key: tuple[Any, ...], clip: str, frames: Job[Frames], settings: Setti
     if former := visit().compared:
         former.running.cancel()
     comparison = SideBySide(cells, seconds=BUDGET_SECONDS, seed=secrets.randbits(32), sound=True)
-    running = comparisons.start(get_engine(), comparison, frames.result.shape, frames.blobs[0], settings.normalisation)
+    shape = frames.result.shape
+    pixels = frames.blobs[0][: math.prod(shape)]  # of the first view
+    running = comparisons.start(get_engine(), comparison, shape, pixels, settings.normalisation)
     get_server().comparisons[visitor()] = running
     visit().compared = Compared(key, clip, running)
 

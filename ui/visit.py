@@ -28,6 +28,7 @@ from vivit.film import FilmInfo
 from vivit.hub import split_name
 from vivit.timeline import Grid, Segment
 from vivit.timeline.segments import Moments
+from vivit.views import Views
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Settings:
         stride: every n-th frame, where the sampling has a stride.
         top_k: how many classes to report.
         execution: a key of `EXECUTIONS` there.
+        views: how often a clip is looked at, such as '4x3'.
     """
 
     checkpoint: str
@@ -66,11 +68,13 @@ class Settings:
     normalisation: str
     top_k: int
     execution: str = "plain"
+    views: str = "1x1"
 
     @property
     def cell(self) -> Cell:
-        """What runs, one clip at a time."""
-        return Cell(self.checkpoint, self.attention, self.precision, execution=self.execution)
+        """What runs, all views of one clip at a time."""
+        views = Views.parse(self.views).count
+        return Cell(self.checkpoint, self.attention, self.precision, views, execution=self.execution)
 
     def windows(self, grid: Grid) -> WindowsAsked:
         """The same for windows of a film or a camera. Args: grid: how they lie."""
@@ -78,8 +82,9 @@ class Settings:
 
     @property
     def how(self) -> str:
-        """'sdpa, float32', and how it runs where that is not 'plain'."""
-        return f"{self.attention}, {self.precision}{self.cell.manner}"
+        """'sdpa, float32', and how it runs and in how many views where that is not 'plain' and one."""
+        views = f", {self.views} views" * (self.cell.batch_size > 1)
+        return f"{self.attention}, {self.precision}{self.cell.manner}{views}"
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,9 @@ class Run:
         peak = f"the clip, and the most that {recorder} counted beyond it and the weights {memory}"
         if self.result.peak_bytes is None:
             peak = f"not known, since PyTorch does not count it on '{self.result.device}'"
-        return f"Latency: {passes}; batch size 1, {clock}, {self.result.device}. Peak memory: {peak}.{note}"
+        views = self.settings.cell.batch_size
+        batch = f"all {views} views of the clip in each, as one batch" if views > 1 else "batch size 1"
+        return f"Latency: {passes}; {batch}, {clock}, {self.result.device}. Peak memory: {peak}.{note}"
 
     @property
     def brief(self) -> str:
@@ -153,11 +160,13 @@ class Run:
                 f"Latency: other programs took {self.others_share:.0%} of the processors meanwhile, so it "
                 "is not this model's alone."
             )
-        n = len(self.result.samples_ms)
+        n, views = len(self.result.samples_ms), self.settings.cell.batch_size
+        of = f" of all {views} views" * (views > 1)
         return (
-            f"Latency: the median of {n} forward pass{'es' * (n > 1)} one after the other, warmed up. Memory: of another pass."
+            f"Latency: the median of {n} forward pass{'es' * (n > 1)}{of} one after the other, warmed up. Memory: of another "
+            "pass."
             if self.result.warm
-            else "Latency: one forward pass, the first, with the memory recorder on."
+            else f"Latency: one forward pass{of}, the first, with the memory recorder on."
         )
 
     def to_dict(self) -> dict[str, Any]:

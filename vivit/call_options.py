@@ -9,6 +9,7 @@ from vivit.errors import refuse_unknown
 from vivit.names import GEOMETRY, SAMPLING
 from vivit.scores import SCORES
 from vivit.video.container import TellFraction, VideoLimits
+from vivit.views import ONE, Views
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,17 @@ class CallOptions:
             `num_frames`. It is `stride` with `sampling` 'transformers', where these do not say otherwise.
         function_to_apply: a key of `vivit.scores.SCORES`; by the config's problem_type if None.
         sampling: a key of `vivit.names.SAMPLING`; 'uniform' if None, the whole clip, evenly.
-        stride: distance between chosen frames, where the sampling has one; 1 if None.
+        stride: distance between chosen frames, where the sampling has one; if None 1, and 2 for several temporal views.
         start: first frame, where the sampling has one.
+        views: how often a clip is looked at, such as '4x3', see `vivit.views.Views`; once if None. Several temporal views
+            choose their frames themselves, so no `sampling`, `start` or `frame_sampling_rate` can be chosen beside them.
         geometry: a key of `vivit.names.GEOMETRY`, for files; frames that are given as pictures are what they are.
-        batch_size: clips in one pass of the model.
-        num_workers: threads that read ahead; none if 0. No more than `batch_size + num_workers` clips are held, and on an
-            accelerator, which is given its next pass meanwhile, another `batch_size` if there are threads.
+        batch_size: views in one pass of the model; so many clips are taken together.
+        num_workers: threads that read ahead; none if 0. For a list or tuple of paths that takes more than one pass of several
+            clips it is processes, see `vivit.decoders`, `usual_processes` of them if None; they end with the call, and what
+            `progress` or an image processor of the caller's own class is needed for stays in threads, none if None. No more
+            than `batch_size + num_workers` clips are held, and another `batch_size` each by processes, which are so far
+            ahead, and on an accelerator, which is given its next pass meanwhile.
         limits: what reading one file may cost.
         progress: called with the fraction of a file that is read, by the thread that reads it.
     Raises:
@@ -41,9 +47,10 @@ class CallOptions:
     sampling: str | None = None
     stride: int | None = None
     start: int = 0
+    views: str | Views | None = None
     geometry: str = "upright"
     batch_size: int = 1
-    num_workers: int = 0
+    num_workers: int | None = None
     limits: VideoLimits | None = None
     progress: TellFraction | None = None
 
@@ -59,6 +66,7 @@ class CallOptions:
             raise ValueError(f"limits must be a vivit.video.VideoLimits, not {self.limits!r}")
         if not (self.progress is None or callable(self.progress)):
             raise ValueError(f"progress must be a function of a fraction, not {self.progress!r}")
+        self.reading["views"].check(self.reading["sampling"], self.start)
 
     def changed(self, options: Mapping[str, Any], say: Iterable[str] = ()) -> "CallOptions":
         """With some of them replaced; None leaves one as it is.
@@ -74,5 +82,10 @@ class CallOptions:
     def reading(self) -> dict[str, Any]:
         """As `vivit.inputs.prepare` takes them."""
         usual = "uniform" if self.frame_sampling_rate is None else "transformers"
-        chosen = {"sampling": self.sampling or usual, "stride": self.stride or self.frame_sampling_rate or 1}
-        return chosen | {name: getattr(self, name) for name in ("start", "geometry", "limits", "progress")}
+        chosen = {"sampling": self.sampling or usual, "stride": self.stride or self.frame_sampling_rate}
+        views = ONE if self.views is None else Views.parse(str(self.views))
+        return (
+            {"views": views}
+            | chosen
+            | {name: getattr(self, name) for name in ("start", "geometry", "limits", "progress")}
+        )

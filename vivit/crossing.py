@@ -1,6 +1,6 @@
 """Frames → `pixel_values` on the device: what crosses is bytes, a quarter of the numbers they become there.
 
-Letters: B clips, T frames, C channels, H × W pixels.
+Letters: B clips or views of clips, T frames, C channels, H × W pixels.
 """
 
 from collections.abc import Sequence

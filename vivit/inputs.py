@@ -1,6 +1,6 @@
 """What a pipeline may be given: which of it is one clip, and a clip of any kind → what the model takes. No torch is used.
 
-Letters: T frames, C channels, H × W pixels.
+Letters: V views, S of them in time, T frames of each, C channels, H × W pixels.
 """
 
 import os
@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from PIL import Image
 
 from vivit.errors import UserError
 from vivit.fetching import MOST_BYTES, fetched, file_name, is_address, temporary_folder
-from vivit.preparing import prepare_clip
+from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor
-from vivit.video.sampling import choose_indices, too_few
+from vivit.video.sampling import choose_views, too_few, too_short
+from vivit.views import ONE, Views
 
 KINDS = (
     "a path, an address of http:// or https://, bytes, a binary file, frames as an array or a tensor of 4 dimensions, a list "
@@ -29,25 +29,6 @@ BYTES = bytes | bytearray | memoryview
 PIECE_BYTES = 2**20
 
 
-@dataclass(frozen=True)
-class ReadyClip:
-    """A clip as the model takes it, short of the arithmetic, which is done where the model is.
-
-    Args:
-        pixels: (T, H, W, C), resized and cropped, for `vivit.crossing.cross`: uint8, or float32 of pictures that were given so.
-        indices: (T,) which of the clip's frames they are, ascending.
-        seconds: (T,) their presentation times; empty for frames that are given as pictures, which have none.
-        warnings: sentences for the user.
-        timings_ms: fetch, probe, decode and preprocess, those that there were.
-    """
-
-    pixels: np.ndarray
-    indices: list[int]
-    seconds: list[float]
-    warnings: list[str]
-    timings_ms: dict[str, float]
-
-
 def is_clip(value: Any) -> bool:
     """Whether this is taken for one clip, whether or not it can be classified; else it may hold several."""
     if isinstance(value, str | os.PathLike | Mapping | Image.Image | BYTES) or hasattr(value, "read"):
@@ -55,6 +36,11 @@ def is_clip(value: Any) -> bool:
     if hasattr(value, "ndim"):
         return value.ndim not in (1, 5)  # names, or clips
     return _is_frames(value)
+
+
+def is_path(value: Any) -> bool:
+    """Whether this is a clip given as the path of a file."""
+    return isinstance(value, os.PathLike) or (isinstance(value, str) and not is_address(value))
 
 
 def _is_frames(value: Any) -> bool:
@@ -74,8 +60,9 @@ def prepare(
     processor: VivitImageProcessor,
     *,
     sampling: str = "uniform",
-    stride: int = 1,
+    stride: int | None = None,
     start: int = 0,
+    views: Views = ONE,
     given_up: Future[None] | None = None,
     **reading: Any,
 ) -> ReadyClip:
@@ -83,32 +70,31 @@ def prepare(
 
     Args:
         clip: one of `KINDS`. A dict may be one that `datasets` makes of an undecoded video too: {"bytes": …, "path": …}.
-        num_frames: how many frames the model takes. Pictures that are just as many are taken as they are.
+        num_frames: how many frames the model takes. Pictures that are just as many are taken as they are by one temporal view.
         processor: its resize and crop.
-        sampling, stride, start: see `vivit.video.sampling.choose_indices`.
+        sampling, stride, start, views: see `vivit.video.sampling.choose_views`.
         given_up: see `vivit.fetching.fetched`.
         reading: options of `read_frames` for what is a file: geometry, limits, progress.
     Raises:
         vivit.video.VideoError: if a file cannot be used.
         vivit.fetching.FetchError: if an address cannot be fetched.
-        ValueError: for what is no clip, or an impossible choice of frames.
+        ValueError: for what is no clip, or an impossible choice of frames or views.
     """
     begin, name = time.perf_counter(), "clip"
     while isinstance(clip, Mapping):
         name, clip = file_name(str(clip.get("path") or name)), _inside(clip)
-    choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start}
+    choice: dict[str, Any] = {"sampling": sampling, "stride": stride, "start": start, "views": views}
     if _is_frames(clip):
         indices, pixels = _choose_pictures(clip, num_frames, processor, choice)
         few = [too_few(len(clip))] if len(set(indices)) < num_frames else []
+        few += too_short(indices, len(clip), views)
         timings = {"preprocess": (time.perf_counter() - begin) * 1e3}
         return ReadyClip(pixels, indices, [], few, timings)
     with _as_file(clip, name, given_up) as path:
         here = time.perf_counter()
         read = prepare_clip(path, num_frames, processor, **choice, **reading)
     timings = {"fetch": (here - begin) * 1e3} if isinstance(clip, str) and is_address(clip) else {}
-    timings |= read.timings_ms
-    sampled = read.sampled
-    return ReadyClip(read.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
+    return read.ready(timings)
 
 
 def _inside(clip: Mapping[Any, Any]) -> Any:
@@ -124,14 +110,15 @@ def _choose_pictures(
     """Which pictures, and the `pixels` of them."""
     if not len(frames):
         raise ValueError("a clip of no frames cannot be classified")
-    as_they_are = len(frames) == num_frames
-    indices = [*range(num_frames)] if as_they_are else choose_indices(num_frames, total=len(frames), **choice)
+    views: Views = choice["views"]
+    as_they_are = len(frames) == num_frames and views.temporal == 1
+    indices = [*range(num_frames)] if as_they_are else choose_views(num_frames, total=len(frames), **choice)
     distinct = sorted(set(indices))
-    small = [processor.small(_here(frames[i])) for i in distinct]
-    if len(shapes := {picture.shape for picture in small}) > 1:
+    small = [processor.small(_here(frames[i]), crops=views.spatial) for i in distinct]
+    if len(shapes := {picture.shape[1:] for picture in small}) > 1:
         raise ValueError(f"pictures of different sizes cannot be one clip: {sorted(shapes)}")
     made = np.stack([picture if picture.dtype == np.uint8 else picture.astype(np.float32) for picture in small])
-    return indices, made[np.searchsorted(distinct, indices)]
+    return indices, views.in_order(made[np.searchsorted(distinct, indices)])
 
 
 def _here(frame: Any) -> Any:

@@ -1,8 +1,9 @@
 """Clips of any kind → [{"label", "score"}], in one call."""
 
+import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,23 +13,27 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from vivit.ahead import passes_ahead, read_ahead
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.clock import Mark, mark, milliseconds
 from vivit.config import VivitConfig
 from vivit.crossing import cross
+from vivit.decoders import Reading, decode_ahead, fits, usual_processes
 from vivit.device import default_device, one_device
 from vivit.eight_bit import asked_for
 from vivit.errors import UserError, refuse_unknown
 from vivit.execution import get_execution
 from vivit.familiarity import Familiarity
 from vivit.hub import OPTION_NAMES
-from vivit.inputs import ReadyClip, is_clip, prepare
+from vivit.inputs import is_clip, is_path, prepare
 from vivit.model import VivitForVideoClassification
 from vivit.precision import one_precision
+from vivit.preparing import ReadyClip
 from vivit.pretrained import choose_precision
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 from vivit.scores import top_predictions, usual_function
@@ -49,10 +54,11 @@ class Predictions(list):
     Args:
         predictions: the list.
         warnings: sentences for the user.
-        indices: which frames the model saw.
+        indices: which frames the model saw, those of one temporal view after the other.
         seconds: their times; empty for frames that were given as pictures.
-        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, copy and
-            normalisation included; an accelerator's by its own clock, since the host reads other clips meanwhile.
+        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, or passes if
+            there are several views, copy and normalisation included; an accelerator's by its own clock, since the host reads
+            other clips meanwhile.
     """
 
     def __init__(
@@ -72,11 +78,11 @@ class Predictions(list):
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass of the model that has begun.
+    """A pass of the model that has begun, or the passes over several views.
 
     Args:
-        clips: (B).
-        found: logits (B, num_labels), and features (B, E) if they are wanted; on the CPU, and filled once `end` is reached.
+        clips: (B), of V views each.
+        found: logits (B·V, num_labels), and features (B·V, E) if they are wanted; on the CPU, and filled once `end` is reached.
         begin, end: when it begins and ends.
     """
 
@@ -143,23 +149,29 @@ class VideoClassificationPipeline:
         """
         chosen = self.defaults.changed(options)
         if is_clip(inputs) or not (hasattr(inputs, "__iter__") or isinstance(inputs, Dataset)):
-            return next(self._several(iter([inputs]), replace(chosen, num_workers=0)))
+            return next(self._several([inputs], replace(chosen, num_workers=0)))
         if not (hasattr(inputs, "__iter__") or hasattr(inputs, "__len__")):
             raise ValueError(
                 f"a {type(inputs).__name__} without __len__ and __iter__ has no end; give it one of them, or give its clips"
             )
         lazy = isinstance(inputs, Dataset) or not hasattr(inputs, "__len__")
         # Datasets have items and a length, and need not end an iteration by themselves.
-        items = iter(inputs) if hasattr(inputs, "__iter__") else (inputs[k] for k in range(len(inputs)))
+        items = inputs if hasattr(inputs, "__iter__") else (inputs[k] for k in range(len(inputs)))
         answers = self._several(items, chosen)
         return answers if lazy else list(answers)
 
-    def _several(self, clips: Iterator[Any], options: CallOptions) -> Iterator[Predictions]:
+    def _several(self, clips: Iterable[Any], options: CallOptions) -> Iterator[Predictions]:
         """The answers in order. What is wrong with a clip is raised in its turn, after the answers before it."""
         fault, begun = None, deque[Pass]()
-        ahead = passes_ahead(self.device, options.num_workers)
+        if self._in_processes(clips, options):
+            workers = options.num_workers or usual_processes(self.device.type)
+            source = self._decoded(clips, options, workers)
+        else:
+            workers = options.num_workers or 0
+            source = read_ahead(partial(self._prepare, options), iter(clips), workers)
+        ahead = passes_ahead(self.device.type, workers)
         # Closed here and not when it is forgotten, which an exception that someone keeps would put off.
-        with closing(read_ahead(partial(self._prepare, options), clips, options.num_workers)) as ready:
+        with closing(source) as ready:
             while fault is None:
                 batch = []
                 try:
@@ -169,7 +181,7 @@ class VideoClassificationPipeline:
                     fault = error
                 try:
                     if batch:
-                        begun.append(self._begin(batch))
+                        begun.append(self._begin(batch, options.batch_size))
                 except Exception as error:
                     fault = error  # of clips that came before what could not be read
                 ended = fault is not None or not batch
@@ -182,88 +194,87 @@ class VideoClassificationPipeline:
         finally:
             del fault  # it holds this frame, and the clips in it, which should not hold it in turn
 
+    def _in_processes(self, clips: Iterable[Any], options: CallOptions) -> bool:
+        """Whether processes read these clips: files that are known from the start, for more than one pass of several."""
+        return (
+            isinstance(clips, list | tuple)
+            and len(clips) > options.batch_size > 1
+            and options.num_workers != 0
+            and options.progress is None  # which would be called there
+            and type(self.image_processor) in (VivitImageProcessor, VivitVideoProcessor)  # others may have code
+            and all(map(is_path, clips))
+            and not getattr(sys, "frozen", False)  # such a program's interpreter is the program
+        )
+
+    def _decoded(self, paths: Iterable[Any], options: CallOptions, processes: int) -> Generator[ReadyClip, None, None]:
+        """Files, read ahead by processes: of a pass, and of what they have in work."""
+        chosen = options.reading
+        del chosen["progress"]
+        reading = Reading(self._num_frames(options), self.image_processor, picture=self._picture, **chosen)
+        with closing(decode_ahead(paths, reading, processes, options.batch_size + processes)) as clips:
+            for clip in clips:
+                if isinstance(clip, Exception):
+                    raise clip
+                del clip.timings_ms["cpu"]
+                clip.timings_ms["total"] = sum(clip.timings_ms.values())
+                yield clip
+
+    def _num_frames(self, options: CallOptions) -> int:
+        return options.num_frames or self.model.config.num_frames
+
+    @property
+    def _picture(self) -> tuple[int, int, int]:
+        """(H, W, C) of what the model takes; only another number of frames can be asked for."""
+        config = self.model.config
+        return *config.clip_size[1:], config.num_channels
+
     def _prepare(self, options: CallOptions, clip: Any, given_up: Future[None] | None = None) -> ReadyClip:
         begin = perf_counter()
-        config = self.model.config
-        num_frames = options.num_frames or config.num_frames
+        num_frames = self._num_frames(options)
         ready = prepare(clip, num_frames, self.image_processor, given_up=given_up, **options.reading)
-        made, taken = ready.pixels.shape[1:], (*config.clip_size[1:], config.num_channels)
-        if made != taken:  # only another number of frames can be asked for
-            raise ValueError(
-                f"the image processor makes frames of (height, width, channels) = {made}, and the model takes {taken}"
-            )
+        fits(ready.pixels.shape[2:], self._picture)
         ready.timings_ms["total"] = (perf_counter() - begin) * 1e3
         return ready
 
-    def _begin(self, batch: list[ReadyClip]) -> Pass:
-        """One pass of the model, which an accelerator does while the host goes on."""
+    def _begin(self, batch: list[ReadyClip], batch_size: int) -> Pass:
+        """One pass of the model, as many as there are views, which an accelerator does while the host goes on."""
         begin = mark(self.device)
-        pixel_values = cross([clip.pixels for clip in batch], self.image_processor, self.device, self.dtype)
+        views = [view for clip in batch for view in clip.pixels]
         with torch.inference_mode():
-            # Another number of frames was asked for, and no other size comes this far.
-            if self.familiarity:
-                features = self.model.features(pixel_values, interpolate_pos_encoding=True)  # (B, E)
-                found = [self.model.classifier(features), features]
-            else:  # the call itself, which may be compiled or have hooks
-                found = [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
+            parts = [self._look(views[k : k + batch_size]) for k in range(0, len(views), batch_size)]
+            found = [torch.cat(of_all) for of_all in zip(*parts, strict=True)]
             # Here and not when they are read: that would be after the next pass.
             found = [tensor.to("cpu", non_blocking=True) for tensor in found]
         return Pass(batch, found, begin, mark(self.device))
+
+    def _look(self, views: list[np.ndarray]) -> list[torch.Tensor]:
+        """One pass: logits (n, num_labels) of n views, and features (n, E) if they are wanted."""
+        pixel_values = cross(views, self.image_processor, self.device, self.dtype)
+        # Another number of frames was asked for, and no other size comes this far.
+        if self.familiarity:
+            features = self.model.features(pixel_values, interpolate_pos_encoding=True)
+            return [self.model.classifier(features), features]
+        # The call itself, which may be compiled or have hooks.
+        return [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
 
     def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
         """What a pass found, once it is done."""
         config = self.model.config
         function = options.function_to_apply or usual_function(config.problem_type)
         share = milliseconds(begun.begin, begun.end) / len(begun.clips)
-        logits, *features = begun.found
+        # The mean over a clip's views.
+        logits, *features = (
+            tensor.float().view(len(begun.clips), -1, tensor.shape[-1]).mean(1) for tensor in begun.found
+        )
         familiar = [True] * len(begun.clips)
         if self.familiarity and features:
-            familiar = [*map(self.familiarity.is_familiar, features[0].float().numpy())]
+            familiar = [*map(self.familiarity.is_familiar, features[0].numpy())]
         for clip, row, known in zip(begun.clips, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
             timings["total"] = timings.pop("total") + share  # the last of them
             predictions = top_predictions(row, config.id2label, options.top_k, function)
             warnings = clip.warnings if known else [*clip.warnings, UNFAMILIAR]
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
-
-
-def passes_ahead(device: torch.device, workers: int) -> int:
-    """How many passes have begun before the answers of one are waited for: an accelerator's next if clips are read ahead."""
-    return int(workers > 0 and device.type != "cpu")  # a CPU would make the answers that it has wait
-
-
-def read_ahead(read: Callable[..., ReadyClip], clips: Iterator[Any], workers: int) -> Generator[ReadyClip, None, None]:
-    """`map(read, clips)`, with threads that read the next clips meanwhile.
-
-    Args:
-        read: of a clip and, in a thread, a future that is done once nobody waits for it any more.
-        clips: what they raise is raised after the clips before it.
-        workers: how many threads, and how many clips they are ahead at most; without threads if 0.
-    """
-    if not workers:
-        yield from map(read, clips)
-        return
-    ahead: deque[Future[ReadyClip]] = deque()
-    given_up: Future[None] = Future()
-    ended = False
-    with ThreadPoolExecutor(workers, "vivit-read") as threads:
-        try:
-            while True:
-                while not ended and len(ahead) <= workers:
-                    try:
-                        ahead.append(threads.submit(read, next(clips), given_up))
-                    except StopIteration:
-                        ended = True
-                    except Exception as error:
-                        ended = True
-                        ahead.append(Future())
-                        ahead[-1].set_exception(error)
-                if not ahead:
-                    return
-                yield ahead.popleft().result()
-        finally:
-            given_up.set_result(None)
-            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def pipeline(

@@ -1,11 +1,11 @@
 """A video file → the pixels the model gets, short of the arithmetic. No torch is used.
 
-Letters: T frames, H × W pixels.
+Letters: V views, T frames of each, H × W pixels.
 """
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -14,6 +14,27 @@ import numpy as np
 
 from vivit.processing import VivitImageProcessor
 from vivit.video import SampledFrames, read_frames
+from vivit.views import ONE, Views
+
+
+@dataclass(frozen=True)
+class ReadyClip:
+    """A clip as the model takes it, short of the arithmetic, which is done where the model is.
+
+    Args:
+        pixels: (V, T, H, W, C), resized and cropped, views for `vivit.crossing.cross`, the crops of one temporal view after the
+            other: uint8, or float32 of pictures that were given so.
+        indices: (S·T,) which of the clip's frames they are, those of one temporal view after the other.
+        seconds: (S·T,) their presentation times; empty for frames that are given as pictures, which have none.
+        warnings: sentences for the user.
+        timings_ms: fetch, probe, decode and preprocess, those that there were.
+    """
+
+    pixels: np.ndarray
+    indices: list[int]
+    seconds: list[float]
+    warnings: list[str]
+    timings_ms: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -21,8 +42,8 @@ class PreparedClip:
     """A clip on its way to the model.
 
     Args:
-        pixels: (T, H, W, 3) uint8, resized and cropped.
-        sampled: which frames they are.
+        pixels: (V, T, H, W, 3) uint8, resized and cropped; the crops of one temporal view after the other.
+        sampled: which frames they are; its own are the pixels.
         timings_ms: probe, decode and preprocess (here: resize and crop), parts of the wall time. Lanes of decoders work side
             by side, so preprocess is that of the lane with most of it, and decode the rest.
     """
@@ -31,27 +52,37 @@ class PreparedClip:
     sampled: SampledFrames
     timings_ms: dict[str, float]
 
+    def ready(self, before: dict[str, float] | None = None) -> ReadyClip:
+        """The part of it that a model's answer needs. Args: before: timings of what came before it, in ms."""
+        sampled, timings = self.sampled, (before or {}) | self.timings_ms
+        return ReadyClip(self.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
 
-def prepare_clip(path: str | Path, num_frames: int, processor: VivitImageProcessor, **sampling: Any) -> PreparedClip:
-    """Read the frames the model gets.
+
+def prepare_clip(
+    path: str | Path, num_frames: int, processor: VivitImageProcessor, views: Views = ONE, **sampling: Any
+) -> PreparedClip:
+    """Read the frames the model gets, each once.
 
     Args:
         path: a video file.
         num_frames: frames the model takes.
         processor: its resize and crop.
+        views: how often the clip is looked at.
         sampling: options of `vivit.video.read_frames`: sampling, stride, start, geometry, limits, progress.
     Raises:
         vivit.video.VideoError: if the file cannot be used.
+        vivit.errors.UserError: for views that the processor or the sampling leaves no room for.
     """
     spent: dict[int, float] = defaultdict(float)  # thread → s; a lane is one thread
 
     def transform(picture: np.ndarray) -> np.ndarray:
         start = time.perf_counter()
-        small = processor.resize_and_crop(picture)
+        small = processor.crops(picture, views.spatial)
         spent[get_ident()] += time.perf_counter() - start
         return small
 
-    sampled = read_frames(path, num_frames, transform=transform, **sampling)
+    sampled = read_frames(path, num_frames, views=views, transform=transform, **sampling)
+    sampled = replace(sampled, frames=views.in_order(sampled.frames))
     preprocess = max(spent.values()) * 1e3
     timings = sampled.timings_ms | {"decode": sampled.timings_ms["decode"] - preprocess, "preprocess": preprocess}
     return PreparedClip(sampled.frames, sampled, timings)

@@ -302,49 +302,82 @@ class VivitImageProcessor:
         edge = self.size["shortest_edge"]
         return (edge, int(edge * width / height)) if height < width else (int(edge * height / width), edge)
 
-    def crop_box(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """The part of a frame of that size that the model sees: (left, top, right, bottom) in its pixels."""
+    def crop_box(self, height: int, width: int, crop: int = 0, count: int = 1) -> tuple[float, float, float, float]:
+        """The part of a frame of that size that the model sees: (left, top, right, bottom) in its pixels.
+
+        Args:
+            crop: which of `count` crops, see `crops`.
+        """
         new_height, new_width = self.resized(height, width)
+        (crop_height, crop_width), places = self._places(new_height, new_width, count)
         if not self.do_center_crop:
             return 0.0, 0.0, float(width), float(height)
-        top, crop_height = _crop(new_height, self.crop_size["height"])
-        left, crop_width = _crop(new_width, self.crop_size["width"])
-        across, down = width / new_width, height / new_height
+        (top, left), across, down = places[crop], width / new_width, height / new_height
         return left * across, top * down, (left + crop_width) * across, (top + crop_height) * down
 
+    def _places(self, height: int, width: int, count: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+        """What crops of a resized picture keep of it: (height, width) of all, and (top, left) of each; see `crops`."""
+        if not self.do_center_crop:
+            if count > 1:
+                raise UserError(
+                    f"{count} crops of a picture cannot be had, since this checkpoint's processor takes the whole of it. "
+                    "Choose views with one, such as 4x1."
+                )
+            return (height, width), [(0, 0)]
+        top, kept_height = _crop(height, self.crop_size["height"])
+        left, kept_width = _crop(width, self.crop_size["width"])
+        if count == 1:
+            places = [(top, left)]
+        elif height > width:
+            places = [(k * (height - kept_height) // (count - 1), left) for k in range(count)]
+        else:
+            places = [(top, k * (width - kept_width) // (count - 1)) for k in range(count)]
+        return (kept_height, kept_width), places
+
     def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
-        """The first half, for one frame.
+        """The first half, for one frame: the centre crop, (crop height, crop width, C). Args: frame: as `crops` takes it."""
+        return self.crops(frame)[0]
+
+    def crops(self, frame: np.ndarray, count: int = 1) -> np.ndarray:
+        """The first half, for one frame, which is resized once.
+
+        One crop is cut from the middle. Several lie evenly along the longer side of the resized picture, its width if both
+        are equal, from one end to the other, rounded down: crop k of n begins at ⌊k · (side - crop) / (n - 1)⌋. Along the other
+        side they are in the middle.
 
         Of a frame whose resized picture would be huge (8192 × 16 becomes 131072 × 256) only what the crop keeps is computed;
         PIL then rounds some pixels differently by one level, so ordinary frames are resized whole, as transformers does.
 
         Args:
             frame: (H, W, C) uint8; of any dtype if it is not resized.
+            count: how many crops.
         Returns:
-            (crop height, crop width, C), or (resized height, resized width, C) without a crop; dtype of `frame`.
+            (count, crop height, crop width, C), or (1, resized height, resized width, C) without a crop; dtype of `frame`.
+        Raises:
+            vivit.errors.UserError: for several crops without a crop.
         """
         height, width = frame.shape[:2]
         size = new_height, new_width = self.resized(height, width)
         target = (self.crop_size["height"], self.crop_size["width"]) if self.do_center_crop else size
-        (top, kept_height), (left, kept_width) = _crop(new_height, target[0]), _crop(new_width, target[1])
-        if size == (height, width):
-            kept = frame[top : top + kept_height, left : left + kept_width]
-        elif new_height * new_width <= _MOST_PIXELS:
-            resized = RESIZE[self.backend](frame, size, self.resample, None)
-            kept = resized[top : top + kept_height, left : left + kept_width]
+        (kept_height, kept_width), places = self._places(new_height, new_width, count)
+        if size == (height, width) or new_height * new_width <= _MOST_PIXELS:
+            whole = frame if size == (height, width) else RESIZE[self.backend](frame, size, self.resample, None)
+            cuts = [whole[top : top + kept_height, left : left + kept_width] for top, left in places]
         else:
             across, down = width / new_width, height / new_height
-            right, bottom = min(width, (left + kept_width) * across), min(height, (top + kept_height) * down)
-            box = (left * across, top * down, right, bottom)
-            kept = RESIZE[self.backend](frame, (kept_height, kept_width), self.resample, box)
-        kept = kept.reshape(kept_height, kept_width, frame.shape[2])
-        if kept.shape[:2] == target:
+            cuts = []
+            for top, left in places:
+                right, bottom = min(width, (left + kept_width) * across), min(height, (top + kept_height) * down)
+                box = (left * across, top * down, right, bottom)
+                cuts.append(RESIZE[self.backend](frame, (kept_height, kept_width), self.resample, box))
+        kept = np.stack(cuts).reshape(count, kept_height, kept_width, frame.shape[2])
+        if kept.shape[1:3] == target:
             return kept
-        padded = np.zeros((*target, frame.shape[2]), frame.dtype)
+        padded = np.zeros((count, *target, frame.shape[2]), frame.dtype)
         # transformers rounds the padding on top and left up with PIL, and down with torchvision.
         up = int(self.backend == "pil")
         y, x = (target[0] - kept_height + up) // 2, (target[1] - kept_width + up) // 2
-        padded[y : y + kept_height, x : x + kept_width] = kept
+        padded[:, y : y + kept_height, x : x + kept_width] = kept
         return padded
 
     def normalise(self, frames: np.ndarray) -> np.ndarray:
@@ -409,7 +442,7 @@ class VivitImageProcessor:
             if value not in known:
                 raise ValueError(f"{name}={value!r} is unknown; known are {known}")
         now = replace(self, **{k: v for k, v in changes.items() if v is not None})
-        clips = [[now.normalise(now.small(frame, input_data_format)) for frame in clip] for clip in as_clips(videos)]
+        clips = [[now.normalise(now.small(frame, input_data_format)[0]) for frame in clip] for clip in as_clips(videos)]
         if data_format == "channels_last":
             clips = [[np.moveaxis(frame, 0, -1) for frame in clip] for clip in clips]
         if return_tensors is None:
@@ -426,14 +459,15 @@ class VivitImageProcessor:
 
     __call__ = preprocess
 
-    def small(self, picture: Any, input_data_format: str | None = None) -> np.ndarray:
+    def small(self, picture: Any, input_data_format: str | None = None, crops: int = 1) -> np.ndarray:
         """The first half, for one picture of any kind.
 
         Args:
             picture, input_data_format: as `preprocess` takes them.
+            crops: how many, see there.
         Returns:
-            (crop height, crop width, C), for `normalise`: uint8 if `picture` is, or if PIL resizes its whole numbers; else of
-            another dtype, in the range that it has.
+            (crops, crop height, crop width, C), for `normalise`: uint8 if `picture` is, or if PIL resizes its whole numbers;
+            else of another dtype, in the range that it has.
         Raises:
             ValueError: for something that is no picture.
         """
@@ -441,14 +475,14 @@ class VivitImageProcessor:
         if 0 in frame.shape:
             raise ValueError(f"a picture of shape {frame.shape} has no pixels")
         if frame.dtype == np.uint8 or not self.do_resize or self.backend == "torchvision":
-            return self.resize_and_crop(frame)
+            return self.crops(frame, crops)
         # PIL resizes whole numbers only, so pictures in [0, 1] take the way over [0, 255] and back.
         if np.isfinite(frame).all() and np.allclose(frame, whole := frame.astype(int)):
             if whole.min() >= 0 and whole.max() <= 255:
-                return self.resize_and_crop(frame.astype(np.uint8))
+                return self.crops(frame.astype(np.uint8), crops)
         elif frame.min() >= 0 and frame.max() <= 1:
             levels = (frame.astype(np.float64) * 255).astype(np.float32).astype(np.uint8)
-            return (self.resize_and_crop(levels) * np.float64(1 / 255)).astype(np.float32)
+            return (self.crops(levels, crops) * np.float64(1 / 255)).astype(np.float32)
         raise ValueError(
             f"a picture to resize must hold whole numbers in [0, 255] or numbers in [0, 1], not [{frame.min()}, {frame.max()}]"
         )

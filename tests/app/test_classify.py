@@ -94,6 +94,41 @@ def test_switches_backend_and_precision(page: Page, server: Server) -> None:
 
 
 @pytest.mark.full
+def test_several_views_are_a_choice_that_shows_its_frames(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/?stride=1&sampling=center")
+    answered(page)
+    page.get_by_role("button", name="Settings").click()
+    choose(page, "4x3")
+    expect(page.get_by_text("every n-th one, from starts that lie evenly over the clip")).to_be_visible()
+    expect(page.get_by_role("radiogroup", name="Frame sampling").get_by_role("radio").first).to_be_disabled()
+    page.keyboard.press("Escape")
+    run = page.get_by_role("button", name="Run", exact=True)
+    expect(run.or_(page.get_by_text("of all 12 views")).first).to_be_visible()
+    if run.is_visible():
+        run.click()
+    expect(page.get_by_text("of all 12 views").first).to_be_visible()
+    answered(page)
+    assert "views=4x3" in page.url
+    frames = VivitConfig.from_pretrained("vivit-mannequin").num_frames
+    expect(page.locator(".st-key-timeline .scatterlayer .trace .points path")).to_have_count(4 * frames)
+    seen = set()
+    for temporal in page.get_by_role("radiogroup", name="Temporal view").get_by_role("radio").all():
+        temporal.click()
+        settled(page)
+        first = page.get_by_alt_text(re.compile(r"^Frame #\d+ · ")).first
+        for crop in ("left", "right"):
+            choose(page, crop)
+            settled(page)
+            seen.add((first.get_attribute("alt"), first.get_attribute("src")))
+    expect(page.get_by_alt_text(re.compile(r"^Frame #\d+ · "))).to_have_count(frames)
+    assert len(seen) == 8 and len({alt for alt, _ in seen}) == 4
+    page.get_by_text("Reproduce").click()
+    expect(page.get_by_text("--views 4x3")).to_be_visible()
+    page.get_by_role("link", name="Look inside").click()
+    expect(page.get_by_role("radiogroup", name="Views")).to_have_count(0)
+
+
+@pytest.mark.full
 def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
     page: Page, server: Server, context: BrowserContext
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Multiselect
+from streamlit.testing.v1.element_tree import Button, Multiselect
 
 import ui.clips
 import ui.visit
@@ -210,6 +210,26 @@ def test_what_a_sampling_rule_does_is_said_beside_it(app: AppTest, sampling: str
     until(app, answered)
     assert sum(said in caption.value for caption in app.caption) == 1
     assert len([slider for slider in app.slider if slider.label == "Every n-th frame"]) == strides
+
+
+def test_several_views_are_seen_and_said(app: AppTest) -> None:
+    """Their crops, their frames, and that a pass holds all of them."""
+    app.query_params["views"] = "1x3"
+
+    def runs(button: Button) -> bool:
+        return button.label == "Run"
+
+    until(app, lambda a: answered(a) or any(map(runs, a.button)))
+    for button in filter(runs, app.button):  # of a machine that is slow or busy
+        button.click()
+    until(app, answered)
+    said = [element.value for element in (*app.caption, *app.markdown, *app.code)]
+    for words in ("3 views of 32 frames each", "(0, 0) to (256, 256), (42, 0) to (298, 256) and (84, 0) to (340, 256)"):
+        assert sum(words in text for text in said) == 1
+    assert sum("all 3 views" in text for text in said) >= 1 and any("--views 1x3" in text for text in said)
+    assert app.metric[0].label == "Latency" and "all 3 views of the clip in each" in app.metric[0].help
+    (crop,) = [group for group in app.segmented_control if group.label == "Crop"]
+    assert crop.options == ["left", "middle", "right"]
 
 
 def test_the_controls_offer_just_what_the_library_has() -> None:

@@ -86,6 +86,23 @@ def test_the_answer_is_the_librarys_answer(engine: Engine, checkpoint: Path, cli
         assert found.latency_ms > 0 and found.samples_ms and found.peak_bytes > 0
 
 
+def test_the_answer_of_several_views_is_the_librarys(engine: Engine, checkpoint: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "wide.mp4", 57, size=(96, 64))
+    frames = done(engine.ask(ReadFrames(str(clip), str(checkpoint), stride=3, views="2x3")))
+    found = done(classify(engine, checkpoint, frames, views=6)).result
+    expected = pipeline("video-classification", model=checkpoint, device="cpu")(clip, top_k=3, views="2x3", stride=3)
+    assert [p.label for p in found.predictions] == [p["label"] for p in expected]
+    # One batch sums in another order than passes of one view.
+    assert [p.score for p in found.predictions] == pytest.approx([p["score"] for p in expected], abs=1e-5)
+    shown = frames.result
+    assert str(shown.views) == "2x3" and [*shown.indices] == expected.indices == [*range(0, 24, 3), *range(33, 57, 3)]
+    assert [(left, right) for left, _, right, _ in shown.crop_boxes] == [(0, 64), (16, 80), (32, 96)]
+    views = np.frombuffer(frames.blobs[0], np.uint8).reshape(6, *shown.shape)
+    assert len(frames.blobs) == 1 + 6 * 8
+    for jpeg, pixels in zip(frames.blobs[1:], views.reshape(-1, *shown.shape[1:]), strict=True):
+        assert np.abs(np.asarray(Image.open(BytesIO(jpeg))).astype(int) - pixels).mean() < 3, "JPEG loses little"
+
+
 def test_the_original_normalisation_is_the_processors_without_the_second_one(
     engine: Engine, checkpoint: Path, clip: Path
 ) -> None:

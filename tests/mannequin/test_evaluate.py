@@ -6,13 +6,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mannequin import evaluate
+from mannequin import evaluate, renders
 from mannequin.actions import LABELS
 from mannequin.bundle import FPS
 from mannequin.train import BUNDLED_SEEDS, EVALUATION_SEEDS, TRAINING_SEEDS, Recipe, config, train
 from vivit.config import VivitConfig
+from vivit.evaluate.passes import Classifier
 from vivit.familiarity import load
 from vivit.hub import ASSETS
+from vivit.intervals import wilson
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
 from vivit.processing import VivitImageProcessor
@@ -34,24 +36,32 @@ def test_the_checkpoint_is_small_and_has_tokens_enough():
     assert sum(file.stat().st_size for file in evaluate.CHECKPOINT.iterdir()) <= 10 << 20
 
 
-@pytest.mark.full
-def test_freshly_rendered_clips_are_classified_through_video_files(monkeypatch):
+def classifier(batch_size=evaluate.BATCH):
     model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
     processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
-    familiarity = load(evaluate.CHECKPOINT)
-    # A tenth of the pixels of the files that accuracy is measured on, to be quick.
-    monkeypatch.setattr(evaluate, "VIDEO_FPS", 6.0)
-    right = familiar = 0
-    for index, label in enumerate(LABELS):
-        seed = EVALUATION_SEEDS[77_000 + index]
-        (pixels,) = evaluate.clips_as_videos(label, [seed], torch.device("cpu"), processor, height=96)
-        with torch.inference_mode():
-            features = model.features(torch.as_tensor(processor.normalise(pixels))[None])
-            right += int(model.classifier(features).argmax()) == index
-        familiar += familiarity.is_familiar(features[0].numpy())
+    return Classifier(model, processor, batch_size, load(evaluate.CHECKPOINT))
+
+
+def single_frame_model():
+    return VivitForVideoClassification.from_pretrained(evaluate.SINGLE_FRAME_CHECKPOINT)
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """A tenth of the pixels of the files that accuracy is measured on, to be quick."""
+    monkeypatch.setattr(renders, "VIDEO_FPS", 6.0)
+    monkeypatch.setattr(renders.render_video, "__defaults__", (96, *renders.render_video.__defaults__[1:]))
+
+
+@pytest.mark.full
+def test_freshly_rendered_clips_are_classified_through_video_files(small_files, tmp_path):
+    report, records = evaluate.evaluate(classifier(), single_frame_model(), len(LABELS), 9, tmp_path)
     # By chance 1 of 36 would be right.
-    assert right >= 30
-    assert familiar >= 28
+    assert sum(record.right for record in records) >= 30
+    assert report["top1"] == pytest.approx(sum(record.right for record in records) / len(LABELS), abs=1e-4)
+    assert report["unfamiliar"] <= 8 / 36
+    assert report["shuffled_top1"] < report["top1"]
+    assert report["top1_interval"] == [round(bound, 4) for bound in wilson(sum(r.right for r in records), len(LABELS))]
 
 
 def test_every_bundled_clip_is_like_kinetics_and_named_right():
@@ -68,24 +78,23 @@ def test_every_bundled_clip_is_like_kinetics_and_named_right():
         assert 5 * FPS <= info.num_frames <= 8 * FPS
         with torch.inference_mode():
             pixels = processor.normalise(prepare_clip(CLIPS / clip["file"], 32, processor).pixels)
-            features = model.features(torch.as_tensor(pixels)[None])
+            features = model.features(torch.as_tensor(pixels))
             assert model.config.id2label[int(model.classifier(features).argmax())] == clip["label"]
         assert familiarity.is_familiar(features[0].numpy())
 
 
-def test_the_report_has_what_it_promises(monkeypatch, tmp_path):
-    models = [
-        VivitForVideoClassification.from_pretrained(folder)
-        for folder in (evaluate.CHECKPOINT, evaluate.SINGLE_FRAME_CHECKPOINT)
-    ]
-    processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
+@pytest.mark.parametrize("through", ["tensors", "H.264"])
+def test_the_report_has_what_it_promises(through, small_files, monkeypatch, tmp_path):
     monkeypatch.setattr(evaluate, "SAMPLES", 1)
-    report, confusion = evaluate.evaluate(*models, processor, 3, 9, False, familiarity=load(evaluate.CHECKPOINT))
+    folder = tmp_path if through == "H.264" else None
+    report, records = evaluate.evaluate(classifier(2), single_frame_model(), 3, 9, folder)
     names = "top1 repeated_frame_top1 shuffled_top1 single_frame_model_top1 motion_top1 motion_single_frame_model_top1"
     assert set(names.split()) <= set(report) and all(0 <= report[name] <= 1 for name in names.split())
-    assert set(report["per_class"]) == set(LABELS[:3])
+    assert report["through"] == through and set(report["per_class"]) == set(LABELS[:3])
+    assert [record.target for record in records] == [0, 1, 2]
+    confusion = evaluate.confusion_of(records)
     assert confusion.sum() == 3 and confusion[3:].sum() == 0
-    json.dumps(report)
+    assert evaluate.as_text(json.loads(json.dumps(report))).startswith(f"3 clips, seed 9, through {through}")
     evaluate.draw_confusion(confusion, tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 

@@ -12,8 +12,10 @@ import torch
 from mannequin import evaluate, inside
 from mannequin.actions import LABELS, MOTION_ONLY
 from mannequin.moving import moving_tubelets
+from mannequin.renders import evaluation_seeds
 from mannequin.sample import frame_times
 from mannequin.scene import draws
+from mannequin.train import EVALUATION_SEEDS
 from vivit.explain.attention import look
 from vivit.explain.deletion import Deletion
 from vivit.explain.maps import choose
@@ -66,9 +68,7 @@ def test_peaks_are_looked_up_where_the_figure_moves(quick: None) -> None:
     assert report["deletion"] == {} and report["frozen_familiar"] is None
     hits, shares = [], []
     for label in LABELS[:2]:
-        ((seeds, pixels),) = inside.clips_of(
-            label, evaluate.evaluation_seeds(label, 2, 4), processor, model.device, False
-        )
+        ((seeds, pixels),) = inside.clips_of(label, evaluation_seeds(label, 2, 4), processor, model.device, False)
         numbers = draws(seeds)
         moving = moving_tubelets(label, numbers, frame_times(numbers, 32, 25.0), (16, 8, 8))[0].numpy()
         weights = choose(look(model, pixels).maps["attention"][:, 0].numpy())
@@ -133,8 +133,8 @@ def test_every_clip_is_shuffled_once_in_its_own_way() -> None:
 
 
 def test_clips_are_those_that_accuracy_is_measured_on() -> None:
-    seeds = {label: evaluate.evaluation_seeds(label, 80, 1) for label in LABELS}
-    first = evaluate.EVALUATION_SEEDS.index(seeds[LABELS[0]][0])
+    seeds = {label: evaluation_seeds(label, 80, 1) for label in LABELS}
+    first = EVALUATION_SEEDS.index(seeds[LABELS[0]][0])
     in_turn = sorted((seed, LABELS.index(label)) for label, some in seeds.items() for seed in some)
     assert in_turn == [(evaluate.EVALUATION_SEEDS[first + k], k % len(LABELS)) for k in range(80)]
     assert {label in MOTION_ONLY for label in LABELS[:2]} == {True, False}

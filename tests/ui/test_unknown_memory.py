@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     times = tuple(k / 10 for k in range(frames))
     box = (0.0, 0.0, float(width), float(height))
     read = Frames(
-        shape, tuple(range(frames)), times, frames, 1.0, 10.0, width, height, "h264", "mp4", True, (), box,
+        shape, tuple(range(frames)), times, frames, 1.0, 10.0, width, height, "h264", "mp4", True, (), (box,),
         ReadTimings(1.0, 1.0, 1.0),
     )  # fmt: skip
     settings = Settings(MANNEQUIN, "sdpa", "float32", "uniform", 1, "checkpoint", 5)

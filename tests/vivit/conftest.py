@@ -21,12 +21,12 @@ def one_thread() -> Iterator[int]:
     torch.set_num_threads(usual)
 
 
-def film(path: Path, frames: int, fps: int = 10) -> Path:
-    """Write an H.264 clip of 64 × 48 in which everything moves."""
+def film(path: Path, frames: int, fps: int = 10, size: tuple[int, int] = (64, 48)) -> Path:
+    """Write an H.264 clip in which everything moves. Args: size: (width, height)."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        rows, columns = np.mgrid[:48, :64]
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+        rows, columns = np.mgrid[: size[1], : size[0]]
         for k in range(frames):
             picture = np.stack([rows * 3 + 4 * k, columns * 3 - 5 * k, (rows + columns) * 2 + 9 * k], axis=-1) % 256
             frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")

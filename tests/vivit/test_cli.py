@@ -56,7 +56,7 @@ def test_json_lines_and_a_bad_file_among_good_ones(
     assert_one_sentence(done.stderr, "bad.mp4")
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert [r["clip"] for r in reports] == [str(clip_path), str(short_clip_path)]
-    keys = "clip model attention precision execution device frames predictions timings_ms warnings"
+    keys = "clip model attention precision execution views device frames predictions timings_ms warnings"
     for report in reports:
         assert list(report) == keys.split()
         assert report["model"] == str(checkpoint)

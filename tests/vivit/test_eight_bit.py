@@ -381,7 +381,7 @@ def test_its_answers_are_those_of_float32_on_every_bundled_clip(precision: str) 
     assert len(clips) == 36
     for clip in clips:
         pixels = prepare_clip(clip, exact.config.num_frames, checkpoint.processor).pixels
-        pixel_values = torch.from_numpy(checkpoint.processor.normalise(pixels))[None]
+        pixel_values = torch.from_numpy(checkpoint.processor.normalise(pixels))
         wanted, found = (logits(m, pixel_values).softmax(-1) for m in (exact, model))
         assert wanted.argmax() == found.argmax(), clip.name
         # Measured: at most 0.0007 and 0.0008, of best probabilities of about 0.95.

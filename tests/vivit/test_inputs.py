@@ -192,12 +192,12 @@ def test_what_was_bytes_stays_bytes(checkpoint: Path, clip_path: Path, kind: str
     if isinstance(pictures, torch.Tensor) or isinstance(pictures[0], torch.Tensor):
         pictures = [picture.detach().float().numpy() for picture in pictures]
     wanted = processor([pictures[k] for k in clip.indices], return_tensors="np").pixel_values[0]
-    assert clip.pixels.dtype == dtype and np.array_equal(processor.normalise(clip.pixels), wanted)
+    assert clip.pixels.dtype == dtype and np.array_equal(processor.normalise(clip.pixels[0]), wanted)
 
 
 def test_a_file_stays_bytes(checkpoint: Path, clip_path: Path) -> None:
     clip = prepare(clip_path, 8, VivitImageProcessor.from_pretrained(checkpoint))
-    assert clip.pixels.dtype == np.uint8 and clip.pixels.shape == (8, 24, 20, 3)
+    assert clip.pixels.dtype == np.uint8 and clip.pixels.shape == (1, 8, 24, 20, 3)
 
 
 def test_pictures_of_two_sizes_are_refused(checkpoint: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import transformers
@@ -25,8 +26,10 @@ from vivit import (
     VivitImageProcessor,
     VivitVideoProcessor,
     pipeline,
+    pipelines,
 )
 from vivit.checkpoint import open_checkpoint
+from vivit.decoders import usual_processes
 from vivit.errors import UserError
 from vivit.familiarity import Familiarity
 from vivit.pipelines import UNFAMILIAR
@@ -467,3 +470,51 @@ def test_published_model_example(checkpoint: Path, clip_path: Path) -> None:
             ]
         )
     assert_same_predictions(*results)
+
+
+def test_a_list_of_files_is_read_by_processes(
+    checkpoint: Path, clip_path: Path, short_clip_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same answers to the bit as without them. Only where it is worth it, and nobody wants to be called there."""
+    classify = pipeline("video-classification", model=checkpoint, top_k=7, batch_size=2)
+    started: list[int] = []
+    usual = pipelines.decode_ahead
+    monkeypatch.setattr(
+        pipelines,
+        "decode_ahead",
+        lambda *given: started.append(given[2]) or usual(*given),  # type: ignore[func-returns-value]
+    )
+    paths = [clip_path, str(short_clip_path), clip_path, clip_path, short_clip_path]
+    wanted = classify(paths, num_workers=0)
+    assert not started
+    for options, processes in (({}, usual_processes("cpu")), ({"num_workers": 1}, 1), ({"sampling": "center"}, None)):
+        found = classify(paths, **options)
+        assert started.pop() == (processes or usual_processes("cpu"))
+        for one, other in zip(found, wanted if processes else classify(paths, num_workers=0, **options), strict=True):
+            assert one == other and vars(one).keys() == vars(other).keys()
+            assert (one.indices, one.seconds, one.warnings) == (other.indices, other.seconds, other.warnings)
+            assert list(one.timings_ms) == list(other.timings_ms)
+            assert sum(one.timings_ms.values()) == pytest.approx(2 * one.timings_ms["total"])
+
+    class Own(VivitImageProcessor):
+        pass
+
+    classify(paths[:2])
+    classify(paths, batch_size=1)
+    classify(paths, progress=lambda fraction: None)
+    list(classify(path for path in paths))
+    classify([*paths, clip_path.read_bytes()])
+    classify.image_processor = Own.from_pretrained(checkpoint)
+    classify(paths)
+    assert not started and not psutil.Process().children()
+
+
+def test_what_is_wrong_with_a_file_is_raised_by_the_call(checkpoint: Path, clip_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    classify = pipeline("video-classification", model=checkpoint, batch_size=2)
+    with pytest.raises(VideoError, match=r"bad\.mp4"):
+        classify([clip_path, clip_path, tmp_path / "bad.mp4", clip_path])
+    classify.image_processor.crop_size = {"height": 16, "width": 16}
+    with pytest.raises(ValueError, match="the model takes"):
+        classify([clip_path] * 3)
+    assert not psutil.Process().children()

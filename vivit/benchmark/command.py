@@ -218,4 +218,5 @@ def read_clip(clip: str, checkpoint: "Checkpoint") -> "np.ndarray":
     """What a model gets of a video file: (T, C, H, W) float32, normalised. Raises VideoError if it cannot be used."""
     from vivit.preparing import prepare_clip
 
-    return checkpoint.processor.normalise(prepare_clip(clip, checkpoint.config.num_frames, checkpoint.processor).pixels)
+    (pixels,) = prepare_clip(clip, checkpoint.config.num_frames, checkpoint.processor).pixels
+    return checkpoint.processor.normalise(pixels)

@@ -135,15 +135,17 @@ def estimate_seconds(
     precision: str,
     execution: str = "plain",
     *,
+    batch_size: int = 1,
     first: bool = True,
     measured: float | None = None,
 ) -> float:
-    """How long one clip's forward pass will take, before it is run.
+    """How long a forward pass will take, before it is run.
 
     Args:
         config: the model's shape.
         machine: what is known of it.
         attention, precision, execution: keys of `BACKENDS`, `PRECISIONS` and `EXECUTIONS` that run there.
+        batch_size: clips, or views of one, in the pass.
         first: whether it may be the first, which is compiled where the backend or the model is.
         measured: as `compile_seconds`'.
     Returns:
@@ -153,7 +155,7 @@ def estimate_seconds(
     seconds = _seconds(config, machine, attention, precision)
     if seconds is None:
         raise ValueError(f"'{attention}' does not run in {precision} here")
-    return seconds + compile_seconds(attention, execution, measured) * first
+    return seconds * batch_size + compile_seconds(attention, execution, measured) * first
 
 
 def paying_precision(config: VivitConfig, machine: Machine) -> str:

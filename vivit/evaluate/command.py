@@ -1,6 +1,7 @@
 """`python -m vivit evaluate`: how often a model is right about labelled clips, from a terminal."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -8,7 +9,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vivit.errors import UserError
 from vivit.evaluate import report
@@ -16,11 +17,13 @@ from vivit.evaluate.agreement import agree
 from vivit.evaluate.calibration import calibrate
 from vivit.evaluate.journal import Evaluation, Journal, load_evaluation, relative, source_of
 from vivit.evaluate.labels import labelled, match_labels
-from vivit.evaluate.records import Asked, LabelledClip, Record
+from vivit.evaluate.records import CLUSTER, Asked, LabelledClip, Record
 from vivit.evaluate.sources import KINDS, Found, bring, find_clips
 from vivit.evaluate.summary import Tally
 
 if TYPE_CHECKING:
+    import torch
+
     from vivit.checkpoint import Checkpoint
     from vivit.decoders import Reading
     from vivit.evaluate.local import Spent
@@ -83,11 +86,12 @@ def evaluate(options: argparse.Namespace) -> int:
     from vivit.benchmark.probes import identify
     from vivit.benchmark.results import revision
     from vivit.checkpoint import open_checkpoint
-    from vivit.device import default_device
+    from vivit.device import CHOSEN, default_device
 
     device = default_device()  # whose error comes before a download
     checkpoint = open_checkpoint(options.model, options.revision)
-    asked = _asked(options, checkpoint, str(device))
+    chosen = options.engine == "local" or CHOSEN in os.environ
+    asked = _asked(options, checkpoint, device, str(device) if chosen else CLUSTER)
     found = find_clips(options.source, progress=lambda _, note: _show(note))
     matching = match_labels((label for _, label in found.clips), checkpoint.labels)
     clips = labelled(found, matching, options.limit)
@@ -106,11 +110,14 @@ def evaluate(options: argparse.Namespace) -> int:
         return _Run(options, checkpoint, evaluation, found, journal, others).run(clips)
 
 
-def _asked(options: argparse.Namespace, checkpoint: "Checkpoint", device: str) -> Asked:
-    """What the options ask for, checked as far as that goes without a model."""
+def _asked(options: argparse.Namespace, checkpoint: "Checkpoint", device: "torch.device", on: str) -> Asked:
+    """What the options ask for, checked as far as that goes without a model.
+
+    Args:
+        device: this process's. on: what is said of where the model is.
+    """
     from vivit.attention import get_attention
     from vivit.batching import clips_at_once
-    from vivit.device import one_device
     from vivit.execution import get_execution
     from vivit.precision import get_precision
     from vivit.views import Views
@@ -119,7 +126,7 @@ def _asked(options: argparse.Namespace, checkpoint: "Checkpoint", device: str) -
     get_precision(options.precision)
     get_execution(options.execution)
     batch_size = options.batch_size or clips_at_once(
-        checkpoint.config, options.attention, options.precision, one_device(device), options.execution
+        checkpoint.config, options.attention, options.precision, device, options.execution
     )
     names = ("attention", "precision", "execution", "normalisation", "geometry", "sampling", "stride")
     return Asked(
@@ -127,7 +134,7 @@ def _asked(options: argparse.Namespace, checkpoint: "Checkpoint", device: str) -
         checkpoint_written=checkpoint.written_ns,
         views=str(Views.parse(options.views)),
         batch_size=batch_size,
-        device=device,
+        device=on,
         **{name: getattr(options, name) for name in names},
     )
 
@@ -200,7 +207,11 @@ class _Run:
 
         with closing(self._steps(here())) as steps:
             for step in steps:
-                self._keep([failed.pop(0) for _ in range(len(failed))] + step)
+                # They are met before the clips that come before them are answered.
+                last = max((record.index for record in step), default=-1)
+                due = [record for record in failed if record.index < last]
+                failed[: len(due)] = []
+                self._keep(sorted([*due, *step], key=lambda record: record.index))
         self._keep(failed)
 
     def _steps(self, clips: Iterable[LabelledClip]) -> Generator[list[Record], None, None]:
@@ -217,20 +228,17 @@ class _Run:
             Views.parse(asked.views),
             **{name: getattr(asked, name) for name in names},
         )
-        on = asked.device.partition(":")[0]
         if self.options.engine == "ray":
-            yield from self._on_cluster(clips, reading, on != "cpu")
+            yield from self._on_cluster(clips, reading)
             return
         from vivit.evaluate.local import Spent, evaluate_locally
 
         classifier = load_classifier(asked)
-        processes = self.options.decoders or usual_processes(on)
+        processes = self.options.decoders or usual_processes(classifier.model.device.type)
         self.begin, self.spent = time.perf_counter(), Spent()
         yield from evaluate_locally(clips, reading, classifier, processes, self.spent)
 
-    def _on_cluster(
-        self, clips: Iterable[LabelledClip], reading: "Reading", on_gpus: bool
-    ) -> Generator[list[Record], None, None]:
+    def _on_cluster(self, clips: Iterable[LabelledClip], reading: "Reading") -> Generator[list[Record], None, None]:
         from importlib.util import find_spec
 
         if not find_spec("ray"):
@@ -240,9 +248,18 @@ class _Run:
         from vivit.evaluate.cluster import evaluate_on_cluster
         from vivit.evaluate.loading import load_classifier
 
-        load = partial(load_classifier, self.evaluation.asked)
-        more: dict[str, Any] = {"processes": self.options.decoders, "on_gpus": on_gpus}
-        yield from evaluate_on_cluster(clips, reading, load, self.evaluation.asked.batch_size, **more)
+        # Without its number: each process that holds a model is shown one GPU.
+        asked = replace(self.evaluation.asked, device=self.evaluation.asked.device.partition(":")[0])
+        load = partial(load_classifier, asked)
+        self.begin = time.perf_counter()
+        yield from evaluate_on_cluster(
+            clips,
+            reading,
+            load,
+            asked.batch_size,
+            processes=self.options.decoders,
+            on_gpus=asked.device != "cpu",
+        )
 
     def _keep(self, records: list[Record]) -> None:
         """Keep, count and tell a step's records."""

@@ -1,11 +1,19 @@
 """Labelled clips on one machine: decoded by processes, classified in this one."""
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from time import perf_counter
 
-from vivit.decoders import Reading
-from vivit.evaluate.passes import Classifier
-from vivit.evaluate.records import LabelledClip, Record
+import numpy as np
+
+from vivit.ahead import passes_ahead
+from vivit.clock import Mark, milliseconds
+from vivit.decoders import Reading, decode_ahead
+from vivit.errors import UserError
+from vivit.evaluate.passes import Begun, Classifier, clips_of_a_step, record_of
+from vivit.evaluate.records import LabelledClip, Record, why
 
 
 @dataclass
@@ -16,7 +24,7 @@ class Spent:
         total: wall time since the first clip was asked for.
         waited: of it, in which the model waited for clips.
         decode: processor time of the decoders.
-        model: wall time of the passes.
+        model: time of the passes, on the device's own clock.
     """
 
     total: float = 0.0
@@ -25,16 +33,97 @@ class Spent:
     model: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Step:
+    """Clips that go through the model together.
+
+    Args:
+        begun: None if none of them could be read.
+        blocked: how long they were waited for since the last passes, in seconds.
+    """
+
+    records: list[Record]
+    begun: Begun | None
+    blocked: float
+
+
 def evaluate_locally(
     clips: Iterable[LabelledClip], reading: Reading, classifier: Classifier, processes: int, spent: Spent | None = None
 ) -> Generator[list[Record], None, None]:
     """Records, step by step, in the order of the clips. A clip that cannot be read has a record with its sentence.
 
     Args:
-        clips: which.
+        clips: which; taken as they are needed.
         reading: how.
         classifier: by which model.
         processes: how many decode.
         spent: is kept up to date.
+    Raises:
+        vivit.errors.UserError: if no process can be started, or a logit is infinite or no number.
+        and what `clips` or the model raises; all of it after the records before it.
     """
-    raise NotImplementedError
+    spent, config = spent or Spent(), classifier.model.config
+    reading = replace(reading, picture=(*config.clip_size[1:], config.num_channels))
+    size = clips_of_a_step(classifier.batch_size, reading.views.count)
+    ahead = passes_ahead(classifier.model.device.type, processes)
+    asked, steps = deque[LabelledClip](), deque[_Step]()
+    fault: Exception | None = None
+    last: Mark | None = None
+    start, blocked = perf_counter(), 0.0
+
+    def paths() -> Iterator[str]:
+        for clip in clips:
+            asked.append(clip)
+            yield clip.path
+
+    with closing(decode_ahead(paths(), reading, processes, size + processes)) as decoded:
+        while fault is None:
+            records: list[Record] = []
+            pixels: list[np.ndarray] = []
+            begin = perf_counter()
+            try:
+                for clip in decoded:
+                    record = Record(**vars(asked.popleft()))
+                    if isinstance(clip, Exception):
+                        records.append(replace(record, error=why(clip)))
+                    else:
+                        records.append(replace(record, decode_seconds=clip.timings_ms["cpu"] / 1e3))
+                        pixels.append(clip.pixels)
+                    if len(pixels) == size or (len(records) == size and not pixels):
+                        break
+            except Exception as error:
+                fault = error
+            blocked += perf_counter() - begin
+            try:
+                if records:
+                    steps.append(_Step(records, classifier.begin(pixels) if pixels else None, blocked))
+                    blocked *= not pixels
+            except Exception as error:
+                fault = error  # of clips that came before what could not be read
+            del pixels
+            ended = fault is not None or not records
+            while len(steps) > (0 if ended else ahead):
+                step = steps.popleft()
+                answers = iter(classifier.finish(step.begun) if step.begun else ())
+                found = []
+                try:
+                    for record in step.records:
+                        found.append(record if record.error else record_of(record, next(answers), config))
+                except UserError as error:
+                    fault = error
+                    steps.clear()
+                if step.begun:
+                    idle = milliseconds(last, step.begun.begin) / 1e3 if last is not None else step.blocked
+                    spent.waited += min(step.blocked, idle)
+                    spent.model += step.begun.seconds
+                    last = step.begun.end
+                spent.decode += sum(record.decode_seconds for record in step.records)
+                spent.total = perf_counter() - start
+                if found:
+                    yield found
+            if not (records or fault):
+                return
+    try:
+        raise fault
+    finally:
+        del fault  # it holds this frame, and the clips in it, which should not hold it in turn

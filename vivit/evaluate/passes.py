@@ -4,17 +4,21 @@ Letters: B views of a pass, V views of a clip, T frames of each, C channels, H Ã
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vivit.clock import Mark, mark, milliseconds
+from vivit.config import VivitConfig
 from vivit.crossing import cross
+from vivit.evaluate.records import TOP, Guess, Record
 from vivit.familiarity import Familiarity
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
+from vivit.scores import probabilities, usual_function
 from vivit.tf32 import products_of
 
 
@@ -25,10 +29,34 @@ class Answer:
     Args:
         logits: (K,) float32, the mean over its views.
         familiar: whether it is like the training clips; None where that cannot be told.
+        seconds: its share of its passes' time, on the device's own clock.
     """
 
     logits: Tensor
     familiar: bool | None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Passes that have begun, which an accelerator does while the host goes on.
+
+    Args:
+        views: of each clip.
+        found: logits (n, K) of all views, and features (n, E) if they are wanted, n being a multiple of B; on the CPU, and
+            filled once `end` is reached.
+        begin, end: when the first begins and the last ends.
+    """
+
+    views: list[int]
+    found: list[Tensor]
+    begin: Mark
+    end: Mark
+
+    @property
+    def seconds(self) -> float:
+        """What they took, copy and normalisation included; waits for their end."""
+        return milliseconds(self.begin, self.end) / 1e3
 
 
 def clips_of_a_step(batch_size: int, views: int) -> int:
@@ -52,19 +80,21 @@ class Classifier:
     batch_size: int
     familiarity: Familiarity | None = None
 
-    @torch.inference_mode()
     def __call__(self, clips: Sequence[np.ndarray]) -> list[Answer]:
         """Answers, one a clip.
 
         Args:
             clips: (V, T, H, W, C) each, all of one shape, resized and cropped.
-        Raises:
-            UserError: if a logit is infinite or no number.
         """
+        return self.finish(self.begin(clips))
+
+    @torch.inference_mode()
+    def begin(self, clips: Sequence[np.ndarray]) -> Begun:
+        """Give the device the passes over some clips, as `__call__` takes them."""
         views = [view for clip in clips for view in clip]
-        spare = -len(views) % self.batch_size
-        views += views[-1:] * spare
+        views += views[-1:] * (-len(views) % self.batch_size)
         device = self.model.device
+        begin = mark(device)
         features, logits = [], []
         with products_of(self.model):
             for first in range(0, len(views), self.batch_size):
@@ -72,12 +102,41 @@ class Classifier:
                 pixel_values = cross(batch, self.processor, device, self.model.dtype)
                 features.append(self.model.features(pixel_values, interpolate_pos_encoding=True))
                 logits.append(self.model.classifier(features[-1]))
-        of_each = [len(clip) for clip in clips]
-        means = [some.mean(0) for some in torch.cat(logits)[: sum(of_each)].float().cpu().split(of_each)]
-        if self.familiarity is None:
-            return [Answer(mean, None) for mean in means]
-        seen = torch.cat(features)[: sum(of_each)].float().cpu().split(of_each)
-        return [
-            Answer(mean, self.familiarity.is_familiar(some.mean(0).numpy()))
-            for mean, some in zip(means, seen, strict=True)
-        ]
+            found = [torch.cat(logits), *([torch.cat(features)] if self.familiarity else [])]
+            # Here and not when they are read: that would be after the next passes.
+            found = [tensor.float().to("cpu", non_blocking=True) for tensor in found]
+        return Begun([len(clip) for clip in clips], found, begin, mark(device))
+
+    def finish(self, begun: Begun) -> list[Answer]:
+        """The answers, once they are there."""
+        share = begun.seconds / len(begun.views)
+        logits, *features = (
+            [some.mean(0) for some in tensor[: sum(begun.views)].split(begun.views)] for tensor in begun.found
+        )
+        familiar: list[bool | None] = [None] * len(logits)
+        if self.familiarity:
+            familiar = [self.familiarity.is_familiar(mean.numpy()) for mean in features[0]]
+        return [Answer(mean, known, share) for mean, known in zip(logits, familiar, strict=True)]
+
+
+def record_of(record: Record, answer: Answer, config: VivitConfig, model_seconds: float | None = None) -> Record:
+    """A clip's record with its answer. Of classes with the same logit the first is the better one.
+
+    Args:
+        record: of the clip that was read.
+        answer: to it.
+        config: of the model.
+        model_seconds: its share of its passes' time; the answer's own if None.
+    Raises:
+        vivit.errors.UserError: if a logit is infinite or no number.
+    """
+    scores = probabilities(answer.logits, usual_function(config.problem_type)).tolist()
+    order = answer.logits.argsort(descending=True, stable=True).tolist()
+    return replace(
+        record,
+        top=tuple(Guess(k, config.id2label[k], scores[k]) for k in order[:TOP]),
+        rank=1 + order.index(record.target),
+        score=scores[record.target],
+        familiar=answer.familiar,
+        model_seconds=answer.seconds if model_seconds is None else model_seconds,
+    )

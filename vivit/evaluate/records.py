@@ -1,8 +1,11 @@
-"""What was found of each clip, one line of JSON each, which a kill at any moment leaves whole. No torch is used."""
+"""What is found of each clip, one line of JSON each, and by what. No torch is used."""
 
 from dataclasses import dataclass, field
 
+from vivit.errors import UserError
+
 TOP = 5  # classes that a record names
+CLUSTER = "cluster"  # a device: whichever there is
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,10 @@ class Asked:
         checkpoint_written: when it was last written, by `time.time_ns`.
         revision: of a Hub repository, where its name says none.
         attention, precision, execution, normalisation, geometry, sampling: keys of the tables in `vivit.names`.
-        stride: as `vivit.video.sampling.choose_indices` takes it.
+        stride: as `vivit.video.sampling.choose_views` takes it.
         views: as `vivit.views.Views.parse` takes it.
         batch_size: views of a pass.
-        device: where the model is, 'cpu' or 'cuda:0'.
+        device: where the model is, 'cpu' or 'cuda:0'; `CLUSTER` where each process that holds it takes what it has.
     """
 
     model: str
@@ -88,7 +91,7 @@ class Asked:
     normalisation: str = "checkpoint"
     geometry: str = "upright"
     sampling: str = "uniform"
-    stride: int = 1
+    stride: int | None = None
     views: str = "1x1"
     batch_size: int = 1
     device: str = "cpu"
@@ -119,3 +122,8 @@ class Source:
     clips: int
     sha256: str
     left_out: dict[str, int] = field(default_factory=dict)
+
+
+def why(error: Exception) -> str:
+    """A record's `error` for what was raised as its clip was read."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

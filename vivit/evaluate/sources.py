@@ -259,10 +259,17 @@ def _renders(numbers: str, progress: Progress | None) -> Found:
     clips, seed = int(count or RENDERS), seed or str(RENDERS_SEED)
     folder = results_folder() / "renders" / seed
     program = [sys.executable, "-m", "mannequin.renders", str(folder), "--clips", str(clips), "--seed", seed]
+    program += ["--parent", str(os.getpid())]
     if not (CHECKOUT / "mannequin" / "renders.py").is_file():
         raise UserError(
             "Clips are rendered by 'mannequin', which is not beside this library. Use a checkout of the project."
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Clips cannot be rendered in '{folder}' ({error.strerror}). Name another by VIVIT_RESULTS."
+        ) from error
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         running = subprocess.Popen(program, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=said)
         try:

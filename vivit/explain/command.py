@@ -188,7 +188,7 @@ def _look(
 
     checkpoint, model, sampled = subject.checkpoint, subject.model, prepared.sampled
     labels, familiarity = checkpoint.labels, checkpoint.familiarity()
-    pixel_values = cross([prepared.pixels], subject.processor, model.device, model.dtype)
+    pixel_values = cross([*prepared.pixels], subject.processor, model.device, model.dtype)
     seen = look(model, pixel_values, rollout=not has_heads(wanted.method), progress=_progress(clip))
     maps = seen.maps[wanted.method][:, 0] if seen.rollout is None else seen.rollout[None]
     weights = choose(maps.float().cpu().numpy(), wanted.layer, wanted.head)
@@ -252,7 +252,7 @@ def _write(folder: Path, name: str, prepared: "PreparedClip", weights: np.ndarra
     from vivit.explain.drawing import strip_png
     from vivit.explain.export import overlay_mp4
 
-    frames, seconds = prepared.pixels, prepared.sampled.seconds
+    frames, seconds = prepared.pixels[0], prepared.sampled.seconds
     # The last frame is shown as long as the others are in the mean, so that the video can be looped.
     end = seconds[-1] + (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
     contents = {

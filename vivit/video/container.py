@@ -52,6 +52,7 @@ class VideoLimits:
         max_aspect_ratio: longer side by shorter side; a thin picture becomes huge once its short side is enlarged.
         max_frames: pictures in the clip, chosen or not.
         max_seconds: wall time of one call.
+        max_cores: how many threads may decode at once; as many as there are processors if None.
     Raises:
         ValueError: if one is not positive.
     """
@@ -60,11 +61,17 @@ class VideoLimits:
     max_aspect_ratio: float = 32.0
     max_frames: int = 1_000_000
     max_seconds: float = 120.0
+    max_cores: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
+
+    @property
+    def cores(self) -> int:
+        """How many threads may decode at once."""
+        return self.max_cores or os.cpu_count() or 1
 
 
 Decoder = VideoCodecContext | alpha.AlphaDecoder

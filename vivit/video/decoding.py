@@ -1,6 +1,5 @@
 """Chosen pictures of a video file, decoded side by side and no more of them than needed."""
 
-import os
 import threading
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
@@ -125,9 +124,8 @@ def _decode_lanes(
 
     One decoder with many threads gains less, and where the clip is sought in it would be emptied at every key frame.
     """
-    cores = os.cpu_count() or 1
-    num_lanes = min(len(runs), cores, MAX_LANES)
-    threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, cores // max(1, num_lanes))
+    num_lanes = min(len(runs), limits.cores, MAX_LANES)
+    threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, limits.cores // max(1, num_lanes))
     if num_lanes <= 1:
         yield from _decode_runs(info, runs, transform, limits, watch, lambda packet: poll(), threads)
         return

@@ -231,7 +231,7 @@ class _Tally:
 
 def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int, geometry: str) -> VideoInfo:
     """List a stream's pictures by decoding them all."""
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(limits.cores, 8)
     with open_video(path, limits, watch, threads=threads, geometry=geometry) as video:
         size = os.path.getsize(path)
         header_promises = _promised_packets(video.stream)

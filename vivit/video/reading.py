@@ -1,17 +1,17 @@
 """From a video file to the chosen pictures, with their true indices and presentation times.
 
-`probe` lists every displayed picture, `choose_indices` picks some, `decode` decodes only those; `read_frames` does all
+`probe` lists every displayed picture, `choose_views` picks some, `decode` decodes only those; `read_frames` does all
 three. Counts and times come from the packets or from decoding, never from the header, which may be absent or wrong. Files
 are taken to be hostile: only the given file is opened, and pictures, frames and time are bounded.
 
-Letters: T chosen frames, H and W the height and width of one picture as a viewer sees it.
+Letters: T chosen frames of each of S temporal views, H and W the height and width of one picture as a viewer sees it.
 """
 
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,8 @@ from PIL import Image
 from vivit.video.container import TellFraction, VideoLimits, Watch
 from vivit.video.decoding import Frame, FramesMissingError, Transform, decode_frames
 from vivit.video.probing import DEINTERLACED, VideoInfo, list_frames
-from vivit.video.sampling import choose_indices, comes_evenly, too_few
+from vivit.video.sampling import choose_views, comes_evenly, too_few, too_short
+from vivit.views import ONE, Views
 
 Result = TypeVar("Result")
 
@@ -29,9 +30,9 @@ class SampledFrames:
     """The chosen pictures of one clip.
 
     Args:
-        frames: (T, H, W, 3) uint8 RGB, or whatever size the transform gave.
-        indices: (T,) true frame indices, ascending; the last repeats if the clip is too short.
-        seconds: (T,) presentation times from the clip's first frame on.
+        frames: (S·T, H, W, 3) uint8 RGB, or whatever shape the transform gave.
+        indices: (S·T,) true frame indices, ascending within a view; the last repeats if the clip is too short.
+        seconds: (S·T,) presentation times from the clip's first frame on.
         info: what the file holds.
         warnings: sentences for the user, `info.warnings` included.
         deinterlaced: whether one of them was made of two fields.
@@ -107,21 +108,22 @@ def read_frames(
     num_frames: int,
     *,
     sampling: str = "uniform",
-    stride: int = 1,
+    stride: int | None = None,
     start: int = 0,
+    views: Views = ONE,
     geometry: str = "upright",
     transform: Transform | None = None,
     limits: VideoLimits | None = None,
     progress: TellFraction | None = None,
 ) -> SampledFrames:
-    """Choose and decode frames of a video file.
+    """Choose and decode frames of a video file, each once.
 
     If decoding shows that the packets promised too much, the clip is counted by decoding and chosen from again.
 
     Args:
         path: the file.
-        num_frames: how many frames to choose, > 0.
-        sampling, stride, start: see `choose_indices`.
+        num_frames: T, how many frames to choose of a temporal view, > 0.
+        sampling, stride, start, views: see `choose_views`.
         geometry: how pictures are read, a key of `vivit.names.GEOMETRY`.
         transform: (H, W, 3) uint8 picture to the picture to keep, applied as pictures arrive, in the decoders' threads,
             so that large ones are never held together. Without it, pictures that differ in size from the first chosen
@@ -132,37 +134,32 @@ def read_frames(
         The frames with their indices and times.
     Raises:
         VideoError: if the file cannot be read, in one sentence.
-        ValueError: see `choose_indices`.
+        ValueError: see `choose_views`.
     """
     limits = limits or VideoLimits()
-    choose_indices(num_frames, total=max(1, start + 1), sampling=sampling, stride=stride, start=start)
+    choice: dict[str, Any] = {"views": views, "sampling": sampling, "stride": stride, "start": start}
+    choose_views(num_frames, total=max(1, start + 1), **choice)
 
     def choose(info: VideoInfo) -> list[int]:
-        return choose_indices(
-            num_frames,
-            total=info.num_frames,
-            sampling=sampling,
-            stride=stride,
-            start=start,
-            edges=info.edge_seconds,
-        )
+        return choose_views(num_frames, total=info.num_frames, edges=info.edge_seconds, **choice)
 
     read = examined(
         path,
-        choose,
-        lambda info, pictures: _collect(pictures, num_frames, transform),
+        lambda info: sorted({*choose(info)}),
+        lambda info, pictures: _collect(pictures, choose(info), transform),
         transform,
         limits,
         progress,
         geometry,
     )
-    info, indices, (frames, warnings) = read.info, read.indices, read.result
-    if len(set(indices)) < num_frames and (sampling != "uniform" or comes_evenly(info.edge_seconds)):
-        warnings.append(too_few(info.num_frames))
-    elif sampling == "uniform" and not comes_evenly(info.edge_seconds):
+    info, indices, (frames, warnings) = read.info, choose(read.info), read.result
+    if sampling == "uniform" and views.temporal == 1 and not comes_evenly(info.edge_seconds):
         warnings.append(
             "The clip's frames come unevenly, so they were chosen evenly in time: the one on screen at each."
         )
+    elif len(set(indices)) < num_frames:
+        warnings.append(too_few(info.num_frames))
+    warnings += too_short(indices, info.num_frames, views)
     seconds = tuple(info.frame_seconds[i] - info.frame_seconds[0] for i in indices)
     return SampledFrames(
         frames=frames,
@@ -235,21 +232,24 @@ def examined(
     return Examined(info, indices, result, timings_ms)
 
 
-def _collect(pictures: Iterator[Frame], num_frames: int, transform: Transform | None) -> tuple[np.ndarray, list[str]]:
-    frames: np.ndarray = np.empty(0, np.uint8)  # (T, H, W, 3) once the first picture is here
+def _collect(
+    pictures: Iterator[Frame], indices: Sequence[int], transform: Transform | None
+) -> tuple[np.ndarray, list[str]]:
+    """A frame for each of the indices, of pictures that come once each."""
+    frames: np.ndarray = np.empty(0, np.uint8)  # (S·T, H, W, 3) once the first picture is here
     damaged: list[int] = []
     resized = deinterlaced = False
-    for row, picture in enumerate(pictures):
+    for picture in pictures:
         image = picture.image
-        if row == 0:
-            frames = np.empty((num_frames, *image.shape), image.dtype)
+        if not len(frames):
+            frames = np.empty((len(indices), *image.shape), image.dtype)
         if transform is None and image.shape != frames.shape[1:]:
             height, width = frames.shape[1:3]
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
             resized = True
-        frames[row] = image
+        frames[np.equal(indices, picture.index)] = image
         deinterlaced |= picture.deinterlaced
-        if picture.damaged and picture.index not in damaged:
+        if picture.damaged:
             damaged.append(picture.index)
     warnings = [DEINTERLACED] if deinterlaced else []
     if resized:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vivit.video.container import VideoError
+from vivit.views import STRIDE, Views
 
 SamplingRule = Callable[[int, int, int, int], list[int]]  # num_frames, total, stride, start
 
@@ -114,3 +115,53 @@ def choose_indices(
         return on_screen(edges, num_frames)
     indices = SAMPLING[sampling](num_frames, total, stride, start)
     return indices + indices[-1:] * (num_frames - len(indices))
+
+
+def choose_views(
+    num_frames: int,
+    *,
+    total: int,
+    views: Views,
+    sampling: str = "uniform",
+    stride: int | None = None,
+    start: int = 0,
+    edges: Sequence[float] | None = None,
+) -> list[int]:
+    """Choose the frames of every temporal view of a clip.
+
+    Args:
+        num_frames: T, of each.
+        views: of one temporal view the frames are those of `choose_indices`; several begin at `Views.starts`, and each has
+            every `stride`-th frame from there on, as with "consecutive".
+        stride: see `choose_indices`; if None it is 1, and `vivit.views.STRIDE` for several temporal views.
+        total, sampling, start, edges: see `choose_indices`.
+    Returns:
+        (S·T,) indices, those of one temporal view after the other; they ascend within each.
+    Raises:
+        UserError: for another sampling than "uniform", or a start, with several temporal views.
+        and what `choose_indices` raises.
+    """
+    views.check(sampling, start)
+    if views.temporal == 1:
+        step = 1 if stride is None else stride
+        return choose_indices(num_frames, total=total, sampling=sampling, stride=step, start=start, edges=edges)
+    step = STRIDE if stride is None else stride
+    chosen = (
+        choose_indices(num_frames, total=total, sampling="consecutive", stride=step, start=first)
+        for first in views.starts(total, num_frames, step)
+    )
+    return [index for indices in chosen for index in indices]
+
+
+def too_short(indices: Sequence[int], total: int, views: Views) -> list[str]:
+    """What to tell the user where the clip is too short for views that differ: a sentence, or none.
+
+    Args:
+        indices: (S·T,) as `choose_views` returns them. total: frames in the clip.
+    """
+    size = len(indices) // views.temporal
+    if views.temporal == 1 or indices[:size] != indices[-size:]:
+        return []
+    return [
+        f"The clip is too short for temporal views that differ ({total} frames), so all {views.temporal} are the same."
+    ]

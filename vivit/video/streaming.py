@@ -211,7 +211,7 @@ def open_film(
     if webp.is_webp(name):
         yield _open_webp(name, limits, watch, geometry)
         return
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(limits.cores, 8)
     places = [from_seconds - before for before in BEFORE] if from_seconds > 0 and begin_seconds is not None else []
     for place in [*(place for place in places if place > 0), None]:
         with open_video(name, limits, watch, threads=threads, geometry=geometry) as video:

@@ -297,7 +297,7 @@ def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, pre
     torch.set_num_threads(one_thread)
     checkpoint = open_checkpoint(MANNEQUIN)
     clip = prepare_clip(CLIP, checkpoint.config.num_frames, checkpoint.processor)
-    pixel_values = checkpoint.processor.normalise(clip.pixels)
+    pixel_values = checkpoint.processor.normalise(clip.pixels[0])
     model = checkpoint.load(VivitForVideoClassification, dtype=precision)
     here = passes.examine(passes.enter(model, attention, pixel_values))
 
@@ -307,7 +307,7 @@ def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, pre
     assert here.weights == row.memory.weights
     assert here.activations == pytest.approx(row.memory.activations, rel=0.02)
 
-    request = Classify(MANNEQUIN, attention, precision, "checkpoint", 5, clip.pixels.shape)
+    request = Classify(MANNEQUIN, attention, precision, "checkpoint", 5, clip.pixels.shape[1:])
     page, _ = worker.classify(request, [clip.pixels.tobytes()], lambda *_: None)
     unload()
     assert here.weights == page.weights_bytes

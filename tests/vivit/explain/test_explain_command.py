@@ -108,7 +108,7 @@ def test_it_is_the_librarys_map_and_the_pipelines_answer(
         VivitImageProcessor.from_pretrained(checkpoint),
     )
     prepared = prepare_clip(clip_path, 8, processor, sampling="consecutive")
-    maps = look(model, cross([prepared.pixels], processor, model.device, model.dtype)).maps["attention"][:, 0]
+    maps = look(model, cross([*prepared.pixels], processor, model.device, model.dtype)).maps["attention"][:, 0]
     weights = maps.mean(0) if layer is None else maps[layer]
     weights = weights.mean(0) if head is None else weights[head]
     # The same pass; PyTorch and NumPy may add up means in another order.

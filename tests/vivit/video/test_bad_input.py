@@ -237,12 +237,12 @@ def test_too_much_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = probe(path)
     for lanes in (1, 2):
         monkeypatch.setattr(decoding, "MAX_LANES", lanes)
-        monkeypatch.setattr(decoding.os, "cpu_count", lambda: 2)
+        monkeypatch.setattr("os.cpu_count", lambda: 2)
         with pytest.raises(VideoError, match="took longer than"):
             list(video.decode(info, [0, 15], limits=VideoLimits(max_seconds=1e-9)))
 
 
-@pytest.mark.parametrize("name", ["max_pixels", "max_aspect_ratio", "max_frames", "max_seconds"])
+@pytest.mark.parametrize("name", ["max_pixels", "max_aspect_ratio", "max_frames", "max_seconds", "max_cores"])
 def test_limits_must_be_positive(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         VideoLimits(**{name: 0})

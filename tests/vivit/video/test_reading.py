@@ -126,7 +126,7 @@ def test_every_picture_is_the_one_asked_for(
     clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, name: str, way: str, lanes: int
 ) -> None:
     monkeypatch.setattr(decoding, "MAX_LANES", lanes)
-    monkeypatch.setattr(decoding.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     _, first, total, _ = CLIPS[name]
     probed = probe(clip(name))
     info = _ways(probed)[way]
