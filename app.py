@@ -9,6 +9,7 @@ if __name__ == "__main__":
         st.Page("pages/inside.py", title="Look inside", icon=":material/visibility:"),
         st.Page("pages/timeline.py", title="Timeline", icon=":material/view_timeline:"),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
+        st.Page("pages/evaluate.py", title="Evaluate", icon=":material/fact_check:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()

@@ -10,20 +10,25 @@ from PIL import Image, ImageOps
 
 from engine.clips import called_this_clip, container_name
 from engine.tasks import (
+    ClipPixels,
     DecodePictures,
     DrawInside,
     EncodePictures,
+    FindClips,
     Frames,
     Hold,
     MakePreview,
     MakeThumbnail,
     Nothing,
     Pictures,
+    ReadClip,
     ReadFrames,
     ReadTimings,
 )
 from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
+from vivit.errors import UserError
+from vivit.evaluate.sources import Found, find_clips
 from vivit.explain.drawing import strip_png
 from vivit.explain.export import overlay_mp4
 from vivit.preparing import prepare_clip
@@ -38,6 +43,7 @@ LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 fram
 PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
 ROUNDING_SECONDS = 0.002  # by which file formats make frames come too soon
 HOLD_SECONDS = 0.05  # between two looks for a cancel
+BUNDLED = "bundled"  # what `find_clips` calls the clips that ship with the app
 KEPT_HEIGHT = 720  # pixels at most, of a clip that a camera's pictures make
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
 
@@ -86,6 +92,31 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
                 pictures[crop, index] = file.getvalue()
             shown.append(pictures[crop, index])
     return frames, [clip.pixels.tobytes(), *shown]
+
+
+def find(request: FindClips, blobs: list[bytes], progress: Progress) -> tuple[Found, list[bytes]]:
+    """Find labelled clips; progress is not called. What is no whole path could be a name on the Hub, or be rendered."""
+    if request.source != BUNDLED and not Path(request.source).is_absolute():
+        raise UserError(f"'{request.source}' is no whole path. Type the whole path of a folder or a list.")
+    return find_clips(request.source), []
+
+
+def read_clip(request: ReadClip, blobs: list[bytes], progress: Progress) -> tuple[ClipPixels, list[bytes]]:
+    """Read a clip that is to be classified; progress is called as its frames arrive."""
+    begin = time.process_time()
+    checkpoint = open_checkpoint(request.checkpoint, weights=False, here=True)
+    with called_this_clip(request.path):
+        clip = prepare_clip(
+            request.path,
+            checkpoint.config.num_frames,
+            checkpoint.processor,
+            sampling=request.sampling,
+            stride=request.stride,
+            limits=LIMITS,
+            progress=lambda fraction: progress(fraction, "reading a clip"),
+        )
+    pixels = clip.pixels[None]
+    return ClipPixels(pixels.shape, time.process_time() - begin), [pixels.tobytes()]
 
 
 def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
@@ -171,6 +202,8 @@ def encode_pictures(request: EncodePictures, blobs: list[bytes], progress: Progr
 TASKS = typed(
     {
         ReadFrames: read,
+        FindClips: find,
+        ReadClip: read_clip,
         MakePreview: preview,
         MakeThumbnail: thumbnail,
         DrawInside: draw,

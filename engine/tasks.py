@@ -10,6 +10,8 @@ from engine.messages import Request
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.side_by_side import Examined, TimedRound
 from vivit.benchmark.sweep import PlannedRound
+from vivit.evaluate.records import Asked, Record
+from vivit.evaluate.sources import Found
 from vivit.explain.counterfactuals import Answer
 from vivit.film import FilmInfo
 from vivit.hub import CheckpointInfo, Clip, ClipList
@@ -90,6 +92,50 @@ class ReadFrames(Request[Frames]):
     """
 
     WORKER, TASK, REPLY = "media", "read", Frames
+
+    path: str
+    checkpoint: str
+    sampling: str = "uniform"
+    stride: int = 1
+    views: str = "1x1"
+
+
+@dataclass(frozen=True)
+class FindClips(Request[Found]):
+    """Find labelled clips on this machine.
+
+    Args:
+        source: 'bundled', or the whole path of a folder or a list; see `vivit.evaluate.sources.find_clips`.
+    """
+
+    WORKER, TASK, REPLY = "media", "find_clips", Found
+
+    source: str
+
+
+@dataclass(frozen=True)
+class ClipPixels:
+    """A clip as a model takes it. With it come the pixels, uint8.
+
+    Args:
+        shape: (V, T, H, W, 3).
+        decode_seconds: processor time of reading, resizing and cropping it.
+    """
+
+    shape: tuple[int, int, int, int, int]
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class ReadClip(Request[ClipPixels]):
+    """Read a clip that is to be classified and not to be looked at.
+
+    Args:
+        path, checkpoint, sampling, stride: as `ReadFrames`'.
+        views: as `vivit.views.Views.parse` takes them.
+    """
+
+    WORKER, TASK, REPLY = "media", "read_clip", ClipPixels
 
     path: str
     checkpoint: str
@@ -556,6 +602,38 @@ class ClassifyWindows(Request[WindowAnswers]):
     how: WindowsAsked
     shape: tuple[int, int, int, int]
     rows: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class ClassifiedClips:
+    """What a cell has found of clips.
+
+    Args:
+        records: theirs, in their order.
+        asked: how they were classified, with what the worker has chosen.
+        step: the fewest clips whose views fill passes without a rest.
+    """
+
+    records: tuple[Record, ...]
+    asked: Asked
+    step: int
+
+
+@dataclass(frozen=True)
+class ClassifyClips(Request[ClassifiedClips]):
+    """Classify labelled clips in passes of one size. With it go the pixels of each.
+
+    Args:
+        asked: by which model, and how; with a batch size of 0 it is what the device takes.
+        records: of the clips, without answers.
+        shape: of each clip, (V, T, H, W, 3).
+    """
+
+    WORKER, TASK, REPLY = "model", "classify_clips", ClassifiedClips
+
+    asked: Asked
+    records: tuple[Record, ...]
+    shape: tuple[int, int, int, int, int]
 
 
 # The hub workers, whose hello is a `HubState`

@@ -8,13 +8,13 @@ from ui.components.skip_link import skip_link
 from ui.visit import visit
 
 # Streamlit has no element for a place in its header, for one without height, or for another size of text; until the scripts
-# of what is out of sight have come, it greys their place, which is the title's. Its primary buttons are white on the colour
-# that the text of a chosen segment has, and in the dark no colour is fit for both.
+# of what is out of sight have come, it greys their place, which is the title's. Its primary buttons and tags are white on the
+# colour that the text of a chosen segment has, and in the dark no colour is fit for both.
 PLACES = """<style>
 [data-testid=stLayoutWrapper]:has(> .st-key-frame), .st-key-hush { position: absolute }
 .st-key-frame [data-testid=stSkeleton] { display: none }
 .st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
-[data-testid=stBaseButton-primary]:enabled { color: light-dark(#fff, #14111f) }
+[data-testid=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] * { color: light-dark(#fff, #14111f) }
 </style>"""
 PRESENTED = """<style>
 html { font-size: 150% }

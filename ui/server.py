@@ -22,6 +22,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from engine import Engine, WorkerSpec
 from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
+from engine.evaluations import Evaluations
 from engine.live import Cameras
 from engine.sweeps import Sweeps
 from engine.tasks import HubState
@@ -76,6 +77,7 @@ class Server:
     uploads: Uploads
     visitors: Visitors
     sweeps: Sweeps
+    evaluations: Evaluations
     comparisons: dict[str, RunningComparison]  # visitor → the one they began last
     checks: dict[str, list[RunningCheck]]  # visitor → those of theirs that may be running
     timelines: dict[str, RunningTimeline]  # visitor → the one they began last
@@ -115,7 +117,8 @@ def _start_server() -> Server:
 
     engine.start()
     sweeps = Sweeps(engine, results_folder(), [RECORDED])
-    return Server(engine, uploads, Visitors(gone, connected), sweeps, comparisons, checks, timelines, cameras)
+    evaluations, visitors = Evaluations(engine, results_folder()), Visitors(gone, connected)
+    return Server(engine, uploads, visitors, sweeps, evaluations, comparisons, checks, timelines, cameras)
 
 
 def get_engine() -> Engine:

@@ -193,28 +193,34 @@ def checkpoints_here() -> list[str]:
     return list(dict.fromkeys(name for name in (*names, *used, *RANDOM_CONFIGS) if name))
 
 
-def pick_others(name: str, key: str, normalisation: str) -> list[str]:
+def pick_others(name: str, key: str, normalisation: str, *, trained: bool = False) -> list[str]:
     """Draw the choice of checkpoints that are to stand beside one on the same clip; those that take another have a reason.
 
     Args:
         name: the one.
         key: the widget's.
         normalisation: a key of `NORMALISATION`, which all run with.
+        trained: whether they must know something: random weights do not.
     """
     fitting, reasons = _others(name, normalisation)
+    if trained:
+        fitting = [other for other in fitting if other not in RANDOM_CONFIGS]
+        reasons = {other: why for other, why in reasons.items() if other not in RANDOM_CONFIGS}
     if kept := [other for other in widget(key) or [] if other in fitting]:
         set_widget(key, kept)  # of another checkpoint some may have fitted that do not now
     elif widget(key):
         set_widget(key, [])
+    compared = (
+        "How often each is right is compared" if trained else "Time and memory are compared with those of the first"
+    )
     chosen = st.multiselect(
         "Models beside it",
         fitting,
         key=key,
         format_func=_called,
-        placeholder="Other checkpoints on this clip",
+        placeholder=f"Other checkpoints on {'these clips' if trained else 'this clip'}",
         disabled=not fitting,
-        help="Each runs the same cells on the same frames. Time and memory are compared with those of the first; answers of "
-        "other weights are not.",
+        help=f"Each runs the same cells on the same frames. {compared}; answers of other weights are not.",
     )
     for reason in dict.fromkeys(reasons.values()):
         names = [_called(other) for other, why in reasons.items() if why == reason]

@@ -234,6 +234,21 @@ class Insight:
         return [*self.deletions.values(), *([self.orders] if self.orders else [])]
 
 
+@dataclass
+class Looked:
+    """What a visitor looks at in an evaluation.
+
+    Args:
+        evaluation: its id, and the place of the cell.
+        confused: (class, answer) of the clips that were chosen; None without.
+        redrawn: part of the page → how often its own selection was to be forgotten, since another part has chosen.
+    """
+
+    evaluation: tuple[str, int] = ("", 0)
+    confused: tuple[int, int] | None = None
+    redrawn: Counter[str] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A map as files. Args: key: of which map over which frames, and how."""
@@ -334,6 +349,9 @@ class Visit:
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         measured: a sweep begun here → the file of its clip.
         sweep_error: what to say of a sweep that has ended.
+        followed: an evaluation of another visitor that is followed here.
+        evaluation: the one that ended last of those; evaluation_to_show: one to show once.
+        looked: at what of an evaluation.
         settings: what was chosen last, on Classify or where a clip is looked into; settings_open: whether that choice is in
             sight there.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
@@ -360,6 +378,10 @@ class Visit:
     shown: str = ""
     measured: dict[str, str] = field(default_factory=dict)
     sweep_error: str = ""
+    followed: str = ""
+    evaluation: str = ""
+    evaluation_to_show: str = ""
+    looked: Looked = field(default_factory=Looked)
     settings: Settings | None = None
     settings_open: bool = False
     form: dict[str, Any] = field(default_factory=dict)

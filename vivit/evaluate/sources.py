@@ -18,7 +18,7 @@ from vivit.benchmark.results import results_folder
 from vivit.errors import UserError
 from vivit.evaluate.records import LabelledClip, Record
 from vivit.hub import ASSETS, KINETICS_MINI, HubError, download_clip, list_clips
-from vivit.hub.clips import CLIP_SUFFIXES
+from vivit.hub.clips import CLIP_SUFFIXES, ClipList
 from vivit.progress import Progress
 
 KINDS = (
@@ -228,6 +228,15 @@ def _inside(path: str, root: str) -> str:
 def _dataset(source: str, dataset: str, split: str, progress: Progress | None) -> Found:
     """The clips of a dataset of the Hub, which are not downloaded yet."""
     listed = list_clips(KINETICS_MINI if dataset == "kinetics-mini" else dataset, progress=progress)
+    return replace(found_in(listed, split), name=source)
+
+
+def found_in(listed: ClipList, split: str = "") -> Found:
+    """The clips of a dataset of the Hub that has been listed. Args: split: one of its splits; '' for all.
+
+    Raises:
+        UserError: if there is no such split, or its clips lie in no folders.
+    """
     splits = sorted({clip.split for clip in listed.clips if clip.split})
     if split and split not in splits:
         there = f"there are {', '.join(splits)}" if splits else "it has none"
@@ -238,7 +247,8 @@ def _dataset(source: str, dataset: str, split: str, progress: Progress | None) -
         raise UserError(f"The clips of '{listed.dataset}' lie in no class folder, so nobody knows what they show.")
     loose = len(wanted) - len(clips)
     notices = [*listed.notices, *([f"{_clips(loose)} in no class folder {_are(loose)} left out."] if loose else [])]
-    return Found(source, listed.folder, clips, tuple(notices), listed.dataset, listed.commit)
+    name = f"{listed.dataset}:{split}" if split else listed.dataset
+    return Found(name, listed.folder, in_turn(clips), tuple(notices), listed.dataset, listed.commit)
 
 
 def _renders(numbers: str, progress: Progress | None) -> Found:

@@ -1,0 +1,440 @@
+"""Evaluations of the server: they outlive the page that asked for them, and share the workers with everybody. No torch.
+
+An evaluation is a chain of short jobs: clips are downloaded and read a few ahead, and every cell classifies as many of them at
+a time as take about a second, so that other visitors' jobs go between.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.engine import Engine
+from engine.jobs import Job
+from engine.running import TICK, Failed, Running, Stopped
+from engine.tasks import ClassifyClips, ClipPixels, DownloadClip, ReadClip
+from vivit.benchmark.results import revision
+from vivit.evaluate.journal import Evaluation, relative
+from vivit.evaluate.kept import Kept, Times, evaluation_file, list_kept, save
+from vivit.evaluate.records import Asked, LabelledClip, Record, Source
+from vivit.evaluate.sources import Found
+from vivit.evaluate.summary import Tally
+from vivit.machine import Machine
+from vivit.views import Views
+
+logger = logging.getLogger("engine")
+
+JOB_SECONDS = 1.0  # about what one job of the model worker may take
+MOST_VIEWS = 32  # of a job: their pixels are 150 MB
+READ_AT_ONCE = 3  # clips that wait in the media worker's queue, where others' clips come behind them
+SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
+SAVE_SHARE = 0.05  # of the time that writing may take
+UNSAVED = 5  # ended ones that could not be written are held in memory: the last so many
+NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
+NOT_WORKING = "The evaluation ended early. What was found stands here; begin again."
+
+
+@dataclass(frozen=True)
+class CellAsked:
+    """A cell that is to classify clips.
+
+    Args:
+        asked: by which model, and how; with a batch size of 0 it is what the device takes.
+        labels: class index → name.
+        targets: label of a clip → the index of its class.
+    """
+
+    asked: Asked
+    labels: Mapping[int, str]
+    targets: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ToEvaluate:
+    """What is to be evaluated.
+
+    Args:
+        found: where the clips are from.
+        source: what is kept of that.
+        clips: (path, label) of those whose label every cell knows, relative to `found.root`.
+        cells: that classify them, of models that take the same pixels.
+        machine: on which.
+    """
+
+    found: Found
+    source: Source
+    clips: tuple[tuple[str, str], ...]
+    cells: tuple[CellAsked, ...]
+    machine: Machine
+
+
+@dataclass(eq=False)
+class RunningCell:
+    """A cell and what it has found so far.
+
+    Args:
+        cell: as it was asked for; asked: with what the worker has chosen.
+        records: in the order of the clips; tally: what they come to.
+        error: why it ended early, a sentence.
+    """
+
+    cell: CellAsked
+    asked: Asked
+    tally: Tally
+    records: list[Record] = field(default_factory=list)
+    error: str = ""
+
+    def add(self, records: list[Record]) -> None:
+        """Take some more."""
+        self.records += records
+        self.tally.add(records)
+
+
+@dataclass(eq=False)
+class RunningEvaluation(Running):
+    """An evaluation that the server runs; read it freely, from any thread.
+
+    Args:
+        id: names it, and its file.
+        what: is evaluated.
+        visitor: who asked for it, or has taken it over since.
+        cells: in the order that was asked for.
+        times: where the time went so far.
+        error: for the page, too: that it could not be written.
+        saved: whether it is on disk as it is now.
+    """
+
+    id: str
+    what: ToEvaluate
+    visitor: str
+    created: str
+    cells: list[RunningCell]
+    times: Times = field(default_factory=Times)
+    saved: bool = False
+    _began: float = field(default_factory=time.monotonic, repr=False)
+    _first: tuple[float, int] | None = field(default=None, repr=False)  # when the first answers came, and of how many
+    _at_once: int = field(default=1, repr=False)
+    _save_at: float = field(default=0.0, repr=False)
+
+    @property
+    def done(self) -> int:
+        """Clips that all cells have classified which have not failed."""
+        return max(len(cell.records) for cell in self.cells)
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        return self.done / len(self.what.clips)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace since the first answers, so without loading; None before there is one."""
+        if self._first is None or self.done <= self._first[1]:
+            return None
+        pace = (time.monotonic() - self._first[0]) / (self.done - self._first[1])
+        return (len(self.what.clips) - self.done) * pace
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been found; then nothing of it is kept."""
+        return not any(cell.records for cell in self.cells)
+
+    @property
+    def kept(self) -> Kept:
+        """What there is so far, as it is kept."""
+        what = self.what
+        evaluations = tuple(
+            Evaluation(
+                cell.asked,
+                what.source,
+                {str(index): name for index, name in cell.cell.labels.items()},
+                what.machine,
+                revision(),
+                self.created,
+                tuple(cell.records),
+            )
+            for cell in self.cells
+        )
+        errors = tuple(cell.error for cell in self.cells)
+        found = what.found
+        return Kept(evaluations, errors, self.times, found.dataset, found.commit, self.created, self.id)
+
+    def save(self, folder: Path) -> None:
+        """Write it. Without a disk the evaluation goes on."""
+        begin = time.monotonic()
+        try:
+            save(self.kept, folder)
+            self.saved, self.error = True, ""
+        except OSError:
+            if not self.error:
+                logger.exception("evaluation %s cannot be written", self.id)
+            self.saved, self.error = False, NOT_SAVED
+        now = time.monotonic()
+        self._save_at = now + max(SAVE_SECONDS, (now - begin) / SAVE_SHARE)
+
+    def spend(self, **seconds: float) -> None:
+        """Count where time went. Args: seconds: fields of `Times`."""
+        self.times = replace(
+            self.times,
+            total=time.monotonic() - self._began,
+            **{name: getattr(self.times, name) + more for name, more in seconds.items()},
+        )
+
+
+class Evaluations:
+    """Every evaluation of this server.
+
+    Args:
+        engine: has the workers 'media', 'model' and 'download-clip'.
+        folder: where evaluations are kept, again and again while they run.
+    """
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._running: dict[str, RunningEvaluation] = {}
+        self._lock = threading.Lock()
+
+    def start(self, what: ToEvaluate, visitor: str = "") -> RunningEvaluation:
+        """Evaluate in the background; it goes on when the page is closed.
+
+        Args:
+            what: with at least one clip and one cell.
+            visitor: who asks. An evaluation of theirs that still runs is cancelled.
+        """
+        if visitor and (former := self.running(visitor)):
+            former.cancel()
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        cells = [RunningCell(cell, cell.asked, Tally(cell.labels)) for cell in what.cells]
+        fresh = Kept((), ())  # for its name
+        running = RunningEvaluation(fresh.id, what, visitor, created, cells)
+        with self._lock:
+            unsaved = [k for k, v in self._running.items() if v.state != "running" and not v.saved][-UNSAVED:]
+            self._running = {k: v for k, v in self._running.items() if v.state == "running" or k in unsaved}
+            self._running[running.id] = running
+        running.begin(lambda: self._run(running), f"evaluation-{running.id}", NOT_WORKING)
+        return running
+
+    def get(self, id: str) -> RunningEvaluation | None:
+        """The evaluation of that id, if this server has run it lately."""
+        with self._lock:
+            return self._running.get(id)
+
+    def all_running(self) -> list[RunningEvaluation]:
+        """Every evaluation that runs now, the latest last."""
+        with self._lock:
+            return [one for one in self._running.values() if one.state == "running"]
+
+    def running(self, visitor: str) -> RunningEvaluation | None:
+        """The evaluation of this visitor that runs now."""
+        return next((one for one in reversed(self.all_running()) if one.visitor == visitor), None)
+
+    def kept(self) -> list[Kept]:
+        """Every evaluation on disk and those that could not be written, newest first; without those that still run."""
+        with self._lock:
+            ours = dict(self._running)
+        ended = [one.kept for one in ours.values() if one.state != "running" and not one.empty]
+        others = [kept for kept in list_kept(self._folder) if kept.id not in ours]
+        return sorted([*ended, *others], key=lambda kept: kept.created, reverse=True)
+
+    def delete(self, id: str) -> None:
+        """Forget an evaluation that has ended, for everybody."""
+        running = self.get(id)
+        if running is None or running.state != "running":
+            with self._lock:
+                self._running.pop(id, None)
+            evaluation_file(self._folder, id).unlink(missing_ok=True)
+
+    def _run(self, running: RunningEvaluation) -> None:
+        ahead = _Ahead(self._engine, running)
+        try:
+            while clips := ahead.take(running._at_once):
+                self._step(running, ahead, clips)
+                running._first = running._first or (time.monotonic(), running.done)
+                if time.monotonic() > running._save_at:
+                    running.save(self._folder)
+        finally:
+            ahead.close()
+            running.spend()
+            if not running.empty:
+                running.save(self._folder)
+
+    def _step(self, running: RunningEvaluation, ahead: "_Ahead", clips: list["_Coming"]) -> None:
+        """Have every cell that has not failed classify some clips."""
+        good = [clip for clip in clips if not clip.error]
+        slowest, step = 0.0, 1
+        for cell in running.cells:
+            if cell.error:
+                continue
+            records = {clip.index: clip.record(cell.cell, running.what.found.root) for clip in clips}
+            if good:
+                asked = [records[clip.index] for clip in good]
+                try:
+                    found, fewest = self._classify(running, ahead, cell, asked, good)
+                except Failed as failed:
+                    cell.error = str(failed)
+                    continue
+                records |= {record.index: record for record in found}
+                seconds = sum(record.model_seconds for record in found) / len(found)
+                slowest, step = max(slowest, seconds), max(step, fewest)
+                running.spend(model=seconds * len(found))
+            cell.add([*records.values()])
+        if all(cell.error for cell in running.cells):
+            raise Failed(running.cells[0].error)
+        if slowest:
+            views = good[0].shape[0]
+            most = max(1, min(int(JOB_SECONDS / slowest), MOST_VIEWS // views))
+            running._at_once = most - most % step if most > step else most
+
+    def _classify(
+        self,
+        running: RunningEvaluation,
+        ahead: "_Ahead",
+        cell: RunningCell,
+        records: list[Record],
+        clips: list["_Coming"],
+    ) -> tuple[tuple[Record, ...], int]:
+        """Records with their answers, and the fewest clips that fill passes. Raises Failed if the cell cannot."""
+        asked = cell.asked
+        name = f"{asked.attention} {asked.precision}"
+        request = ClassifyClips(asked, tuple(records), clips[0].shape)
+        key = f"{len(clips)} clips {asked.model} {name} {asked.execution} {asked.views}"
+
+        def tell(job: Job) -> None:
+            running.note = f"waiting, number {job.position} in the queue" if job.position else f"classifying, {name}"
+            ahead.look()
+
+        for retry in (False, True):
+            job = self._engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
+            try:
+                reply = running.reply_to(self._engine, job, tell)
+            except Failed:
+                if retry or not job.process_ended:  # it may have been ended by another's
+                    raise
+                continue
+            finally:
+                running.spend(others=job.seconds_queued)
+            cell.asked = reply.asked
+            return reply.records, reply.step
+        raise AssertionError
+
+
+@dataclass(eq=False)
+class _Coming:
+    """A clip on its way to the models.
+
+    Args:
+        index, path, label: its place among the clips, its whole path, and what it shows.
+        job: that brings it now: a download, then its reading; None once it is there.
+        shape, pixels, decode_seconds: once it has been read, as `ClipPixels`.
+        error: why it cannot be used.
+        retried: whether its reading was begun again, since the process ended under it.
+    """
+
+    index: int
+    path: str
+    label: str
+    job: Job | None = None
+    shape: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    pixels: bytes = field(default=b"", repr=False)
+    decode_seconds: float = 0.0
+    error: str = ""
+    retried: bool = False
+
+    def record(self, cell: CellAsked, root: str) -> Record:
+        """Its record before it is classified. Args: root: the folder that paths of records are relative to."""
+        clip = LabelledClip(self.index, relative(self.path, root), self.label, cell.targets[self.label])
+        return Record(**vars(clip), error=self.error, decode_seconds=self.decode_seconds)
+
+
+class _Ahead:
+    """Clips that are downloaded and read ahead of the models, in their order. For one thread."""
+
+    def __init__(self, engine: Engine, running: RunningEvaluation) -> None:
+        self._engine, self._running, self._what = engine, running, running.what
+        self._views = Views.parse(self._what.cells[0].asked.views).count
+        self._left: Iterator[tuple[int, tuple[str, str]]] = enumerate(self._what.clips)
+        self._coming: deque[_Coming] = deque()
+        self._broken = ""  # why no clip can be read at all
+
+    def take(self, count: int) -> list[_Coming]:
+        """The next clips, once they are there: so many, or all that are left.
+
+        Raises:
+            Stopped: if the evaluation is cancelled meanwhile.
+            Failed: if the media worker does not start.
+        """
+        begin = time.monotonic()
+        while True:
+            self.look(count)
+            if self._broken:
+                raise Failed(self._broken)
+            some = [*self._coming][:count]
+            if all(clip.job is None for clip in some):
+                break
+            if self._running._cancel.is_set():
+                raise Stopped
+            self._running.note = "reading clips"
+            next(clip.job for clip in some if clip.job).wait(TICK)
+        self._running.spend(clips=time.monotonic() - begin)
+        for _ in some:
+            self._coming.popleft()
+        return some
+
+    def look(self, count: int = 0) -> None:
+        """See what has come, and ask for what is next. Args: count: how many clips are wanted at least."""
+        for clip in self._coming:
+            if clip.job and clip.job.finished:
+                self._go_on(clip)
+        most = max(2 * self._running._at_once, count, READ_AT_ONCE)
+        most = min(most, max(count, 2 * MOST_VIEWS // self._views))
+        while len(self._coming) < most and sum(clip.job is not None for clip in self._coming) < READ_AT_ONCE:
+            index, (path, label) = next(self._left, (-1, ("", "")))
+            if index < 0:
+                return
+            clip = _Coming(index, self._what.found.place(path), label)
+            self._begin(clip, path)
+            self._coming.append(clip)
+
+    def _begin(self, clip: _Coming, path: str) -> None:
+        found = self._what.found
+        if found.dataset and not os.path.isfile(clip.path):
+            file = Path(relative(clip.path, found.root)).as_posix()
+            download = DownloadClip(found.dataset, file, found.commit)
+            clip.job = self._engine.ask(download, cost_key=f"download {found.dataset} {file}")
+        else:
+            self._read(clip)
+
+    def _read(self, clip: _Coming) -> None:
+        asked = self._what.cells[0].asked
+        request = ReadClip(clip.path, asked.model, asked.sampling, asked.stride, asked.views)
+        clip.job = self._engine.ask(request)
+
+    def _go_on(self, clip: _Coming) -> None:
+        """Take what a clip's job has brought, or begin what comes next."""
+        job, clip.job = clip.job, None
+        assert job
+        if job.state == "done" and isinstance(job.result, ClipPixels):
+            clip.shape, clip.decode_seconds = job.result.shape, job.result.decode_seconds
+            clip.pixels, job.blobs = job.blobs[0], []
+        elif job.state == "done":
+            clip.path = job.result.path
+            self._read(clip)
+        elif job.process_ended and not clip.retried and job.worker == ReadClip.WORKER:  # by another's clip perhaps
+            clip.retried = True
+            self._read(clip)
+        else:
+            clip.error = job.error or job.note
+            if not self._engine.alive()[job.worker] and not job.process_ended:
+                self._broken = clip.error
+
+    def close(self) -> None:
+        """Ask for no more."""
+        for clip in self._coming:
+            if clip.job:
+                self._engine.cancel(clip.job)

@@ -1,0 +1,191 @@
+"""Evaluations with real workers: right answers, bad clips, others between, cancelled, kept, a worker killed."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import Engine, Job
+from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
+from engine.tasks import Classify, FindClips, ReadFrames
+from ui.server import WORKERS
+from vivit.checkpoint import open_checkpoint
+from vivit.evaluate.agreement import agree
+from vivit.evaluate.journal import source_of
+from vivit.evaluate.kept import list_kept
+from vivit.evaluate.labels import labelled, match_labels
+from vivit.evaluate.records import Asked
+from vivit.evaluate.sources import Found, find_clips
+from vivit.evaluate.summary import summarise
+from vivit.hub import ASSETS
+from vivit.pipelines import pipeline
+
+MANNEQUIN = "vivit-mannequin"
+CLIPS = Path(ASSETS) / "clips"
+SDPA = Asked(MANNEQUIN, 0, batch_size=0)
+EAGER = replace(SDPA, attention="eager")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """The app's own workers."""
+    built = Engine({name: WORKERS[name] for name in ("media", "model")})
+    built.start()
+    yield built
+    built.stop()
+
+
+@pytest.fixture
+def evaluations(engine: Engine, tmp_path: Path) -> Evaluations:
+    return Evaluations(engine, tmp_path / "results")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips in class folders: one of them says what it does not show, and one is none."""
+    root = tmp_path_factory.mktemp("clips")
+    for label in ("applauding", "cartwheeling", "chopping wood", "jogging"):
+        (root / label).mkdir()
+        shutil.copy(CLIPS / f"{label.replace(' ', '_')}.mp4", root / label)
+    shutil.copy(CLIPS / "jogging.mp4", root / "applauding" / "in truth jogging.mp4")
+    (root / "jogging" / "notes.mp4").write_text("these are notes\n" * 50)
+    return root
+
+
+def to_evaluate(engine: Engine, found: Found, *cells: Asked) -> ToEvaluate:
+    labels = open_checkpoint(MANNEQUIN).labels
+    matching = match_labels([label for _, label in found.clips], labels)
+    clips = labelled(found, matching)
+    until(lambda: engine.hello("model"))
+    return ToEvaluate(
+        found,
+        source_of(found, clips, matching),
+        found.clips,
+        tuple(CellAsked(asked, labels, matching.targets) for asked in cells),
+        engine.hello("model"),
+    )
+
+
+def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.002)
+
+
+def ended(running: RunningEvaluation) -> RunningEvaluation:
+    assert running.wait(180) and running.state == "done", running.error
+    return running
+
+
+def worker(module: str) -> psutil.Process:
+    return next(child for child in psutil.Process().children() if module in child.cmdline())
+
+
+def many(times: int) -> Found:
+    """The bundled clips over and over, which nobody waits for."""
+    found = find_clips("bundled")
+    return replace(found, clips=found.clips * times)
+
+
+def test_every_clip_is_classified_once_by_every_cell_and_kept(
+    engine: Engine, evaluations: Evaluations, folder: Path, tmp_path: Path
+) -> None:
+    job: Job[Found] = engine.ask(FindClips(str(folder)))
+    assert job.wait(60) and job.state == "done", job.error
+    running = ended(evaluations.start(to_evaluate(engine, job.result, SDPA, EAGER), "me"))
+    ours, theirs = (cell.records for cell in running.cells)
+    for records in (ours, theirs):
+        assert [(r.index, r.path, r.label) for r in records] == [(k, *clip) for k, clip in enumerate(job.result.clips)]
+        wrong = [record for record in records if not record.right]
+        assert {record.path: bool(record.error) for record in wrong} == {
+            "applauding/in truth jogging.mp4": False,
+            "jogging/notes.mp4": True,
+        }
+    classify = pipeline("video-classification", model=MANNEQUIN)
+    for record in ours:
+        if record.error:
+            assert "plain text" in record.error and record.error.endswith(".")
+            continue
+        wanted = classify(str(folder / record.path), top_k=5)
+        assert [guess.label for guess in record.top] == [answer["label"] for answer in wanted]
+        assert [guess.score for guess in record.top] == pytest.approx([one["score"] for one in wanted], abs=2e-5)
+        assert record.familiar and record.decode_seconds > 0 and record.model_seconds > 0
+    (kept,) = evaluations.kept()
+    assert kept == running.kept and list_kept(tmp_path / "results") == [kept] and kept.whole and kept.reference == 1
+    assert [e.asked.batch_size for e in kept.evaluations] == [1, 1] and kept.evaluations[0].asked.device == "cpu"
+    summary = summarise(ours, kept.evaluations[0].id2label)
+    assert (summary.clips, summary.failed, summary.top1.value) == (6, 1, 0.8)
+    assert agree(ours, theirs).clips == 5 and not agree(ours, theirs).changed
+    times = kept.times
+    assert 0 < times.model < times.total and times.clips + times.others + times.model + times.rest == pytest.approx(
+        times.total
+    )
+    evaluations.delete(kept.id)
+    assert not evaluations.kept() and not list_kept(tmp_path / "results")
+
+
+def test_others_go_between_and_a_cancel_keeps_what_is_done(
+    engine: Engine, evaluations: Evaluations, tmp_path: Path
+) -> None:
+    running = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
+    until(lambda: running.done >= 3)
+    frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), MANNEQUIN))
+    assert frames.wait(60) and frames.seconds_queued < 15, "waits for a few clips, not for all"
+    request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
+    job = engine.ask(request, [frames.blobs[0]])
+    assert job.wait(60) and job.state == "done" and job.seconds_queued < 15, "waits for one batch, not for all"
+    assert running.state == "running" and 0 < running.progress < 1 and running.seconds_left
+    running.cancel()
+    assert running.wait(10) and running.state == "cancelled"
+    (kept,) = list_kept(tmp_path / "results")
+    assert kept == running.kept and 3 <= kept.done < kept.clips and not kept.whole
+    until(lambda: engine.idle("media") and engine.idle("model"))
+    assert engine.restarts("model") == engine.restarts("media") == 0
+
+
+def test_one_who_begins_another_ends_their_former_one(engine: Engine, evaluations: Evaluations) -> None:
+    first = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
+    second = evaluations.start(to_evaluate(engine, replace(many(1), clips=many(1).clips[:2]), SDPA), "me")
+    assert first.wait(10) and first.state == "cancelled"
+    ended(second)
+
+
+@pytest.mark.parametrize("module", ["engine.media", pytest.param("engine.model", marks=pytest.mark.full)])
+def test_a_worker_that_is_killed_costs_no_clip(engine: Engine, evaluations: Evaluations, module: str) -> None:
+    running = evaluations.start(to_evaluate(engine, many(1), SDPA), "me")
+    until(lambda: running.done >= 2)
+    worker(module).kill()
+    ended(running)
+    (cell,) = running.cells
+    assert [record.index for record in cell.records] == [*range(36)] and all(record.right for record in cell.records)
+
+
+def test_a_cell_that_cannot_run_says_why_and_the_others_go_on(engine: Engine, evaluations: Evaluations) -> None:
+    found = replace(many(1), clips=many(1).clips[:3])
+    lacking = replace(SDPA, attention="sdpa-cudnn")
+    running = ended(evaluations.start(to_evaluate(engine, found, lacking, SDPA), "me"))
+    assert running.cells[0].error.endswith(".") and not running.cells[0].records
+    assert len(running.cells[1].records) == 3 and running.kept.errors == (running.cells[0].error, "")
+    alone = evaluations.start(to_evaluate(engine, found, lacking), "me")
+    assert alone.wait(60) and alone.state == "failed" and alone.error == running.cells[0].error
+    assert alone.id not in [kept.id for kept in evaluations.kept()]
+
+
+def test_without_a_disk_it_goes_on_and_says_so(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    evaluations = Evaluations(engine, tmp_path / "results")
+    found = replace(many(1), clips=many(1).clips[:2])
+    running = ended(evaluations.start(to_evaluate(engine, found, SDPA), "me"))
+    assert not running.saved and "download them" in running.error and evaluations.kept() == [running.kept]
+
+
+def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:
+    assert os.path.isdir("vivit/assets")
+    job = engine.ask(FindClips("vivit/assets"))
+    assert job.wait(60) and job.state == "failed" and "whole path" in job.error

@@ -1,0 +1,124 @@
+"""Which answers another cell changes, and whether that makes a difference in accuracy."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from ui import charts
+from ui.escape import literal
+from ui.evaluate_charts import cell_colour, shares
+from ui.evaluate_clips import is_bundled, show_clips
+from ui.evaluate_figures import agreement_of
+from ui.server import get_server, offers_folders
+from ui.visit import set_widget, widget
+from vivit.evaluate.agreement import Agreement, in_words
+from vivit.evaluate.kept import Kept
+
+Pair = tuple[str, Agreement]
+TEST = (
+    "A share of 0 has an upper bound too: so few clips would not show a rarer change. Whether accuracy differs is told by the "
+    "exact McNemar test on the clips that only one of the two gets right; where it tells no difference there may still be one, "
+    "too small for so many clips."
+)
+
+
+def show_agreement(kept: Kept, place: int) -> None:
+    """Draw every cell beside one of the same evaluation, and the clips whose answer changes. Args: place: of the cell."""
+    names = kept.names
+    if len(names) < 2:
+        st.info(
+            "This evaluation has one cell. Add others above, such as eager float32, and evaluate the same clips again."
+        )
+        return
+    key = f"reference-{kept.id}"
+    reference = st.selectbox("Compared with", names, index=kept.reference, key=key, width=320)
+    base = names.index(reference or names[0])
+    pairs = [(name, agreement_of(kept, k, kept, base)) for k, name in enumerate(names) if k != base]
+    _show_pairs(kept, pairs, names[base])
+    shown = place if place != base else next(k for k in range(len(names)) if k != base)
+    _show_changed(kept, shown, names[base], agreement_of(kept, shown, kept, base), "changed")
+
+
+def show_two_evaluations(kept: Kept, place: int, name: Callable[[Kept], str]) -> None:
+    """Draw a cell beside one of another evaluation, on the clips that both have. Args: name: tells evaluations apart."""
+    others = [one for one in get_server().evaluations.kept() if one.dataset or is_bundled(one) or offers_folders()]
+    known = {one.id: one for one in others if one.id != kept.id}
+    key = f"other-evaluation-{kept.id}"
+    if widget(key) not in known:  # deleted meanwhile
+        set_widget(key, None)
+    chosen = st.selectbox(
+        "Beside",
+        list(known),
+        index=None,
+        key=key,
+        placeholder="Another evaluation",
+        format_func=lambda id: name(known[id]),
+    )
+    if not chosen:
+        st.info("Choose another evaluation: the answers to the clips that both have are compared.")
+        return
+    other = known[chosen]
+    pairs = [(cell, agreement_of(kept, place, other, k)) for k, cell in enumerate(other.names)]
+    if not any(agreement.clips for _, agreement in pairs):
+        st.info("The two evaluations have no clip in common: it takes clips of the same paths and labels.")
+        return
+    ours = kept.names[place]
+    rows = [(f"{ours}, here", pairs[0][1].ours, ""), *((f"{cell}, there", one.theirs, "") for cell, one in pairs)]
+    st.markdown(f":small[Right on the {pairs[0][1].clips:,} clips that both have, and its 95 % interval]")
+    charts.show(shares(rows, zoom=True), f"two-{kept.id}-{other.id}", "Top-1 of both evaluations on the same clips")
+    told = [f"- **{literal(cell)}**: {literal(in_words(one, ours, f'{cell} there'))}" for cell, one in pairs]
+    st.markdown("\n".join(told))
+    st.caption(TEST)
+    _show_changed(kept, place, f"{pairs[0][0]} there", pairs[0][1], f"two-{other.id}")
+
+
+def _show_pairs(kept: Kept, pairs: Sequence[Pair], reference: str) -> None:
+    asked = {name: evaluation.asked for name, evaluation in zip(kept.names, kept.evaluations, strict=True)}
+    st.markdown("\n".join(f"- **{literal(name)}**: {literal(in_words(one, name, reference))}" for name, one in pairs))
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        st.markdown(f":small[Answers that change from {literal(reference)}, and the 95 % interval]")
+        rows = [(name, one.share, cell_colour(asked[name].attention, asked[name].precision)) for name, one in pairs]
+        charts.show(
+            shares(rows, zoom=True),
+            f"changes-{kept.id}-{reference}",
+            "The share of answers that change; the table has the same",
+        )
+    with right:
+        table = [
+            {
+                "cell": name,
+                "clips": one.clips,
+                "changed": len(one.changed),
+                "share": one.share.value,
+                "95 % from": one.share.low,
+                "95 % to": one.share.high,
+                "it alone right": one.only_ours,
+                "the other alone": one.only_theirs,
+                "McNemar p": one.p_value,
+            }
+            for name, one in pairs
+        ]
+        percent = st.column_config.NumberColumn(format="percent")
+        columns = {
+            "share": percent,
+            "95 % from": percent,
+            "95 % to": percent,
+            "McNemar p": st.column_config.NumberColumn(format="%.3g"),
+        }
+        st.dataframe(table, hide_index=True, column_config=columns, alt=f"Each cell beside {reference}")
+    st.caption(TEST)
+
+
+def _show_changed(kept: Kept, place: int, other: str, agreement: Agreement, part: str) -> None:
+    count = len(agreement.changed)
+    if not count:
+        return
+    st.subheader(
+        literal(
+            f"{count:,} answer{'s' * (count > 1)} of {kept.names[place]} that {'are' if count > 1 else 'is'} not {other}'s"
+        )
+    )
+    show_clips(
+        kept, place, [ours for ours, _ in agreement.changed], part, [(other, theirs) for _, theirs in agreement.changed]
+    )

@@ -1,0 +1,59 @@
+"""A clip of an evaluation is opened in Classify, with the cell that classified it."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.clips import NO_ROOM, bundled_clips, drop_upload
+from ui.escape import inert
+from ui.server import get_server
+from ui.visit import ChosenClip, set_widget, visit, visitor
+from vivit.evaluate.records import Asked, Record
+from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints, split_name
+
+WANTED = "classify"
+
+
+def offer_classify(path: Path, record: Record, asked: Asked, key: str) -> None:
+    """Draw the button. Args: path: the clip's; record: what was found of it; asked: how; key: the button's."""
+    st.button("Open in Classify", key=key, icon=":material/movie:", on_click=_open, args=[path, record, asked])
+
+
+def go_on() -> None:
+    """Go to Classify if that was asked for. To be called before anything is drawn, whose values would be taken along."""
+    if visit().wanted.pop(WANTED, None):
+        # Without any of its own it would refuse to clear those of this page's widgets.
+        st.switch_page("pages/classify.py", query_params={})
+
+
+def _open(path: Path, record: Record, asked: Asked) -> None:
+    """Have Classify find this clip and this cell."""
+    bundled = {clip.path: name for name, clip in bundled_clips().items()}
+    drop_upload()
+    if name := bundled.get(str(path)):
+        visit().clip = name
+        set_widget("source", "Bundled")
+    elif not _take(path, record.label):
+        return
+    for control in ("attention", "precision", "execution", "sampling", "stride", "normalisation"):
+        set_widget(control, getattr(asked, control))
+    model = split_name(asked.model)[0]
+    if model in (*embedded_checkpoints(), KINETICS_CHECKPOINT):  # others stay as they are chosen
+        set_widget("checkpoint", model)
+    visit().wanted[WANTED] = True
+
+
+def _take(path: Path, label: str) -> bool:
+    """Make a copy of a clip the visitor's own; returns whether that could be done."""
+    most = st.get_option("server.maxUploadSize") * 1_000_000
+    try:
+        size = path.stat().st_size
+        copy = get_server().uploads.keep(visitor(), path.read_bytes()) if size <= most else None
+    except OSError:
+        copy, size = None, 0
+    if copy is None:
+        st.toast(f"The clip has {size / 1e6:,.0f} MB, more than can be opened there." if size else NO_ROOM)
+        return False
+    visit().jobs.pop("frames", None)  # with whatever was wrong with the former file
+    visit().upload, visit().upload_note = ChosenClip(str(copy), inert(path.name), label), ""
+    return True

@@ -1,0 +1,178 @@
+"""An evaluation that is kept: which, its headline, its figures, and the evidence in tabs."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from ui import charts
+from ui.escape import inert, literal
+from ui.evaluate_agreement import show_agreement, show_two_evaluations
+from ui.evaluate_calibration import show_calibration
+from ui.evaluate_charts import cell_colour, shares, show_share
+from ui.evaluate_classes import show_classes, show_confusion
+from ui.evaluate_clips import is_bundled, show_all_clips
+from ui.evaluate_figures import calibration_of, summary_of
+from ui.evaluate_speed import clips_per_second, show_speed
+from ui.server import get_server, offers_folders
+from ui.visit import Looked, set_widget, visit, widget
+from vivit.benchmark.charts import UNKNOWN
+from vivit.evaluate.headline import statement
+from vivit.evaluate.kept import Kept, as_csv, as_json
+from vivit.evaluate.report import share_text
+from vivit.evaluate.summary import Share
+
+
+def choose_kept() -> Kept | None:
+    """Draw the list of evaluations; None while there is none. Those of this machine's folders are for who may open these."""
+    kept = {
+        one.id: one for one in get_server().evaluations.kept() if one.dataset or is_bundled(one) or offers_folders()
+    }
+    if not kept:
+        return None
+    shown, visit().evaluation_to_show = (
+        visit().evaluation_to_show or widget("evaluation") or st.query_params.get("evaluation"),
+        "",
+    )
+    if shown in kept:
+        set_widget("evaluation", shown)
+    elif widget("evaluation") is not None:
+        set_widget("evaluation", next(iter(kept)))
+    left, take, delete = st.columns([34, 8, 6], gap="small")
+    with left:
+        chosen = st.selectbox(
+            "Evaluation",
+            list(kept),
+            key="evaluation",
+            format_func=lambda id: name(kept[id]),
+            label_visibility="collapsed",
+        )
+    with take:
+        _show_take_along(kept[chosen])
+    with delete:
+        _show_delete(kept[chosen])
+    st.query_params["evaluation"] = chosen
+    return kept[chosen]
+
+
+def name(kept: Kept) -> str:
+    """What tells an evaluation from the others: when, of which clips, by which cells."""
+    source = kept.evaluations[0].source
+    count = f"{kept.done:,} clips" if kept.whole else f"{kept.done:,} of {kept.clips:,} clips"
+    when = kept.created[:19].replace("T", " ")
+    cells = kept.names if len(kept.names) < 4 else [*kept.names[:2], f"{len(kept.names) - 2} more cells"]
+    return inert(" · ".join((when, source.name, count, *cells)), 160)
+
+
+def _show_take_along(kept: Kept) -> None:
+    with st.popover("Take along", icon=":material/download:", width="stretch"):
+        for label, data, suffix, mime in (
+            ("CSV, a line a clip and cell", lambda: as_csv(kept), "csv", "text/csv"),
+            ("JSON", lambda: as_json(kept, indent=1), "json", "application/json"),
+        ):
+            st.download_button(
+                label, data, f"evaluation-{kept.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
+            )
+
+
+def _show_delete(kept: Kept) -> None:
+    # By the evaluation: else what is open over one stays open over the next.
+    with st.popover("Delete", icon=":material/delete:", key=f"delete-{kept.id}", width="stretch"):
+        st.markdown(f"Delete the evaluation {literal(name(kept))}? It will be gone for everybody who uses this server.")
+        st.button(
+            "Delete this evaluation",
+            key=f"delete-now-{kept.id}",
+            type="primary",
+            on_click=get_server().evaluations.delete,
+            args=(kept.id,),
+        )
+
+
+def show_kept(kept: Kept) -> None:
+    """Everything there is to see of an evaluation; only the tab that is open is drawn."""
+    with st.container(key="answer"):
+        place = _pick_cell(kept)
+        st.subheader(literal(statement(kept, place)))
+        _show_remarks(kept, place)
+        _show_figures(kept, place)
+    if visit().looked.evaluation != (kept.id, place):
+        visit().looked = Looked((kept.id, place))
+    tabs: dict[str, Callable[[], None]] = {
+        "Classes": lambda: show_classes(kept, place),
+        "Confusion": lambda: show_confusion(kept, place),
+        "Calibration": lambda: show_calibration(kept, place),
+        "Agreement": lambda: show_agreement(kept, place),
+        "Clips": lambda: show_all_clips(kept, place),
+        "Speed": lambda: show_speed(kept),
+        "Two evaluations": lambda: show_two_evaluations(kept, place, name),
+    }
+    drawn = st.tabs(list(tabs), key="evaluated", on_change="rerun")
+    for tab, draw in zip(drawn, tabs.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+
+
+def _pick_cell(kept: Kept) -> int:
+    if len(kept.names) == 1:
+        return 0
+    chosen = st.segmented_control(
+        "Cell",
+        kept.names,
+        default=kept.names[0],
+        required=True,
+        key=f"cell-{kept.id}",
+        label_visibility="collapsed",
+        wrap=True,
+    )
+    return kept.names.index(chosen or kept.names[0])
+
+
+def _show_remarks(kept: Kept, place: int) -> None:
+    """What a reader of the figures must know."""
+    for cell, error in zip(kept.names, kept.errors, strict=True):
+        if error:
+            st.warning(f"**{literal(cell)}** ended early: {literal(error)}", icon=":material/error:")
+    summary, said = summary_of(kept, place), []
+    if not kept.whole and not any(kept.errors):
+        said.append(f"It ended after {kept.done:,} of {kept.clips:,} clips.")
+    if number := summary.failed:
+        clips = (
+            "1 clip could not be used and counts" if number == 1 else f"{number:,} clips could not be used and count"
+        )
+        said.append(f"{clips} nowhere: see 'Clips'.")
+    if left_out := sum(kept.evaluations[place].source.left_out.values()):
+        said.append(f"{left_out:,} clip{'s' * (left_out > 1)} with labels that are no class left out.")
+    familiar = summary.familiar
+    if familiar and familiar.value is not None and familiar.value < 0.9:
+        said.append(f"{1 - familiar.value:.0%} of the clips are unlike those that this checkpoint was trained on.")
+    if said:
+        st.markdown(f":small[:material/info: {literal(' '.join(said))}]")
+
+
+def _show_figures(kept: Kept, place: int) -> None:
+    summary, calibration = summary_of(kept, place), calibration_of(kept, place)
+    left, right = st.columns([54, 46], gap="medium", vertical_alignment="center")
+    error = calibration.error if calibration else None
+    pace = clips_per_second(kept)
+    figures = (
+        ("Calibration error", UNKNOWN if error is None else f"{error:.1%}", "ECE, see 'Calibration'; less is better"),
+        ("Clips a second", UNKNOWN if pace is None else f"{pace:.3g}", "Of all cells together, see 'Speed'"),
+    )
+    with left, st.container(horizontal=True, gap="small"):
+        show_share("Top-1", summary.top1, "The best class is the true one; and the 95 % interval of that.")
+        show_share("Top-5", summary.top5, "The true class is among the best five; and the 95 % interval of that.")
+        for label, value, how in figures:
+            st.metric(label, value, help=how)
+    with right:
+        rows = [
+            (cell, summary_of(kept, k).top1, cell_colour(e.asked.attention, e.asked.precision))
+            for k, (cell, e) in enumerate(zip(kept.names, kept.evaluations, strict=True))
+        ]
+        st.markdown(":small[Right, of all clips, and its 95 % interval]")
+        charts.show(
+            shares(rows, zoom=True), f"cells-{kept.id}", f"Top-1 of each cell with its interval: {_in_words(rows)}"
+        )
+
+
+def _in_words(rows: list[tuple[str, Share, str]]) -> str:
+    return "; ".join(f"{cell} {share_text(share)}" for cell, share, _ in rows)
