@@ -70,7 +70,7 @@ def evaluate_on_cluster(
         reading: how; its processor makes pictures of one size.
         load: makes the classifier in an actor, on the device that `vivit.device.default_device` gives there: Ray shows an actor
             no GPU but its own. Pickled.
-        batch_size: the classifier's. A task decodes the clips of one step, see `vivit.evaluate.passes.clips_of_a_step`.
+        batch_size: the classifier's. A task decodes whole steps, see `vivit.evaluate.passes.clips_of_a_step`.
         processes: how many decode at a time; as many as there are CPUs to spare if None.
         models: how many actors; if None as many as there are GPUs, or one.
         threads: CPUs of an actor, and of PyTorch's in it.
