@@ -92,7 +92,7 @@ def test_a_cluster_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, clips: list[LabelledClip], reading: Reading
 ) -> None:
     """Before any other test here has connected this process."""
-    for address in ("127.0.0.1:1", "nowhere.invalid:6379", "auto"):
+    for address in ("127.0.0.1:1", "nowhere.invalid:6379"):
         error = ended(address, monkeypatch, clips, reading)
         assert f"'{address}'" in str(error) and error.details
     assert "of Ray's client" in str(ended("ray://127.0.0.1:10001", monkeypatch, clips, reading))
