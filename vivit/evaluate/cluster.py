@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -67,14 +68,15 @@ def evaluate_on_cluster(
     Args:
         clips: which; their paths must be readable on every node.
         reading: how; its processor makes pictures of one size.
-        load: makes the classifier in an actor, where Ray shows no GPU but the actor's own. Pickled.
-        batch_size: the classifier's. A task decodes the clips of one step, see `vivit.evaluate.passes.clips_of_a_step`.
+        load: makes the classifier in an actor, on the device that `vivit.device.default_device` gives there: Ray shows an actor
+            no GPU but its own. Pickled.
+        batch_size: the classifier's. A task decodes whole steps, see `vivit.evaluate.passes.clips_of_a_step`.
         processes: how many decode at a time; as many as there are CPUs to spare if None.
         models: how many actors; if None as many as there are GPUs, or one.
         threads: CPUs of an actor, and of PyTorch's in it.
         on_gpus: whether each actor takes a GPU where there are some.
     Raises:
-        UserError: if Ray is not there, or cannot do it; and whatever `load` and the classifier say to the user.
+        UserError: if Ray is not there, or cannot do it; and with the words of whatever `load` or the classifier raise.
     """
     waiting = [*clips]
     if not waiting:
@@ -84,7 +86,7 @@ def evaluate_on_cluster(
     size = clips_of_a_step(batch_size, reading.views.count)
     steps = [waiting[k : k + size] for k in range(0, len(waiting), size)]
     items = [{"records": _text([Record(**asdict(clip)) for clip in step])} for step in steps]
-    with _connected(processes, (models or 1) * threads) as ray:
+    with _connected((processes or os.cpu_count() or 1) + (models or 1) * threads, on_gpus) as ray:
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) * on_gpus
         models = models or gpus or 1
@@ -164,7 +166,8 @@ def _tried() -> int:
     """How often this task has been begun before, by processes that ended. Raises RuntimeError if that is too often."""
     from ray._private.worker import global_worker
 
-    before = global_worker.core_worker.get_current_task_attempt_number()  # type: ignore[attr-defined]
+    worker: Any = global_worker  # no public name tells it
+    before = worker.core_worker.get_current_task_attempt_number()
     if before > RETRIES:
         raise RuntimeError(f"the process of one task ended {before} times; see the memory and Ray's logs of its node")
     return before
@@ -177,20 +180,20 @@ class _Model:
         import torch
 
         torch.set_num_threads(threads)
-        self._problem: UserError | None = None
+        self._problem: Exception | None = None
         try:
             self._classifier = load()
-        except UserError as problem:
+        except Exception as problem:
             self._problem = problem
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        """A step: one row of `_read`'s → its records. A `UserError` is a value too: of one that is raised Ray makes pages."""
+        """A step: one row of `_read`'s → its records. A problem is a value too: of an exception Ray makes pages."""
         _tried()
         records, problem = _records(batch["records"][0]), ""
         try:
             records = self._classified(records, batch["pixels"][0])
-        except UserError as error:
-            problem = json.dumps([str(error), error.details])
+        except Exception as error:
+            problem = json.dumps([why(error), getattr(error, "details", traceback.format_exc())])
         return {"records": [_text(records)], "problem": [problem]}
 
     def _classified(self, records: list[Record], pixels: np.ndarray) -> list[Record]:
@@ -214,8 +217,8 @@ def _refuse_too_few(cpus: int, needed: int) -> None:
 
 
 @contextmanager
-def _connected(processes: int | None, others: int) -> Iterator[Any]:
-    """Ray, connected with. Args: processes, others: CPUs that one which is started here is to have, if it is told how many."""
+def _connected(cpus: int, on_gpus: bool) -> Iterator[Any]:
+    """Ray, connected with. Args: cpus: of one that is started here; on_gpus: whether models may be on GPUs."""
     address = os.environ.get(ADDRESS) or "local"
     for name, value in (QUIET | (LOOPBACK if address == "local" else PATIENCE)).items():
         os.environ.setdefault(name, value)
@@ -234,39 +237,43 @@ def _connected(processes: int | None, others: int) -> Iterator[Any]:
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     library = Path(__file__).parents[1]
+    # Which of a node's GPUs an actor has is Ray's to say.
+    variables = {"VIVIT_DEVICE": "" if on_gpus else "cpu"}
     if address == "local":
-        cpus = (processes or os.cpu_count() or 1) + others
-        path = os.pathsep.join([str(library.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-        options |= {"num_cpus": cpus, "include_dashboard": False, "runtime_env": {"env_vars": {"PYTHONPATH": path}}}
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(library.parent), os.environ.get("PYTHONPATH")]))
+        options |= {"num_cpus": cpus, "include_dashboard": False, "runtime_env": {"env_vars": variables}}
     else:
-        if address.startswith("ray://"):
-            raise UserError(
-                f"'{address}' is of Ray's client, through which no data goes. Start this on a node of the cluster, with the "
-                f"address that 'ray start --head' says as {ADDRESS}."
-            )
         _refuse_silence(address)
         # Every node runs this same library, and looks for checkpoints as this process would.
-        variables = {name: value for name, value in os.environ.items() if name.startswith(("HF_", "VIVIT_"))}
-        options["runtime_env"] = {"py_modules": [str(library)], "env_vars": waiting() | variables}
+        variables |= waiting() | {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+        options["runtime_env"] = {"py_modules": [str(library)], "env_vars": variables}
     try:
-        with interrupts_wait():
-            ray.init(address=address, **options)
+        _start(ray, address, options)
         yield ray
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"Ray at '{address}' cannot be used. Look whether it runs ('ray status'), and with the same versions of Python and "
-            "Ray as here.",
-            str(error),
-        ) from error
     finally:
         with interrupts_wait():
             ray.shutdown()
 
 
+def _start(ray: Any, address: str, options: dict[str, Any]) -> None:
+    try:
+        with interrupts_wait():
+            ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"Ray at '{address}' cannot be used. Look whether it runs ('ray status'), and with the same versions of Python and "
+            "Ray as here.",
+            f"{error}: {error.__cause__}",
+        ) from error
+
+
 def _refuse_silence(address: str) -> None:
     """Ray itself would ask again and again."""
+    if address.startswith("ray://"):
+        raise UserError(
+            f"'{address}' is of Ray's client, through which no data goes. Start this on a node of the cluster, with the "
+            f"address that 'ray start --head' says as {ADDRESS}."
+        )
     place = urlsplit(f"//{address}")
     try:
         if place.port:

@@ -3,14 +3,18 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -24,8 +28,10 @@ from vivit.evaluate.local import evaluate_locally
 from vivit.evaluate.passes import Classifier
 from vivit.evaluate.records import LabelledClip, Record
 from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
 
-CLIPS = Path(__file__).parents[3] / "vivit" / "assets" / "clips"
+ROOT = Path(__file__).parents[3]
+CLIPS = ROOT / "vivit" / "assets" / "clips"
 os.environ.update(cluster.LOOPBACK)  # it is read as Ray is imported, which is first done for addresses elsewhere
 BATCH_SIZE = 4
 NOBODY = 1000  # the index of the clip that cannot be read
@@ -86,7 +92,7 @@ def test_a_cluster_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, clips: list[LabelledClip], reading: Reading
 ) -> None:
     """Before any other test here has connected this process."""
-    for address in ("127.0.0.1:1", "nowhere.invalid:6379", "auto"):
+    for address in ("127.0.0.1:1", "nowhere.invalid:6379"):
         error = ended(address, monkeypatch, clips, reading)
         assert f"'{address}'" in str(error) and error.details
     assert "of Ray's client" in str(ended("ray://127.0.0.1:10001", monkeypatch, clips, reading))
@@ -95,7 +101,7 @@ def test_a_cluster_that_is_not_there(
 def test_without_ray_a_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, clips: list[LabelledClip], reading: Reading
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'ray\[data\]'"):
         next(evaluate_on_cluster(clips, reading, LOAD, BATCH_SIZE))
 
@@ -114,7 +120,7 @@ def of_ray(process: psutil.Process) -> list[tuple[str, psutil.Process]]:
 @pytest.fixture(scope="module")
 def ray(clips: list[LabelledClip]) -> Iterator[Any]:
     """One for all tests below, which leaves no process behind."""
-    with cluster._connected(processes=2, others=2) as ray:
+    with cluster._connected(cpus=4, on_gpus=False) as ray:
         started = [process for name, process in of_ray(psutil.Process()) if "ray" in name]
         assert any("raylet" in name for name, _ in of_ray(psutil.Process()))
         yield ray
@@ -180,3 +186,104 @@ def test_more_threads_than_there_are_is_a_sentence_and_no_endless_wait(
 ) -> None:
     with pytest.raises(UserError, match="has 4 CPUs, and 65 are needed"):
         next(evaluate_on_cluster(clips, reading, LOAD, BATCH_SIZE, threads=64))
+
+
+class Deadly(VivitImageProcessor):
+    """Ends the process that it is in, as a codec may; decoders of their own are told of its fields alone."""
+
+    def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return frame
+
+
+@pytest.mark.full
+def test_a_clip_that_ends_its_process_is_next_read_in_one_of_its_own(
+    ray: Any, clips: list[LabelledClip], reading: Reading, here: dict[int, Record]
+) -> None:
+    same = {field.name: getattr(reading.processor, field.name) for field in fields(reading.processor)}
+    deadly = replace(reading, processor=Deadly(**same))
+    [found] = evaluate_on_cluster(clips[:2], deadly, LOAD, BATCH_SIZE)
+    assert by_index(found) == {k: here[k] for k in (0, 1)}
+
+
+# A command of its own: what it defines travels with it, as what a node has not must.
+SCRIPT = """
+import sys
+from vivit.checkpoint import open_checkpoint
+from vivit.decoders import Reading
+from vivit.evaluate.cluster import evaluate_on_cluster
+from vivit.evaluate.records import LabelledClip
+def load():
+    from vivit.evaluate.passes import Classifier
+    from vivit.model import VivitForVideoClassification
+    made = open_checkpoint("vivit-mannequin")
+    return Classifier(made.load(VivitForVideoClassification), made.processor, 4)
+made = open_checkpoint("vivit-mannequin")
+clips = [LabelledClip(k, sys.argv[1], "", 0) for k in range(int(sys.argv[2]))]
+for step in evaluate_on_cluster(clips, Reading(made.config.num_frames, made.processor), load, 4, processes=1):
+    print(*[record.top[0].label for record in step], sep=", ", flush=True)
+"""
+
+
+@pytest.fixture
+def script() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Commands, each with a terminal's group of its own; what they start is gone in the end."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(*command: object, **options: Any) -> subprocess.Popen[str]:
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        begun.append(subprocess.Popen([*map(str, command)], start_new_session=True, **pipes, **options))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.terminate()
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [child for _, child in of_ray(psutil.Process(process.pid))]
+
+
+@pytest.mark.full
+def test_ctrl_c_leaves_no_process_behind(script: Callable[..., Any], clips: list[LabelledClip]) -> None:
+    command = script(sys.executable, "-c", SCRIPT, clips[0].path, 400, cwd=ROOT)
+    assert command.stdout.readline() == f"{', '.join(['applauding'] * 4)}\n"
+    started = below(command)
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    assert command.communicate()[1].endswith("KeyboardInterrupt\n")
+    assert len(started) > 4 and not psutil.wait_procs(started, timeout=60)[1]
+
+
+@pytest.mark.full
+def test_a_cluster_that_is_there_need_not_have_the_library(
+    script: Callable[..., Any], clips: list[LabelledClip], tmp_path: Path
+) -> None:
+    port = free_port()
+    ours = {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of this test alone" * 2}
+    environment = {**os.environ, **ours}
+    options = [
+        "--head",
+        "--block",
+        f"--port={port}",
+        "--num-cpus=2",
+        "--include-dashboard=false",
+        "--disable-usage-stats",
+    ]
+    ray = Path(sys.executable).with_name("ray")
+    node = script(ray, "start", *options, cwd=tmp_path, env={**environment, "RAY_ADDRESS": "", "PYTHONPATH": ""})
+    while "Ray runtime started" not in (line := node.stdout.readline()):
+        assert line, node.communicate()
+    command = script(sys.executable, "-c", SCRIPT, clips[0].path, 4, cwd=ROOT, env=environment)
+    answers, words = command.communicate()
+    assert answers == f"{', '.join(['applauding'] * 4)}\n", words
+    started = below(node)
+    assert node.poll() is None and any("raylet" in " ".join(process.cmdline()) for process in started)
+    node.terminate()
+    node.communicate()
+    assert not psutil.wait_procs(started, timeout=60)[1]
