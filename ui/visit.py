@@ -155,13 +155,14 @@ class Run:
     @property
     def brief(self) -> str:
         """The same in few words, or that the figure is not to be trusted."""
-        if self.busy:
-            return (
-                f"Latency: other programs took {self.others_share:.0%} of the processors meanwhile, so it "
-                "is not this model's alone."
-            )
         n, views = len(self.result.samples_ms), self.settings.cell.batch_size
         of = f" of all {views} views" * (views > 1)
+        if self.busy:
+            then = f"during the pass{of}" if of else "meanwhile"
+            return (
+                f"Latency: other programs took {self.others_share:.0%} of the processors {then}, so it "
+                "is not this model's alone."
+            )
         return (
             f"Latency: the median of {n} forward pass{'es' * (n > 1)}{of} one after the other, warmed up. Memory: of another "
             "pass."
