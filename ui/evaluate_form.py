@@ -20,6 +20,7 @@ from vivit.evaluate.records import Asked
 from vivit.evaluate.sources import Found
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
+from vivit.views import Views
 
 REFERENCE = "eager float32"
 SHOWN = 12  # labels that are named
@@ -114,6 +115,7 @@ def to_evaluate(
                     normalisation=settings.normalisation,
                     sampling=settings.sampling,
                     stride=settings.stride,
+                    views=settings.views,
                     batch_size=0,
                 ),
                 checkpoints[cell.checkpoint].labels,
@@ -156,5 +158,6 @@ def _seconds(what: ToEvaluate) -> float:
     for asked in (cell.asked for cell in what.cells):
         config = open_checkpoint(asked.model, weights=False, here=True).config
         how = asked.attention, asked.precision, asked.execution
-        model += estimate_seconds(config, what.machine, *how, first=False)
+        views = Views.parse(asked.views).count
+        model += estimate_seconds(config, what.machine, *how, batch_size=views, first=False)
     return len(what.clips) * (max(READ_SECONDS, model) if what.machine.on_gpu else READ_SECONDS + model)

@@ -189,3 +189,11 @@ def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:
     assert os.path.isdir("vivit/assets")
     job = engine.ask(FindClips("vivit/assets"))
     assert job.wait(60) and job.state == "failed" and "whole path" in job.error
+
+
+def test_several_views_are_one_answer(engine: Engine, evaluations: Evaluations) -> None:
+    found = replace(many(1), clips=many(1).clips[:1])
+    running = ended(evaluations.start(to_evaluate(engine, found, replace(SDPA, views="2x3")), "me"))
+    (record,) = running.cells[0].records
+    wanted = pipeline("video-classification", model=MANNEQUIN)(found.place(record.path), top_k=5, views="2x3")
+    assert [guess.score for guess in record.top] == pytest.approx([one["score"] for one in wanted], abs=2e-5)
