@@ -22,7 +22,18 @@ COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", 
 # Of evaluations: the same.
 JUDGED = [
     f"vivit.evaluate.{name}"
-    for name in ("records", "sources", "labels", "journal", "summary", "calibration", "agreement", "report")
+    for name in (
+        "records",
+        "sources",
+        "labels",
+        "journal",
+        "summary",
+        "calibration",
+        "agreement",
+        "report",
+        "kept",
+        "headline",
+    )
 ]
 
 DRAWN = ("kinds", "maps", "deletion", "counterfactuals", "drawing", "report")
