@@ -51,6 +51,7 @@ def pick_cells(settings: Settings) -> tuple[list[Cell], DeltaGenerator]:
             key="beside",
             bind="query-params",
             placeholder="Other backends and precisions",
+            wrap=True,
             help="Each classifies the same clips, which are read once. Answers are compared with those of eager float32, if it "
             f"is among them: the plain arithmetic.{_absent()}",
         )
