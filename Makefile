@@ -34,6 +34,7 @@ bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of read
 	$(BIN)/python -m benchmarks.rivals --model vivit-mannequin --clips 28
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.timeline
+	$(BIN)/python -m benchmarks.evaluate
 
 clean:
 	rm -rf $(VENV)

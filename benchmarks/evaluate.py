@@ -96,7 +96,7 @@ class Contest:
         if not files:
             raise SystemExit(f"There is no video in {options.folder}.")
         self.paths = [*islice(cycle(map(str, files)), options.clips)]
-        self.decoders = options.decoders or [usual_processes(device.type)]
+        self.decoders = options.decoders or [usual_processes()]
 
     def contestants(self) -> list[Contestant]:
         """The rival comes first."""

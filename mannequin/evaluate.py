@@ -127,7 +127,7 @@ def evaluate(
 
         render_missing(folder, clips, seed, str(device), compiled)
         reading = Reading(FRAMES, classifier.processor)
-        for step in evaluate_locally(labelled, reading, classifier, usual_processes(device.type)):
+        for step in evaluate_locally(labelled, reading, classifier, usual_processes()):
             records += step
         if failed := [record for record in records if record.error]:
             raise RuntimeError(f"{failed[0].path}: {failed[0].error}")

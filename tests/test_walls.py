@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 ROOMS = ("app", "pages", "ui", "engine", "vivit", "mannequin")
 FETCHES = ["vivit.fetching", "vivit.inputs", "vivit.pipelines", "vivit.pipeline", "vivit.VideoClassificationPipeline"]
 PLAIN = [
-    f"vivit.{name}" for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals", "film")
+    f"vivit.{name}"
+    for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals", "film", "ahead")
 ]
 # Of timelines: what pages and the server's own process use too.
 COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", "trained")]
@@ -375,6 +376,8 @@ def test_importing_app_and_ui_loads_neither_torch_nor_av() -> None:
         "vivit.preparing",
         "vivit.hub",
         "vivit.inputs",
+        "vivit.decoders",
+        "vivit.evaluate.records",
         "vivit.video.streaming",
         *COUNTED,
         "vivit.evaluate.journal",
@@ -407,6 +410,7 @@ def test_what_a_timeline_counts_with_decodes_nothing_either() -> None:
         "vivit.benchmark.probes",
         "vivit.timeline.passes",
         "vivit.timeline.whole",
+        "vivit.evaluate.local",
         "engine.model",
     ],
 )

@@ -56,8 +56,9 @@ def _pick_view(clip: Frames) -> tuple[int, int]:
     times = [
         f"{clip.seconds[k * count]:.2f} s to {clip.seconds[(k + 1) * count - 1]:.2f} s" for k in range(views.temporal)
     ]
-    sides = ("top", "bottom") if clip.height > clip.width else ("left", "right")
-    crops = [sides[0], *["middle"] * (views.spatial - 2), sides[1]] if views.spatial > 1 else ["middle"]
+    down = clip.crop_boxes[0][1] < clip.crop_boxes[-1][1]
+    sides = ("top", "bottom") if down else ("left", "right")
+    crops = [sides[0], *["middle"] * (views.spatial - 2), sides[1]] if views.spatial > 1 else [""]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         stretch = _pick("Temporal view", times)
         crop = _pick("Crop", crops)
@@ -69,7 +70,9 @@ def _pick_view(clip: Frames) -> tuple[int, int]:
 
 
 def _pick(label: str, names: Sequence[str]) -> int:
-    """Draw a choice by place, since names may repeat."""
+    """Draw a choice where there is one. Returns a place, since names may repeat."""
+    if len(names) == 1:
+        return 0
     key = f"shown-{label}-{len(names)}"
     return st.segmented_control(
         label, range(len(names)), default=0, required=True, key=key, format_func=lambda k: names[k], width="content"

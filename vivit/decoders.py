@@ -42,7 +42,10 @@ PIPE_BYTES = 2**20  # as much as Linux gives without being asked by the administ
 GRACE_SECONDS = 30.0  # beyond the limit of a clip, after which its decoder is taken to hang
 READY = "ready"
 FOREVER_MS = 2**31 - 1
-NICENESS = int(os.environ.get("NICENESS", "19"))
+# On a CPU the model goes before: its threads wait for one another, so that each that waits for a decoder has others wait.
+# Decoders have what it leaves, and all processors while it waits for clips. Not more, or other programs would starve them.
+NICENESS = 10
+MOST_PROCESSES = 16  # each takes a quarter of a second to start, and 70 MB
 KINDS = {kind.__name__: kind for kind in (FramesMissingError, VideoError, UserError)}
 
 
@@ -105,13 +108,9 @@ def fits(made: tuple[int, ...], taken: tuple[int, ...] | None) -> None:
         )
 
 
-def usual_processes(device: str) -> int:
-    """How many decoders feed a model best.
-
-    Args:
-        device: its type, 'cpu' or an accelerator's.
-    """
-    return os.cpu_count() or 1
+def usual_processes() -> int:
+    """How many decoders feed a model best: of a CPU too, all of which they have while it waits for clips."""
+    return min(os.cpu_count() or 1, MOST_PROCESSES)
 
 
 def decode_ahead(

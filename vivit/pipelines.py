@@ -164,7 +164,7 @@ class VideoClassificationPipeline:
         """The answers in order. What is wrong with a clip is raised in its turn, after the answers before it."""
         fault, begun = None, deque[Pass]()
         if self._in_processes(clips, options):
-            workers = options.num_workers or usual_processes(self.device.type)
+            workers = options.num_workers or usual_processes()
             source = self._decoded(clips, options, workers)
         else:
             workers = options.num_workers or 0

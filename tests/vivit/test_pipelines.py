@@ -487,9 +487,9 @@ def test_a_list_of_files_is_read_by_processes(
     paths = [clip_path, str(short_clip_path), clip_path, clip_path, short_clip_path]
     wanted = classify(paths, num_workers=0)
     assert not started
-    for options, processes in (({}, usual_processes("cpu")), ({"num_workers": 1}, 1), ({"sampling": "center"}, None)):
+    for options, processes in (({}, usual_processes()), ({"num_workers": 1}, 1), ({"sampling": "center"}, None)):
         found = classify(paths, **options)
-        assert started.pop() == (processes or usual_processes("cpu"))
+        assert started.pop() == (processes or usual_processes())
         for one, other in zip(found, wanted if processes else classify(paths, num_workers=0, **options), strict=True):
             assert one == other and vars(one).keys() == vars(other).keys()
             assert (one.indices, one.seconds, one.warnings) == (other.indices, other.seconds, other.warnings)

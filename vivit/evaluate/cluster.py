@@ -164,7 +164,7 @@ def _tried() -> int:
     """How often this task has been begun before, by processes that ended. Raises RuntimeError if that is too often."""
     from ray._private.worker import global_worker
 
-    before = global_worker.core_worker.get_current_task_attempt_number()
+    before = global_worker.core_worker.get_current_task_attempt_number()  # type: ignore[attr-defined]
     if before > RETRIES:
         raise RuntimeError(f"the process of one task ended {before} times; see the memory and Ray's logs of its node")
     return before

@@ -92,10 +92,12 @@ def evaluate(options: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(options.model, options.revision)
     chosen = options.engine == "local" or CHOSEN in os.environ
     asked = _asked(options, checkpoint, device, str(device) if chosen else CLUSTER)
-    found = find_clips(options.source, progress=lambda _, note: _show(note))
+    try:
+        found = find_clips(options.source, progress=lambda _, note: _show(note))
+    finally:
+        _show()
     matching = match_labels((label for _, label in found.clips), checkpoint.labels)
     clips = labelled(found, matching, options.limit)
-    _show()
     for notice in filter(None, [*found.notices, matching.notice]):
         print(f"  warning: {notice}", file=sys.stderr, flush=True)
     evaluation = Evaluation(
@@ -234,7 +236,7 @@ class _Run:
         from vivit.evaluate.local import Spent, evaluate_locally
 
         classifier = load_classifier(asked)
-        processes = self.options.decoders or usual_processes(classifier.model.device.type)
+        processes = self.options.decoders or usual_processes()
         self.begin, self.spent = time.perf_counter(), Spent()
         yield from evaluate_locally(clips, reading, classifier, processes, self.spent)
 
