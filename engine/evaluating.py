@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,9 @@ from vivit.benchmark.passes import choose, telling
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.device import default_device
 from vivit.errors import UserError
-from vivit.evaluate.passes import Answer, Classifier, clips_of_a_step
-from vivit.evaluate.records import TOP, Asked, Guess, Record
+from vivit.evaluate.passes import Answer, Classifier, clips_of_a_step, record_of
+from vivit.evaluate.records import Asked, Record
 from vivit.progress import Progress
-from vivit.scores import probabilities, usual_function
 
 
 def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> tuple[ClassifiedClips, list[bytes]]:
@@ -34,13 +32,10 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
         processor = normalising(checkpoint, asked.normalisation)
         classifier = Classifier(model, processor, size, checkpoint.familiarity())
         clips = [np.frombuffer(blob, np.uint8).reshape(request.shape) for blob in blobs]
-        begin = perf_counter()
         with telling(model, progress):
             answers = classifier(clips)
-        share = (perf_counter() - begin) / len(clips)
-    records = tuple(
-        _with_answer(record, answer, checkpoint, share) for record, answer in zip(request.records, answers, strict=True)
-    )
+    pairs = zip(request.records, answers, strict=True)
+    records = tuple(_with_answer(record, answer, checkpoint) for record, answer in pairs)
     how = replace(asked, batch_size=size, device=str(device), checkpoint_written=checkpoint.written_ns)
     return ClassifiedClips(records, how, clips_of_a_step(size, request.shape[0])), []
 
@@ -52,21 +47,12 @@ def _batch_size(checkpoint: Checkpoint, asked: Asked, device: torch.device) -> i
     return clips_at_once(checkpoint.config, asked.attention, asked.precision, device, asked.execution)
 
 
-def _with_answer(record: Record, answer: Answer, checkpoint: Checkpoint, seconds: float) -> Record:
-    """A clip's record with its answer, or with the sentence why there is none. Of equal classes the first is the better."""
+def _with_answer(record: Record, answer: Answer, checkpoint: Checkpoint) -> Record:
+    """A clip's record with its answer, or with the sentence why there is none."""
     try:
-        scores = probabilities(answer.logits, usual_function(checkpoint.config.problem_type)).tolist()
+        return record_of(record, answer, checkpoint.config)
     except UserError as error:
-        return replace(record, error=str(error), model_seconds=seconds)
-    order = answer.logits.argsort(descending=True, stable=True).tolist()
-    return replace(
-        record,
-        top=tuple(Guess(k, checkpoint.labels[k], scores[k]) for k in order[:TOP]),
-        rank=1 + order.index(record.target),
-        score=scores[record.target],
-        familiar=answer.familiar,
-        model_seconds=seconds,
-    )
+        return replace(record, error=str(error), model_seconds=answer.seconds)
 
 
 TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyClips: classify}

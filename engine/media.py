@@ -110,13 +110,13 @@ def read_clip(request: ReadClip, blobs: list[bytes], progress: Progress) -> tupl
             request.path,
             checkpoint.config.num_frames,
             checkpoint.processor,
+            Views.parse(request.views),
             sampling=request.sampling,
             stride=request.stride,
             limits=LIMITS,
             progress=lambda fraction: progress(fraction, "reading a clip"),
         )
-    pixels = clip.pixels[None]
-    return ClipPixels(pixels.shape, time.process_time() - begin), [pixels.tobytes()]
+    return ClipPixels(clip.pixels.shape, time.process_time() - begin), [clip.pixels.tobytes()]  # type: ignore[arg-type]
 
 
 def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:

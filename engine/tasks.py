@@ -131,8 +131,8 @@ class ReadClip(Request[ClipPixels]):
     """Read a clip that is to be classified and not to be looked at.
 
     Args:
-        path, checkpoint, sampling, stride: as `ReadFrames`'.
-        views: as `vivit.views.Views.parse` takes them.
+        path, checkpoint, views: as `ReadFrames`'.
+        sampling, stride: as `vivit.video.sampling.choose_views` takes them.
     """
 
     WORKER, TASK, REPLY = "media", "read_clip", ClipPixels
@@ -140,7 +140,7 @@ class ReadClip(Request[ClipPixels]):
     path: str
     checkpoint: str
     sampling: str = "uniform"
-    stride: int = 1
+    stride: int | None = None
     views: str = "1x1"
 
 

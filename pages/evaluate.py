@@ -29,7 +29,7 @@ pressed, voice = frame()
 with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
     found, limit = choose_clips()
 with st.container(key="controls"):
-    settings = pick_settings_in_a_line(pressed)
+    settings = pick_settings_in_a_line(pressed, several_views=True)
     checkpoint, fault = open_trained(settings)
     cells, button = pick_cells(settings) if ready("model") else ([], st.container())
     check_link("evaluate", CONTROLS | SOURCE_CONTROLS)

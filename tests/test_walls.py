@@ -23,7 +23,18 @@ COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", 
 # Of evaluations: the same.
 JUDGED = [
     f"vivit.evaluate.{name}"
-    for name in ("records", "sources", "labels", "journal", "summary", "calibration", "agreement", "report")
+    for name in (
+        "records",
+        "sources",
+        "labels",
+        "journal",
+        "summary",
+        "calibration",
+        "agreement",
+        "report",
+        "kept",
+        "headline",
+    )
 ]
 
 DRAWN = ("kinds", "maps", "deletion", "counterfactuals", "drawing", "report")
@@ -153,15 +164,26 @@ WALLS: list[tuple[list[str], list[str]]] = [
             "engine.films",
             "engine.model",
             "engine.windows",
+            "engine.evaluating",
             "engine.hub",
             "engine.worker",
             "engine.tasks",
         ],
-        ["engine.engine", "engine.process", "engine.sweeps", "engine.uploads", "engine.visitors", "engine.timelines"],
+        [
+            *(
+                "engine.engine",
+                "engine.process",
+                "engine.sweeps",
+                "engine.uploads",
+                "engine.visitors",
+                "engine.timelines",
+            ),
+            "engine.evaluations",
+        ],
     ),
     # Films are read and cameras heard in processes of their own kind; the server's own computes nothing.
     (["engine.films"], ["torch", "vivit.model", "engine.loaded"]),
-    (["engine.timelines", "engine.live"], ["torch", "av", "vivit.video", "vivit.model", "PIL"]),
+    (["engine.timelines", "engine.live", "engine.evaluations"], ["torch", "av", "vivit.video", "vivit.model", "PIL"]),
 ]
 
 

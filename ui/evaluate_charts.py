@@ -41,7 +41,11 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
         x=[share.value for _, share, *_ in known],
         y=[place for *_, place in known],
         mode="markers",
-        marker={"size": 9, "color": [tint or charts.palette()[0] for *_, tint, _ in known]},
+        marker={
+            "size": 9,
+            "color": [tint or charts.palette()[0] for *_, tint, _ in known],
+            "line": {"width": 1, "color": charts.CONTROL},
+        },
         error_x={
             "type": "data",
             "array": [share.high - (share.value or 0.0) for _, share, *_ in known],

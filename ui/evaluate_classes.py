@@ -14,7 +14,7 @@ from ui.visit import visit, widget
 from vivit.evaluate.kept import Kept
 
 DRAWN = 20  # classes in the chart, the worst
-MISTAKES = 6  # in sight
+CLASSES, MISTAKES = 13, 6  # rows in sight
 HEAD, ROW = 38, 35  # pixels of a table
 
 
@@ -53,7 +53,13 @@ def show_classes(kept: Kept, place: int) -> None:
         ]
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in ("right", "95 % from", "95 % to", "in top 5")}
-        st.dataframe(table, hide_index=True, column_config=columns, height=480, alt="Every class, the worst first")
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config=columns,
+            height=HEAD + ROW * min(len(table), CLASSES),
+            alt="Every class, the worst first",
+        )
 
 
 def show_confusion(kept: Kept, place: int) -> None:

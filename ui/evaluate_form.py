@@ -20,6 +20,7 @@ from vivit.evaluate.records import Asked
 from vivit.evaluate.sources import Found
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
+from vivit.views import Views
 
 REFERENCE = "eager float32"
 SHOWN = 12  # labels that are named
@@ -50,6 +51,7 @@ def pick_cells(settings: Settings) -> tuple[list[Cell], DeltaGenerator]:
             key="beside",
             bind="query-params",
             placeholder="Other backends and precisions",
+            wrap=True,
             help="Each classifies the same clips, which are read once. Answers are compared with those of eager float32, if it "
             f"is among them: the plain arithmetic.{_absent()}",
         )
@@ -114,6 +116,7 @@ def to_evaluate(
                     normalisation=settings.normalisation,
                     sampling=settings.sampling,
                     stride=settings.stride,
+                    views=settings.views,
                     batch_size=0,
                 ),
                 checkpoints[cell.checkpoint].labels,
@@ -156,5 +159,6 @@ def _seconds(what: ToEvaluate) -> float:
     for asked in (cell.asked for cell in what.cells):
         config = open_checkpoint(asked.model, weights=False, here=True).config
         how = asked.attention, asked.precision, asked.execution
-        model += estimate_seconds(config, what.machine, *how, first=False)
+        views = Views.parse(asked.views).count
+        model += estimate_seconds(config, what.machine, *how, batch_size=views, first=False)
     return len(what.clips) * (max(READ_SECONDS, model) if what.machine.on_gpu else READ_SECONDS + model)

@@ -35,7 +35,7 @@ def _open(path: Path, record: Record, asked: Asked) -> None:
         set_widget("source", "Bundled")
     elif not _take(path, record.label):
         return
-    for control in ("attention", "precision", "execution", "sampling", "stride", "normalisation"):
+    for control in ("attention", "precision", "execution", "sampling", "stride", "normalisation", "views"):
         set_widget(control, getattr(asked, control))
     model = split_name(asked.model)[0]
     if model in (*embedded_checkpoints(), KINETICS_CHECKPOINT):  # others stay as they are chosen

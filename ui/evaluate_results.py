@@ -12,6 +12,7 @@ from ui.evaluate_charts import cell_colour, shares, show_share
 from ui.evaluate_classes import show_classes, show_confusion
 from ui.evaluate_clips import is_bundled, show_all_clips
 from ui.evaluate_figures import calibration_of, summary_of
+from ui.evaluate_reproduce import show_reproduce
 from ui.evaluate_speed import clips_per_second, show_speed
 from ui.server import get_server, offers_folders
 from ui.visit import Looked, set_widget, visit, widget
@@ -110,6 +111,7 @@ def show_kept(kept: Kept) -> None:
         if tab.open:
             with tab:
                 draw()
+    show_reproduce(kept, place)
 
 
 def _pick_cell(kept: Kept) -> int:

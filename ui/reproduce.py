@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -51,6 +52,19 @@ def timeline_command(film: str, settings: Settings, grid: Grid, smoothing: str) 
     return f"{_interpreter()} {_words('timeline', _within(Path(film)), options)}{across}"
 
 
+def evaluate_command(source: str, limit: int, settings: Settings, more: Mapping[str, str] | None = None) -> str:
+    """The line that evaluates the same.
+
+    Args:
+        source: as `vivit.evaluate.sources.find_clips` takes it.
+        limit: clips at most.
+        settings: the checkpoint, and how it runs.
+        more: other options → their values.
+    """
+    options = _model_options(settings) | _frames_options(settings) | {"--limit": str(limit)} | dict(more or {})
+    return f"{_interpreter()} {_words('evaluate', source, options)}"
+
+
 def _interpreter() -> str:
     return shlex.quote(_within(Path(sys.executable))) if ROOT in Path(sys.executable).parents else "python3"
 
@@ -83,9 +97,13 @@ print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
 def _command(clip: str, settings: Settings) -> str:
-    frames = {"--sampling": settings.sampling, "--stride": str(settings.stride), "--top-k": str(settings.top_k)}
-    views = {"--views": settings.views} if settings.views != "1x1" else {}
-    return _words("classify", clip, _model_options(settings) | frames | views)
+    options = _model_options(settings) | _frames_options(settings) | {"--top-k": str(settings.top_k)}
+    return _words("classify", clip, options)
+
+
+def _frames_options(settings: Settings) -> dict[str, str]:
+    frames = {"--sampling": settings.sampling, "--stride": str(settings.stride)}
+    return frames | ({"--views": settings.views} if settings.views != "1x1" else {})
 
 
 def _model_options(settings: Settings) -> dict[str, str]:

@@ -119,15 +119,17 @@ def _pick_views() -> str:
     return views
 
 
-def pick_settings_in_a_line(pressed: str = "", plain: str = "") -> Settings:
+def pick_settings_in_a_line(pressed: str = "", plain: str = "", several_views: bool = False) -> Settings:
     """The same in one line that opens.
 
     Args:
-        pressed: as `pick_settings`'.
+        pressed, several_views: as `pick_settings`'.
         plain: why what is chosen runs in its plain form all the same; '' where it does not.
     """
     usual = {"checkpoint": embedded_checkpoints()[0], "attention": "sdpa", "precision": "float32"}
     chosen = [widget(key) or st.query_params.get(key) or default for key, default in usual.items()]
+    if several_views and (views := widget("views") or st.query_params.get("views") or "1x1") != "1x1":
+        chosen.append(f"{views} views")
     opened = bool(widget("settings-line", visit().settings_open))
     # With another label it is another to Streamlit, and would shut.
     form = st.expander(
@@ -135,7 +137,7 @@ def pick_settings_in_a_line(pressed: str = "", plain: str = "") -> Settings:
     )
     visit().settings_open = bool(form.open)
     with form:
-        settings = pick_settings(pressed)
+        settings = pick_settings(pressed, several_views)
         if plain and settings.execution != "plain":
             st.caption(plain)
     return settings

@@ -4,15 +4,16 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from engine import Engine, Job
+from engine import Engine, Job, WorkerSpec
 from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
-from engine.tasks import Classify, FindClips, ReadFrames
+from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
+from tests.hub_server import HubServer, Repository
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.evaluate.agreement import agree
@@ -20,21 +21,38 @@ from vivit.evaluate.journal import source_of
 from vivit.evaluate.kept import list_kept
 from vivit.evaluate.labels import labelled, match_labels
 from vivit.evaluate.records import Asked
-from vivit.evaluate.sources import Found, find_clips
+from vivit.evaluate.sources import Found, find_clips, found_in
 from vivit.evaluate.summary import summarise
 from vivit.hub import ASSETS
 from vivit.pipelines import pipeline
+from vivit.records import from_json
 
 MANNEQUIN = "vivit-mannequin"
+DATASET = "nateraw/kinetics-mini"
 CLIPS = Path(ASSETS) / "clips"
 SDPA = Asked(MANNEQUIN, 0, batch_size=0)
 EAGER = replace(SDPA, attention="eager")
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """The app's own workers."""
-    built = Engine({name: WORKERS[name] for name in ("media", "model")})
+def hub() -> Iterator[HubServer]:
+    """Has a dataset of two clips."""
+    server = HubServer()
+    files = {f"val/{label}/1.mp4": (CLIPS / f"{label}.mp4").read_bytes() for label in ("applauding", "jogging")}
+    server.datasets[DATASET] = Repository(files)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def engine(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The app's own workers, and one for both of those that ask the Hub."""
+    cache = str(tmp_path_factory.mktemp("hub"))
+    environment = {"HF_ENDPOINT": hub.address(), "HF_HOME": cache, "HF_HUB_OFFLINE": "0"}
+    built = Engine(
+        {name: WORKERS[name] for name in ("media", "model")}
+        | {"download-clip": WorkerSpec("engine.hub", environment=environment, hello=HubState)}
+    )
     built.start()
     yield built
     built.stop()
@@ -189,3 +207,24 @@ def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:
     assert os.path.isdir("vivit/assets")
     job = engine.ask(FindClips("vivit/assets"))
     assert job.wait(60) and job.state == "failed" and "whole path" in job.error
+
+
+def test_several_views_are_one_answer(engine: Engine, evaluations: Evaluations) -> None:
+    found = replace(many(1), clips=many(1).clips[:1])
+    running = ended(evaluations.start(to_evaluate(engine, found, replace(SDPA, views="2x3")), "me"))
+    (record,) = running.cells[0].records
+    wanted = pipeline("video-classification", model=MANNEQUIN)(found.place(record.path), top_k=5, views="2x3")
+    assert [guess.score for guess in record.top] == pytest.approx([one["score"] for one in wanted], abs=2e-5)
+
+
+def test_clips_of_the_hub_are_downloaded_as_they_are_needed(engine: Engine, evaluations: Evaluations) -> None:
+    listing = engine.submit("download-clip", ListClips.TASK, asdict(ListClips(DATASET)))
+    assert listing.wait(60) and listing.state == "done", listing.error
+    found = found_in(from_json(ListClips.REPLY, listing.result), "val")
+    assert found.clips == (("val/applauding/1.mp4", "applauding"), ("val/jogging/1.mp4", "jogging"))
+    lost = replace(found, clips=(*found.clips, ("val/jogging/2.mp4", "jogging")))
+    running = ended(evaluations.start(to_evaluate(engine, lost, SDPA), "me"))
+    here, there, nowhere = running.cells[0].records
+    assert here.right and there.right and nowhere.error.endswith(".") and "2.mp4" in nowhere.error
+    assert [record.path for record in running.cells[0].records] == [path for path, _ in lost.clips]
+    assert (running.kept.dataset, running.kept.commit) == (DATASET, found.commit)

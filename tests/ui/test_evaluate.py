@@ -1,5 +1,6 @@
 """What the page says of an evaluation, tab by tab, without a browser."""
 
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.vivit.evaluate.kept import kept
 from ui import evaluate_agreement
+from vivit.__main__ import _parser
 from vivit.evaluate.kept import Kept
 
 TARGETS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
@@ -86,6 +88,15 @@ def test_two_evaluations_are_compared_on_the_clips_of_both() -> None:
     app = choice.select("other").run()
     assert not app.exception
     assert "**eager float32**: 3 of 9 clips have another answer" in texts(app)
+
+
+def test_the_commands_find_the_same() -> None:
+    (code,) = page(TWO, "Speed").code
+    first, second = (_parser().parse_args(shlex.split(line)[3:]) for line in code.value.splitlines())
+    for options in (first, second):
+        assert (options.source, options.limit, options.views) == ("/nowhere", 10, "1x1")
+    assert (first.attention, first.precision, first.out, first.against) == ("eager", "float32", "eager-float32", [])
+    assert (second.attention, second.precision, second.out, second.against) == ("sdpa", "float16", None, [first.out])
 
 
 def test_what_ended_early_says_so() -> None:
