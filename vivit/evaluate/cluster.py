@@ -244,8 +244,10 @@ def _connected(cpus: int, on_gpus: bool) -> Iterator[Any]:
         options |= {"num_cpus": cpus, "include_dashboard": False, "runtime_env": {"env_vars": variables}}
     else:
         _refuse_silence(address)
-        # Every node runs this same library, and looks for checkpoints as this process would.
-        variables |= waiting() | {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+        # Every node runs this same library, and looks for checkpoints as this process would. Whoever may use the cluster can
+        # read what a job is sent, so that no token is.
+        sent = {name for name in os.environ if name.startswith("HF_") and name != "HF_TOKEN"}
+        variables |= waiting() | {name: os.environ[name] for name in sent}
         options["runtime_env"] = {"py_modules": [str(library)], "env_vars": variables}
     try:
         _start(ray, address, options)
