@@ -20,6 +20,7 @@ from vivit.benchmark.charts import UNKNOWN
 from vivit.evaluate.headline import statement
 from vivit.evaluate.kept import Kept, as_csv, as_json
 from vivit.evaluate.report import share_text
+from vivit.evaluate.sources import CHOSEN
 from vivit.evaluate.summary import Share
 
 
@@ -134,7 +135,7 @@ def _show_remarks(kept: Kept, place: int) -> None:
     for cell, error in zip(kept.names, kept.errors, strict=True):
         if error:
             st.warning(f"**{literal(cell)}** ended early: {literal(error)}", icon=":material/error:")
-    summary, said = summary_of(kept, place), []
+    summary, said = summary_of(kept, place), [CHOSEN] if is_bundled(kept) else []
     if not kept.whole and not any(kept.errors):
         said.append(f"It ended after {kept.done:,} of {kept.clips:,} clips.")
     if number := summary.failed:

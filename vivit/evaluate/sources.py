@@ -34,6 +34,10 @@ A_PATH_AND_A_LABEL = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, CLIP_SUFFIXES
 OF_THE_HUB = re.compile(r"(kinetics-mini|[\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 RENDERS, RENDERS_SEED = 200, 1  # unless others are asked for
 CHECKOUT = Path(__file__).parents[2]
+CHOSEN = (
+    "The bundled clips were chosen as ones that vivit-mannequin names right. They show whether cells agree, and not how often "
+    "they are right."
+)
 LOOK_SECONDS = 0.2  # between two looks at how many clips have been rendered
 
 Pair = tuple[str, str]
@@ -126,7 +130,7 @@ def bring(
 def _bundled() -> Found:
     folder = ASSETS / "clips"
     listed = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
-    return Found("bundled", str(folder), tuple((clip["file"], clip["label"]) for clip in listed))
+    return Found("bundled", str(folder), tuple((clip["file"], clip["label"]) for clip in listed), (CHOSEN,))
 
 
 def _folder(root: str) -> Found:

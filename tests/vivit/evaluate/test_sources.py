@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vivit.errors import UserError
-from vivit.evaluate.sources import CHECKOUT, find_clips
+from vivit.evaluate.sources import CHECKOUT, CHOSEN, find_clips
 from vivit.hub import ASSETS, Clip, ClipList
 
 
@@ -111,6 +111,7 @@ def test_bundled_clips_are_those_of_the_list() -> None:
     found = find_clips("bundled")
     assert found.clips == tuple((clip["file"], clip["label"]) for clip in listed)
     assert all(Path(found.place(path)).is_file() for path, _ in found.clips)
+    assert found.notices == (CHOSEN,)
 
 
 def test_a_datasets_clips_are_those_of_a_split_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
