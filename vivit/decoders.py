@@ -278,7 +278,9 @@ def _told(error: Exception) -> dict[str, Any]:
         "mro": [kind.__name__ for kind in type(error).__mro__],
         "words": str(error),
         "details": getattr(error, "details", ""),
-        "system": [error.errno, error.strerror, error.filename] if isinstance(error, OSError) and error.errno else [],
+        "system": [error.errno, error.strerror, error.filename and str(error.filename)]
+        if isinstance(error, OSError) and error.errno
+        else [],
         "trace": "" if known else traceback.format_exc(),
     }
 
