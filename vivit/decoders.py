@@ -35,7 +35,8 @@ from vivit.processing import VivitImageProcessor
 from vivit.video import FramesMissingError, VideoError, VideoLimits
 from vivit.views import ONE, Views
 
-# The caller's own path, since its current folder may hold anything, and `vivit` may lie anywhere.
+# The caller's own path, since its current folder may hold anything; and last where `vivit` lies, for what is relative to a
+# folder that the caller has left.
 START = "import sys; sys.path[:] = sys.argv[1:]; from vivit.decoders import serve; serve()"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would only be in the way
 PIPE_BYTES = 2**20  # as much as Linux gives without being asked by the administrator
@@ -173,7 +174,7 @@ class _Decoder:
             # A group of its own, so that Ctrl-C is the parent's, who ends it. Not a session: a system that shares the
             # processors among sessions would not heed how nice it is to the parent.
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, *sys.path],
+                [sys.executable, "-c", START, *sys.path, str(Path(__file__).parents[1])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 process_group=0,
@@ -277,7 +278,9 @@ def _told(error: Exception) -> dict[str, Any]:
         "mro": [kind.__name__ for kind in type(error).__mro__],
         "words": str(error),
         "details": getattr(error, "details", ""),
-        "system": [error.errno, error.strerror, error.filename] if isinstance(error, OSError) and error.errno else [],
+        "system": [error.errno, error.strerror, error.filename and str(error.filename)]
+        if isinstance(error, OSError) and error.errno
+        else [],
         "trace": "" if known else traceback.format_exc(),
     }
 

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from tests.clips import write_clip
+from tests.running import decoders as running
+from tests.running import no_child_left
 from vivit import decoders
 from vivit.decoders import Reading, decode_ahead, read_clip
 from vivit.errors import UserError
@@ -51,19 +53,11 @@ decoders.serve()
 """
 
 
-def running() -> list[psutil.Process]:
-    """The decoders of this process, ended ones that nobody has waited for included."""
-    return [child for child in psutil.Process().children() if child.status() == "zombie" or decodes(child)]
-
-
-def decodes(process: psutil.Process) -> bool:
-    return "decoders" in " ".join(process.cmdline()[1:3])
-
-
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    yield
-    assert not running() and not [t for t in threading.enumerate() if t.name.startswith("vivit-read")]
+    with no_child_left():
+        yield
+    assert not [t for t in threading.enumerate() if t.name.startswith("vivit-read")]
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
 from tests.clips import write_clip
+from tests.running import decoders, no_child_left
 from vivit import VideoClassificationPipeline
 from vivit.decoders import Reading
 from vivit.errors import UserError
@@ -31,6 +31,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledClip]:
         elif k != 5:
             write_clip(path, 8 + k)
     return [LabelledClip(k, str(path), f"class {k % 7}", k % 7) for k, path in enumerate(paths)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    with no_child_left():
+        yield
 
 
 GOOD = [1, 3, 4, 6, 7, 8]
@@ -111,13 +117,12 @@ def test_killed_decoders_cost_no_clip(classify: VideoClassificationPipeline, cli
     found = []
     for step in steps:
         # Once, since a clip that ends two of them is none.
-        for child in psutil.Process().children() if not found else ():
+        for child in decoders() if not found else ():
             child.send_signal(signal.SIGKILL)
         found += step
     assert [(record.index, record.top, record.error) for record in found] == [
         (record.index, record.top, "") for record in wanted
     ]
-    assert not psutil.Process().children()
 
 
 def test_what_ends_it_comes_after_the_records_before_it(
@@ -155,7 +160,6 @@ def test_what_ends_it_comes_after_the_records_before_it(
         assert [record.index for record in found] == GOOD[:whole] and all(record.top for record in found)
         if handle:
             handle.remove()
-    assert not psutil.Process().children()
 
 
 def test_many_bad_clips_do_not_wait_for_a_good_one(
