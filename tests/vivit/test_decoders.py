@@ -78,7 +78,7 @@ def assert_same(clip: object, path: str | Path, reading: Reading = READING) -> N
     assert isinstance(clip, decoders.ReadyClip), clip
     choice = {"sampling": reading.sampling, "stride": reading.stride, "start": reading.start}
     wanted = prepare_clip(path, reading.num_frames, reading.processor, geometry=reading.geometry, **choice)
-    np.testing.assert_array_equal(clip.pixels, wanted.pixels[None])
+    np.testing.assert_array_equal(clip.pixels, wanted.pixels)
     sampled = wanted.sampled
     assert (clip.indices, clip.seconds) == ([*sampled.indices], [*sampled.seconds])
     assert clip.warnings == [*sampled.warnings]
