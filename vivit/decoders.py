@@ -111,7 +111,8 @@ def fits(made: tuple[int, ...], taken: tuple[int, ...] | None) -> None:
 
 def usual_processes() -> int:
     """How many decoders feed a model best: of a CPU too, all of which they have while it waits for clips."""
-    return min(os.cpu_count() or 1, MOST_PROCESSES)
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(here, MOST_PROCESSES)
 
 
 def decode_ahead(
@@ -205,8 +206,6 @@ class _Decoder:
             self._ask(whole)
         except BrokenPipeError:
             raise EOFError from None
-        if not self._arrivals.poll(min(self._seconds * 1e3, FOREVER_MS)):
-            self.kill()
         told = self._line()
         if "mro" in told:
             return _as_error(told)
@@ -220,10 +219,13 @@ class _Decoder:
         self._requests.flush()
 
     def _line(self) -> Any:
+        if not self._arrivals.poll(min(self._seconds * 1e3, FOREVER_MS)):
+            self.kill()
         line = self._clips.readline()
-        if not line.endswith(b"\n"):
-            raise EOFError
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError:  # it has ended, or something else in it wrote to its stdout
+            raise EOFError from None
 
     def kill(self, *_: object) -> None:
         """End it, whatever it does; whoever waits for it learns of that."""
@@ -307,7 +309,9 @@ def serve() -> None:
             clips.write(pixels)
             clips.flush()
 
-        reading = _as_reading(json.loads(sys.stdin.buffer.readline()))
+        if not (asked := sys.stdin.buffer.readline()):  # a parent that has ended already
+            return
+        reading = _as_reading(json.loads(asked))
         threading.Thread(target=listen, daemon=True).start()
         answer(READY)
         while True:

@@ -115,9 +115,9 @@ def test_one_thread_reads(paths: list[Path], monkeypatch: pytest.MonkeyPatch) ->
     threads: set[int] = set()
 
     class Watching(VivitImageProcessor):
-        def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
+        def crops(self, frame: np.ndarray, count: int = 1) -> np.ndarray:
             threads.add(psutil.Process().num_threads())
-            return super().resize_and_crop(frame)
+            return super().crops(frame, count)
 
     reading, usual = replace(READING, processor=Watching(size=40, crop_size=32)), psutil.Process().num_threads()
     for path in paths:

@@ -16,6 +16,7 @@ class Agreement:
 
     Args:
         clips: how many those are.
+        unanswered: how many clips more only one of the two has an answer to; they count nowhere else.
         changed: (ours, theirs) of the clips whose best class is another one.
         share: of changed clips.
         only_ours, only_theirs: clips that only one of the two gets right.
@@ -25,6 +26,7 @@ class Agreement:
     """
 
     clips: int
+    unanswered: int
     changed: tuple[tuple[Record, Record], ...]
     share: Share
     only_ours: int
@@ -42,15 +44,19 @@ class Agreement:
 def agree(ours: Iterable[Record], theirs: Iterable[Record]) -> Agreement:
     """Compare two cells on the clips that both classified: those of one path and one label.
 
+    Each p-value is of one pair of cells: of twenty pairs that are equally accurate one has a p-value below 0.05 by chance.
+
     Source: McNemar 1947, 'Note on the sampling error of the difference between correlated proportions or percentages'.
     """
-    known = {(r.path, r.label): r for r in theirs if not r.error}
-    pairs = [(r, other) for r in ours if not r.error and (other := known.get((r.path, r.label)))]
+    known = {(r.path, r.label): r for r in theirs}
+    both = [(r, other) for r in ours if (other := known.get((r.path, r.label)))]
+    pairs = [(r, other) for r, other in both if not (r.error or other.error)]
     changed = tuple(pair for pair in pairs if not same_label(*(record.top[0].label for record in pair)))
     only_ours = sum(one.right and not other.right for one, other in pairs)
     only_theirs = sum(other.right and not one.right for one, other in pairs)
     return Agreement(
         clips=len(pairs),
+        unanswered=sum(bool(one.error) != bool(other.error) for one, other in both),
         changed=changed,
         share=Share.of(len(changed), len(pairs)),
         only_ours=only_ours,
@@ -75,12 +81,19 @@ def mcnemar(one: int, other: int) -> float:
     return min(1.0, 2 * total / 2**n)
 
 
-def in_words(agreement: Agreement, ours: str = "", theirs: str = "") -> str:
-    """One sentence or two, which claim no more than the clips tell.
+def in_words(agreement: Agreement, ours: str = "this cell", theirs: str = "that one") -> str:
+    """A sentence or a few, which claim no more than the clips tell. Args: ours, theirs: what the two cells are called."""
+    return _of_answers(agreement, ours, theirs) + unanswered(agreement, " ", ".")
 
-    Args:
-        ours, theirs: what the two cells are called; without names they are 'these' and 'those'.
-    """
+
+def unanswered(agreement: Agreement, before: str, after: str) -> str:
+    """What to say of clips that only one of two cells has an answer to; '' if there are none."""
+    if not (n := agreement.unanswered):
+        return ""
+    return f"{before}{n:,} clip{'s' * (n > 1)} more only one of them could answer{after}"
+
+
+def _of_answers(agreement: Agreement, ours: str, theirs: str) -> str:
     n, share = agreement.clips, agreement.share
     if not n or share.value is None:
         return "There is no clip that both classified, so nothing can be told of their answers."
@@ -92,15 +105,14 @@ def in_words(agreement: Agreement, ours: str = "", theirs: str = "") -> str:
         f"{changed} of {clips} {'has' if changed == 1 else 'have'} another answer, {_percent(share.value)} "
         f"({100 * share.low:.1f} to {_percent(share.high)}). "
     )
-    first, second = ours or "these", theirs or "those"
     if agreement.only_ours == agreement.only_theirs == 0:
         return told + "Each clip is right or wrong in both."
-    only = f"{first} alone right on {agreement.only_ours}, {second} alone on {agreement.only_theirs}"
+    only = f"{ours} alone right on {agreement.only_ours}, {theirs} alone on {agreement.only_theirs}"
     test = f"exact McNemar test, p = {agreement.p_value:.2g}"
     if agreement.p_value >= UNLIKELY:
         return f"{told}No difference in accuracy can be told: {only} ({test})."
-    better, worse = (first, second) if agreement.difference > 0 else (second, first)
-    return f"{told}{better} is right more often than {worse} on such clips: {only} ({test})."
+    better, worse = (ours, theirs) if agreement.difference > 0 else (theirs, ours)
+    return f"{told}{better[:1].upper()}{better[1:]} is right more often than {worse} on such clips: {only} ({test})."
 
 
 def _percent(share: float) -> str:

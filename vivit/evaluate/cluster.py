@@ -42,6 +42,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # How often and how long it asks whatever listens at an address.
 PATIENCE = {"RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_py_gcs_connect_timeout_s": "5"}
+SECRET = ("TOKEN", "SECRET", "KEY")  # what is in the names of variables that hold one
 AHEAD = 2  # tasks that an actor has: one in work, and one whose pixels are fetched meanwhile
 
 
@@ -78,15 +79,15 @@ def evaluate_on_cluster(
     Raises:
         UserError: if Ray is not there, or cannot do it; and with the words of whatever `load` or the classifier raise.
     """
-    waiting = [*clips]
-    if not waiting:
+    asked = [*clips]
+    if not asked:
         return
     from vivit.evaluate.passes import clips_of_a_step
 
     size = clips_of_a_step(batch_size, reading.views.count)
-    steps = [waiting[k : k + size] for k in range(0, len(waiting), size)]
+    steps = [asked[k : k + size] for k in range(0, len(asked), size)]
     items = [{"records": _text([Record(**asdict(clip)) for clip in step])} for step in steps]
-    with _connected((processes or os.cpu_count() or 1) + (models or 1) * threads, on_gpus) as ray:
+    with _connected((processes or os.cpu_count() or 1) + (models or 1) * threads, on_gpus) as ray, _in_our_words(ray):
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) * on_gpus
         models = models or gpus or 1
@@ -110,8 +111,8 @@ def evaluate_on_cluster(
             num_cpus=threads,
             num_gpus=1 if gpus else 0,
         )
-        left = {clip.index for clip in waiting}
-        with _in_our_words(ray), closing(iter(data.iter_batches(batch_size=None))) as found:
+        left = {clip.index for clip in asked}
+        with closing(iter(data.iter_batches(batch_size=None))) as found:
             for rows in found:
                 for text, problem in zip(rows["records"], rows["problem"], strict=True):
                     if problem:
@@ -120,6 +121,10 @@ def evaluate_on_cluster(
                     left -= {record.index for record in records}
                     if records:
                         yield records
+        if left:
+            raise UserError(
+                f"Ray gave no answer for {len(left)} clips. Look into its logs ('ray status'), and try again."
+            )
 
 
 def _text(records: Iterable[Record]) -> str:
@@ -137,8 +142,9 @@ def _read(row: dict[str, Any], reading: Reading, step: int) -> dict[str, Any]:
     Returns:
         The row, with 'pixels', (step, V, T, H, W, 3) uint8.
     """
-    height, width = reading.processor.output_size or (0, 0)  # a model's processor makes pictures of one size
-    pixels = np.zeros((step, reading.views.count, reading.num_frames, height, width, 3), np.uint8)
+    # A model's processor makes pictures of one size.
+    picture = reading.picture or (*(reading.processor.output_size or (0, 0)), 3)
+    pixels = np.zeros((step, reading.views.count, reading.num_frames, *picture), np.uint8)
     records = _records(row["records"])
     with closing(_clips([record.path for record in records], reading)) as clips:
         for k, clip in enumerate(clips):
@@ -246,7 +252,7 @@ def _connected(cpus: int, on_gpus: bool) -> Iterator[Any]:
         _refuse_silence(address)
         # Every node runs this same library, and looks for checkpoints as this process would. Whoever may use the cluster can
         # read what a job is sent, so that no token is.
-        sent = {name for name in os.environ if name.startswith("HF_") and name != "HF_TOKEN"}
+        sent = {name for name in os.environ if name.startswith("HF_") and not any(map(name.__contains__, SECRET))}
         variables |= waiting() | {name: os.environ[name] for name in sent}
         options["runtime_env"] = {"py_modules": [str(library)], "env_vars": variables}
     try:
@@ -295,5 +301,5 @@ def _in_our_words(ray: Any) -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         raise UserError(
-            "Ray could not go on. What was measured is kept: start it again for the rest.", str(error)
+            "Ray could not go on. Look whether it runs ('ray status') and into its logs.", str(error)
         ) from error

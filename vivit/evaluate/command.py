@@ -54,6 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="; ".join(f"{name}: {what}" for name, what in ENGINES.items()),
     )
     parser.add_argument(
+        "--models", type=int, metavar="N", help="models at once, by Ray: as many as there are GPUs, or one, if left out"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of PyTorch for a model on a CPU; what it takes, and by Ray 1, if left out",
+    )
+    parser.add_argument(
         "--out", metavar="DIR", help="keep the answers there, clip by clip; asked for again, it goes on where it ended"
     )
     parser.add_argument(
@@ -78,10 +87,12 @@ def evaluate(options: argparse.Namespace) -> int:
             done before has been printed, and is kept if it was to be.
         KeyboardInterrupt: after Ctrl-C; likewise.
     """
-    for name in ("limit", "batch_size", "decoders"):
+    for name in ("limit", "batch_size", "decoders", "models", "threads"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} wants a whole number from 1, not {value}.")
+    if options.models and options.engine != "ray":
+        raise ValueError("--models is of Ray: give --engine ray with it, or leave it out.")
     others = {folder: load_evaluation(folder) for folder in options.against}
     from vivit.benchmark.probes import identify
     from vivit.benchmark.results import revision
@@ -100,9 +111,18 @@ def evaluate(options: argparse.Namespace) -> int:
     clips = labelled(found, matching, options.limit)
     for notice in filter(None, [*found.notices, matching.notice]):
         print(f"  warning: {notice}", file=sys.stderr, flush=True)
+    source = source_of(found, clips, matching)
+    for folder, other in others.items():
+        if other.source.sha256 != source.sha256 and other.source.name != source.name:
+            print(
+                f"  warning: '{folder}' is of '{other.source.name}' and this of '{source.name}': clips of one path and label "
+                "are taken for the same.",
+                file=sys.stderr,
+                flush=True,
+            )
     evaluation = Evaluation(
         asked,
-        source_of(found, clips, matching),
+        source,
         {str(index): name for index, name in checkpoint.labels.items()},
         identify(device),
         revision(),
@@ -121,20 +141,27 @@ def _asked(options: argparse.Namespace, checkpoint: "Checkpoint", device: "torch
     from vivit.attention import get_attention
     from vivit.batching import clips_at_once
     from vivit.execution import get_execution
+    from vivit.names import EIGHT_BIT
     from vivit.precision import get_precision
     from vivit.views import Views
 
     get_attention(options.attention)
     get_precision(options.precision)
     get_execution(options.execution)
-    batch_size = options.batch_size or clips_at_once(
-        checkpoint.config, options.attention, options.precision, device, options.execution
-    )
+    usual = clips_at_once(checkpoint.config, options.attention, options.precision, device, options.execution)
+    batch_size = options.batch_size or usual
+    if options.precision == EIGHT_BIT and batch_size > 1:
+        raise UserError(
+            f"In '{EIGHT_BIT}' an answer depends on what else is in its pass, so that only --batch-size 1 can be measured."
+        )
+    views = Views.parse(options.views)
+    views.check(options.sampling, 0)
+    checkpoint.processor.crop_box(256, 340, 0, views.spatial)  # raises where crops cannot be had
     names = ("attention", "precision", "execution", "normalisation", "geometry", "sampling", "stride")
     return Asked(
         model=checkpoint.name,
         checkpoint_written=checkpoint.written_ns,
-        views=str(Views.parse(options.views)),
+        views=str(views),
         batch_size=batch_size,
         device=on,
         **{name: getattr(options, name) for name in names},
@@ -165,6 +192,7 @@ class _Run:
         self.options, self.checkpoint, self.evaluation = options, checkpoint, evaluation
         self.found, self.journal, self.others = found, journal, others
         self.records: list[Record] = []
+        self.not_here: set[int] = set()  # clips that could not be downloaded
         self.tally = Tally(checkpoint.labels)
         self.before = 0  # clips that were done when it began
         self.begin = time.perf_counter()
@@ -204,6 +232,7 @@ class _Run:
             for clip in bring(self.found, left, lambda _, note: _show(note)):
                 if isinstance(clip, Record):
                     failed.append(clip)
+                    self.not_here.add(clip.index)
                 else:
                     yield clip
 
@@ -228,6 +257,7 @@ class _Run:
             self.checkpoint.config.num_frames,
             self.checkpoint.processor,
             Views.parse(asked.views),
+            picture=(*self.checkpoint.config.clip_size[1:], self.checkpoint.config.num_channels),
             **{name: getattr(asked, name) for name in names},
         )
         if self.options.engine == "ray":
@@ -235,6 +265,10 @@ class _Run:
             return
         from vivit.evaluate.local import Spent, evaluate_locally
 
+        if self.options.threads:
+            import torch
+
+            torch.set_num_threads(self.options.threads)
         classifier = load_classifier(asked)
         processes = self.options.decoders or usual_processes()
         self.begin, self.spent = time.perf_counter(), Spent()
@@ -260,6 +294,8 @@ class _Run:
             load,
             asked.batch_size,
             processes=self.options.decoders,
+            models=self.options.models,
+            threads=self.options.threads or 1,
             on_gpus=asked.device != "cpu",
         )
 
@@ -270,7 +306,8 @@ class _Run:
         root = self.evaluation.source.root
         records = [replace(record, path=relative(record.path, root)) for record in records]
         if self.journal:
-            self.journal.add(records)
+            # What could not be downloaded now may be another time.
+            self.journal.add(record for record in records if record.index not in self.not_here)
         _show()
         self._take(records)
         of = self.evaluation.source.clips

@@ -1,6 +1,6 @@
 """What an evaluation of several cells comes to, in one sentence that claims no more than its clips tell. No torch is used."""
 
-from vivit.evaluate.agreement import UNLIKELY, Agreement, agree
+from vivit.evaluate.agreement import UNLIKELY, Agreement, agree, unanswered
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.report import share_text
 from vivit.evaluate.summary import Share, summarise
@@ -18,7 +18,8 @@ def statement(kept: Kept, place: int = 0) -> str:
         return f"{first}."
     reference = kept.evaluations[kept.reference]
     agreement = agree(evaluation.records, reference.records)
-    return f"{first}; {changes(agreement, name, kept.names[kept.reference])}."
+    told = changes(agreement, name, kept.names[kept.reference]) + unanswered(agreement, "; ", "")
+    return f"{first}; {told}."
 
 
 def right_on(share: Share, clips: int) -> str:
@@ -33,7 +34,7 @@ def changes(agreement: Agreement, name: str, reference: str) -> str:
     if not n:
         return f"no clip was classified by {reference} too"
     if not agreement.changed:
-        return f"no answer changes from {reference}: at most {100 * share.high:.1f} % would"
+        return f"no answer changes from {reference}: at most {100 * share.high:.1f} % would (95 %)"
     number = len(agreement.changed)
     told = f"{number:,} answer{'s' * (number > 1)} of {n:,} change{'s' * (number == 1)} from {reference}, {share_text(share)}"
     if not agreement.only_ours + agreement.only_theirs:

@@ -119,11 +119,12 @@ class Journal:
             opened.flush()
             os.fsync(opened.fileno())
         part.replace(file)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the names of both files
-        finally:
-            os.close(folder)
+        for named in (self.folder, self.folder.absolute().parent):  # the names of both files, and of the folder
+            folder = os.open(named, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         return asked
 
     def add(self, records: Iterable[Record]) -> None:

@@ -24,14 +24,20 @@ class Matching:
     Args:
         targets: label → the index of its class.
         unknown: labels that are none of its classes → how many clips have them, those with most first.
+        zeroth: the name of class 0, where labels were taken as numbers of classes; else ''.
     """
 
     targets: dict[str, int]
     unknown: dict[str, int]
+    zeroth: str = ""
 
     @property
     def notice(self) -> str:
-        """What to say of labels that are unknown; '' if there are none."""
+        """What to say of labels that are numbers or unknown; '' if there are none."""
+        numbers = f"Labels are numbers, and taken as those of classes: 0 is '{self.zeroth}'." if self.zeroth else ""
+        return " ".join(filter(None, [numbers, self._left_out()]))
+
+    def _left_out(self) -> str:
         if not self.unknown:
             return ""
         named = [f"'{label}' ({clips})" for label, clips in self.unknown.items()]
@@ -47,7 +53,7 @@ def match_labels(labels: Iterable[str], id2label: Mapping[int, str]) -> Matching
 
     A label means the class of its very name; else the one with the same letters and digits, since folders write
     'petting_animal_-not_cat-'; else the one that Kinetics has renamed so. Where every label is a number it may be the number
-    of a class, from 0.
+    of a class, from 0; they are refused if they seem to be counted from 1.
 
     Args:
         labels: one a clip.
@@ -64,6 +70,12 @@ def match_labels(labels: Iterable[str], id2label: Mapping[int, str]) -> Matching
     spelled.pop("", None)  # names of other signs alone, which are told apart by nothing else
     also = {letters(one): letters(other) for pair in RENAMED for one, other in (pair, pair[::-1])}
     numbers = all(label.isdecimal() for label in counts)
+    by_number = numbers and not named.keys() & counts.keys()
+    if by_number and {str(len(id2label)), "0"} & counts.keys() == {str(len(id2label))}:
+        raise UserError(
+            f"The labels are numbers up to {len(id2label)}, and seem to be counted from 1, where the checkpoint counts its "
+            "classes from 0. Give the classes' names, or count from 0."
+        )
     targets: dict[str, int] = {}
     for label in counts:
         word = letters(label)
@@ -82,7 +94,7 @@ def match_labels(labels: Iterable[str], id2label: Mapping[int, str]) -> Matching
             f"None of the labels of these clips is a class of the checkpoint: they are {theirs}, and it knows {ours}. Choose a "
             "checkpoint that was trained on such classes, or other clips."
         )
-    return Matching(targets, unknown)
+    return Matching(targets, unknown, id2label[0] if by_number and 0 in id2label else "")
 
 
 def labelled(found: Found, matching: Matching, limit: int | None = None) -> list[LabelledClip]:

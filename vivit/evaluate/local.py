@@ -11,7 +11,6 @@ import numpy as np
 from vivit.ahead import passes_ahead
 from vivit.clock import Mark, milliseconds
 from vivit.decoders import Reading, decode_ahead
-from vivit.errors import UserError
 from vivit.evaluate.passes import Begun, Classifier, clips_of_a_step, record_of
 from vivit.evaluate.records import LabelledClip, Record, why
 
@@ -50,7 +49,7 @@ class _Step:
 def evaluate_locally(
     clips: Iterable[LabelledClip], reading: Reading, classifier: Classifier, processes: int, spent: Spent | None = None
 ) -> Generator[list[Record], None, None]:
-    """Records, step by step, in the order of the clips. A clip that cannot be read has a record with its sentence.
+    """Records, step by step, in the order of the clips. A clip that cannot be read or answered has one with its sentence.
 
     Args:
         clips: which; taken as they are needed.
@@ -59,7 +58,7 @@ def evaluate_locally(
         processes: how many decode.
         spent: is kept up to date.
     Raises:
-        vivit.errors.UserError: if no process can be started, or a logit is infinite or no number.
+        vivit.errors.UserError: if no process can be started.
         and what `clips` or the model raises; all of it after the records before it.
     """
     spent, config = spent or Spent(), classifier.model.config
@@ -105,13 +104,7 @@ def evaluate_locally(
             while len(steps) > (0 if ended else ahead):
                 step = steps.popleft()
                 answers = iter(classifier.finish(step.begun) if step.begun else ())
-                found = []
-                try:
-                    for record in step.records:
-                        found.append(record if record.error else record_of(record, next(answers), config))
-                except UserError as error:
-                    fault = error
-                    steps.clear()
+                found = [one if one.error else record_of(one, next(answers), config) for one in step.records]
                 if step.begun:
                     idle = milliseconds(last, step.begun.begin) / 1e3 if last is not None else step.blocked
                     spent.waited += min(step.blocked, idle)
@@ -119,8 +112,7 @@ def evaluate_locally(
                     last = step.begun.end
                 spent.decode += sum(record.decode_seconds for record in step.records)
                 spent.total = perf_counter() - start
-                if found:
-                    yield found
+                yield found
             if not (records or fault):
                 return
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vivit.clock import Mark, mark, milliseconds
 from vivit.config import VivitConfig
 from vivit.crossing import cross
+from vivit.errors import UserError
 from vivit.evaluate.records import TOP, Guess, Record
 from vivit.familiarity import Familiarity
 from vivit.model import VivitForVideoClassification
@@ -120,17 +121,21 @@ class Classifier:
 
 
 def record_of(record: Record, answer: Answer, config: VivitConfig, model_seconds: float | None = None) -> Record:
-    """A clip's record with its answer. Of classes with the same logit the first is the better one.
+    """A clip's record with its answer, or with a sentence if that holds a logit which is infinite or no number.
+
+    Of classes with the same logit the first is the better one.
 
     Args:
         record: of the clip that was read.
         answer: to it.
         config: of the model.
         model_seconds: its share of its passes' time; the answer's own if None.
-    Raises:
-        vivit.errors.UserError: if a logit is infinite or no number.
     """
-    scores = probabilities(answer.logits, usual_function(config.problem_type)).tolist()
+    record = replace(record, model_seconds=answer.seconds if model_seconds is None else model_seconds)
+    try:
+        scores = probabilities(answer.logits, usual_function(config.problem_type)).tolist()
+    except UserError as error:
+        return replace(record, error=str(error))
     order = answer.logits.argsort(descending=True, stable=True).tolist()
     return replace(
         record,
@@ -138,5 +143,4 @@ def record_of(record: Record, answer: Answer, config: VivitConfig, model_seconds
         rank=1 + order.index(record.target),
         score=scores[record.target],
         familiar=answer.familiar,
-        model_seconds=answer.seconds if model_seconds is None else model_seconds,
     )

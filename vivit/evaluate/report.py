@@ -98,11 +98,11 @@ def as_text(
             lines.append(f"  like the training clips  {share_text(summary.familiar)}")
         if calibration and calibration.error is not None:
             lines.append(
-                f"  calibration  expected error {100 * calibration.error:.1f} % ({calibration.clips} clips in "
+                f"  expected calibration error  {100 * calibration.error:.1f} % ({calibration.clips} clips in "
                 f"{len(calibration.bins)} bins)"
             )
     lines.append(f"  {pace_text(summary, pace)}")
-    lines += [f"  against {name}: {in_words(found, 'this cell', 'that one')}" for name, found in agreements.items()]
+    lines += [f"  against {name}: {in_words(found)}" for name, found in agreements.items()]
     failed = [record for record in records if record.error]
     lines += [f"  failed: {record.path}: {record.error}" for record in failed[:FAILED]]
     if len(failed) > FAILED:

@@ -192,7 +192,12 @@ def _rows(text: str, path: str) -> list[Pair]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"The list '{path}' is empty. Give a path and a label in each line.")
-    separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
+    # The last line is a clip's, whatever the first one is; names of files and labels may hold other marks.
+    marks = [mark for mark in SEPARATORS if mark in lines[0] and mark in lines[-1]]
+    of_a_clip = [m for m in marks if any(part.strip().lower().endswith(CLIP_SUFFIXES) for part in lines[-1].split(m))]
+    separator = next(iter(of_a_clip or marks), None)
+    if separator and not of_a_clip and A_PATH_AND_A_LABEL.fullmatch(lines[-1].strip()):
+        separator = None
     if separator is None:
         found = [match.groups() for line in lines if (match := A_PATH_AND_A_LABEL.fullmatch(line.strip()))]
         header = 0
@@ -289,8 +294,10 @@ def _renders(numbers: str, progress: Progress | None) -> Found:
         said.seek(0)
         lines = said.read().splitlines() or [""]
     if running.returncode:
-        raise UserError(f"Clips could not be rendered in '{folder}'. Make room there, and try again.", lines[-1])
+        raise UserError(f"Clips could not be rendered in '{folder}' ({lines[-1]:.200}). Try again.", lines[-1])
     listed = json.loads((folder / "clips.json").read_text(encoding="utf-8"))[:clips]
+    if len(listed) < clips:
+        raise UserError(f"Others render in '{folder}' too. Try again once they are done.")
     return Found(f"renders:{clips}:{seed}", str(folder), tuple((clip["file"], clip["label"]) for clip in listed))
 
 

@@ -53,7 +53,7 @@ class Summary:
 
     Args:
         clips: how many records.
-        failed: of them, clips that could not be read; they are in none of the other figures.
+        failed: of them, clips that could not be read, or whose answer is no number; they are in none of the other figures.
         top1, top5: the share of clips whose class is the best, or among the best five.
         per_class: the classes that there are clips of, by index.
         confusion: (true class, class that was answered, clips), those that there are, by index.

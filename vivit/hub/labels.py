@@ -1,6 +1,7 @@
 """Names of classes: those of Kinetics-400 and 600, and when two spellings name one."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 KINETICS = Path(__file__).parents[1] / "assets" / "kinetics400_labels.txt"
 KINETICS_600 = KINETICS.with_name("kinetics600_labels.txt")
@@ -35,4 +36,4 @@ def same_label(one: str, other: str) -> bool:
 
 def letters(label: str) -> str:
     """What is the same in all spellings of a label."""
-    return "".join(c for c in label.casefold() if c.isalnum())
+    return "".join(c for c in normalize("NFC", label).casefold() if c.isalnum())

@@ -191,19 +191,20 @@ def test_more_threads_than_there_are_is_a_sentence_and_no_endless_wait(
 class Deadly(VivitImageProcessor):
     """Ends the process that it is in, as a codec may; decoders of their own are told of its fields alone."""
 
-    def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
+    def crops(self, frame: np.ndarray, count: int = 1) -> np.ndarray:
+        Path((self.extra or {})["ended"]).touch()
         os.kill(os.getpid(), signal.SIGKILL)
         return frame
 
 
 @pytest.mark.full
 def test_a_clip_that_ends_its_process_is_next_read_in_one_of_its_own(
-    ray: Any, clips: list[LabelledClip], reading: Reading, here: dict[int, Record]
+    ray: Any, clips: list[LabelledClip], reading: Reading, here: dict[int, Record], tmp_path: Path
 ) -> None:
     same = {field.name: getattr(reading.processor, field.name) for field in fields(reading.processor)}
-    deadly = replace(reading, processor=Deadly(**same))
+    deadly = replace(reading, processor=Deadly(**same | {"extra": {"ended": str(tmp_path / "ended")}}))
     [found] = evaluate_on_cluster(clips[:2], deadly, LOAD, BATCH_SIZE)
-    assert by_index(found) == {k: here[k] for k in (0, 1)}
+    assert by_index(found) == {k: here[k] for k in (0, 1)} and (tmp_path / "ended").exists()
 
 
 # A command of its own: what it defines travels with it, as what a node has not must.

@@ -112,6 +112,9 @@ def test_wrong_answers_unknown_labels_and_broken_files_are_told(
         (["--batch-size", "0"], "--batch-size"),
         (["--decoders", "-1"], "--decoders"),
         (["--views", "4"], "4x3"),
+        (["--views", "4x3", "--sampling", "center"], "leave these away"),
+        (["--precision", "int8-bitsandbytes", "--batch-size", "2"], "--batch-size 1"),
+        (["--models", "2"], "--engine ray"),
         (["--model", "no/such/folder"], "no/such/folder"),
         (["--model", "vivit-b-16x2-random"], "None of the labels"),
         (["--attention", "flash"], "sdpa-flash"),
@@ -162,14 +165,14 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     status, out, err = run_here(capsys, *arguments)
     clips, summary = rows_of(out)
     assert status == 130 and 1 <= len(clips) == summary["clips"] <= 2
-    assert err == f"  {len(clips)} clips are kept; the same command goes on from there.\n"
+    assert err == f"  warning: {CHOSEN}\n  {len(clips)} clips are kept; the same command goes on from there.\n"
     status, out, err = run_here(capsys, *arguments)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"  warning: {CHOSEN}\n")
     assert [clip["index"] for clip in rows_of(out)[0]] == list(range(5))
 
 
 def test_a_run_that_is_killed_goes_on_with_every_clip_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "vivit", "evaluate", "bundled", "--limit", "12", "--batch-size", "1"]
+    command = [sys.executable, "-m", "vivit", "evaluate", "bundled", "--batch-size", "1"]
     command += ["--out", str(tmp_path)]
     lines = tmp_path / CLIPS
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
@@ -183,14 +186,14 @@ def test_a_run_that_is_killed_goes_on_with_every_clip_once(tmp_path: Path) -> No
     _, alive = psutil.wait_procs(children, 60)
     assert not alive, "decoders end with the run"
     before = len(load_evaluation(tmp_path).records)
-    assert 3 <= before < 12
+    assert 3 <= before < 36
     done = subprocess.run(
         [*command, "--json"], capture_output=True, text=True, encoding="utf-8", timeout=240, check=True
     )
     clips, summary = rows_of(done.stdout)
-    assert sorted(clip["index"] for clip in clips) == list(range(12)) and summary["top1"]["value"] == 1.0
-    assert sorted(record.index for record in load_evaluation(tmp_path).records) == list(range(12))
-    assert lines.read_bytes().count(b"\n") == 12
+    assert sorted(clip["index"] for clip in clips) == list(range(36)) and summary["top1"]["value"] == 1.0
+    assert sorted(record.index for record in load_evaluation(tmp_path).records) == list(range(36))
+    assert lines.read_bytes().count(b"\n") == 36
 
 
 def test_clips_of_a_dataset_come_as_they_are_needed(tmp_path: Path) -> None:

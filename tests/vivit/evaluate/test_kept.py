@@ -57,13 +57,17 @@ def test_a_line_a_clip_and_cell() -> None:
         ({"eager float32": [0, 1, 2]}, "eager float32 is right on 100.0 % of 3 clips (43.9 to 100.0)."),
         (
             {"sdpa float16": [0, 1, 2], "eager float32": [0, 1, 2]},
-            "no answer changes from eager float32: at most 56.1 % would.",
+            "no answer changes from eager float32: at most 56.1 % would (95 %).",
         ),
         ({"sdpa float16": [0, 1, 1], "eager float32": [0, 1, 2]}, "and no difference in accuracy can be told."),
         ({"sdpa float16": [0, 2, 1], "eager float32": [0, 0, 2]}, "2 answers of 3 change from eager float32, 66.7 % ("),
         ({"sdpa float16": [0, 2, 2], "eager float32": [0, 0, 2]}, "and each clip is right or wrong in both."),
         ({"sdpa float16": [None, None, None]}, "sdpa float16: no clip was classified."),
         ({"sdpa float16": [0, None, None], "eager float32": []}, "no clip was classified by eager float32 too."),
+        (
+            {"sdpa float16": [0, None, None], "eager float32": [0, 1, 2]},
+            "at most 79.3 % would (95 %); 2 clips more only one of them could answer.",
+        ),
     ],
 )
 def test_a_sentence_claims_no_more_than_the_clips_tell(cells: dict, said: str) -> None:

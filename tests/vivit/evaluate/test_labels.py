@@ -41,6 +41,13 @@ def test_numbers_are_those_of_classes_where_all_are() -> None:
     assert match_labels(["0", "116", "400"], KINETICS_400).targets == {"0": 0, "116": 116}
     assert match_labels(["0", "116", "400"], KINETICS_400).unknown == {"400": 1}
     assert match_labels(["3", "archery"], KINETICS_400).unknown == {"3": 1}
+    assert (
+        match_labels(["116"], KINETICS_400).notice
+        == "Labels are numbers, and taken as those of classes: 0 is 'abseiling'."
+    )
+    with pytest.raises(UserError, match="counted from 1"):
+        match_labels(["1", "2"], {0: "wave", 1: "jump"})
+    assert match_labels(["0", "1", "2"], {0: "wave", 1: "jump"}).unknown == {"2": 1}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tests.clips import write_clip
 from tests.running import decoders, no_child_left
 from vivit import VideoClassificationPipeline
 from vivit.decoders import Reading
-from vivit.errors import UserError
 from vivit.evaluate.local import Spent, evaluate_locally
 from vivit.evaluate.passes import Answer, Classifier, record_of
 from vivit.evaluate.records import LabelledClip, Record
@@ -128,7 +127,7 @@ def test_killed_decoders_cost_no_clip(classify: VideoClassificationPipeline, cli
 def test_what_ends_it_comes_after_the_records_before_it(
     classify: VideoClassificationPipeline, clips: list[LabelledClip], passes_ahead: int
 ) -> None:
-    """A source that breaks off, a pass that fails, and an answer that is no number."""
+    """A source that breaks off, and a pass that fails."""
     good = [clips[k] for k in GOOD]
 
     def breaking() -> Iterator[LabelledClip]:
@@ -140,16 +139,9 @@ def test_what_ends_it_comes_after_the_records_before_it(
         if len(passes) == 3:
             raise RuntimeError("memory")
 
-    def no_number(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
-        passes.append(1)
-        logits = logits.clone()
-        logits[1:] *= float("nan") if len(passes) == 2 else 1.0
-        return logits
-
     for source, hook, kind, whole in (
         (breaking(), None, ZeroDivisionError, 3),
         (good, broken, RuntimeError, 4),
-        (good, no_number, UserError, 3),
     ):
         passes: list[int] = []
         found: list[Record] = []
@@ -160,6 +152,25 @@ def test_what_ends_it_comes_after_the_records_before_it(
         assert [record.index for record in found] == GOOD[:whole] and all(record.top for record in found)
         if handle:
             handle.remove()
+
+
+def test_an_answer_that_is_no_number_is_its_clips_alone(
+    classify: VideoClassificationPipeline, clips: list[LabelledClip]
+) -> None:
+    passes: list[int] = []
+
+    def no_number(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
+        passes.append(1)
+        logits = logits.clone()
+        logits[1:] *= float("nan") if len(passes) == 2 else 1.0
+        return logits
+
+    good = [clips[k] for k in GOOD]
+    with classify.model.classifier.register_forward_hook(no_number):
+        found = [record for step in evaluate_locally(good, *parts(classify, 2), 1) for record in step]
+    assert [record.index for record in found] == GOOD
+    assert [k for k, record in enumerate(found) if record.error] == [3]
+    assert "not a number" in found[3].error and not (found[3].top or found[3].rank)
 
 
 def test_many_bad_clips_do_not_wait_for_a_good_one(

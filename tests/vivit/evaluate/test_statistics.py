@@ -116,9 +116,14 @@ def test_sentences_claim_no_more_than_the_clips_tell() -> None:
     assert "No difference in accuracy can be told" in in_words(agree(same, one))
     good, bad = ([record(k, 0, 0 if k < right else 1) for k in range(36)] for right in (30, 20))
     said = in_words(agree(good, bad), "float32", "int8")
-    assert "float32 is right more often than int8 on such clips" in said and "alone right on 10" in said
+    assert "Float32 is right more often than int8 on such clips" in said and "alone right on 10" in said
     assert "int8 alone on 0" in said and f"p = {stats.binomtest(10, 10).pvalue:.2g}" in said
-    assert "float32 is right more often" in in_words(agree(bad, good), "int8", "float32")
+    assert "Float32 is right more often" in in_words(agree(bad, good), "int8", "float32")
+    assert "This cell is right more often than that one" in in_words(agree(good, bad))
     wrong = [record(k, 0, 1 + (k == 3)) for k in range(9)], [record(k, 0, 1) for k in range(9)]
     assert "Each clip is right or wrong in both" in in_words(agree(*wrong))
+    # A cell that fails to answer does not agree.
+    silent = [*same[:30], *(replace(one, top=(), rank=0, error="Not a number.") for one in same[30:])]
+    assert in_words(agree(silent, same)).startswith("No answer changes in 30 clips")
+    assert in_words(agree(silent, same)).endswith(" 6 clips more only one of them could answer.")
     assert math.isclose(agree(good, bad).difference, 10 / 36)
