@@ -73,7 +73,9 @@ def test_from_a_folder_to_the_clips_of_a_square_and_on_to_classify(page: Page, s
     expect(page.locator(".st-key-status-line").get_by_role("status")).to_contain_text("right on 75.0 %")
     page.get_by_role("tab", name="Confusion").click()
     settled(page)
-    box = square(page, 1).bounding_box()
+    wrong = square(page, 1)
+    wrong.scroll_into_view_if_needed()  # a click goes to a place of the window
+    box = wrong.bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("heading", name="applauding, taken for jogging: 1 clip")).to_be_visible()
