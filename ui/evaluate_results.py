@@ -82,9 +82,10 @@ def show_kept(kept: Kept) -> None:
     """Everything there is to see of an evaluation; only the tab that is open is drawn."""
     with st.container(key="answer"):
         place = _pick_cell(kept)
-        st.subheader(literal(statement_of(kept, place)))
-        st.caption(literal(how(kept.evaluations[place].asked)))
-        _show_remarks(kept, place)
+        with st.container(gap=None):
+            st.subheader(literal(statement_of(kept, place)))
+            st.caption(literal(how(kept.evaluations[place].asked)))
+            _show_remarks(kept, place)
         _show_figures(kept, place)
     if visit().looked.evaluation != (kept.id, place):
         visit().looked = Looked((kept.id, place))

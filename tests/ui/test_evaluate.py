@@ -11,13 +11,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.vivit.evaluate.kept import kept
-from ui import evaluate_kept, evaluate_open
+from ui import evaluate_kept, evaluate_open, evaluate_source
 from ui.settings import FOLDER as FOLDER_HERE
 from ui.settings import REPOSITORY
+from ui.visit import visit
 from vivit.__main__ import _parser
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.records import Asked
 from vivit.hub import ASSETS
+from vivit.hub.clips import Clip, ClipList
 
 TARGETS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 
@@ -206,3 +208,49 @@ def test_the_commands_find_the_same() -> None:
 def test_what_ended_early_says_so() -> None:
     found = texts(page(EARLY, "Classes"))
     assert "sdpa float32** ended early: The memory is too small." in found
+
+
+def test_a_dataset_says_what_it_downloads_and_that_models_may_have_learned_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "val" / "running").mkdir(parents=True)
+    (tmp_path / "val" / "running" / "2.mp4").touch()  # has come since the dataset was listed
+    files = {
+        "train/running/0.mp4": False,
+        "val/running/1.mp4": True,
+        "val/running/2.mp4": False,
+        "val/walking/3.mp4": False,
+    }
+    clips = [Clip(*file.split("/")[:2], file, 20_000_000, cached) for file, cached in files.items()]
+    listing = SimpleNamespace(result=ClipList("owner/name", "c0ffee", tuple(clips), str(tmp_path)))
+
+    def held(slot: str, *_: object) -> SimpleNamespace:
+        visit().jobs[slot] = ("", listing)  # type: ignore[assignment]
+        return listing
+
+    for name, value in {
+        "ready": lambda _: True,
+        "finished": lambda *_: True,
+        "job_for": held,
+        "warn_offline": lambda: 0,
+    }.items():
+        monkeypatch.setattr(evaluate_source, name, value)
+
+    def script() -> None:
+        from types import SimpleNamespace
+
+        from ui.evaluate_source import KINETICS, choose_clips, show_download
+        from ui.visit import set_widget
+
+        set_widget("labelled", KINETICS)
+        found, _ = choose_clips()
+        assert found
+        show_download(SimpleNamespace(found=found, clips=found.clips))  # type: ignore[arg-type]
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    assert not app.exception
+    assert "20 MB to download, of 1 clip." in texts(app) and "may have learned" not in texts(app)
+    app = app.selectbox(key="part").select("train").run()
+    assert "20 MB to download, of 1 clip." in texts(app) and "may have learned" in texts(app)
+    app = app.selectbox(key="part").select("all splits").run()
+    assert "40 MB to download, of 2 clips." in texts(app) and "may have learned" in texts(app)
