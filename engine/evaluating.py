@@ -21,11 +21,21 @@ from vivit.progress import Progress
 
 
 def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> tuple[ClassifiedClips, list[bytes]]:
-    """Classify labelled clips; progress is called after every layer of every pass."""
+    """Classify labelled clips; progress is called after every layer of every pass.
+
+    Raises:
+        UserError: if the checkpoint is no longer the one that was asked for.
+    """
     progress(0.0, "Loading the model")
     asked = request.asked
     with fitting(asked.attention, asked.precision):
         checkpoint, device = open_checkpoint(asked.model, here=True), default_device()
+        written = checkpoint.written_ns
+        if asked.checkpoint_written not in (0, written):
+            raise UserError(
+                f"The checkpoint '{asked.model}' was written anew after the evaluation had been asked for. Evaluate "
+                "the clips again, for answers of one checkpoint alone."
+            )
         model = load(checkpoint, asked.precision, device)
         choose(model, asked.attention, asked.execution)
         size = asked.batch_size or _batch_size(checkpoint, asked, device)
@@ -36,7 +46,7 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
             answers = classifier(clips)
     pairs = zip(request.records, answers, strict=True)
     records = tuple(_with_answer(record, answer, checkpoint) for record, answer in pairs)
-    how = replace(asked, batch_size=size, device=str(device), checkpoint_written=checkpoint.written_ns)
+    how = replace(asked, batch_size=size, device=str(device), checkpoint_written=written)
     return ClassifiedClips(records, how, clips_of_a_step(size, request.shape[0])), []
 
 

@@ -265,9 +265,10 @@ class Evaluations:
                 running.save(self._folder)
 
     def _step(self, running: RunningEvaluation, ahead: "_Ahead", clips: list["_Coming"]) -> None:
-        """Have every cell that has not failed classify some clips."""
+        """Have every cell that has not failed classify some clips; a cancel meanwhile leaves all without them."""
         good = [clip for clip in clips if not clip.error]
         slowest, step = 0.0, 1
+        found_by: list[tuple[RunningCell, list[Record]]] = []
         for cell in running.cells:
             if cell.error:
                 continue
@@ -283,7 +284,9 @@ class Evaluations:
                 seconds = sum(record.model_seconds for record in found) / len(found)
                 slowest, step = max(slowest, seconds), max(step, fewest)
                 running.spend(model=seconds * len(found))
-            cell.add([*records.values()])
+            found_by.append((cell, [*records.values()]))
+        for cell, found_now in found_by:
+            cell.add(found_now)
         if all(cell.error for cell in running.cells):
             raise Failed(running.cells[0].error)
         if slowest:
@@ -299,7 +302,12 @@ class Evaluations:
         records: list[Record],
         clips: list["_Coming"],
     ) -> tuple[tuple[Record, ...], int]:
-        """Records with their answers, and the fewest clips that fill passes. Raises Failed if the cell cannot."""
+        """Records with their answers, and the fewest clips that fill passes.
+
+        Raises:
+            Stopped: if the evaluation or the job was cancelled meanwhile.
+            Failed: if the cell cannot.
+        """
         asked = cell.asked
         name = f"{asked.attention} {asked.precision}"
         request = ClassifyClips(asked, tuple(records), clips[0].shape)
@@ -314,6 +322,8 @@ class Evaluations:
             try:
                 reply = running.reply_to(self._engine, job, tell)
             except Failed:
+                if job.state == "cancelled":  # by an engine that stops
+                    raise Stopped from None
                 if retry or not job.process_ended:  # it may have been ended by another's
                     raise
                 continue
@@ -366,7 +376,7 @@ class _Ahead:
         """The next clips, once they are there: so many, or all that are left.
 
         Raises:
-            Stopped: if the evaluation is cancelled meanwhile.
+            Stopped: if the evaluation is cancelled meanwhile, or the engine stops.
             Failed: if the media worker does not start.
         """
         begin = time.monotonic()
@@ -387,7 +397,13 @@ class _Ahead:
         return some
 
     def look(self, count: int = 0) -> None:
-        """See what has come, and ask for what is next. Args: count: how many clips are wanted at least."""
+        """See what has come, and ask for what is next.
+
+        Args:
+            count: how many clips are wanted at least.
+        Raises:
+            Stopped: if the engine is stopping.
+        """
         for clip in self._coming:
             if clip.job and clip.job.finished:
                 self._go_on(clip)
@@ -406,7 +422,7 @@ class _Ahead:
         if found.dataset and not os.path.isfile(clip.path):
             file = Path(relative(clip.path, found.root)).as_posix()
             download = DownloadClip(found.dataset, file, found.commit)
-            clip.job = self._engine.ask(download, cost_key=f"download {found.dataset} {file}")
+            clip.job = self._engine.ask(download, cost_key=f"download {found.dataset}")
         else:
             self._read(clip)
 
@@ -428,6 +444,8 @@ class _Ahead:
         elif job.process_ended and not clip.retried and job.worker == ReadClip.WORKER:  # by another's clip perhaps
             clip.retried = True
             self._read(clip)
+        elif job.state == "cancelled":  # by an engine that stops: nothing is wrong with the clip
+            raise Stopped
         else:
             clip.error = job.error or job.note
             if not self._engine.alive()[job.worker] and not job.process_ended:

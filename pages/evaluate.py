@@ -6,12 +6,13 @@ import streamlit as st
 
 from ui.components.status_line import announce
 from ui.escape import literal
+from ui.evaluate_figures import statement_of
 from ui.evaluate_form import about, pick_cells, show_unknown, to_evaluate
 from ui.evaluate_open import go_on
 from ui.evaluate_progress import find_running, follow, show_ended
 from ui.evaluate_results import choose_kept, show_kept
 from ui.evaluate_source import CONTROLS as SOURCE_CONTROLS
-from ui.evaluate_source import choose_clips
+from ui.evaluate_source import choose_clips, show_download
 from ui.jobs import ready
 from ui.machine import show_machine
 from ui.page import frame
@@ -19,7 +20,6 @@ from ui.query_params import check_link, remember_link
 from ui.server import get_machine, get_server
 from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line, unavailable
 from ui.visit import visit, visitor
-from vivit.evaluate.headline import statement
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 go_on()
@@ -41,7 +41,7 @@ def stop() -> NoReturn:
     """Whatever cannot begin, evaluations that are kept can be looked at."""
     ended = get_server().evaluations.get(visit().evaluation)
     with voice:
-        announce(statement(ended.kept) if ended and not ended.empty else "")
+        announce(statement_of(ended.kept) if ended and not ended.empty else "")
     with below:
         show_ended()
         if kept := choose_kept():
@@ -61,7 +61,7 @@ with start:
         st.error(literal(fault), icon=":material/block:")
         stop()
     machine = get_machine()
-    if checkpoint is None or machine is None:
+    if checkpoint is None or machine is None or not cells:  # the worker may have come up in between
         stop()
     visit().settings = settings
     if reason := unavailable(settings):
@@ -73,6 +73,7 @@ with start:
         st.error(literal(str(error)), icon=":material/label_off:")
         stop()
     show_unknown(what)
+    show_download(what)
     with button:
         pressed_start = st.button(
             f"Evaluate {about(what)}", type="primary", icon=":material/play_arrow:", width="stretch"

@@ -1,15 +1,15 @@
 """Which answers another cell changes, and whether that makes a difference in accuracy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from ui import charts
 from ui.escape import literal
-from ui.evaluate_charts import cell_colour, shares
-from ui.evaluate_clips import is_bundled, show_clips
+from ui.evaluate_charts import cell_colour, shares, with_clips
+from ui.evaluate_clips import show_clips
 from ui.evaluate_figures import agreement_of
-from ui.server import get_server, offers_folders
+from ui.evaluate_kept import differences, kept_here, name, same_clips
 from ui.visit import set_widget, widget
 from vivit.evaluate.agreement import Agreement, in_words
 from vivit.evaluate.kept import Kept
@@ -39,10 +39,14 @@ def show_agreement(kept: Kept, place: int) -> None:
     _show_changed(kept, shown, names[base], agreement_of(kept, shown, kept, base), "changed")
 
 
-def show_two_evaluations(kept: Kept, place: int, name: Callable[[Kept], str]) -> None:
-    """Draw a cell beside one of another evaluation, on the clips that both have. Args: name: tells evaluations apart."""
-    others = [one for one in get_server().evaluations.kept() if one.dataset or is_bundled(one) or offers_folders()]
-    known = {one.id: one for one in others if one.id != kept.id}
+def show_two_evaluations(kept: Kept, place: int) -> None:
+    """Draw a cell beside those of another evaluation, on the clips that both have. Args: place: of the cell."""
+    known = {id: one for id, one in kept_here().items() if id != kept.id and same_clips(kept, one)}
+    if not known:
+        st.info(
+            "There is no other evaluation of the same dataset or folder: evaluate it again, by other models or cells."
+        )
+        return
     key = f"other-evaluation-{kept.id}"
     if widget(key) not in known:  # deleted meanwhile
         set_widget(key, None)
@@ -60,14 +64,24 @@ def show_two_evaluations(kept: Kept, place: int, name: Callable[[Kept], str]) ->
     other = known[chosen]
     pairs = [(cell, agreement_of(kept, place, other, k)) for k, cell in enumerate(other.names)]
     if not any(agreement.clips for _, agreement in pairs):
-        st.info("The two evaluations have no clip in common: it takes clips of the same paths and labels.")
+        st.info("The two evaluations have no clip in common that was classified in both.")
         return
     ours = kept.names[place]
-    rows = [(f"{ours}, here", pairs[0][1].ours, ""), *((f"{cell}, there", one.theirs, "") for cell, one in pairs)]
-    st.markdown(f":small[Right on the {pairs[0][1].clips:,} clips that both have, and its 95 % interval]")
+    # A cell that ended early has fewer clips, and what is told of ours beside it is of those alone.
+    here = dict.fromkeys((one.clips, one.ours) for _, one in pairs)
+    rows = [(with_clips(f"{ours}, here", clips), share, "") for clips, share in here]
+    rows += [(with_clips(f"{cell}, there", one.clips), one.theirs, "") for cell, one in pairs]
+    st.markdown(":small[Right, of the clips that both classified, and its 95 % interval]")
     charts.show(shares(rows, zoom=True), f"two-{kept.id}-{other.id}", "Top-1 of both evaluations on the same clips")
     told = [f"- **{literal(cell)}**: {literal(in_words(one, ours, f'{cell} there'))}" for cell, one in pairs]
     st.markdown("\n".join(told))
+    asked = kept.evaluations[place].asked
+    unlike = {cell: differences(asked, one.asked) for cell, one in zip(other.names, other.evaluations, strict=True)}
+    besides = "; ".join(f"{cell} there: {told}" for cell, told in unlike.items() if told)
+    if besides:
+        st.caption(
+            f":material/difference: Besides attention and precision, here and there differ in: {literal(besides)}."
+        )
     st.caption(TEST)
     _show_changed(kept, place, f"{pairs[0][0]} there", pairs[0][1], f"two-{other.id}")
 

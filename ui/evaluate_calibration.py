@@ -3,11 +3,11 @@
 import streamlit as st
 
 from ui import charts
-from ui.evaluate_charts import reliability
+from ui.evaluate_charts import FEW, portion, reliability
 from ui.evaluate_figures import calibration_of
 from vivit.evaluate.kept import Kept
 
-FEW = 100  # clips, of which the error says little
+LITTLE = 100  # clips, of fewer than which the error says little
 
 
 def show_calibration(kept: Kept, place: int) -> None:
@@ -16,11 +16,15 @@ def show_calibration(kept: Kept, place: int) -> None:
     if found is None or found.error is None:
         st.info("There are no probabilities to look at: no clip was classified, or this model's scores are none.")
         return
-    few = " So few clips say little of it: a perfect model would have an error above 0 too." * (found.clips < FEW)
-    st.markdown(
-        f"Expected calibration error **{found.error:.1%}**, of {found.clips:,} clips in {len(found.bins)} equally wide bins: "
-        f"the mean distance between how sure the answers of a bin are and how often they are right.{few}"
-    )
+    clips = f"{found.clips:,} clip{'s' * (found.clips != 1)} in {len(found.bins)} equally wide bins"
+    if found.clips < FEW:
+        st.markdown(f"There are {clips}: too few for an expected calibration error.")
+    else:
+        few = " So few clips say little of it: a perfect model would have an error above 0 too."
+        st.markdown(
+            f"Expected calibration error **{found.error:.1%}**, of {clips}: the mean distance between how sure the answers of "
+            f"a bin are and how often they are right.{few * (found.clips < LITTLE)}"
+        )
     left, right = st.columns([6, 5], gap="medium")
     with left:
         charts.show(
@@ -35,7 +39,7 @@ def show_calibration(kept: Kept, place: int) -> None:
                 "to": one.high,
                 "clips": one.clips,
                 "mean": one.confidence,
-                "right": one.accuracy,
+                "right": portion(one.accuracy or 0.0, one.clips),
                 "95 % from": one.interval[0],
                 "95 % to": one.interval[1],
             }
@@ -43,7 +47,7 @@ def show_calibration(kept: Kept, place: int) -> None:
             if one.clips
         ]
         percent = st.column_config.NumberColumn(format="percent")
-        shown = {name: percent for name in rows[0] if name != "clips"}
+        shown = {name: percent for name in rows[0] if name not in ("clips", "right")}
         st.dataframe(rows, hide_index=True, column_config=shown, alt="The bins that have clips")
         st.caption(
             "Above the line the model is right more often than it says, below it is too sure. The error depends on the bins. "

@@ -19,6 +19,7 @@ from vivit.names import colour
 MOST_CLASSES = 40  # of the matrix, those with most mistakes
 ROW, AXIS = 26, 26  # pixels of a share, and of the axis below
 SQUARE, LABELS = 15, 130  # pixels of a class in the matrix, and of its names
+FEW = 10  # clips, of fewer than which no percentage is told
 FAINTEST = 0.35  # opacity of the rarest clips of a class
 
 
@@ -62,7 +63,7 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
     figure.update_xaxes(range=[low - room, high + room], tickformat=".0%", nticks=8, zeroline=False, fixedrange=True)
     figure.update_yaxes(
         tickvals=places,
-        ticktext=[escape(inert(name, 34)) for name, *_ in rows],
+        ticktext=[escape(inert(name, 46)) for name, *_ in rows],
         range=[-0.6, len(rows) - 0.4],
         automargin=True,
         fixedrange=True,
@@ -71,17 +72,34 @@ def shares(rows: Sequence[tuple[str, Share, str]], *, zoom: bool = False) -> go.
     return figure
 
 
-def show_share(label: str, share: Share, how: str) -> None:
-    """A share as a figure, never without its interval. Args: how: what it is, as Markdown."""
+def portion(share: float, clips: int) -> str:
+    """'66.7%', of few clips '2 of 3'."""
+    return f"{share:.1%}" if clips >= FEW else f"{round(share * clips)} of {clips}"
+
+
+def show_share(label: str, share: Share, clips: int, how: str, *, chosen: bool = False) -> None:
+    """A share as a figure, never without its interval.
+
+    Args:
+        clips: of so many.
+        how: what it is, as Markdown.
+        chosen: whether those were chosen by how they are answered, so that an interval would tell nothing.
+    """
     known = share.value is not None
+    interval = "chosen clips" if chosen else f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
     st.metric(
         literal(label),
-        f"{share.value:.1%}" if known else UNKNOWN,
-        f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if known else None,
+        UNKNOWN if share.value is None else portion(share.value, clips),
+        interval if known else None,
         "off",
         help=how,
         delta_arrow="off",
     )
+
+
+def with_clips(name: str, clips: int) -> str:
+    """A row's name with how many clips its share is of."""
+    return f"{name}, {clips:,} clip{'s' * (clips != 1)}"
 
 
 def cell_colour(attention: str, precision: str) -> str:
@@ -177,7 +195,7 @@ def reliability(found: Calibration) -> go.Figure:
             "width": 4,
         },
         customdata=[
-            f"{one.clips:,} clips, {one.confidence:.1%} sure in the mean: {one.accuracy:.1%} right "
+            f"{one.clips:,} clips, {one.confidence:.1%} sure in the mean: {portion(one.accuracy or 0.0, one.clips)} right "
             f"({one.interval[0]:.1%} to {one.interval[1]:.1%})"
             for one in bins
         ],

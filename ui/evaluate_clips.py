@@ -15,7 +15,6 @@ from ui.jobs import ask, job_for
 from ui.visit import widget
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.records import Record
-from vivit.hub import ASSETS
 
 KINDS: dict[str, Callable[[Record], bool]] = {
     "all": lambda record: True,
@@ -24,11 +23,6 @@ KINDS: dict[str, Callable[[Record], bool]] = {
     "unfamiliar": lambda record: record.familiar is False,
 }
 PICTURE_SECONDS = 1.0  # that a picture may keep the page waiting
-
-
-def is_bundled(kept: Kept) -> bool:
-    """Whether its clips are those that ship with the app."""
-    return kept.evaluations[0].source.root == str(Path(ASSETS) / "clips")
 
 
 def show_all_clips(kept: Kept, place: int) -> None:
@@ -68,7 +62,7 @@ def show_clips(
         others: what another cell is called, and its record, of each clip, to be shown beside it.
         narrow: whether there is no room beside the table.
     """
-    rows = []
+    rows, any_failed = [], any(record.error for record in records)
     for k, record in enumerate(records):
         best = record.top[0] if record.top else None
         row: dict[str, Any] = {"clip": inert(record.path, 70), "shows": inert(record.label, 40)}
@@ -77,7 +71,7 @@ def show_clips(
             name, other = others[k]
             row |= {name: inert(other.top[0].label, 40), "its probability": other.top[0].score}
         row |= {"rank of what it shows": record.rank or None}
-        if any(one.error for one in records):
+        if any_failed:
             row["why not"] = record.error
         rows.append(row)
     key = f"{part}-{kept.id}-{place}"

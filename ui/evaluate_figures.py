@@ -8,6 +8,7 @@ import streamlit as st
 
 from vivit.evaluate.agreement import Agreement, agree
 from vivit.evaluate.calibration import Calibration, calibrate
+from vivit.evaluate.headline import statement
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.summary import Summary, summarise
 
@@ -33,3 +34,9 @@ def calibration_of(kept: Kept, place: int) -> Calibration | None:
 def agreement_of(kept: Kept, place: int, other: Kept, other_place: int) -> Agreement:
     """How a cell's answers go with another's, of this evaluation or another one."""
     return agree(kept.evaluations[place].records, other.evaluations[other_place].records)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_STATE)
+def statement_of(kept: Kept, place: int = 0) -> str:
+    """What a cell comes to in a sentence."""
+    return statement(kept, place)

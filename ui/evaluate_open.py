@@ -5,11 +5,12 @@ from pathlib import Path
 import streamlit as st
 
 from ui.clips import NO_ROOM, bundled_clips, drop_upload
-from ui.escape import inert
-from ui.server import get_server
+from ui.escape import inert, literal
+from ui.server import get_server, offers_folders
+from ui.settings import FOLDER, REPOSITORY
 from ui.visit import ChosenClip, set_widget, visit, visitor
 from vivit.evaluate.records import Asked, Record
-from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints, split_name
+from vivit.hub import embedded_checkpoints, split_name
 
 WANTED = "classify"
 
@@ -37,10 +38,29 @@ def _open(path: Path, record: Record, asked: Asked) -> None:
         return
     for control in ("attention", "precision", "execution", "sampling", "stride", "normalisation", "views"):
         set_widget(control, getattr(asked, control))
-    model = split_name(asked.model)[0]
-    if model in (*embedded_checkpoints(), KINETICS_CHECKPOINT):  # others stay as they are chosen
-        set_widget("checkpoint", model)
+    if not choose(asked):
+        called = literal(inert(Path(asked.model).name))
+        st.toast(f"Classify answers by the checkpoint chosen there: {called}, of this evaluation, cannot be chosen.")
     visit().wanted[WANTED] = True
+
+
+def choose(asked: Asked) -> bool:
+    """Choose the very checkpoint in the widgets of `ui.settings`; returns whether that can be done."""
+    name, revision = split_name(asked.model, asked.revision)
+    if name in embedded_checkpoints():
+        set_widget("checkpoint", name)
+    elif Path(name).is_absolute():
+        if not (offers_folders() and Path(name).is_dir()):
+            return False
+        set_widget("checkpoint", FOLDER)
+        set_widget("folder", name)
+    elif revision:
+        set_widget("checkpoint", REPOSITORY)
+        set_widget("repository", name)
+        set_widget("revision", revision)
+    else:
+        return False
+    return True
 
 
 def _take(path: Path, label: str) -> bool:

@@ -7,7 +7,8 @@ import streamlit as st
 from engine.evaluations import RunningEvaluation
 from ui.escape import inert, literal
 from ui.evaluate_charts import show_share
-from ui.server import get_server, offers_folders
+from ui.evaluate_kept import may_see
+from ui.server import get_server
 from ui.visit import visit, visitor
 from vivit.benchmark.wording import duration
 from vivit.evaluate.kept import cell_names
@@ -26,10 +27,11 @@ def find_running() -> RunningEvaluation | None:
         here = server.visitors.here(running.visitor)
         whose = "another visitor's" if here else "of a visitor who has left"
         what = running.what
-        name = inert(what.source.name) if what.found.dataset or offers_folders() else "labelled clips"
+        seen = may_see(running.kept)
+        name = inert(what.source.name) if seen else "labelled clips"
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"An evaluation is running, {whose}: {literal(name)}. Yours would take turns with it.")
-            if st.button(
+            if seen and st.button(
                 "Watch it" if here else "Take it over", key=f"watch-{running.id}", icon=":material/visibility:"
             ):
                 visit().followed = running.id
@@ -55,7 +57,8 @@ def follow(id: str) -> None:
             _ended(id)
     with st.container(horizontal=True, gap="small"):
         for name, cell in zip(cell_names([cell.asked for cell in running.cells]), running.cells, strict=True):
-            show_share(f"{name}, so far", cell.tally.top1, literal(cell.error) or "Right so far, and its 95 % interval")
+            known, says = cell.tally.clips - cell.tally.failed, "Right so far, and its 95 % interval"
+            show_share(f"{name}, so far", cell.tally.top1, known, literal(cell.error) or says)
 
 
 def _ended(id: str) -> NoReturn:

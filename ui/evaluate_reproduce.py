@@ -4,7 +4,7 @@ import os
 
 import streamlit as st
 
-from ui.evaluate_clips import is_bundled
+from ui.evaluate_kept import is_bundled
 from ui.reproduce import evaluate_command
 from ui.visit import Settings
 from vivit.evaluate.kept import Kept

@@ -5,20 +5,20 @@ from collections.abc import Callable
 import streamlit as st
 
 from ui import charts
-from ui.escape import inert, literal
+from ui.escape import literal
 from ui.evaluate_agreement import show_agreement, show_two_evaluations
 from ui.evaluate_calibration import show_calibration
-from ui.evaluate_charts import cell_colour, shares, show_share
+from ui.evaluate_charts import FEW, cell_colour, shares, show_share, with_clips
 from ui.evaluate_classes import show_classes, show_confusion
-from ui.evaluate_clips import is_bundled, show_all_clips
-from ui.evaluate_figures import calibration_of, summary_of
+from ui.evaluate_clips import show_all_clips
+from ui.evaluate_figures import agreement_of, calibration_of, statement_of, summary_of
+from ui.evaluate_kept import how, is_bundled, kept_here, name, to_take_along
 from ui.evaluate_reproduce import show_reproduce
 from ui.evaluate_speed import clips_per_second, show_speed
-from ui.server import get_server, offers_folders
+from ui.server import get_server
 from ui.visit import Looked, set_widget, visit, widget
 from vivit.benchmark.charts import UNKNOWN
-from vivit.evaluate.headline import statement
-from vivit.evaluate.kept import Kept, as_csv, as_json
+from vivit.evaluate.kept import Kept, as_csv
 from vivit.evaluate.report import share_text
 from vivit.evaluate.sources import CHOSEN
 from vivit.evaluate.summary import Share
@@ -26,9 +26,7 @@ from vivit.evaluate.summary import Share
 
 def choose_kept() -> Kept | None:
     """Draw the list of evaluations; None while there is none. Those of this machine's folders are for who may open these."""
-    kept = {
-        one.id: one for one in get_server().evaluations.kept() if one.dataset or is_bundled(one) or offers_folders()
-    }
+    kept = kept_here()
     if not kept:
         return None
     shown, visit().evaluation_to_show = (
@@ -56,20 +54,11 @@ def choose_kept() -> Kept | None:
     return kept[chosen]
 
 
-def name(kept: Kept) -> str:
-    """What tells an evaluation from the others: when, of which clips, by which cells."""
-    source = kept.evaluations[0].source
-    count = f"{kept.done:,} clips" if kept.whole else f"{kept.done:,} of {kept.clips:,} clips"
-    when = kept.created[:19].replace("T", " ")
-    cells = kept.names if len(kept.names) < 4 else [*kept.names[:2], f"{len(kept.names) - 2} more cells"]
-    return inert(" · ".join((when, source.name, count, *cells)), 160)
-
-
 def _show_take_along(kept: Kept) -> None:
     with st.popover("Take along", icon=":material/download:", width="stretch"):
         for label, data, suffix, mime in (
             ("CSV, a line a clip and cell", lambda: as_csv(kept), "csv", "text/csv"),
-            ("JSON", lambda: as_json(kept, indent=1), "json", "application/json"),
+            ("JSON", lambda: to_take_along(kept), "json", "application/json"),
         ):
             st.download_button(
                 label, data, f"evaluation-{kept.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"
@@ -93,8 +82,10 @@ def show_kept(kept: Kept) -> None:
     """Everything there is to see of an evaluation; only the tab that is open is drawn."""
     with st.container(key="answer"):
         place = _pick_cell(kept)
-        st.subheader(literal(statement(kept, place)))
-        _show_remarks(kept, place)
+        with st.container(gap=None):
+            st.subheader(literal(statement_of(kept, place)))
+            st.caption(literal(how(kept.evaluations[place].asked)))
+            _show_remarks(kept, place)
         _show_figures(kept, place)
     if visit().looked.evaluation != (kept.id, place):
         visit().looked = Looked((kept.id, place))
@@ -105,8 +96,10 @@ def show_kept(kept: Kept) -> None:
         "Agreement": lambda: show_agreement(kept, place),
         "Clips": lambda: show_all_clips(kept, place),
         "Speed": lambda: show_speed(kept),
-        "Two evaluations": lambda: show_two_evaluations(kept, place, name),
+        "Two evaluations": lambda: show_two_evaluations(kept, place),
     }
+    if is_bundled(kept):
+        tabs = {"Agreement": tabs.pop("Agreement"), **tabs}
     drawn = st.tabs(list(tabs), key="evaluated", on_change="rerun")
     for tab, draw in zip(drawn, tabs.values(), strict=True):
         if tab.open:
@@ -155,26 +148,58 @@ def _show_remarks(kept: Kept, place: int) -> None:
 def _show_figures(kept: Kept, place: int) -> None:
     summary, calibration = summary_of(kept, place), calibration_of(kept, place)
     left, right = st.columns([54, 46], gap="medium", vertical_alignment="center")
-    error = calibration.error if calibration else None
-    pace = clips_per_second(kept)
-    figures = (
-        ("Calibration error", UNKNOWN if error is None else f"{error:.1%}", "ECE, see 'Calibration'; less is better"),
-        ("Clips a second", UNKNOWN if pace is None else f"{pace:.3g}", "Of all cells together, see 'Speed'"),
-    )
+    pace, known, chosen = clips_per_second(kept), summary.clips - summary.failed, is_bundled(kept)
+    error = calibration.error if calibration and calibration.clips >= FEW else None
+    of = f"{calibration.clips:,} clips, {len(calibration.bins)} bins" if calibration and calibration.clips else None
     with left, st.container(horizontal=True, gap="small"):
-        show_share("Top-1", summary.top1, "The best class is the true one; and the 95 % interval of that.")
-        show_share("Top-5", summary.top5, "The true class is among the best five; and the 95 % interval of that.")
-        for label, value, how in figures:
-            st.metric(label, value, help=how)
-    with right:
-        rows = [
-            (cell, summary_of(kept, k).top1, cell_colour(e.asked.attention, e.asked.precision))
-            for k, (cell, e) in enumerate(zip(kept.names, kept.evaluations, strict=True))
-        ]
-        st.markdown(":small[Right, of all clips, and its 95 % interval]")
-        charts.show(
-            shares(rows, zoom=True), f"cells-{kept.id}", f"Top-1 of each cell with its interval: {_in_words(rows)}"
+        interval = "" if chosen else "; and the 95 % interval of that"
+        show_share("Top-1", summary.top1, known, f"The best class is the true one{interval}.", chosen=chosen)
+        show_share("Top-5", summary.top5, known, f"The true class is among the best five{interval}.", chosen=chosen)
+        st.metric(
+            "Calibration error",
+            UNKNOWN if error is None else f"{error:.1%}",
+            of,
+            "off",
+            help=f"ECE, see 'Calibration'; less is better. Of fewer than {FEW} clips none is told.",
+            delta_arrow="off",
         )
+        st.metric(
+            "Clips a second", UNKNOWN if pace is None else f"{pace:.3g}", help="Of all cells together, see 'Speed'"
+        )
+    with right:
+        if not chosen:
+            _show_right(kept)
+        elif len(kept.names) > 1:
+            _show_changes(kept)
+
+
+def _show_right(kept: Kept) -> None:
+    rows = []
+    for k, (cell, evaluation) in enumerate(zip(kept.names, kept.evaluations, strict=True)):
+        found = summary_of(kept, k)
+        asked = evaluation.asked
+        rows.append(
+            (
+                with_clips(cell, found.clips - found.failed),
+                found.top1,
+                cell_colour(asked.attention, asked.precision),
+            )
+        )
+    st.markdown(":small[Right, of all clips, and its 95 % interval]")
+    charts.show(shares(rows, zoom=True), f"cells-{kept.id}", f"Top-1 of each cell with its interval: {_in_words(rows)}")
+
+
+def _show_changes(kept: Kept) -> None:
+    """What clips that were chosen can tell: whether cells agree."""
+    rows = []
+    for k, (cell, evaluation) in enumerate(zip(kept.names, kept.evaluations, strict=True)):
+        if k != kept.reference:
+            found, asked = agreement_of(kept, k, kept, kept.reference), evaluation.asked
+            rows.append((with_clips(cell, found.clips), found.share, cell_colour(asked.attention, asked.precision)))
+    reference = literal(kept.names[kept.reference])
+    st.markdown(f":small[Answers that change from {reference}, of all clips, and the 95 % interval]")
+    alt = f"The share of answers that change in each cell, with its interval: {_in_words(rows)}"
+    charts.show(shares(rows, zoom=True), f"cells-{kept.id}", alt)
 
 
 def _in_words(rows: list[tuple[str, Share, str]]) -> str:

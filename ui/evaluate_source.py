@@ -1,20 +1,25 @@
 """Choosing labelled clips: those that ship with the app, a dataset of the Hub, a folder or a list on this machine."""
 
+import os
 from pathlib import Path
 
 import streamlit as st
 
+from engine.evaluations import ToEvaluate
 from engine.tasks import FindClips, ListClips
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, warn_offline
 from ui.jobs import ask, finished, job_for, ready
 from ui.server import offers_folders
+from ui.visit import visit
 from vivit.evaluate.sources import Found, found_in
-from vivit.hub import KINETICS_MINI, as_path
+from vivit.hub import KINETICS_MINI, as_path, megabytes
+from vivit.hub.clips import ClipList
 
 BUNDLED, KINETICS, OTHER, HERE = "Bundled", "Kinetics-mini", "Dataset…", "Folder or list"
 CONTROLS = {"labelled": "source of the clips", "dataset": "dataset", "part": "split", "limit": "clips at most"}
 WHOLE = "all splits"
+TRAINING = "train"  # splits that begin so are what models learn from
 VALIDATION = ("val", "validation", "test")  # splits that models were not trained on, the usual one first
 
 
@@ -99,12 +104,30 @@ def _listed(dataset: str) -> Found | None:
             width=220,
             label_visibility="collapsed",
         )
+    if part.startswith(TRAINING) or (part == WHOLE and any(split.startswith(TRAINING) for split in splits)):
+        st.caption(
+            ":material/info: Clips for training are among them. A model may have learned from these very clips, and then is "
+            "right on them more often than on others."
+        )
     try:
         found = found_in(listed, "" if part == WHOLE else part)
     except ValueError as error:
         st.error(literal(str(error)), icon=":material/error:")
         return None
     return _tell(found)
+
+
+def show_download(what: ToEvaluate) -> None:
+    """Say how many bytes an evaluation downloads first, of a dataset that `choose_clips` has listed."""
+    _, job = visit().jobs.get("labelled", (None, None))
+    if not (what.found.dataset and job and isinstance(job.result, ClipList)):
+        return
+    wanted = {path for path, _ in what.clips}
+    absent = [clip for clip in job.result.clips if clip.file in wanted and not clip.cached]
+    absent = [clip for clip in absent if not os.path.isfile(what.found.place(clip.file))]  # it may have come since
+    if absent:
+        size = megabytes(sum(clip.size_bytes for clip in absent))
+        st.caption(f":material/download: {size} to download, of {len(absent):,} clip{'s' * (len(absent) != 1)}.")
 
 
 def _here() -> Found | None:

@@ -6,12 +6,20 @@ import streamlit as st
 from ui import charts
 from ui.escape import literal
 from ui.evaluate_charts import times
+from ui.evaluate_figures import summary_of
 from vivit.evaluate.kept import Kept
 
 
 def clips_per_second(kept: Kept) -> float | None:
-    """Of all cells together, loading included; None of no clip."""
-    return kept.done / kept.times.total if kept.done and kept.times.total else None
+    """Clips that were classified, by all cells together, loading included; None of no clip."""
+    classified = classified_by(kept)
+    return classified / kept.times.total if classified and kept.times.total else None
+
+
+def classified_by(kept: Kept) -> int:
+    """How many clips the cells classified, those that failed left out."""
+    found = [summary_of(kept, place) for place in range(len(kept.evaluations))]
+    return max(summary.clips - summary.failed for summary in found)
 
 
 def show_speed(kept: Kept) -> None:
@@ -24,7 +32,7 @@ def show_speed(kept: Kept) -> None:
     by = f" by {cells} cells" * (cells > 1)
     st.markdown(
         literal(
-            f"{kept.done:,} clips in {spent.total:,.1f} s, {pace:.3g} a second{by}. The models worked "
+            f"{classified_by(kept):,} clips in {spent.total:,.1f} s, {pace:.3g} a second{by}. The models worked "
             f"{spent.model / spent.total:.0%} of the time; they waited for clips {spent.clips / spent.total:.0%}, for other "
             f"visitors' work {spent.others / spent.total:.0%}, and the rest went into loading them and moving pixels."
         )

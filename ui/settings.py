@@ -213,7 +213,9 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
     elif widget(key):
         set_widget(key, [])
     compared = (
-        "How often each is right is compared" if trained else "Time and memory are compared with those of the first"
+        "How often each is right is compared, and which answers change."
+        if trained
+        else "Time and memory are compared with those of the first; answers of other weights are not."
     )
     chosen = st.multiselect(
         "Models beside it",
@@ -222,7 +224,7 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
         format_func=_called,
         placeholder=f"Other checkpoints on {'these clips' if trained else 'this clip'}",
         disabled=not fitting,
-        help=f"Each runs the same cells on the same frames. {compared}; answers of other weights are not.",
+        help=f"Each runs the same cells on the same frames. {compared}",
     )
     for reason in dict.fromkeys(reasons.values()):
         names = [_called(other) for other, why in reasons.items() if why == reason]

@@ -168,9 +168,12 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(
 
 
 def test_one_who_begins_another_ends_their_former_one(engine: Engine, evaluations: Evaluations) -> None:
-    first = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
+    first = evaluations.start(to_evaluate(engine, many(50), SDPA, EAGER), "me")
+    until(lambda: first.done and first.note == "classifying, eager float32")
     second = evaluations.start(to_evaluate(engine, replace(many(1), clips=many(1).clips[:2]), SDPA), "me")
     assert first.wait(10) and first.state == "cancelled"
+    sdpa, eager = first.cells
+    assert len(sdpa.records) == len(eager.records) > 0, "cells keep the same clips"
     ended(second)
 
 
@@ -193,6 +196,8 @@ def test_a_cell_that_cannot_run_says_why_and_the_others_go_on(engine: Engine, ev
     alone = evaluations.start(to_evaluate(engine, found, lacking), "me")
     assert alone.wait(60) and alone.state == "failed" and alone.error == running.cells[0].error
     assert alone.id not in [kept.id for kept in evaluations.kept()]
+    stale = evaluations.start(to_evaluate(engine, found, replace(SDPA, checkpoint_written=1)), "me")
+    assert stale.wait(60) and stale.state == "failed" and "was written anew" in stale.error
 
 
 def test_without_a_disk_it_goes_on_and_says_so(engine: Engine, tmp_path: Path) -> None:
@@ -201,6 +206,19 @@ def test_without_a_disk_it_goes_on_and_says_so(engine: Engine, tmp_path: Path) -
     found = replace(many(1), clips=many(1).clips[:2])
     running = ended(evaluations.start(to_evaluate(engine, found, SDPA), "me"))
     assert not running.saved and "download them" in running.error and evaluations.kept() == [running.kept]
+
+
+@pytest.mark.full
+def test_an_engine_that_stops_is_no_fault_of_clips_or_cells(tmp_path: Path) -> None:
+    engine = Engine({name: WORKERS[name] for name in ("media", "model")})
+    engine.start()
+    evaluations = Evaluations(engine, tmp_path)
+    running = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
+    until(lambda: running.done >= 1)
+    engine.stop()
+    assert running.wait(60) and running.state != "done"
+    (kept,) = list_kept(tmp_path)
+    assert kept.errors == ("",) and not any(record.error for record in kept.evaluations[0].records)
 
 
 def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:

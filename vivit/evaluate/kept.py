@@ -5,7 +5,8 @@ import io
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -118,8 +119,13 @@ def save(kept: Kept, folder: str | Path) -> Path:
     file = evaluation_file(folder, kept.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    part.write_text(as_json(kept) + "\n", encoding="utf-8")
-    part.replace(file)  # a reader never sees half of one
+    try:
+        part.write_text(as_json(kept) + "\n", encoding="utf-8")
+        part.replace(file)  # a reader never sees half of one
+    except OSError:
+        with suppress(OSError):
+            part.unlink()  # a full disk needs the room
+        raise
     return file
 
 
@@ -142,7 +148,7 @@ def load(file: str | Path) -> Kept:
         kept = from_json(Kept, values)
         if not kept.evaluations or len(kept.errors) != len(kept.evaluations):
             raise ValueError("it has no cell")
-        return kept
+        return replace(kept, id=Path(file).name.removesuffix(SUFFIX))  # a copy is another, and is deleted as such
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"'{Path(file).name}' is no evaluation that can be read. Choose another. ({error})") from error
 

@@ -2,6 +2,10 @@
 
 import csv
 import io
+import os
+import resource
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +21,12 @@ TWO = kept({"sdpa float16": [0, 1, 2, 0, 1, 2, 0, 1, 0, None], "eager float32": 
 
 
 def test_what_is_kept_is_read_as_it_was_and_what_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
     older = replace(kept({"sdpa float32": [0]}, [0, 1]), created="2026-11-29T12:00:00")
     for one in (older, TWO):
         assert load(save(one, tmp_path)) == one
+    copy = shutil.copy(tmp_path / f"{TWO.id}{SUFFIX}", tmp_path / "else" / f"copy{SUFFIX}")
+    assert load(copy) == replace(TWO, id="copy")
     (tmp_path / f"broken{SUFFIX}").write_text('{"format": 1, "evaluations"')
     (tmp_path / f"later{SUFFIX}").write_text('{"format": 2}')
     (tmp_path / f"empty{SUFFIX}").write_text('{"format": 1, "evaluations": [], "errors": []}')
@@ -27,6 +34,20 @@ def test_what_is_kept_is_read_as_it_was_and_what_cannot_be_read_hides_no_other(t
     for name in ("broken", "later", "empty", "missing"):
         with pytest.raises(UserError, match=f"{name}.* is no evaluation that can be read"):
             load(tmp_path / f"{name}{SUFFIX}")
+
+
+def test_of_what_could_not_be_written_nothing_is_left(tmp_path: Path) -> None:
+    save(TWO, tmp_path)
+    full = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, full[1]))
+    try:
+        with pytest.raises(OSError):
+            save(replace(TWO, created="2026-12-01T12:00:00"), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, full)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert os.listdir(tmp_path) == [f"{TWO.id}{SUFFIX}"] and list_kept(tmp_path) == [TWO]
 
 
 def test_it_knows_how_far_it_came_and_what_cells_are_compared_with() -> None:
