@@ -15,8 +15,8 @@ from vivit.benchmark.passes import choose, telling
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.device import default_device
 from vivit.errors import UserError
-from vivit.evaluate.passes import Answer, Classifier, clips_of_a_step, record_of
-from vivit.evaluate.records import Asked, Record
+from vivit.evaluate.passes import Classifier, clips_of_a_step, record_of
+from vivit.evaluate.records import Asked
 from vivit.progress import Progress
 
 
@@ -45,7 +45,7 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
         with telling(model, progress):
             answers = classifier(clips)
     pairs = zip(request.records, answers, strict=True)
-    records = tuple(_with_answer(record, answer, checkpoint) for record, answer in pairs)
+    records = tuple(record_of(record, answer, checkpoint.config) for record, answer in pairs)
     how = replace(asked, batch_size=size, device=str(device), checkpoint_written=written)
     return ClassifiedClips(records, how, clips_of_a_step(size, request.shape[0])), []
 
@@ -55,14 +55,6 @@ def _batch_size(checkpoint: Checkpoint, asked: Asked, device: torch.device) -> i
     if device.type == "cpu":
         return 1
     return clips_at_once(checkpoint.config, asked.attention, asked.precision, device, asked.execution)
-
-
-def _with_answer(record: Record, answer: Answer, checkpoint: Checkpoint) -> Record:
-    """A clip's record with its answer, or with the sentence why there is none."""
-    try:
-        return record_of(record, answer, checkpoint.config)
-    except UserError as error:
-        return replace(record, error=str(error), model_seconds=answer.seconds)
 
 
 TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyClips: classify}
