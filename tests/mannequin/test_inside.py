@@ -136,7 +136,7 @@ def test_clips_are_those_that_accuracy_is_measured_on() -> None:
     seeds = {label: evaluation_seeds(label, 80, 1) for label in LABELS}
     first = EVALUATION_SEEDS.index(seeds[LABELS[0]][0])
     in_turn = sorted((seed, LABELS.index(label)) for label, some in seeds.items() for seed in some)
-    assert in_turn == [(evaluate.EVALUATION_SEEDS[first + k], k % len(LABELS)) for k in range(80)]
+    assert in_turn == [(EVALUATION_SEEDS[first + k], k % len(LABELS)) for k in range(80)]
     assert {label in MOTION_ONLY for label in LABELS[:2]} == {True, False}
 
 
