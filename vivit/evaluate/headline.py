@@ -3,6 +3,7 @@
 from vivit.evaluate.agreement import UNLIKELY, Agreement, agree, unanswered
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.report import share_text
+from vivit.evaluate.sources import BUNDLED
 from vivit.evaluate.summary import Share, summarise
 
 
@@ -13,7 +14,10 @@ def statement(kept: Kept, place: int = 0) -> str:
     known = found.clips - found.failed
     if not known:
         return f"{name}: no clip was classified."
-    first = f"{name} is right on {right_on(found.top1, known)}"
+    right = right_on(found.top1, known)
+    if evaluation.source.name == BUNDLED:  # an interval is of clips that nobody has chosen
+        right = f"{sum(record.right for record in evaluation.records)} of {known} chosen clips"
+    first = f"{name} is right on {right}"
     if place == kept.reference:
         return f"{first}."
     reference = kept.evaluations[kept.reference]

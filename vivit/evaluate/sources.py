@@ -34,6 +34,7 @@ A_PATH_AND_A_LABEL = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, CLIP_SUFFIXES
 OF_THE_HUB = re.compile(r"(kinetics-mini|[\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 RENDERS, RENDERS_SEED = 200, 1  # unless others are asked for
 CHECKOUT = Path(__file__).parents[2]
+BUNDLED = "bundled"
 CHOSEN = (
     "The bundled clips were chosen as ones that vivit-mannequin names right. They show whether cells agree, and not how often "
     "they are right."
@@ -83,7 +84,7 @@ def find_clips(source: str, limit: int | None = None, progress: Progress | None 
         raise UserError(f"A limit of {limit} clips leaves none. Give a whole number from 1.")
     kind, _, rest = source.partition(":")
     path = os.path.abspath(os.path.expanduser(source))
-    if source == "bundled":
+    if source == BUNDLED:
         found = _bundled()
     elif kind == "renders":
         found = _renders(rest, progress)
@@ -130,7 +131,7 @@ def bring(
 def _bundled() -> Found:
     folder = ASSETS / "clips"
     listed = json.loads((folder / "clips.json").read_text(encoding="utf-8"))
-    return Found("bundled", str(folder), tuple((clip["file"], clip["label"]) for clip in listed), (CHOSEN,))
+    return Found(BUNDLED, str(folder), tuple((clip["file"], clip["label"]) for clip in listed), (CHOSEN,))
 
 
 def _folder(root: str) -> Found:

@@ -101,3 +101,9 @@ def test_the_better_cell_is_named_where_that_can_be_told() -> None:
     assert statement(worse).endswith(", and eager float32 is right more often.")
     better = kept({"sdpa float16": targets, "eager float32": [1] * 8 + [0] * 12}, targets)
     assert statement(better).endswith(", and sdpa float16 is right more often.")
+
+
+def test_no_interval_is_told_of_clips_that_were_chosen() -> None:
+    chosen = [replace(one, source=replace(one.source, name="bundled")) for one in TWO.evaluations]
+    said = statement(replace(TWO, evaluations=tuple(chosen)))
+    assert said.startswith("sdpa float16 is right on 8 of 9 chosen clips; 1 answer of 9 changes from eager float32")
