@@ -38,8 +38,9 @@ TASKS_OF_A_PROCESS = 1000  # then it makes place for a new one
 # What Ray reads as it is imported: that nothing is reported to its makers, and that what befalls its processes is not printed
 # between our lines; it goes on, or raises.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-# By its name it is for other systems, but it is how one that is started here listens on 127.0.0.1 alone.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Of one that is started here. By its name the first is for other systems, but it is how it listens on 127.0.0.1 alone. Its
+# processes would be nicer to all others than what is asked for here deserves.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 # How often and how long it asks whatever listens at an address.
 PATIENCE = {"RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_py_gcs_connect_timeout_s": "5"}
 SECRET = ("TOKEN", "SECRET", "KEY")  # what is in the names of variables that hold one
