@@ -18,8 +18,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle, islice
@@ -28,6 +28,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.in_turn import Contestant, as_line
 from vivit import heap
 from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, find_ratio
 from vivit.checkpoint import open_checkpoint
@@ -48,23 +49,6 @@ LOOP = "pipeline, one by one"
 # The largest difference of two log-probabilities of a clip's best classes: float32 in another order, where all is float32. In
 # other precisions a batch's kernels round otherwise than one clip's: a bound that a mistake would not keep.
 EXACT, ROUNDED = 1e-3, 0.5
-
-
-@dataclass
-class Contestant:
-    """One way to the answers. Args: run: all clips; seconds: of wall time, one a round; spent: likewise, of an evaluation."""
-
-    name: str
-    run: Callable[[], Spent | None]
-    seconds: list[float] = field(default_factory=list)
-    spent: list[Spent] = field(default_factory=list)
-
-    def time(self) -> None:
-        begin = time.perf_counter()
-        spent = self.run()
-        self.seconds.append(time.perf_counter() - begin)
-        if spent:
-            self.spent.append(spent)
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,7 @@ class Contest:
         self.paths = [*islice(cycle(map(str, files)), options.clips)]
         self.decoders = options.decoders or [usual_processes()]
 
-    def contestants(self) -> list[Contestant]:
+    def contestants(self) -> list[Contestant[Spent]]:
         """The rival comes first."""
         found = [Contestant(LOOP, self.one_by_one)]
         for n in self.decoders:
@@ -189,7 +173,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def report(
     options: argparse.Namespace,
     contest: Contest,
-    contestants: list[Contestant],
+    contestants: list[Contestant[Spent]],
     alone: list[Alone],
     agreed: dict[str, Any],
     share: float | None,
@@ -206,7 +190,7 @@ def report(
 
     rows = []
     for one in contestants:
-        waited = [spent.waited / spent.total for spent in one.spent]
+        waited = [spent.waited / spent.total for spent in one.told]
         rows.append(
             {
                 "name": one.name,
@@ -265,12 +249,12 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
         f"processors{busy}."
     )
     yield ""
-    yield _line(["contestant", "clips a second", "range", "times as many as the loop", "of the bound", "model waits"])
-    yield _line(["---"] * 6)
+    yield as_line(["contestant", "clips a second", "range", "times as many as the loop", "of the bound", "model waits"])
+    yield as_line(["---"] * 6)
     for row in found["rows"]:
         rates = [agreed["clips"] / seconds for seconds in row["seconds"]]
         ratios = (row["times_as_many_as_the_loop"], row["of_the_bound"])
-        yield _line(
+        yield as_line(
             [
                 row["name"],
                 f"{row['clips_a_second']:.3g}",
@@ -281,10 +265,6 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
         )
     yield ""
     yield found["method"]
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

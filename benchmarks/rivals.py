@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ import torch
 
 from benchmarks.contest import SETTINGS, Ended, Process, environment
 from benchmarks.contestants import BASE, BASE_OPENVINO, CONTESTANTS, Contestant, packages, usual
+from benchmarks.in_turn import as_line
 from benchmarks.runtimes import REFERENCE, Job
 from vivit.benchmark.measurement import MIB, agreement
 from vivit.benchmark.probes import describe
@@ -236,8 +237,8 @@ HEAD = (
 def as_markdown(found: Found) -> list[str]:
     """The heading, the table and how it was measured, as lines."""
     plan = found.plan
-    lines = [*heading(found), "", _line(HEAD), _line(["---"] * len(HEAD))]
-    lines += [_line(_cells(found, row)) for row in found.rows]
+    lines = [*heading(found), "", as_line(HEAD), as_line(["---"] * len(HEAD))]
+    lines += [as_line(_cells(found, row)) for row in found.rows]
     return [*lines, "", method(plan)]
 
 
@@ -267,10 +268,6 @@ def _ms(value: float) -> str:
 
 def _ratio(ratio: Ratio | None) -> str:
     return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def heading(found: Found) -> list[str]:

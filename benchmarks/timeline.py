@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ import numpy as np
 import psutil
 
 from benchmarks.absent import stand_in
+from benchmarks.in_turn import Contestant, as_line
 from vivit import heap
 from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, Ratio, find_ratio
 from vivit.device import default_device
@@ -78,23 +79,6 @@ class Film:
     indices: tuple[int, ...] = ()
 
 
-@dataclass
-class Contestant:
-    """One way to the answers. Args: run: all windows; seconds: one a round; waits: likewise, of a timeline."""
-
-    name: str
-    run: Callable[[], Waits | None]
-    seconds: list[float] = field(default_factory=list)
-    waits: list[Waits] = field(default_factory=list)
-
-    def time(self) -> None:
-        begin = time.perf_counter()
-        waits = self.run()
-        self.seconds.append(time.perf_counter() - begin)
-        if waits:
-            self.waits.append(waits)
-
-
 def made_up(grid: Grid, seconds: float, size: tuple[int, int]) -> Film:
     """Noise that moves, without a file."""
     width, height = size
@@ -136,7 +120,7 @@ class Contest:
         firsts = [round(answer.start / self.grid.tick_seconds) for answer in self.answers]
         return [[min(first + k, last) for k in range(count)] for first in firsts]
 
-    def contestants(self) -> list[Contestant]:
+    def contestants(self) -> list[Contestant[Waits]]:
         """The rivals come first."""
         windows, film = self.windows, self.film
         found = [
@@ -235,14 +219,14 @@ def report(
     options: argparse.Namespace,
     grid: Grid,
     contest: Contest,
-    contestants: list[Contestant],
+    contestants: list[Contestant[Waits]],
     agreed: dict[str, Any],
     share: float | None,
 ) -> dict[str, Any]:
     """What JSON can hold."""
     from vivit.benchmark.probes import describe
 
-    rivals = [one for one in contestants if not one.waits]
+    rivals = [one for one in contestants if not one.told]
     rows = []
     for one in contestants:
         rows.append(
@@ -250,12 +234,12 @@ def report(
                 "name": one.name,
                 "seconds": one.seconds,
                 "windows_a_second": agreed["windows"] / statistics.median(one.seconds),
-                "model_waited": statistics.median(w.model_share for w in one.waits) if one.waits else None,
-                "decoder_waited": statistics.median(w.decoder_share for w in one.waits) if one.waits else None,
+                "model_waited": statistics.median(w.model_share for w in one.told) if one.told else None,
+                "decoder_waited": statistics.median(w.decoder_share for w in one.told) if one.told else None,
                 "times_as_many_as": {
                     rival.name: vars(ratio)
                     for rival in rivals
-                    if one.waits and (ratio := _ratio(rival, one, options.rounds))
+                    if one.told and (ratio := _ratio(rival, one, options.rounds))
                 },
             }
         )
@@ -292,7 +276,7 @@ def report(
     }
 
 
-def _ratio(rival: Contestant, ours: Contestant, rounds: int) -> Ratio | None:
+def _ratio(rival: Contestant[Waits], ours: Contestant[Waits], rounds: int) -> Ratio | None:
     pairs = zip(rival.seconds, ours.seconds, strict=True)
     return find_ratio([theirs / mine for theirs, mine in pairs], {rounds: ROUNDS[rounds]})
 
@@ -316,7 +300,7 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
     )
     yield ""
     rivals = list(found["rows"][-1]["times_as_many_as"])
-    yield _line(
+    yield as_line(
         [
             "contestant",
             "windows a second",
@@ -326,11 +310,11 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
             "decoder waits",
         ]
     )
-    yield _line(["---"] * (5 + len(rivals)))
+    yield as_line(["---"] * (5 + len(rivals)))
     for row in found["rows"]:
         rates = [agreed["windows"] / seconds for seconds in row["seconds"]]
         ratios = [row["times_as_many_as"].get(name) for name in rivals]
-        yield _line(
+        yield as_line(
             [
                 row["name"],
                 f"{row['windows_a_second']:.3g}",
@@ -341,10 +325,6 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
         )
     yield ""
     yield found["method"]
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def memory(minutes: int, options: argparse.Namespace) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui import charts
+from ui.beside import pick_beside
 from ui.escape import literal
 from ui.evaluate_charts import cell_colour, shares, with_clips
 from ui.evaluate_clips import show_clips
 from ui.evaluate_figures import agreement_of
 from ui.evaluate_kept import differences, kept_here, name, same_clips
-from ui.visit import set_widget, widget
 from vivit.evaluate.agreement import Agreement, in_words
 from vivit.evaluate.kept import Kept
 
@@ -47,21 +47,10 @@ def show_two_evaluations(kept: Kept, place: int) -> None:
             "There is no other evaluation of the same dataset or folder: evaluate it again, by other models or cells."
         )
         return
-    key = f"other-evaluation-{kept.id}"
-    if widget(key) not in known:  # deleted meanwhile
-        set_widget(key, None)
-    chosen = st.selectbox(
-        "Beside",
-        list(known),
-        index=None,
-        key=key,
-        placeholder="Another evaluation",
-        format_func=lambda id: name(known[id]),
-    )
-    if not chosen:
+    other = pick_beside(f"other-evaluation-{kept.id}", known, "Another evaluation", name)
+    if other is None:
         st.info("Choose another evaluation: the answers to the clips that both have are compared.")
         return
-    other = known[chosen]
     pairs = [(cell, agreement_of(kept, place, other, k)) for k, cell in enumerate(other.names)]
     if not any(agreement.clips for _, agreement in pairs):
         st.info("The two evaluations have no clip in common that was classified in both.")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from ui.beside import pick_beside
 from ui.charts import show
 from ui.escape import literal
-from ui.visit import set_widget, widget
 from vivit.benchmark import charts, report
 from vivit.benchmark.results import Result, compare
 
@@ -14,21 +14,10 @@ from vivit.benchmark.results import Result, compare
 def show_two_sweeps(result: Result, others: list[Result], name: Callable[[Result], str]) -> None:
     """Another sweep's figures for the cells that both measured. Args: name: tells sweeps apart."""
     known = {r.id: r for r in others if r.id != result.id}
-    key = f"other-{result.id}"
-    if widget(key) not in known:  # deleted meanwhile
-        set_widget(key, None)
-    chosen = st.selectbox(
-        "Beside",
-        list(known),
-        index=None,
-        key=key,
-        placeholder="Another sweep",
-        format_func=lambda id: name(known[id]),
-    )
-    if not chosen:
+    other = pick_beside(f"other-{result.id}", known, "Another sweep", name)
+    if other is None:
         st.info("Choose another sweep: the cells that both measured are drawn beside each other.")
         return
-    other = known[chosen]
     found = compare(result, other)
     if not found:
         st.info(

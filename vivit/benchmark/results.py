@@ -17,6 +17,7 @@ from vivit.benchmark.measurement import Agreement, Cell, Measurement, agreement
 from vivit.benchmark.side_by_side import BUSY_SHARE, SHORT, Ratio, find_ratio, find_ratio_between
 from vivit.benchmark.sweep import Sweep
 from vivit.errors import UserError
+from vivit.kept_files import readable
 from vivit.machine import Machine
 from vivit.records import from_json
 
@@ -168,14 +169,7 @@ def _bring_up_to_date(cell: dict[str, Any]) -> None:
 
 def list_results(*folders: str | Path) -> list[Result]:
     """Every readable result in these folders, newest first; folders that do not exist hold none."""
-    found = []
-    for folder in folders:
-        for file in sorted(Path(folder).glob(f"*{SUFFIX}")):
-            try:
-                state = file.stat()
-                found.append(_load(file, state.st_mtime_ns, state.st_size))
-            except (OSError, UserError):
-                continue  # gone, of a later version, or damaged: no reason to hide the others
+    found = [result for folder in folders for result in readable(folder, SUFFIX, _load)]
     return sorted(sorted(found, key=lambda r: r.id), key=lambda r: r.created, reverse=True)
 
 

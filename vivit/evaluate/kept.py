@@ -16,6 +16,7 @@ from vivit.benchmark.families import model_names
 from vivit.errors import UserError
 from vivit.evaluate.journal import Evaluation
 from vivit.evaluate.records import Asked, Record
+from vivit.kept_files import readable
 from vivit.records import from_json
 
 SUFFIX = ".evaluation.json"
@@ -155,14 +156,7 @@ def load(file: str | Path) -> Kept:
 
 def list_kept(folder: str | Path) -> list[Kept]:
     """Every readable one in a folder, newest first; a folder that does not exist holds none."""
-    found = []
-    for file in sorted(Path(folder).glob(f"*{SUFFIX}")):
-        try:
-            state = file.stat()
-            found.append(_load(file, state.st_mtime_ns, state.st_size))
-        except (OSError, UserError):
-            continue  # gone, of a later version, or damaged: no reason to hide the others
-    return sorted(found, key=lambda kept: kept.created, reverse=True)
+    return sorted(readable(folder, SUFFIX, _load), key=lambda kept: kept.created, reverse=True)
 
 
 @lru_cache(maxsize=64)
