@@ -29,7 +29,7 @@ def look_of(frames: np.ndarray) -> np.ndarray:
 
 
 class FeatureTaker(Classifier):
-    """Answers as a `Classifier` does, of clips of one view, whose `features` are rows: (E + L,), the look behind the features."""
+    """Answers as a `Classifier` does, of clips of one view; what it gives as `features` has the look behind them, (E + L,)."""
 
     def __post_init__(self) -> None:
         self.gives_features = True
