@@ -21,6 +21,7 @@ import numpy as np
 
 from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
+from engine.failures import NO_ROOM_FOR_CHECKPOINT
 from engine.jobs import Job
 from engine.private_folder import PrivateFolder
 from engine.running import Failed, Running, Stopped
@@ -44,9 +45,6 @@ MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
 MOST_LETTERS = 60  # of a class's name
 NO_CLASS = "This class is no longer there. Make one, or choose another."
 NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
-NO_ROOM_FOR_CHECKPOINT = (
-    "The server's disk has no room for the checkpoint now. Remove some clips, or teach again later."
-)
 NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
 NO_CHECKPOINT = "There is no checkpoint yet. Teach two classes first."
 NOT_WORKING = "Teaching ended early. Your clips are kept; teach again."
@@ -415,7 +413,7 @@ class Lessons:
         checkpoint = open_checkpoint(running.asked.checkpoint, here=True)
         asked, written = replace(running.asked, checkpoint=checkpoint.name), checkpoint.written_ns
         _forget_some(lesson.folder / FEATURES)
-        kept = KeptFeatures(lesson.folder / FEATURES, (*vars(asked).values(), written))
+        kept = KeptFeatures(lesson.folder / FEATURES, vars(asked) | {"written": written})
         clips, _ = examples_of(running.classes, {})
         features = {clip.id: found for clip in clips if (found := kept.get(clip.id)) is not None}
         running.done = len(features)
