@@ -6,6 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from engine.lessons import (
     RunningTeaching,
     TaughtClass,
     TeachAsked,
-    examples_of,
 )
 from engine.tasks import Classify, ReadFrames
+from engine.teachings import Example, examples_of
 from tests.clips import write_clip
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -181,7 +182,8 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_no_clip(engine: Counting
     assert [path for path in lessons._folder.path.rglob("taught-*")] == [Path(before.folder).parent]
     few = Lessons(engine, max_bytes=sum(path.stat().st_size for path in files(lessons)))
     fill(few, some=ALL[:2], others=ALL[2:4])
-    taught = ended(few.teach(ME, MANNEQUIN)).taught
+    taught = ended(few.teach(ME, replace(MANNEQUIN, normalisation="transformers"))).taught
+    assert taught and open_checkpoint(taught.folder).processor.do_normalize, "its processor makes what it was fitted to"
     with pytest.raises(UserError, match="no room for the packed"):
         few.archive(ME)
     few._max_bytes -= 1_000_000
@@ -293,6 +295,6 @@ def test_a_clip_that_the_disk_does_not_take_is_gone_whole(lessons: Lessons) -> N
 
 
 def test_clips_that_can_be_used() -> None:
-    a, b = (lessons_module.Example(id, f"/{id}", id) for id in "ab")
+    a, b = (Example(id, f"/{id}", id) for id in "ab")
     classes = [TaughtClass("1", "one", (a, b)), TaughtClass("2", "two"), TaughtClass("3", "three", (b,))]
     assert examples_of(classes, {"a": "broken"}) == ([b, b], ["one", "three"])
