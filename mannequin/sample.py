@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mannequin.actions import BY_LABEL
 from mannequin.body import Capsules, flesh, solve, vec
+from mannequin.novel import NOVEL
 from mannequin.render import render
 from mannequin.scene import Scene, clip_lengths, draws, make_scene
 
@@ -35,11 +36,11 @@ def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Ten
     """Move the figure: what `render` needs for an action, see there.
 
     Args:
-        label: one of `actions.LABELS`.
+        label: one of `actions.LABELS`, or of `NOVEL`.
         numbers: (N, NUM_DRAWS), from `draws`.
         seconds: (N, T).
     """
-    action = BY_LABEL[label]
+    action = BY_LABEL.get(label) or NOVEL[label]
     scene = make_scene(numbers, seconds, action.centre, action.radius)
     phase = action.clock(seconds, scene.traits)
     joints = solve(action.pose(phase, scene.traits), phase.shape)
