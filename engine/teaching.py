@@ -14,11 +14,11 @@ from vivit.benchmark.passes import choose, telling
 from vivit.checkpoint import open_checkpoint
 from vivit.device import default_device
 from vivit.errors import UserError
-from vivit.evaluate.passes import Classifier
 from vivit.model import VivitForVideoClassification
 from vivit.progress import Progress
 from vivit.teach.heads import fit_head
 from vivit.teach.report import Report
+from vivit.teach.taking import FeatureTaker
 
 
 def take_features(request: TakeFeatures, blobs: list[bytes], progress: Progress) -> tuple[Features, list[bytes]]:
@@ -30,10 +30,10 @@ def take_features(request: TakeFeatures, blobs: list[bytes], progress: Progress)
         model = load(checkpoint, request.precision, device)
         choose(model, request.attention, request.execution)
         size = batch_size(checkpoint, *how, device, request.execution)
-        classifier = Classifier(model, normalising(checkpoint, request.normalisation), size, gives_features=True)
+        taker = FeatureTaker(model, normalising(checkpoint, request.normalisation), size)
         clips = [np.frombuffer(blob, np.uint8).reshape(request.shape) for blob in blobs]
         with telling(model, progress):
-            answers = classifier(clips)
+            answers = taker(clips)
     features = np.stack([answer.features.numpy() for answer in answers if answer.features is not None])
     return Features(features.shape[1], size), [features.tobytes()]
 
@@ -49,9 +49,10 @@ def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tu
         checkpoint = open_checkpoint(request.checkpoint, here=True)
         # A copy of its own, in the precision that loses nothing: the loaded ones are for others.
         model = checkpoint.load(VivitForVideoClassification)
-        features = np.frombuffer(bytearray(blobs[0]), np.float32).reshape(len(request.labels), -1)
+        rows = np.frombuffer(bytearray(blobs[0]), np.float32).reshape(len(request.labels), -1)
+        features, looks = np.split(rows, [checkpoint.config.hidden_size], axis=1)
         progress(0.3, "fitting")
-        taught = fit_head(model, features, request.labels)
+        taught = fit_head(model, features, request.labels, looks=looks)
         progress(0.6, "writing the checkpoint")
         try:
             taught.save(request.folder, normalising(checkpoint, request.normalisation), request.clip_seconds)

@@ -95,7 +95,7 @@ def _one_thread() -> Iterator[None]:
 def _choose(
     features: Tensor, targets: Tensor, places: Tensor, seen: Tensor, regularisation: Sequence[float]
 ) -> tuple[float, Tensor]:
-    """The C of the least cross entropy of clips left out, and their probabilities, (N, K); each is left out by one fit alone."""
+    """The C of the least cross entropy of clips left out, and their (N, K) probabilities; one fit leaves each out."""
     inputs = torch.stack([_rotated(_standardised(features, weights)[0])[0] for weights in seen])
     at = zeros(len(seen), inputs.shape[-1], targets.shape[1])
     told = _tellable(seen, places)

@@ -53,7 +53,7 @@ class Taught:
         refuse_full(out)
         if clip_seconds is not None:
             model = copy.copy(model)
-            model.config = replace(model.config, extra=model.config.extra | {CLIP_SECONDS: round(clip_seconds, 3)})
+            model.config = replace(model.config, extra={**model.config.extra, CLIP_SECONDS: round(clip_seconds, 3)})
 
         def write(whole: Path) -> None:
             model.save_pretrained(whole)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from vivit.evaluate.passes import Answer, Begun, Classifier
+from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
 
 SIDE = 8  # fields of a look, across and down
 
@@ -29,10 +31,10 @@ def look_of(frames: np.ndarray) -> np.ndarray:
 
 
 class FeatureTaker(Classifier):
-    """Answers as a `Classifier` does, of clips of one view, whose `features` are rows: (E + L,), the look behind the features."""
+    """Answers as a `Classifier` does, of clips of one view; what it gives as `features` has the look behind them, (E + L,)."""
 
-    def __post_init__(self) -> None:
-        self.gives_features = True
+    def __init__(self, model: VivitForVideoClassification, processor: VivitImageProcessor, batch_size: int) -> None:
+        super().__init__(model, processor, batch_size, gives_features=True)
         self._looks: deque[list[np.ndarray]] = deque()  # of passes that have begun, the first in front
 
     def begin(self, clips: Sequence[np.ndarray]) -> Begun:
