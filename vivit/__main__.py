@@ -266,7 +266,7 @@ def _leave(*_: object) -> None:
     """End at once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then."""
     try:
         # Nothing is imported here, where an import may be what was interrupted.
-        for folder in tuple(getattr(sys.modules.get("vivit.fetching"), "OPEN_FOLDERS", ())):
+        for folder in tuple(getattr(sys.modules.get("vivit.temporary"), "OPEN_FOLDERS", ())):
             rmtree(folder, ignore_errors=True)
     finally:
         os._exit(130)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from vivit.errors import UserError
-from vivit.fetching import temporary_folder
+from vivit.temporary import temporary_folder
 
 
 def make_folder(folder: Path) -> None:
