@@ -250,6 +250,21 @@ class Looked:
     redrawn: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass
+class Lesson:
+    """What a visitor looks at and is told where classes are taught.
+
+    Args:
+        clip: the id of the example that is chosen; '' without.
+        generation: counts the uploads, since a new widget takes each.
+        refused: sentences on what could not be done, until the next that is.
+    """
+
+    clip: str = ""
+    generation: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A map as files. Args: key: of which map over which frames, and how."""
@@ -353,6 +368,7 @@ class Visit:
         followed: an evaluation of another visitor that is followed here.
         evaluation: the one that ended last of those; evaluation_to_show: one to show once.
         looked: at what of an evaluation.
+        lesson: at what of the classes that are taught.
         settings: what was chosen last, on Classify or where a clip is looked into; settings_open: whether that choice is in
             sight there.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
@@ -383,6 +399,7 @@ class Visit:
     evaluation: str = ""
     evaluation_to_show: str = ""
     looked: Looked = field(default_factory=Looked)
+    lesson: Lesson = field(default_factory=Lesson)
     settings: Settings | None = None
     settings_open: bool = False
     form: dict[str, Any] = field(default_factory=dict)
