@@ -11,7 +11,7 @@ from ui.server import get_server
 from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line
 from ui.teach_classes import name_class, show_classes, show_refused
 from ui.teach_fill import fill
-from ui.teach_results import show_confused, show_result, verdict
+from ui.teach_results import show_confused, show_result, show_take_along, verdict
 from ui.teach_start import follow, show_base, show_button, show_ended
 from ui.teach_try import try_it
 from ui.visit import visitor
@@ -29,7 +29,7 @@ with st.container(key="controls"):
     show_base(settings)
 show_refused()
 classes = lessons.classes(visitor())
-named, filled, taught_here = st.columns([44, 50, 40], gap="medium")
+named, filled, answered = st.columns([42, 44, 48], gap="medium")
 with named:
     st.subheader("1 · Name your classes", anchor=False)
     name_class(classes)
@@ -39,8 +39,8 @@ with filled:
     fill(classes)
 said = ""
 running, taught = lessons.running(visitor()), lessons.taught(visitor())
-with taught_here:
-    st.subheader("3 · Teach it, and try", anchor=False)
+with answered:
+    st.subheader("3 · Teach it, and try it", anchor=False)
     if ready("model"):
         if running and running.state == "running":
             follow()
@@ -51,13 +51,9 @@ with taught_here:
     if taught:
         said = verdict(taught.report)
         show_result(taught, classes, running.faults if running else {})
-if taught:
-    tried, confused = st.columns([60, 74], gap="medium")
-    with confused:
         show_confused(taught, classes)
-    with tried:
-        if ready("model"):
-            said = try_it(taught, classes) or said
+        said = try_it(taught, classes) or said
+        show_take_along(taught)
 with voice:
     announce(said)
 show_machine()

@@ -8,6 +8,7 @@ import streamlit as st
 from engine.lessons import Taught, TaughtClass
 from ui.escape import inert, literal
 from ui.server import get_server
+from ui.taught import TAUGHT
 from ui.teach_classes import called, count, pictures_of
 from ui.visit import visitor
 from vivit.benchmark.wording import percent
@@ -16,8 +17,8 @@ from vivit.teach.report import LeftOut, Report
 
 SHOWN = 8  # confused clips that are listed
 HOW = (
-    "Leave-one-out: each clip was named by a head that had seen neither it nor another cut of the same recording. How strongly "
-    "heads are regularised was chosen by these clips too, so the figure is a little too good."
+    "Leave-one-out: each clip was named by a head that had seen neither it nor another cut of its recording. The figure is a "
+    "little too good, since how strongly heads are regularised was chosen by the same clips."
 )
 
 
@@ -41,12 +42,16 @@ def show_result(taught: Taught, classes: Sequence[TaughtClass], faults: Collecti
         for notice in report.notices:
             st.warning(literal(notice), icon=":material/warning:")
         st.caption(f"{HOW} Right by class: {_by_class(report)}.")
+
+
+def show_take_along(taught: Taught) -> None:
+    """Draw where the checkpoint can be used, and its download."""
     with st.container(horizontal=True, gap="small"):
         for page, label, icon in (
             ("live", "Live from the camera", ":material/videocam:"),
             ("classify", "Classify with it", ":material/movie:"),
         ):
-            st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params={"checkpoint": "taught here"})
+            st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params={"checkpoint": TAUGHT})
         token = get_server().cameras.token(visitor())
         size = sum(file.stat().st_size for file in Path(taught.folder).glob("*") if file.is_file())
         st.link_button(
@@ -84,11 +89,11 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
     found = [clip for clip in taught.report.confused if here.get(taught.examples[clip.clip].id) == clip.label]
     if not found:
         return
-    st.subheader("Confused clips")
     pictures = pictures_of([clip for one in classes for clip in one.examples])
+    form = st.expander("Confused clips", expanded=any(clip.doubtful for clip in found), icon=":material/help:")
     for clip in found[:SHOWN]:
         example = taught.examples[clip.clip]
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with form, st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if picture := pictures[example.id]:
                 st.image(picture, width=72, alt=f"The first frame of {example.name}")
             st.markdown(_told(clip, example.name), width=260)
@@ -107,7 +112,7 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
                 args=[visitor(), example.id],
             )
     if len(found) > SHOWN:
-        st.caption(f"And {len(found) - SHOWN:,} more, of which it was less sure.")
+        form.caption(f"And {len(found) - SHOWN:,} more, of which it was less sure.")
 
 
 def _told(clip: LeftOut, name: str) -> str:

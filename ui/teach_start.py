@@ -37,11 +37,11 @@ def show_base(settings: Settings) -> None:
     name = split_name(settings.checkpoint)[0]
     if not name:
         return
-    said = f"**{literal(inert(name))}** stays as it is, and only a new head is fitted to what it sees. "
+    said = f"**{literal(inert(name))}** is frozen: only a new head is fitted to what it sees. "
     if name in embedded_checkpoints():
         said += (
-            "It is a demonstration, which has seen one rendered figure and nothing else. In earnest choose "
-            f"**{literal(KINETICS_CHECKPOINT)}** here, which has seen real people; it is downloaded once, 356 MB."
+            "It is a demonstration that has seen one rendered figure. For real videos choose "
+            f"**{literal(KINETICS_CHECKPOINT)}** above, a download of 356 MB."
         )
     st.caption(said)
 
