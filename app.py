@@ -16,7 +16,8 @@ if __name__ == "__main__":
     st.navigation(pages, position="top").run()
 else:
     from ui.camera_routes import CAMERA_ROUTES
+    from ui.lesson_routes import LESSON_ROUTES
     from ui.server import check_options, lifespan, routes
 
     check_options()
-    app = st.App(__file__, lifespan=lifespan, routes=routes(CAMERA_ROUTES))
+    app = st.App(__file__, lifespan=lifespan, routes=routes([*CAMERA_ROUTES, *LESSON_ROUTES]))

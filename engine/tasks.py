@@ -121,10 +121,12 @@ class ClipPixels:
     Args:
         shape: (V, T, H, W, 3).
         decode_seconds: processor time of reading, resizing and cropping it.
+        duration_seconds: of the clip.
     """
 
     shape: tuple[int, int, int, int, int]
     decode_seconds: float
+    duration_seconds: float
 
 
 @dataclass(frozen=True)
