@@ -7,7 +7,8 @@ import streamlit as st
 from ui.clips import NO_ROOM, bundled_clips, drop_upload
 from ui.escape import inert, literal
 from ui.server import get_server, offers_folders
-from ui.settings import FOLDER, REPOSITORY
+from ui.settings import FOLDER, REPOSITORY, taught_folder
+from ui.taught import TAUGHT
 from ui.visit import ChosenClip, set_widget, visit, visitor
 from vivit.evaluate.records import Asked, Record
 from vivit.hub import embedded_checkpoints, split_name
@@ -49,6 +50,8 @@ def choose(asked: Asked) -> bool:
     name, revision = split_name(asked.model, asked.revision)
     if name in embedded_checkpoints():
         set_widget("checkpoint", name)
+    elif name == taught_folder():
+        set_widget("checkpoint", TAUGHT)
     elif Path(name).is_absolute():
         if not (offers_folders() and Path(name).is_dir()):
             return False

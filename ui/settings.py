@@ -8,14 +8,14 @@ import streamlit as st
 
 from ui.escape import capitalised, inert, literal
 from ui.hub import hub_checkpoint, pick_repository
-from ui.server import get_machine, offers_folders
-from ui.taught import TAUGHT, taught_folder
-from ui.visit import Settings, set_widget, visit, widget
+from ui.server import get_machine, get_server, offers_folders
+from ui.taught import TAUGHT, called, is_taught
+from ui.visit import Settings, set_widget, visit, visitor, widget
 from vivit.benchmark import cost, first_calls
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.side_by_side import other_input
 from vivit.checkpoint import RANDOM, RANDOM_CONFIGS, Checkpoint, open_checkpoint, random_name
-from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
+from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints
 from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 from vivit.processing import NORMALISATIONS
 from vivit.views import Views
@@ -147,6 +147,12 @@ def pick_settings_in_a_line(
     return settings
 
 
+def taught_folder() -> str:
+    """The folder of the checkpoint that the visitor has taught; '' while there is none."""
+    taught = get_server().lessons.taught(visitor())
+    return taught.folder if taught else ""
+
+
 def _pick_checkpoint(taught: str) -> str:
     """Draw the choice. Args: taught: the folder of the visitor's own; '' where there is none."""
     others = [KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
@@ -200,6 +206,7 @@ def checkpoints_here() -> list[str]:
     """The checkpoints that can be measured: those on this machine, folders among them that this visit has used."""
     names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
     used = [settings.checkpoint for settings in (visit().settings, *(run.settings for run in visit().runs)) if settings]
+    used = [name for name in used if not is_taught(name)]  # it goes when there is another
     return list(dict.fromkeys(name for name in (*names, taught_folder(), *used, *RANDOM_CONFIGS) if name))
 
 
@@ -244,7 +251,7 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
 def _called(name: str) -> str:
     """A checkpoint in a list: a model by its label, a folder by its last part."""
     path = as_path(name)
-    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else split_name(name)[0])
+    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else called(name))
 
 
 def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:
@@ -398,6 +405,5 @@ def open_trained(settings: Settings) -> tuple[Checkpoint | None, str]:
     except ValueError as error:
         return None, str(error)
     if not checkpoint.trained:
-        name = split_name(checkpoint.name)[0]
-        return None, f"{name} has random weights, which know no action. Choose a trained checkpoint."
+        return None, f"{called(checkpoint.name)} has random weights, which know no action. Choose a trained checkpoint."
     return checkpoint, ""

@@ -19,6 +19,7 @@ from engine.comparisons import RunningComparison
 from engine.tasks import Classification, Frames, LookedInside, LookInside, WindowsAsked
 from engine.timelines import RunningTimeline
 from ui.server import get_server
+from ui.taught import called
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
 from vivit.config import VivitConfig
@@ -172,8 +173,8 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON; a checkpoint of the Hub by its name and commit."""
-        checkpoint, revision = split_name(self.settings.checkpoint)
-        settings = asdict(self.settings) | {"checkpoint": checkpoint, "revision": revision or ""}
+        _, revision = split_name(self.settings.checkpoint)
+        settings = asdict(self.settings) | {"checkpoint": called(self.settings.checkpoint), "revision": revision or ""}
         return asdict(self) | {"settings": settings, "measured": self.how}
 
 
