@@ -5,11 +5,11 @@ import streamlit as st
 from ui.components.status_line import announce
 from ui.jobs import ready
 from ui.machine import show_machine
-from ui.page import frame
+from ui.page import frame, go_on
 from ui.query_params import check_link, remember_link
 from ui.server import get_server
 from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line
-from ui.teach_classes import name_class, show_classes, show_refused
+from ui.teach_classes import name_class, show_classes
 from ui.teach_fill import fill
 from ui.teach_results import show_confused, show_result, show_take_along, verdict
 from ui.teach_start import follow, show_base, show_button, show_ended
@@ -17,6 +17,7 @@ from ui.teach_try import try_it
 from ui.visit import visitor
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+go_on()
 remember_link("teach")
 pressed, voice = frame()
 lessons = get_server().lessons
@@ -27,7 +28,6 @@ with st.container(key="controls"):
     settings = pick_settings_in_a_line(pressed, taught=False)
     check_link("teach", CONTROLS)
     show_base(settings)
-show_refused()
 classes = lessons.classes(visitor())
 named, filled, answered = st.columns([42, 44, 48], gap="medium")
 with named:

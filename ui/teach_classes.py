@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.lessons import MOST_CLASSES, MOST_CLIP_SECONDS, MOST_CLIPS, MOST_LETTERS, Example, TaughtClass
+from engine.lessons import MOST_BYTES, MOST_CLASSES, MOST_CLIP_SECONDS, MOST_CLIPS, MOST_LETTERS, Example, TaughtClass
 from engine.tasks import MakePreview
 from ui.clips import thumbnails
 from ui.components.clip_strip import Tile, clip_strip
@@ -13,6 +13,7 @@ from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.visit import set_widget, unset_widget, visit, visitor, widget
 from vivit.errors import UserError
+from vivit.hub import megabytes
 
 FILLED = "teach-class"  # the widget that says which class is filled
 NEW = "teach-new"
@@ -29,16 +30,15 @@ def called(name: str) -> str:
     return literal(inert(name))
 
 
-def refuse(error: UserError) -> None:
-    """Tell it in this run, or the next."""
-    visit().lesson.refused = [*visit().lesson.refused, str(error)]
+def refuse(part: str, sentence: str) -> None:
+    """Have a sentence told once, in this run or the next. Args: part: of the page, as `show_refused`'s."""
+    visit().lesson.refused.setdefault(part, []).append(sentence)
 
 
-def show_refused() -> None:
-    """What could not be done, once."""
-    for sentence in dict.fromkeys(visit().lesson.refused):
+def show_refused(part: str) -> None:
+    """What could not be done in a part of the page."""
+    for sentence in visit().lesson.refused.pop(part, []):
         st.error(literal(sentence), icon=":material/error:")
-    visit().lesson.refused = []
 
 
 def show_classes(classes: Sequence[TaughtClass]) -> None:
@@ -47,12 +47,15 @@ def show_classes(classes: Sequence[TaughtClass]) -> None:
     for one in classes:
         with st.container(gap="xxsmall", key=f"class-{one.id}"):
             _show_class(one, classes, pictures)
+    if _waiting():
+        _follow_pictures()
 
 
 def name_class(classes: Sequence[TaughtClass]) -> None:
     """Draw the place to name one more."""
     if len(classes) == MOST_CLASSES:
         st.caption(f"There are {MOST_CLASSES} classes, which are all that can be taught at once.")
+        show_refused(NEW)
         return
     with (
         st.form("teach-name", clear_on_submit=True, border=False),
@@ -66,13 +69,14 @@ def name_class(classes: Sequence[TaughtClass]) -> None:
             label_visibility="collapsed",
         )
         st.form_submit_button("Add", icon=":material/add:", on_click=_add_class)
+    show_refused(NEW)
 
 
 def _add_class() -> None:
     try:
         made = get_server().lessons.add_class(visitor(), widget(NEW, ""))
     except UserError as error:
-        refuse(error)
+        refuse(NEW, str(error))
     else:
         set_widget(FILLED, made.id)
         visit().lesson.clip = ""
@@ -84,6 +88,18 @@ def pictures_of(examples: Sequence[Example]) -> dict[str, str]:
     for slot in [slot for slot in visit().jobs if slot.startswith(SLOT) and slot not in wanted]:
         del visit().jobs[slot]  # of clips that have gone
     return {slot.removeprefix(SLOT): picture for slot, picture in thumbnails(wanted).items()}
+
+
+def _waiting() -> bool:
+    """Whether there are pictures that are still to come."""
+    return any(not job.finished for slot, (_, job) in visit().jobs.items() if slot.startswith(SLOT))
+
+
+@st.fragment(run_every=1.0)
+def _follow_pictures() -> None:
+    """Draw the page again once the last pictures have come."""
+    if not _waiting():
+        st.rerun()
 
 
 def _show_class(one: TaughtClass, classes: Sequence[TaughtClass], pictures: dict[str, str]) -> None:
@@ -123,7 +139,7 @@ def _rename(id: str, key: str) -> None:
     try:
         get_server().lessons.rename_class(visitor(), id, widget(key, ""))
     except UserError as error:
-        refuse(error)
+        refuse(NEW, str(error))
         unset_widget(key)
 
 
@@ -136,7 +152,8 @@ def _show_chosen(clip: Example, one: TaughtClass, classes: Sequence[TaughtClass]
             with look:
                 job = job_for("example", clip.path, lambda: ask(MakePreview(clip.path)))
                 if finished(job, "example", "Making a preview"):
-                    st.video(job.blobs[0], alt=f"The chosen clip: {clip.name}", muted=True, loop=True, autoplay=True)
+                    alt = f"The chosen clip: {clip.name}"
+                    st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True, width=300)
         if others:
             key = f"move-{clip.id}"
             st.selectbox(
@@ -167,4 +184,7 @@ def _move(example: str, key: str) -> None:
 
 def bounds() -> str:
     """How much can be taught."""
-    return f"At most {MOST_CLASSES} classes and {MOST_CLIPS} clips of {MOST_CLIP_SECONDS:g} s."
+    return (
+        f"At most {MOST_CLASSES} classes, and {MOST_CLIPS} clips of {MOST_CLIP_SECONDS:g} s and {megabytes(MOST_BYTES)} "
+        "together. They are yours alone, and are deleted when you leave."
+    )

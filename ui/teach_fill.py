@@ -5,16 +5,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.lessons import MOST_BYTES, TaughtClass
+from engine.lessons import TaughtClass
 from ui.clips import bundled_clips, bundled_tiles
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import clip_strip
 from ui.escape import inert
 from ui.server import get_server
-from ui.teach_classes import FILLED, bounds, called, refuse
+from ui.teach_classes import FILLED, bounds, called, refuse, show_refused
 from ui.visit import set_widget, visit, visitor, widget
 from vivit.errors import UserError
-from vivit.hub import megabytes
 from vivit.names import VIDEO_SUFFIXES
 
 RECORD, UPLOAD, BUNDLED = "Record", "Upload", "Bundled"
@@ -24,9 +23,7 @@ def fill(classes: Sequence[TaughtClass]) -> None:
     """Draw which class is filled, and where its clips come from."""
     names = {one.id: f"{called(one.name)} · {len(one.examples)}" for one in classes}
     if not names:
-        st.info(
-            "Name a class first. Then record, upload or pick a few clips that show it.", icon=":material/arrow_back:"
-        )
+        st.info("Name a class first. Then record, upload or pick a few clips that show it.", icon=":material/videocam:")
         return
     if widget(FILLED) not in names:
         set_widget(FILLED, next(iter(names)))
@@ -48,7 +45,8 @@ def fill(classes: Sequence[TaughtClass]) -> None:
         label_visibility="collapsed",
     )
     {RECORD: _record, UPLOAD: _upload, BUNDLED: _pick}[source](filled or next(iter(names)))
-    st.caption(f"{bounds()} Yours alone, kept on the server until you leave: {megabytes(MOST_BYTES)} at most.")
+    show_refused(FILLED)
+    st.caption(bounds())
 
 
 def _record(class_id: str) -> None:
@@ -74,7 +72,7 @@ def _keep(key: str, class_id: str) -> None:
         try:
             get_server().lessons.add(visitor(), class_id, inert(file.name), file.getbuffer())
         except UserError as error:
-            refuse(UserError(f"{inert(file.name)}: {error}"))
+            refuse(FILLED, f"{inert(file.name)}: {error}")
     visit().lesson.generation += 1
 
 
@@ -83,15 +81,15 @@ def _pick(class_id: str) -> None:
     clicked = clip_strip(bundled_tiles(), "", key=f"teach-bundled-{class_id}", label="Bundled clips")
     if clicked:
         clip = bundled_clips()[clicked]
-        add_example(class_id, clip.name, Path(clip.path))
+        add_example(FILLED, class_id, clip.name, Path(clip.path))
         st.rerun()
 
 
-def add_example(class_id: str, name: str, path: Path) -> bool:
-    """Make a file's copy an example; returns whether that could be done, and else has it told."""
+def add_example(part: str, class_id: str, name: str, path: Path) -> bool:
+    """Make a file's copy an example; returns whether that could be done, and else has it told in that part of the page."""
     try:
         get_server().lessons.add(visitor(), class_id, name, path)
     except UserError as error:
-        refuse(error)
+        refuse(part, str(error))
         return False
     return True

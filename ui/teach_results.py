@@ -7,10 +7,11 @@ import streamlit as st
 
 from engine.lessons import Taught, TaughtClass
 from ui.escape import inert, literal
+from ui.page import go_to
 from ui.server import get_server
 from ui.taught import TAUGHT
 from ui.teach_classes import called, count, pictures_of
-from ui.visit import visitor
+from ui.visit import set_widget, visitor
 from vivit.benchmark.wording import percent
 from vivit.hub import megabytes
 from vivit.teach.report import LeftOut, Report
@@ -36,7 +37,7 @@ def show_result(taught: Taught, classes: Sequence[TaughtClass], faults: Collecti
     """Draw the verdict and what qualifies it. Args: faults: the ids of clips that could not be used."""
     report = taught.report
     with st.container(key="answer", gap="small"):
-        st.markdown(f"#### {literal(verdict(report))}")
+        st.subheader(literal(verdict(report)), anchor=False)
         if changed := changes(taught, classes, faults):
             st.info(changed, icon=":material/update:")
         for notice in report.notices:
@@ -51,7 +52,7 @@ def show_take_along(taught: Taught) -> None:
             ("live", "Live from the camera", ":material/videocam:"),
             ("classify", "Classify with it", ":material/movie:"),
         ):
-            st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params={"checkpoint": TAUGHT})
+            st.button(label, key=f"teach-{page}", icon=icon, on_click=_use, args=[page])
         token = get_server().cameras.token(visitor())
         size = sum(file.stat().st_size for file in Path(taught.folder).glob("*") if file.is_file())
         st.link_button(
@@ -60,6 +61,12 @@ def show_take_along(taught: Taught) -> None:
             icon=":material/download:",
             help="A zip of an ordinary checkpoint: it loads with `from_pretrained`, here and in transformers.",
         )
+
+
+def _use(page: str) -> None:
+    """Go to a page where it is chosen."""
+    set_widget("checkpoint", TAUGHT)
+    go_to(page)
 
 
 def _by_class(report: Report) -> str:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.lessons import RunningTeaching, TaughtClass, TeachAsked
-from ui.escape import inert, literal
+from ui.escape import capitalised, inert, literal
 from ui.server import get_server
 from ui.settings import estimate_seconds, unavailable
-from ui.teach_classes import called, count, refuse
+from ui.teach_classes import called, count, refuse, show_refused
 from ui.visit import Settings, visitor
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.errors import UserError
 from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints, split_name
 
+TEACH = "teach"  # the button's key
 READ_SECONDS = 0.1  # about what reading a clip of a few seconds takes
 FIT_SECONDS = 1.0  # about what the rest takes
 
@@ -55,7 +56,7 @@ def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: 
     clips = sum(len(one.examples) for one in filled)
     words = f"Teach {len(filled)} classes, {count(clips)}" if clips else "Teach"
     pressed = st.button(
-        words, type="primary", icon=":material/school:", disabled=bool(reason), key="teach", width="stretch"
+        words, type="primary", icon=":material/school:", disabled=bool(reason), key=TEACH, width="stretch"
     )
     if reason or checkpoint is None:
         st.markdown(f":small[:material/info: {literal(reason)}]")
@@ -63,11 +64,12 @@ def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: 
     empty = [called(one.name) for one in classes if not one.examples]
     without = f" Without {', '.join(empty)}, which {'have' if len(empty) > 1 else 'has'} no clip." * bool(empty)
     st.markdown(f":small[About {duration(seconds_of(filled, settings, checkpoint))}.{without}]")
+    show_refused(TEACH)
     if pressed:
         try:
             get_server().lessons.teach(visitor(), asked_of(settings))
         except UserError as error:
-            refuse(error)
+            refuse(TEACH, str(error))
         st.rerun()
 
 
@@ -97,7 +99,7 @@ def follow() -> None:
     if running is None or running.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(running.progress, literal(running.note))
+        st.progress(running.progress, literal(capitalised(running.note)))
         if st.button("Cancel", key="teach-cancel", icon=":material/cancel:"):
             running.cancel()
             running.wait(2.5)

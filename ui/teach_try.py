@@ -15,15 +15,17 @@ from ui.components.camera_recorder import camera_recorder
 from ui.escape import capitalised, inert, literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
+from ui.teach_classes import show_refused
 from ui.teach_fill import BUNDLED, RECORD, UPLOAD, add_example
-from ui.visit import ChosenClip, visitor, widget
+from ui.visit import ChosenClip, visit, visitor, widget
 
 ANSWERS = 5
+ADDED = "try-class"  # the widget that says to which class a clip is added
 
 
 def try_it(taught: Taught, classes: Sequence[TaughtClass]) -> str:
     """Draw where a clip comes from, and what the taught checkpoint says of it; returns that in words, '' without."""
-    st.subheader("Try it")
+    st.subheader("Try it", anchor=False)
     source = st.segmented_control(
         "Where the clip comes from",
         [RECORD, UPLOAD, BUNDLED],
@@ -92,14 +94,17 @@ def _offer_to_add(clip: ChosenClip, classes: Sequence[TaughtClass]) -> None:
             "Was it wrong? Add the clip to",
             list(names),
             None,
-            key="try-class",
+            key=ADDED,
             format_func=lambda id: names[id],
             placeholder="Choose its class",
             width=280,
         )
         st.button("Add it", icon=":material/add:", disabled=to is None, on_click=_add, args=[clip])
+    show_refused(ADDED)
+    if visit().lesson.added == clip.path:
+        st.markdown(":small[:material/check_circle: It is an example now. Teach again to take it in.]")
 
 
 def _add(clip: ChosenClip) -> None:
-    if add_example(widget("try-class"), clip.name, Path(clip.path)):
-        st.toast("Added. Teach again to take it in.", icon=":material/check_circle:")
+    if add_example(ADDED, widget(ADDED), clip.name, Path(clip.path)):
+        visit().lesson.added = clip.path

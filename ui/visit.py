@@ -258,12 +258,14 @@ class Lesson:
     Args:
         clip: the id of the example that is chosen; '' without.
         generation: counts the uploads, since a new widget takes each.
-        refused: sentences on what could not be done, until the next that is.
+        refused: part of the page → sentences on what could not be done there, until they are told.
+        added: the file of the tried clip that was made an example last.
     """
 
     clip: str = ""
     generation: int = 0
-    refused: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    added: str = ""
 
 
 @dataclass(frozen=True)
