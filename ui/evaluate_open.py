@@ -9,7 +9,7 @@ from ui.escape import inert, literal
 from ui.page import go_to
 from ui.server import get_server, offers_folders
 from ui.settings import FOLDER, REPOSITORY, taught_folder
-from ui.taught import TAUGHT
+from ui.taught import TAUGHT, is_taught
 from ui.visit import ChosenClip, set_widget, visit, visitor
 from vivit.evaluate.records import Asked, Record
 from vivit.hub import embedded_checkpoints, split_name
@@ -42,7 +42,7 @@ def choose(asked: Asked) -> bool:
     name, revision = split_name(asked.model, asked.revision)
     if name in embedded_checkpoints():
         set_widget("checkpoint", name)
-    elif name == taught_folder():
+    elif is_taught(name) and name == taught_folder():
         set_widget("checkpoint", TAUGHT)
     elif Path(name).is_absolute():
         if not (offers_folders() and Path(name).is_dir()):
