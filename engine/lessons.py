@@ -4,37 +4,25 @@ All of it is a visitor's own: it lies in a private folder of this server, is bou
 """
 
 import shutil
-import statistics
 import threading
-import time
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from unicodedata import category, normalize
 
-import numpy as np
-
-from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
-from engine.jobs import Job
+from engine.failures import NO_ROOM_FOR_CHECKPOINT
 from engine.private_folder import PrivateFolder
-from engine.running import Failed, Running, Stopped
-from engine.tasks import Features, ReadClip, TakeFeatures, TeachHead
-from vivit.checkpoint import Checkpoint, open_checkpoint
+from engine.running import Failed, Stopped
+from engine.teachings import Example, Fitted, RunningTeaching, Taught, TaughtClass, TeachAsked, fit_to
 from vivit.errors import UserError
-from vivit.hub import split_name
-from vivit.teach.features import KeptFeatures
-from vivit.teach.report import Report
 
 PREFIX = "vivit-demo-lessons-"
 FEATURES = "features"  # in a visitor's folder
-MOST_MODELS = 8  # and ways to run them, by which a visitor's features are kept
-JOB_SECONDS = 1.0  # about what one job of the model worker may take
 
 MOST_CLASSES = 20
 MOST_CLIPS = 200  # of a visitor, all classes together
@@ -44,93 +32,9 @@ MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
 MOST_LETTERS = 60  # of a class's name
 NO_CLASS = "This class is no longer there. Make one, or choose another."
 NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
-NO_ROOM_FOR_CHECKPOINT = (
-    "The server's disk has no room for the checkpoint now. Remove some clips, or teach again later."
-)
 NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
 NO_CHECKPOINT = "There is no checkpoint yet. Teach two classes first."
 NOT_WORKING = "Teaching ended early. Your clips are kept; teach again."
-
-
-@dataclass(frozen=True)
-class Example:
-    """A clip of a class.
-
-    Args:
-        id: made of the file's content, so that the same clip has the same.
-        path: its file, in the visitor's own folder.
-        name: what to call it on a page, in one line; Markdown in it is not yet escaped.
-    """
-
-    id: str
-    path: str
-    name: str
-
-
-@dataclass(frozen=True)
-class TaughtClass:
-    """A class, and the clips that show it. Args: id: names it for the page; name: as the visitor wrote it."""
-
-    id: str
-    name: str
-    examples: tuple[Example, ...] = ()
-
-
-@dataclass(frozen=True)
-class TeachAsked:
-    """By which model features are taken, and how. Args: as `engine.tasks.Classify`'s, and `ReadFrames`'."""
-
-    checkpoint: str
-    attention: str = "sdpa"
-    precision: str = "float32"
-    execution: str = "plain"
-    normalisation: str = "checkpoint"
-    sampling: str = "uniform"
-    stride: int = 1
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A checkpoint that came of teaching.
-
-    Args:
-        folder: it; classified by any page that takes a folder of a checkpoint.
-        report: of the fit; `left_out[k].clip` is a place in `examples`.
-        examples: the clips that it was fitted to, in order.
-        asked: by which model.
-        number: counts a visitor's checkpoints from 1.
-    """
-
-    folder: str
-    report: Report
-    examples: tuple[Example, ...]
-    asked: TeachAsked
-    number: int
-
-
-@dataclass(eq=False)
-class RunningTeaching(Running):
-    """A head that is being fitted; read it freely, from any thread.
-
-    Args:
-        asked: how.
-        classes: of which, as they were when it began.
-        done, of: clips whose features are there, and all; those that cannot be read count as done.
-        faults: example id → why its clip is left out, a sentence.
-        taught: what came of it; None before.
-    """
-
-    asked: TeachAsked
-    classes: tuple[TaughtClass, ...]
-    done: int = 0
-    of: int = 0
-    faults: dict[str, str] = field(default_factory=dict)
-    taught: Taught | None = None
-
-    @property
-    def progress(self) -> float:
-        """0 to 1."""
-        return self.done / max(1, self.of)
 
 
 @dataclass(eq=False)
@@ -145,7 +49,7 @@ class _Lesson:
         coming: bytes of each clip that is being written.
         made: bytes of the checkpoint and of its zip.
         running, taught: what was begun last, and what has come of it.
-        numbers: of checkpoints.
+        places: numbers of folders that a checkpoint is written into.
         packing: held while the zip is made.
         gone: whether the visitor has left.
     """
@@ -158,7 +62,7 @@ class _Lesson:
     made: int = 0
     running: RunningTeaching | None = None
     taught: Taught | None = None
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    places: Iterator[int] = field(default_factory=lambda: count(1))
     packing: threading.Lock = field(default_factory=threading.Lock)
     gone: bool = False
 
@@ -330,7 +234,7 @@ class Lessons:
                 raise UserError("Teaching takes at least two classes that have a clip each. Add what is missing.")
             if lesson.running:
                 lesson.running.cancel()
-            if lesson.taught and asked.checkpoint == lesson.taught.folder:
+            if lesson.taught and Path(asked.checkpoint).is_relative_to(lesson.folder):
                 asked = _of_the_same_model(asked, lesson.taught.asked)
             running = lesson.running = RunningTeaching(asked, classes, of=sum(len(one.examples) for one in classes))
         running.begin(lambda: self._run(lesson, running), f"teaching-{visitor[:8]}", NOT_WORKING)
@@ -372,9 +276,8 @@ class Lessons:
                 lesson.made = 2 * made
             part = packed.with_suffix(".part")
             try:
-                with zipfile.ZipFile(
-                    part, "w"
-                ) as file:  # weights are not made smaller by packing, and this takes no time
+                # Weights are not made smaller by packing, so it only takes time.
+                with zipfile.ZipFile(part, "w") as file:
                     for one in sorted(folder.iterdir()):
                         file.write(one, f"{folder.name}/{one.name}")
                 part.replace(packed)
@@ -404,148 +307,38 @@ class Lessons:
         self._folder.clear()
 
     def _run(self, lesson: _Lesson, running: RunningTeaching) -> None:
+        place = lesson.folder / f"taught-{next(lesson.places)}"
         try:
-            self._teach(lesson, running)
+            fitted = fit_to(self._engine, running, lesson.folder / FEATURES, place, lesson.seconds, MOST_CLIP_SECONDS)
+            self._take_over(lesson, running, fitted)
         except UserError as error:  # of a checkpoint that cannot be opened
             raise Failed(str(error)) from error
-        finally:
-            _tidy(lesson)
-
-    def _teach(self, lesson: _Lesson, running: RunningTeaching) -> None:
-        checkpoint = open_checkpoint(running.asked.checkpoint, here=True)
-        asked, written = replace(running.asked, checkpoint=checkpoint.name), checkpoint.written_ns
-        _forget_some(lesson.folder / FEATURES)
-        kept = KeptFeatures(lesson.folder / FEATURES, (*vars(asked).values(), written))
-        clips, _ = examples_of(running.classes, {})
-        features = {clip.id: found for clip in clips if (found := kept.get(clip.id)) is not None}
-        running.done = len(features)
-        begin, missing = time.monotonic(), [clip for clip in clips if clip.id not in features]
-        for clip, found in self._take(lesson, running, asked, missing):
-            features[clip.id] = found
-            with suppress(OSError):  # without a disk it goes on
-                kept.put(clip.id, found)
-        seconds = time.monotonic() - begin if missing else 0.0
-        clips, labels = examples_of(running.classes, running.faults)
-        if len({*labels}) < 2:
-            raise Failed(
-                "Fewer than two classes have a clip that can be read, so nothing could be fitted. Look at what is said of "
-                "each clip, and add others."
-            )
-        if checkpoint.written_ns != written:
-            raise Failed(f"The checkpoint '{asked.checkpoint}' was written anew meanwhile. Teach again.")
-        lengths = statistics.median(lesson.seconds[clip.id] for clip in clips)
-        number = next(lesson.numbers)
-        place = lesson.folder / f"taught-{number}"
-        folder = place / f"{_last_name(checkpoint)}-taught"
-        request = TeachHead(asked.checkpoint, asked.normalisation, tuple(labels), str(folder), lengths, seconds)
-        try:
-            report = self._fit(running, request, np.stack([features[clip.id] for clip in clips]), place)
-            self._take_over(lesson, running, Taught(str(folder), report, tuple(clips), running.asked, number))
         except OSError as error:
             raise Failed(NO_ROOM_FOR_CHECKPOINT) from error
         finally:
             if running.taught is None:
                 shutil.rmtree(place, ignore_errors=True)
+            _tidy(lesson)
 
-    def _take(
-        self, lesson: _Lesson, running: RunningTeaching, asked: TeachAsked, missing: list[Example]
-    ) -> Iterator[tuple[Example, np.ndarray]]:
-        """Features of clips, as they come; without those that cannot be used, of which it is said why."""
-        before = running.done
-        ahead = ClipsAhead(
-            self._engine,
-            running,
-            (Coming(k, clip.path) for k, clip in enumerate(missing)),
-            ReadClip("", asked.checkpoint, asked.sampling, asked.stride),
-            lambda clip: f"reading clip {before + clip.index + 1} of {running.of}",
-        )
-        try:
-            while some := ahead.take():
-                for clip in some:
-                    lesson.seconds[missing[clip.index].id] = seconds = clip.read.duration_seconds
-                    if seconds > MOST_CLIP_SECONDS:
-                        clip.error = (
-                            f"This clip is {seconds:.0f} s long, and one of a class may be {MOST_CLIP_SECONDS:g} s. Cut it to "
-                            "the action."
-                        )
-                    if clip.error:
-                        running.faults = running.faults | {missing[clip.index].id: clip.error}
-                if good := [clip for clip in some if not clip.error]:
-                    found = self._features(running, asked, ahead, good)
-                    yield from ((missing[clip.index], one) for clip, one in zip(good, found, strict=True))
-                running.done += len(some)
-        finally:
-            ahead.close()
-
-    def _features(
-        self, running: RunningTeaching, asked: TeachAsked, ahead: ClipsAhead, clips: list[Coming]
-    ) -> np.ndarray:
-        """Features of some clips, (n, E); sets how many there will be at once."""
-        shape = clips[0].read.shape
-        request = TakeFeatures(
-            asked.checkpoint, asked.attention, asked.precision, asked.execution, asked.normalisation, shape
-        )
-        key = f"{len(clips)} features {asked.checkpoint} {asked.attention} {asked.precision} {asked.execution}"
-
-        def ask() -> Job[Features]:
-            return self._engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
-
-        def tell(job: Job) -> None:
-            running.note = _note(job, f"looking at clip {running.done + 1} of {running.of}")
-            ahead.look()
-
-        job = running.done_by(self._engine, ask, tell)
-        # The first job loads the model; the next ones say how long a clip takes.
-        most = max(1, min(int(JOB_SECONDS * len(clips) / max(job.seconds_ran, 1e-6)), ahead.most_at_once))
-        step = job.result.at_once
-        ahead.at_once = most - most % step if most > step else most
-        return np.frombuffer(job.blobs[0], np.float32).reshape(len(clips), job.result.size)
-
-    def _fit(self, running: RunningTeaching, request: TeachHead, features: np.ndarray, place: Path) -> Report:
-        """Have the head fitted and its checkpoint written. Args: place: the folder that its folder is to be in."""
-        jobs: list[Job[Report]] = []
-
-        def ask() -> Job[Report]:
-            shutil.rmtree(place, ignore_errors=True)  # what a process that died had begun to write
-            place.mkdir()
-            jobs.append(self._engine.ask(request, [features.tobytes()], cost_key=f"teach {request.checkpoint}"))
-            return jobs[-1]
-
-        def tell(job: Job) -> None:
-            running.note = _note(job, job.note or "fitting")
-
-        try:
-            return running.done_by(self._engine, ask, tell).result
-        finally:
-            for job in jobs:
-                job.wait()  # one that was cancelled ends soon, and writes until then
-
-    def _take_over(self, lesson: _Lesson, running: RunningTeaching, taught: Taught) -> None:
+    def _take_over(self, lesson: _Lesson, running: RunningTeaching, fitted: Fitted) -> None:
         """Put a checkpoint in the place of the visitor's former one.
 
         Raises:
             OSError, Failed: if there is no room for it.
             Stopped: if they have left, or asked for another meanwhile.
         """
-        made = sum(file.stat().st_size for file in Path(taught.folder).iterdir())
+        made = sum(file.stat().st_size for file in fitted.folder.iterdir())
         with lesson.packing, self._lock:  # what is being packed is not taken away
             if lesson.gone or running._cancel.is_set():
                 raise Stopped
             if self._bytes() - lesson.made + made > self._max_bytes:
                 raise Failed(NO_ROOM_FOR_CHECKPOINT)
             former, lesson.made = lesson.taught, made
+            number = former.number + 1 if former else 1
+            taught = Taught(str(fitted.folder), fitted.report, fitted.examples, running.asked, number)
             lesson.taught = running.taught = taught
         if former:
             shutil.rmtree(Path(former.folder).parent, ignore_errors=True)
-
-
-def _note(job: Job, doing: str) -> str:
-    return f"waiting, number {job.position} in the queue" if job.position else doing
-
-
-def _last_name(checkpoint: Checkpoint) -> str:
-    """What a checkpoint is called at the end of its name, without a revision."""
-    return Path(split_name(checkpoint.name)[0]).name
 
 
 def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
@@ -595,20 +388,7 @@ def _delete(lesson: _Lesson, clip: Example) -> None:
         file.unlink(missing_ok=True)
 
 
-def _forget_some(folder: Path) -> None:
-    """Forget the features by the models that were used longest ago, where those of more are kept than may be."""
-    with suppress(OSError):  # there is none yet, or another chain of theirs forgets the same
-        for other in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime)[:-MOST_MODELS]:
-            shutil.rmtree(other, ignore_errors=True)
-
-
 def _tidy(lesson: _Lesson) -> None:
     """Leave nothing of a visitor who has gone, whoever of theirs was still writing."""
     if lesson.gone:
         shutil.rmtree(lesson.folder, ignore_errors=True)
-
-
-def examples_of(classes: Sequence[TaughtClass], faults: Mapping[str, str]) -> tuple[list[Example], list[str]]:
-    """The clips of some classes that can be used, and the name of the class of each."""
-    pairs = [(clip, one.name) for one in classes for clip in one.examples if clip.id not in faults]
-    return [clip for clip, _ in pairs], [name for _, name in pairs]

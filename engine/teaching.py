@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.failures import NO_ROOM_FOR_CHECKPOINT
 from engine.loaded import batch_size, fitting, load, normalising
 from engine.messages import Request
 from engine.tasks import Features, TakeFeatures, TeachHead
 from vivit.benchmark.passes import choose, telling
 from vivit.checkpoint import open_checkpoint
 from vivit.device import default_device
+from vivit.errors import UserError
 from vivit.evaluate.passes import Classifier
 from vivit.model import VivitForVideoClassification
 from vivit.progress import Progress
@@ -28,7 +30,7 @@ def take_features(request: TakeFeatures, blobs: list[bytes], progress: Progress)
         model = load(checkpoint, request.precision, device)
         choose(model, request.attention, request.execution)
         size = batch_size(checkpoint, *how, device, request.execution)
-        classifier = Classifier(model, normalising(checkpoint, request.normalisation), size, keep_features=True)
+        classifier = Classifier(model, normalising(checkpoint, request.normalisation), size, gives_features=True)
         clips = [np.frombuffer(blob, np.uint8).reshape(request.shape) for blob in blobs]
         with telling(model, progress):
             answers = classifier(clips)
@@ -37,17 +39,24 @@ def take_features(request: TakeFeatures, blobs: list[bytes], progress: Progress)
 
 
 def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tuple[Report, list[bytes]]:
-    """Fit a head and write its checkpoint; progress is called between the two."""
+    """Fit a head and write its checkpoint; progress is called between the two.
+
+    Raises:
+        UserError: for features that nothing can be fitted to, or if there is no room for the checkpoint.
+    """
     progress(0.0, "Loading the model")
     with fitting("sdpa", "float32"):
         checkpoint = open_checkpoint(request.checkpoint, here=True)
         # A copy of its own, in the precision that loses nothing: the loaded ones are for others.
         model = checkpoint.load(VivitForVideoClassification)
-        features = np.frombuffer(blobs[0], np.float32).reshape(len(request.labels), -1)
+        features = np.frombuffer(bytearray(blobs[0]), np.float32).reshape(len(request.labels), -1)
         progress(0.3, "fitting")
         taught = fit_head(model, features, request.labels)
         progress(0.6, "writing the checkpoint")
-        taught.save(request.folder, normalising(checkpoint, request.normalisation), request.clip_seconds)
+        try:
+            taught.save(request.folder, normalising(checkpoint, request.normalisation), request.clip_seconds)
+        except UserError as error:  # whose words name a folder of this server
+            raise UserError(NO_ROOM_FOR_CHECKPOINT) from error
     return replace(taught.report, feature_seconds=request.feature_seconds), []
 
 

@@ -181,6 +181,7 @@ WALLS: list[tuple[list[str], list[str]]] = [
             ),
             "engine.evaluations",
             "engine.lessons",
+            "engine.teachings",
             "engine.clips_ahead",
             "engine.private_folder",
         ],

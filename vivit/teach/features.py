@@ -1,53 +1,65 @@
-"""Features of clips, kept on disk, so that a clip is looked at once by each model. No torch is used.
+"""Features that have been taken are kept, one file a clip, so that a new class costs only its own clips. No torch is used."""
 
-Letters: E hidden size.
-"""
-
+import hashlib
+import json
 import os
-import secrets
-from contextlib import suppress
-from hashlib import sha256
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+PIECE = 2**20  # bytes of a file that are read at a time
+
 
 class KeptFeatures:
-    """A folder of features, by what took them and of which clip. Several processes may use it.
+    """The features that one model, used in one way, has of clips.
 
     Args:
-        folder: where; it is made once there is anything to keep.
-        key: of what else features depend on beside the clip: which model, written when, run how, and fed with which frames.
+        folder: where those of all models are; it need not exist.
+        by: all that features depend on beside the clip, as JSON takes it.
     """
 
-    def __init__(self, folder: str | Path, key: object) -> None:
-        self.folder = Path(folder) / sha256(repr(key).encode()).hexdigest()[:32]
+    def __init__(self, folder: str | Path, by: Mapping[str, Any]) -> None:
+        told = json.dumps(by, sort_keys=True).encode()
+        self._folder = Path(folder) / hashlib.sha256(told).hexdigest()[:16]
 
-    def get(self, id: str) -> np.ndarray | None:
-        """A clip's features, (E,) float32; None where there are none, or none that can be read. Args: id: of the clip."""
+    def get(self, clip: str) -> np.ndarray | None:
+        """(E,) float32 of a clip; None where there are none that can be read. Args: clip: names it, a file's name."""
         try:
-            found = np.load(self._file(id), allow_pickle=False)
+            found = np.load(self._file(clip), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return found if isinstance(found, np.ndarray) and found.dtype == np.float32 and found.ndim == 1 else None
+        return found if found.dtype == np.float32 and found.ndim == 1 else None
 
-    def put(self, id: str, features: np.ndarray) -> None:
-        """Keep a clip's features, (E,); a kill at any moment leaves them there whole or not at all.
+    def put(self, clip: str, features: np.ndarray) -> None:
+        """Keep a clip's features; they are there whole, or not at all.
 
         Raises:
             OSError: if they cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = self._file(id)
-        part = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / f".{os.getpid()}-{uuid.uuid4().hex}.npy"
         try:
-            with part.open("wb") as opened:
-                np.save(opened, np.asarray(features, np.float32), allow_pickle=False)
-            os.replace(part, file)
-        except OSError:
-            with suppress(OSError):
-                part.unlink()  # a full disk needs the room
+            np.save(part, np.asarray(features, np.float32))
+            part.replace(self._file(clip))
+        except BaseException:
+            part.unlink(missing_ok=True)
             raise
 
-    def _file(self, id: str) -> Path:
-        return self.folder / f"{id}.npy"
+    def _file(self, clip: str) -> Path:
+        return self._folder / f"{clip}.npy"
+
+
+def fingerprint(path: str | Path) -> str:
+    """A name for what a file holds, by which a clip is the same under another name.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(PIECE):
+            found.update(piece)
+    return found.hexdigest()[:32]
