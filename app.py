@@ -10,6 +10,7 @@ if __name__ == "__main__":
         st.Page("pages/timeline.py", title="Timeline", icon=":material/view_timeline:"),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/evaluate.py", title="Evaluate", icon=":material/fact_check:"),
+        st.Page("pages/teach.py", title="Teach", icon=":material/school:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()

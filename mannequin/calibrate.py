@@ -7,6 +7,7 @@ share of clips that were not fitted is called unfamiliar.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,23 @@ CALIBRATION_SEEDS = BUNDLED_SEEDS[len(BUNDLED_SEEDS) // 2 :]
 
 
 @torch.inference_mode()
+def features_of(
+    label: str,
+    seeds: list[int],
+    models: Sequence[VivitForVideoClassification],
+    image_processor: VivitImageProcessor,
+    compiled: bool = False,
+) -> list[np.ndarray]:
+    """What models that are on one device make of an action's clips, each rendered once: (len(seeds), E) by each of them."""
+    device = models[0].device
+    found: list[list[np.ndarray]] = [[] for _ in models]
+    for batch in batched(clips_as_tensors(label, seeds, device, compiled), GROUP):
+        values = torch.as_tensor(image_processor.normalise(np.stack(batch))).to(device)
+        for some, model in zip(found, models, strict=True):
+            some.append(model.features(values).float().cpu().numpy())
+    return [np.concatenate(some) for some in found]
+
+
 def features(
     model: VivitForVideoClassification, image_processor: VivitImageProcessor, clips: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -33,10 +51,8 @@ def features(
     found, labels = [], []
     for index, label in enumerate(LABELS):
         seeds = [CALIBRATION_SEEDS[k] for k in range(index, clips, len(LABELS))]
-        for batch in batched(clips_as_tensors(label, seeds, model.device), GROUP):
-            values = torch.as_tensor(image_processor.normalise(np.stack(batch))).to(model.device)
-            found.append(model.features(values).float().cpu().numpy())
-            labels += [index] * len(batch)
+        found += features_of(label, seeds, [model], image_processor)
+        labels += [index] * len(seeds)
     return np.concatenate(found), np.array(labels)
 
 

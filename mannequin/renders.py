@@ -69,6 +69,14 @@ def planned(clips: int, seed: int) -> list[dict]:
     return found
 
 
+def write_whole(file: Path, frames: Tensor) -> None:
+    """Write a clip of `VIDEO_FPS` into a class folder, which is made: it is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.parents[1] / f".{os.getpid()}.mp4"
+    write_video(part, frames, VIDEO_FPS)
+    part.replace(file)
+
+
 def render_missing(
     folder: Path, clips: int, seed: int, device: str, compiled: bool = False, parent: int | None = None
 ) -> None:
@@ -90,12 +98,8 @@ def render_missing(
             raise SystemExit("Whoever asked for these clips has ended.")
         if sys.stderr.isatty():
             print(f"\r{done} of {len(missing)} clips rendered", end="", file=sys.stderr, flush=True)
-        file = folder / clip["file"]
-        file.parent.mkdir(exist_ok=True)
         frames = render_video(clip["label"], clip["seed"], VIDEO_FPS, device=device, compiled=compiled)
-        part = folder / f".{os.getpid()}.mp4"
-        write_video(part, frames, VIDEO_FPS)
-        part.replace(file)
+        write_whole(folder / clip["file"], frames)
     if missing and sys.stderr.isatty():
         print(f"\r{len(missing)} of {len(missing)} clips rendered", file=sys.stderr)
     known = folder / LIST

@@ -74,7 +74,7 @@ def fit(
         best, judged = _choose(features, targets, places, _seen(places, together, seed), sorted(regularisation))
         standardised, centre, spread = _standardised(features, everything)
         inputs, axes = _rotated(standardised)
-        at = solve(Problem(inputs[None], targets, everything[None], best), zeros(1, inputs.shape[-1], len(names)))
+        at = solve(_problem(inputs[None], targets, everything[None], best), zeros(1, inputs.shape[-1], len(names)))
     weights = (axes @ at.weights[0] / spread[:, None]).T
     # A constant in all biases changes no probability, so it is none.
     bias = at.bias[0] - weights @ centre
@@ -103,13 +103,18 @@ def _choose(
     found: dict[float, Tensor] = {}
     surprise: dict[float, float] = {}
     for c in regularisation:
-        at = solve(Problem(inputs, targets, seen, c), at, LEAVING_TOLERANCE)
+        at = solve(_problem(inputs, targets, seen, c), at, LEAVING_TOLERANCE)
         found[c] = torch.einsum("fnk,fn->nk", at.logits(inputs).softmax(-1), left)
         own = found[c][told, places[told]].clamp(min=1e-300)
         surprise[c] = -float(own.log().sum()) if told else abs(log(c / USUAL))
         if c > (best := min(surprise, key=lambda each: surprise[each])) and len(surprise) > 2 + [*surprise].index(best):
             break  # two in a row were worse, and the more a fit is left to itself the longer it takes
     return best, found[best]
+
+
+def _problem(inputs: Tensor, targets: Tensor, weights: Tensor, c: float) -> Problem:
+    """Of two classes scikit-learn has one row of weights, and so draws their difference to 0, which is twice as strong."""
+    return Problem(inputs, targets, weights, c / 2 if targets.shape[1] == 2 else c)
 
 
 def _tellable(seen: Tensor, places: Tensor) -> list[int]:

@@ -101,6 +101,11 @@ def notices_of(report: Report) -> tuple[str, ...]:
     single = [name for name, clips in sizes.items() if clips == 1]
     few = [name for name, clips in sizes.items() if 1 < clips < FEW]
     found = []
+    if report.interval[0] <= report.chance:
+        found.append(
+            "This is no better than always naming the largest class, as far as so few clips can tell. Add clips, or take a "
+            "checkpoint that knows more of what they show."
+        )
     if single:
         found.append(
             f"There is one clip of {_listed(single)}, which counts as named wrong, since nothing shows it where that clip is "
