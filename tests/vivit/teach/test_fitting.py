@@ -75,7 +75,9 @@ def test_regularisation_is_the_one_of_the_least_cross_entropy_left_out() -> None
     tried = {}
     for c in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0):
         alone = fit(features, labels, regularisation=[c])
-        tried[c] = -sum(float(row[alone.names.index(name)].log()) for name, row in zip(labels, alone.left_out, strict=True))
+        tried[c] = -sum(
+            float(row[alone.names.index(name)].log()) for name, row in zip(labels, alone.left_out, strict=True)
+        )
     assert fit(features, labels).regularisation == min(tried, key=lambda c: tried[c])
 
 
