@@ -13,11 +13,23 @@ def is_taught(name: str) -> bool:
     return f"/{PREFIX}" in name
 
 
+def same_visitor(name: str, other: str) -> bool:
+    """Whether two checkpoints were taught here by one visitor."""
+    return is_taught(name) and is_taught(other) and _whose(name) == _whose(other)
+
+
+def _whose(name: str) -> tuple[str, ...]:
+    """The visitor's own folder."""
+    parts = Path(name).parts
+    return parts[: next(k for k, part in enumerate(parts) if part.startswith(PREFIX)) + 2]
+
+
 def public_name(name: str) -> str:
-    """A checkpoint's name as it may leave the server: 'taught-2' of one that was taught here, others as they are."""
+    """A checkpoint's name as it may leave the server: of one that was taught here that of its own folder."""
     return Path(name).name if is_taught(name) else name
 
 
 def called(name: str) -> str:
-    """The same without the commit, for a page."""
-    return split_name(public_name(name))[0]
+    """A checkpoint's name on a page, without the commit; those that were taught one after the other are told apart."""
+    number = Path(name).parent.name.removeprefix("taught-") if is_taught(name) else ""
+    return f"{public_name(name)} {number}" if number else split_name(name)[0]

@@ -16,6 +16,7 @@ from ui.visit import set_widget, visit, visitor, widget
 from vivit.errors import UserError
 from vivit.names import VIDEO_SUFFIXES
 
+EXAMPLE_SECONDS = 3  # of a recording
 RECORD, UPLOAD, BUNDLED = "Record", "Upload", "Bundled"
 
 
@@ -50,7 +51,8 @@ def fill(classes: Sequence[TaughtClass]) -> None:
 
 
 def _record(class_id: str) -> None:
-    camera_recorder(get_server().cameras.token(visitor()), class_id=class_id, key="teach-recorder")
+    token = get_server().cameras.token(visitor())
+    camera_recorder(token, class_id=class_id, usual=EXAMPLE_SECONDS, key="teach-recorder")
 
 
 def _upload(class_id: str) -> None:

@@ -17,10 +17,6 @@ from vivit.hub import megabytes
 from vivit.teach.report import LeftOut, Report
 
 SHOWN = 8  # confused clips that are listed
-HOW = (
-    "Leave-one-out: each clip was named by a head that had seen neither it nor another cut of its recording. The figure is a "
-    "little too good, since how strongly heads are regularised was chosen by the same clips."
-)
 
 
 def verdict(report: Report) -> str:
@@ -40,9 +36,9 @@ def show_result(taught: Taught, classes: Sequence[TaughtClass], faults: Collecti
         st.subheader(literal(verdict(report)), anchor=False)
         if changed := changes(taught, classes, faults):
             st.info(changed, icon=":material/update:")
-        for notice in report.notices:
-            st.warning(literal(notice), icon=":material/warning:")
-        st.caption(f"{HOW} Right by class: {_by_class(report)}.")
+        if report.notices:  # in one box: what comes after it is not to be pushed out of sight
+            st.warning("\n\n".join(map(literal, report.notices)), icon=":material/warning:")
+        st.caption(f"Right by class: {_by_class(report)}. {_how(report)}")
 
 
 def show_take_along(taught: Taught) -> None:
@@ -67,6 +63,20 @@ def _use(page: str) -> None:
     """Go to a page where it is chosen."""
     set_widget("checkpoint", TAUGHT)
     go_to(page)
+
+
+def _how(report: Report) -> str:
+    """How it was measured."""
+    left_out = "Leave-one-out" if report.one_by_one else "A tenth left out at a time, since there are many"
+    outside = (
+        "There are too few to tell which clips are outside what it was taught."
+        if report.outside is None
+        else f"Of new clips like these about {percent(report.outside)} or fewer are called outside what it was taught."
+    )
+    return (
+        f"{left_out}: each clip was named by a head that had seen neither it nor another cut of its recording. The figure is a "
+        f"little too good, since how strongly heads are regularised was chosen by the same clips. {outside}"
+    )
 
 
 def _by_class(report: Report) -> str:

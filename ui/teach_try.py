@@ -16,7 +16,7 @@ from ui.escape import capitalised, inert, literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.teach_classes import show_refused
-from ui.teach_fill import BUNDLED, RECORD, UPLOAD, add_example
+from ui.teach_fill import BUNDLED, EXAMPLE_SECONDS, RECORD, UPLOAD, add_example
 from ui.visit import ChosenClip, visit, visitor, widget
 
 ANSWERS = 5
@@ -40,7 +40,7 @@ def try_it(taught: Taught, classes: Sequence[TaughtClass]) -> str:
         upload_clip()
         clip = own_clip()
     else:
-        camera_recorder(get_server().cameras.token(visitor()))
+        camera_recorder(get_server().cameras.token(visitor()), usual=EXAMPLE_SECONDS)
         clip = own_clip()
     if clip is None:
         return ""

@@ -22,6 +22,7 @@ from vivit.teach.report import LeftOut, Report
 PAGES = Path(__file__).parents[2] / "pages"
 CLIPS = Path(ASSETS) / "clips"
 
+OWN = "/tmp/vivit-demo-lessons-x1/0123/taught-2/vivit-mannequin-taught"
 FOUR = [Example(id, f"/{id}.clip", id) for id in "abcd"]
 ONE, TWO = TaughtClass("1", "waving", tuple(FOUR[:2])), TaughtClass("2", "*nod*", tuple(FOUR[2:]))
 LEFT_OUT = tuple(
@@ -59,8 +60,7 @@ def test_what_is_different_since_is_counted() -> None:
 
 
 def test_where_it_lies_is_told_nobody() -> None:
-    folder = "/tmp/vivit-demo-lessons-x1/0123/taught-2"
-    assert public_name(folder) == called(folder) == "taught-2"
+    assert (public_name(OWN), called(OWN)) == ("vivit-mannequin-taught", "vivit-mannequin-taught 2")
     assert public_name("/home/me/mine") == called("/home/me/mine") == "/home/me/mine"
     assert (public_name("owner/name@c0ffee"), called("owner/name@c0ffee")) == ("owner/name@c0ffee", "owner/name")
 
@@ -72,12 +72,12 @@ def test_an_evaluation_of_what_was_taught_is_for_its_visitor_alone(monkeypatch: 
         return replace(one, evaluations=tuple(cells))
 
     monkeypatch.setattr(evaluate_kept, "offers_folders", lambda: False)
-    monkeypatch.setattr(evaluate_kept, "taught_folder", lambda: "/tmp/vivit-demo-lessons-x1/0123/taught-3")
-    own = of("/tmp/vivit-demo-lessons-x1/0123/taught-2")
+    monkeypatch.setattr(evaluate_kept, "taught_folder", lambda: OWN.replace("taught-2", "taught-3"))
+    own = of(OWN)
     assert evaluate_kept.may_see(own)
-    assert not evaluate_kept.may_see(of("/tmp/vivit-demo-lessons-x1/4567/taught-2"))
-    assert not evaluate_kept.may_see(of("/home/me/taught-2"))
-    assert '"model": "taught-2"' in evaluate_kept.to_take_along(own)
+    assert not evaluate_kept.may_see(of(OWN.replace("0123", "4567")))
+    assert not evaluate_kept.may_see(of("/home/me/0123/taught-2/vivit-mannequin-taught"))
+    assert '"model": "vivit-mannequin-taught"' in evaluate_kept.to_take_along(own)
     monkeypatch.setattr(evaluate_kept, "taught_folder", lambda: "")
     assert not evaluate_kept.may_see(own)
 

@@ -6,7 +6,6 @@ from ui.components.camera import CAMERA, CAMERA_CSS
 from ui.components.stamp import OVERTAKEN, stamped
 
 LEAST, USUAL, MOST = 2, 6, 10  # seconds
-USUAL_EXAMPLE = 3  # of one of many
 
 HTML = """
 <div class="camera">
@@ -209,16 +208,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
 _RECORDER = st.components.v2.component("camera_recorder", html=HTML, css=CSS, js=OVERTAKEN + CAMERA + JS)
 
 
-def camera_recorder(token: str, *, class_id: str = "", key: str = "camera-recorder") -> None:
+def camera_recorder(token: str, *, class_id: str = "", usual: int = USUAL, key: str = "camera-recorder") -> None:
     """Draw a camera that records; what is kept goes to the route `camera/recording`, and the page runs again.
 
     Args:
         token: the visitor's.
         class_id: of the class that recordings are examples of: one follows the other until it is stopped, and each is kept
             as soon as it is over; '' for one recording, which the visitor keeps or not.
+        usual: seconds that a recording takes unless the visitor says otherwise.
         key: unique on the page.
     """
-    usual = USUAL_EXAMPLE if class_id else USUAL
     data = {"token": token, "least": LEAST, "usual": usual, "most": MOST, "class": class_id}
     _RECORDER(key=key, data=stamped(key, data), on_kept_change=_heard)
 
