@@ -16,7 +16,7 @@ from vivit.errors import UserError
 from vivit.familiarity import load
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
-from vivit.teach.heads import fit_head
+from vivit.teach import fit_head
 from vivit.timeline.trained import KEY as CLIP_SECONDS
 
 PROCESSOR = VivitImageProcessor(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 20})
