@@ -16,7 +16,8 @@ from torch.nn.functional import one_hot
 from vivit.errors import UserError
 from vivit.teach.regression import Problem, solve, zeros
 
-REGULARISATION = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)  # C
+# C. With less a head would not know the very clips that it is fitted to, where others tell nothing of them.
+REGULARISATION = (0.01, 0.1, 1.0, 10.0, 100.0)
 EACH = 120  # so many clips at most are left out one by one
 PARTS = 10  # more are left out in so many parts
 LEAVING_TOLERANCE = 1e-6  # of fits that only choose and judge: their probabilities are right to 1e-4

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vivit.errors import UserError
-from vivit.teach.fitting import EACH, PARTS, USUAL, fit, one_by_one
+from vivit.teach.fitting import EACH, PARTS, REGULARISATION, USUAL, fit, one_by_one
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -73,7 +73,7 @@ def test_clips_left_out_are_judged_by_fits_that_have_not_seen_them(together: Seq
 def test_regularisation_is_the_one_of_the_least_cross_entropy_left_out() -> None:
     features, labels = clips(4, 6, 32)
     tried = {}
-    for c in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0):
+    for c in REGULARISATION:
         alone = fit(features, labels, regularisation=[c])
         tried[c] = -sum(
             float(row[alone.names.index(name)].log()) for name, row in zip(labels, alone.left_out, strict=True)
@@ -86,6 +86,13 @@ def test_a_clip_of_each_class_alone_is_fitted_with_the_usual_regularisation() ->
     found = fit(features, labels)
     assert found.regularisation == USUAL
     assert (features @ found.weights.T + found.bias).argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_what_was_taught_is_known_even_where_others_tell_nothing_of_it() -> None:
+    chance = torch.Generator().manual_seed(3)
+    features, labels = torch.randn(12, 192, generator=chance).double(), ["a", "a", "b"] * 4
+    found = fit(features, labels, regularisation=[min(REGULARISATION)])
+    assert [found.names[k] for k in (features @ found.weights.T + found.bias).argmax(1).tolist()] == labels
 
 
 def test_nothing_is_left_to_chance_but_which_of_very_many_clips_go_together() -> None:
