@@ -12,7 +12,7 @@ from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line
 from ui.teach_classes import name_class, show_classes
 from ui.teach_fill import fill
 from ui.teach_results import show_confused, show_result, show_take_along, verdict
-from ui.teach_start import follow, show_base, show_button, show_ended
+from ui.teach_start import follow, show_base, show_button, show_ended, show_faults
 from ui.teach_try import try_it
 from ui.visit import visitor
 
@@ -51,9 +51,11 @@ with answered:
     if taught:
         said = verdict(taught.report)
         show_result(taught, classes, running.faults if running else {})
+    show_faults(running, classes)
+    if taught:
         show_confused(taught, classes)
         said = try_it(taught, classes) or said
         show_take_along(taught)
 with voice:
-    announce(said)
+    announce(running.error if running and running.error else said)
 show_machine()

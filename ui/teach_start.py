@@ -107,15 +107,17 @@ def follow() -> None:
 
 
 def show_ended(running: RunningTeaching | None) -> None:
-    """What became of the last one: why it ended early, and which clips it could not use."""
-    if running is None or running.state == "running":
-        return
-    if running.error:
+    """Why the last one ended early, if it did."""
+    if running and running.error:
         st.error(literal(running.error), icon=":material/error:")
-    if running.state == "cancelled":
+    if running and running.state == "cancelled":
         st.markdown(":small[:material/cancel: Cancelled. What was found of each clip until then is kept.]")
-    here = {clip.id: clip.name for one in get_server().lessons.classes(visitor()) for clip in one.examples}
-    faults = [(here[id], why) for id, why in running.faults.items() if id in here]
+
+
+def show_faults(running: RunningTeaching | None, classes: Sequence[TaughtClass]) -> None:
+    """Which clips could not be used, and why; of those that are still there."""
+    here = {clip.id: clip.name for one in classes for clip in one.examples}
+    faults = [(here[id], why) for id, why in dict(running.faults if running else {}).items() if id in here]
     if faults:
-        lines = "".join(f"\n- {literal(inert(name))}: {literal(why)}" for name, why in faults)
-        st.warning(f"{count(len(faults))} could not be used:\n{lines}", icon=":material/broken_image:")
+        lines = [f"{literal(inert(name))}: {literal(why)}" for name, why in faults]
+        st.warning("\n\n".join([f"{count(len(faults))} could not be used.", *lines]), icon=":material/broken_image:")
