@@ -74,8 +74,8 @@ def _how(report: Report) -> str:
         else f"Of new clips like these about {percent(report.outside)} or fewer are called outside what it was taught."
     )
     return (
-        f"{left_out}: each clip was named by a head that had seen neither it nor another cut of its recording. The figure is a "
-        f"little too good, since how strongly heads are regularised was chosen by the same clips. {outside}"
+        f"{left_out}: each clip was named by a head that had not seen it. The figure is a little too good, since how strongly "
+        f"heads are regularised was chosen by the same clips. {outside}"
     )
 
 

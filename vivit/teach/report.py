@@ -45,7 +45,8 @@ class Report:
 
     Args:
         classes: name → clips, in the order of the head's outputs.
-        left_out: one of each clip, in the order given, by heads that had seen neither it nor what is the same recording.
+        left_out: one of each clip, in the order given, by heads that had seen neither it nor, as far as its class has
+            others, what is the same recording.
         regularisation: C as scikit-learn has it: of `C · Σ cross entropy + ½ · Σ weights²`, on standardised features.
         same: groups of clips, by their places, that are one clip several times.
         recordings: groups of clips of one class that look like cuts of one recording.
