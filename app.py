@@ -10,12 +10,14 @@ if __name__ == "__main__":
         st.Page("pages/timeline.py", title="Timeline", icon=":material/view_timeline:"),
         st.Page("pages/live.py", title="Live", icon=":material/videocam:"),
         st.Page("pages/evaluate.py", title="Evaluate", icon=":material/fact_check:"),
+        st.Page("pages/teach.py", title="Teach", icon=":material/school:"),
         st.Page("pages/benchmark.py", title="Benchmark", icon=":material/speed:"),
     ]
     st.navigation(pages, position="top").run()
 else:
     from ui.camera_routes import CAMERA_ROUTES
+    from ui.lesson_routes import LESSON_ROUTES
     from ui.server import check_options, lifespan, routes
 
     check_options()
-    app = st.App(__file__, lifespan=lifespan, routes=routes(CAMERA_ROUTES))
+    app = st.App(__file__, lifespan=lifespan, routes=routes([*CAMERA_ROUTES, *LESSON_ROUTES]))

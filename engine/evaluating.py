@@ -5,18 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from engine.loaded import fitting, load, normalising
+from engine.loaded import batch_size, fitting, load, normalising
 from engine.messages import Request
 from engine.tasks import ClassifiedClips, ClassifyClips
-from vivit.batching import clips_at_once
 from vivit.benchmark.passes import choose, telling
-from vivit.checkpoint import Checkpoint, open_checkpoint
+from vivit.checkpoint import open_checkpoint
 from vivit.device import default_device
 from vivit.errors import UserError
 from vivit.evaluate.passes import Classifier, clips_of_a_step, record_of
-from vivit.evaluate.records import Asked
 from vivit.progress import Progress
 
 
@@ -38,7 +35,7 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
             )
         model = load(checkpoint, asked.precision, device)
         choose(model, asked.attention, asked.execution)
-        size = asked.batch_size or _batch_size(checkpoint, asked, device)
+        size = asked.batch_size or batch_size(checkpoint, asked.attention, asked.precision, device, asked.execution)
         processor = normalising(checkpoint, asked.normalisation)
         classifier = Classifier(model, processor, size, checkpoint.familiarity())
         clips = [np.frombuffer(blob, np.uint8).reshape(request.shape) for blob in blobs]
@@ -48,13 +45,6 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
     records = tuple(record_of(record, answer, checkpoint.config) for record, answer in pairs)
     how = replace(asked, batch_size=size, device=str(device), checkpoint_written=written)
     return ClassifiedClips(records, how, clips_of_a_step(size, request.shape[0])), []
-
-
-def _batch_size(checkpoint: Checkpoint, asked: Asked, device: torch.device) -> int:
-    """Views of a pass. On a CPU more than one makes nothing faster, and a job longer."""
-    if device.type == "cpu":
-        return 1
-    return clips_at_once(checkpoint.config, asked.attention, asked.precision, device, asked.execution)
 
 
 TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyClips: classify}

@@ -8,16 +8,16 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
 from engine.jobs import Job
-from engine.running import TICK, Failed, Running, Stopped
-from engine.tasks import ClassifyClips, ClipPixels, DownloadClip, ReadClip
+from engine.running import Failed, Running
+from engine.tasks import ClassifiedClips, ClassifyClips, DownloadClip, ReadClip
 from vivit.benchmark.results import revision
 from vivit.evaluate.journal import Evaluation, relative
 from vivit.evaluate.kept import Kept, Times, evaluation_file, list_kept, save
@@ -25,13 +25,10 @@ from vivit.evaluate.records import Asked, LabelledClip, Record, Source
 from vivit.evaluate.sources import Found
 from vivit.evaluate.summary import Tally
 from vivit.machine import Machine
-from vivit.views import Views
 
 logger = logging.getLogger("engine")
 
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
-MOST_VIEWS = 32  # of a job: their pixels are 150 MB
-READ_AT_ONCE = 3  # clips that wait in the media worker's queue, where others' clips come behind them
 SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
 SAVE_SHARE = 0.05  # of the time that writing may take
 UNSAVED = 5  # ended ones that could not be written are held in memory: the last so many
@@ -118,7 +115,6 @@ class RunningEvaluation(Running):
     saved: bool = False
     _began: float = field(default_factory=time.monotonic, repr=False)
     _first: tuple[float, int] | None = field(default=None, repr=False)  # when the first answers came, and of how many
-    _at_once: int = field(default=1, repr=False)
     _save_at: float = field(default=0.0, repr=False)
 
     @property
@@ -251,9 +247,11 @@ class Evaluations:
             evaluation_file(self._folder, id).unlink(missing_ok=True)
 
     def _run(self, running: RunningEvaluation) -> None:
-        ahead = _Ahead(self._engine, running)
+        asked = running.cells[0].asked
+        how = ReadClip("", asked.model, asked.sampling, asked.stride, asked.views)
+        ahead = ClipsAhead(self._engine, running, _coming(running.what), how, lambda clip: "reading clips")
         try:
-            while clips := ahead.take(running._at_once):
+            while clips := _taken(running, ahead):
                 self._step(running, ahead, clips)
                 running._first = running._first or (time.monotonic(), running.done)
                 if time.monotonic() > running._save_at:
@@ -264,7 +262,7 @@ class Evaluations:
             if not running.empty:
                 running.save(self._folder)
 
-    def _step(self, running: RunningEvaluation, ahead: "_Ahead", clips: list["_Coming"]) -> None:
+    def _step(self, running: RunningEvaluation, ahead: ClipsAhead, clips: list[Coming]) -> None:
         """Have every cell that has not failed classify some clips; a cancel meanwhile leaves all without them."""
         good = [clip for clip in clips if not clip.error]
         slowest, step = 0.0, 1
@@ -272,7 +270,7 @@ class Evaluations:
         for cell in running.cells:
             if cell.error:
                 continue
-            records = {clip.index: clip.record(cell.cell, running.what.found.root) for clip in clips}
+            records = {clip.index: _record(clip, cell.cell, running.what) for clip in clips}
             if good:
                 asked = [records[clip.index] for clip in good]
                 try:
@@ -290,17 +288,16 @@ class Evaluations:
         if all(cell.error for cell in running.cells):
             raise Failed(running.cells[0].error)
         if slowest:
-            views = good[0].shape[0]
-            most = max(1, min(int(JOB_SECONDS / slowest), MOST_VIEWS // views))
-            running._at_once = most - most % step if most > step else most
+            most = max(1, min(int(JOB_SECONDS / slowest), ahead.most_at_once))
+            ahead.at_once = most - most % step if most > step else most
 
     def _classify(
         self,
         running: RunningEvaluation,
-        ahead: "_Ahead",
+        ahead: ClipsAhead,
         cell: RunningCell,
         records: list[Record],
-        clips: list["_Coming"],
+        clips: list[Coming],
     ) -> tuple[tuple[Record, ...], int]:
         """Records with their answers, and the fewest clips that fill passes.
 
@@ -310,149 +307,42 @@ class Evaluations:
         """
         asked = cell.asked
         name = f"{asked.attention} {asked.precision}"
-        request = ClassifyClips(asked, tuple(records), clips[0].shape)
+        request = ClassifyClips(asked, tuple(records), clips[0].read.shape)
         key = f"{len(clips)} clips {asked.model} {name} {asked.execution} {asked.views}"
 
         def tell(job: Job) -> None:
             running.note = f"waiting, number {job.position} in the queue" if job.position else f"classifying, {name}"
             ahead.look()
 
-        for retry in (False, True):
-            job = self._engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
-            try:
-                reply = running.reply_to(self._engine, job, tell)
-            except Failed:
-                if job.state == "cancelled":  # by an engine that stops
-                    raise Stopped from None
-                if retry or not job.process_ended:  # it may have been ended by another's
-                    raise
-                continue
-            finally:
-                running.spend(others=job.seconds_queued)
-            cell.asked = reply.asked
-            return reply.records, reply.step
-        raise AssertionError
+        def ask() -> Job[ClassifiedClips]:
+            return self._engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
+
+        job = running.done_by(self._engine, ask, tell)
+        running.spend(others=job.seconds_queued)
+        cell.asked = job.result.asked
+        return job.result.records, job.result.step
 
 
-@dataclass(eq=False)
-class _Coming:
-    """A clip on its way to the models.
-
-    Args:
-        index, path, label: its place among the clips, its whole path, and what it shows.
-        job: that brings it now: a download, then its reading; None once it is there.
-        shape, pixels, decode_seconds: once it has been read, as `ClipPixels`.
-        error: why it cannot be used.
-        retried: whether its reading was begun again, since the process ended under it.
-    """
-
-    index: int
-    path: str
-    label: str
-    job: Job | None = None
-    shape: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
-    pixels: bytes = field(default=b"", repr=False)
-    decode_seconds: float = 0.0
-    error: str = ""
-    retried: bool = False
-
-    def record(self, cell: CellAsked, root: str) -> Record:
-        """Its record before it is classified. Args: root: the folder that paths of records are relative to."""
-        clip = LabelledClip(self.index, relative(self.path, root), self.label, cell.targets[self.label])
-        return Record(**vars(clip), error=self.error, decode_seconds=self.decode_seconds)
-
-
-class _Ahead:
-    """Clips that are downloaded and read ahead of the models, in their order. For one thread."""
-
-    def __init__(self, engine: Engine, running: RunningEvaluation) -> None:
-        self._engine, self._running, self._what = engine, running, running.what
-        self._views = Views.parse(self._what.cells[0].asked.views).count
-        self._left: Iterator[tuple[int, tuple[str, str]]] = enumerate(self._what.clips)
-        self._coming: deque[_Coming] = deque()
-        self._broken = ""  # why no clip can be read at all
-
-    def take(self, count: int) -> list[_Coming]:
-        """The next clips, once they are there: so many, or all that are left.
-
-        Raises:
-            Stopped: if the evaluation is cancelled meanwhile, or the engine stops.
-            Failed: if the media worker does not start.
-        """
-        begin = time.monotonic()
-        while True:
-            self.look(count)
-            if self._broken:
-                raise Failed(self._broken)
-            some = [*self._coming][:count]
-            if all(clip.job is None for clip in some):
-                break
-            if self._running._cancel.is_set():
-                raise Stopped
-            self._running.note = "reading clips"
-            next(clip.job for clip in some if clip.job).wait(TICK)
-        self._running.spend(clips=time.monotonic() - begin)
-        for _ in some:
-            self._coming.popleft()
-        return some
-
-    def look(self, count: int = 0) -> None:
-        """See what has come, and ask for what is next.
-
-        Args:
-            count: how many clips are wanted at least.
-        Raises:
-            Stopped: if the engine is stopping.
-        """
-        for clip in self._coming:
-            if clip.job and clip.job.finished:
-                self._go_on(clip)
-        most = max(2 * self._running._at_once, count, READ_AT_ONCE)
-        most = min(most, max(count, 2 * MOST_VIEWS // self._views))
-        while len(self._coming) < most and sum(clip.job is not None for clip in self._coming) < READ_AT_ONCE:
-            index, (path, label) = next(self._left, (-1, ("", "")))
-            if index < 0:
-                return
-            clip = _Coming(index, self._what.found.place(path), label)
-            self._begin(clip, path)
-            self._coming.append(clip)
-
-    def _begin(self, clip: _Coming, path: str) -> None:
-        found = self._what.found
+def _coming(what: ToEvaluate) -> Iterator[Coming]:
+    """The clips that are to be read, those of a dataset that are not here yet with what downloads them."""
+    found = what.found
+    for index, (path, _) in enumerate(what.clips):
+        clip = Coming(index, found.place(path))
         if found.dataset and not os.path.isfile(clip.path):
             file = Path(relative(clip.path, found.root)).as_posix()
-            download = DownloadClip(found.dataset, file, found.commit)
-            clip.job = self._engine.ask(download, cost_key=f"download {found.dataset}")
-        else:
-            self._read(clip)
+            clip.download = DownloadClip(found.dataset, file, found.commit)
+        yield clip
 
-    def _read(self, clip: _Coming) -> None:
-        asked = self._what.cells[0].asked
-        request = ReadClip(clip.path, asked.model, asked.sampling, asked.stride, asked.views)
-        clip.job = self._engine.ask(request)
 
-    def _go_on(self, clip: _Coming) -> None:
-        """Take what a clip's job has brought, or begin what comes next."""
-        job, clip.job = clip.job, None
-        assert job
-        if job.state == "done" and isinstance(job.result, ClipPixels):
-            clip.shape, clip.decode_seconds = job.result.shape, job.result.decode_seconds
-            clip.pixels, job.blobs = job.blobs[0], []
-        elif job.state == "done":
-            clip.path = job.result.path
-            self._read(clip)
-        elif job.process_ended and not clip.retried and job.worker == ReadClip.WORKER:  # by another's clip perhaps
-            clip.retried = True
-            self._read(clip)
-        elif job.state == "cancelled":  # by an engine that stops: nothing is wrong with the clip
-            raise Stopped
-        else:
-            clip.error = job.error or job.note
-            if not self._engine.alive()[job.worker] and not job.process_ended:
-                self._broken = clip.error
+def _taken(running: RunningEvaluation, ahead: ClipsAhead) -> list[Coming]:
+    begin = time.monotonic()
+    clips = ahead.take()
+    running.spend(clips=time.monotonic() - begin)
+    return clips
 
-    def close(self) -> None:
-        """Ask for no more."""
-        for clip in self._coming:
-            if clip.job:
-                self._engine.cancel(clip.job)
+
+def _record(clip: Coming, cell: CellAsked, what: ToEvaluate) -> Record:
+    """A clip's record before it is classified."""
+    label = what.clips[clip.index][1]
+    labelled = LabelledClip(clip.index, relative(clip.path, what.found.root), label, cell.targets[label])
+    return Record(**vars(labelled), error=clip.error, decode_seconds=clip.read.decode_seconds)

@@ -13,6 +13,9 @@ KILLED = (
 TOO_MUCH_WORK = (
     "This took more processor time than the app may spend on one clip and was stopped. Try a shorter or smaller clip."
 )
+NO_ROOM_FOR_CHECKPOINT = (
+    "The server's disk has no room for the checkpoint now. Remove some clips, or teach again later."
+)
 CRASHES = {
     signal.SIGSEGV: "a bad memory access",
     signal.SIGBUS: "a bad memory access",

@@ -3,13 +3,26 @@
 All of it is a visitor's own: it lies in a private folder of this server, is bounded, and goes when they do.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import shutil
+import threading
+import uuid
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
+from unicodedata import category, normalize
 
 from engine.engine import Engine
-from engine.running import Running
-from vivit.teach.report import Report
+from engine.failures import NO_ROOM_FOR_CHECKPOINT
+from engine.private_folder import PrivateFolder
+from engine.running import Failed, Stopped
+from engine.teachings import Example, Fitted, RunningTeaching, Taught, TaughtClass, TeachAsked, fit_to
+from vivit.errors import UserError
+
+PREFIX = "vivit-demo-lessons-"
+FEATURES = "features"  # in a visitor's folder
 
 MOST_CLASSES = 20
 MOST_CLIPS = 200  # of a visitor, all classes together
@@ -17,87 +30,53 @@ MOST_CLIP_SECONDS = 60.0  # of a clip
 MOST_BYTES = 500_000_000  # of a visitor's clips
 MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
 MOST_LETTERS = 60  # of a class's name
-
-
-@dataclass(frozen=True)
-class Example:
-    """A clip of a class.
-
-    Args:
-        id: made of the file's content, so that the same clip has the same.
-        path: its file, in the visitor's own folder.
-        name: what to call it on a page, in one line; Markdown in it is not yet escaped.
-    """
-
-    id: str
-    path: str
-    name: str
-
-
-@dataclass(frozen=True)
-class TaughtClass:
-    """A class, and the clips that show it. Args: id: names it for the page; name: as the visitor wrote it."""
-
-    id: str
-    name: str
-    examples: tuple[Example, ...] = ()
-
-
-@dataclass(frozen=True)
-class TeachAsked:
-    """By which model features are taken, and how. Args: as `engine.tasks.Classify`'s, and `ReadFrames`'."""
-
-    checkpoint: str
-    attention: str = "sdpa"
-    precision: str = "float32"
-    execution: str = "plain"
-    normalisation: str = "checkpoint"
-    sampling: str = "uniform"
-    stride: int = 1
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A checkpoint that came of teaching.
-
-    Args:
-        folder: it; classified by any page that takes a folder of a checkpoint.
-        report: of the fit; `left_out[k].clip` is a place in `examples`.
-        examples: the clips that it was fitted to, in order.
-        asked: by which model.
-        number: counts a visitor's checkpoints from 1.
-    """
-
-    folder: str
-    report: Report
-    examples: tuple[Example, ...]
-    asked: TeachAsked
-    number: int
+NO_CLASS = "This class is no longer there. Make one, or choose another."
+NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
+NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
+NO_CHECKPOINT = "There is no checkpoint yet. Teach two classes first."
+NOT_WORKING = "Teaching ended early. Your clips are kept; teach again."
 
 
 @dataclass(eq=False)
-class RunningTeaching(Running):
-    """A head that is being fitted; read it freely, from any thread.
+class _Lesson:
+    """All that a visitor teaches.
 
     Args:
-        asked: how.
-        classes: of which, as they were when it began.
-        done, of: clips whose features are there, and all; those that cannot be read count as done.
-        faults: example id → why its clip is left out, a sentence.
-        taught: what came of it; None before.
+        folder: where it lies.
+        classes: id → class, in the order in which they were made.
+        sizes: example id → bytes of its file.
+        seconds: example id → how long the clip is, once it has been read.
+        coming: bytes of each clip that is being written.
+        made: bytes of the checkpoint and of its zip.
+        running, taught: what was begun last, and what has come of it.
+        places: numbers of folders that a checkpoint is written into.
+        packing: held while the zip is made.
+        gone: whether the visitor has left.
     """
 
-    asked: TeachAsked
-    classes: tuple[TaughtClass, ...]
-    done: int = 0
-    of: int = 0
-    faults: dict[str, str] = field(default_factory=dict)
+    folder: Path
+    classes: dict[str, TaughtClass] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    coming: list[int] = field(default_factory=list)
+    made: int = 0
+    running: RunningTeaching | None = None
     taught: Taught | None = None
+    places: Iterator[int] = field(default_factory=lambda: count(1))
+    packing: threading.Lock = field(default_factory=threading.Lock)
+    gone: bool = False
 
     @property
-    def progress(self) -> float:
-        """0 to 1."""
-        return self.done / max(1, self.of)
+    def clip_bytes(self) -> int:
+        return sum(self.sizes.values()) + sum(self.coming)
+
+    def class_of(self, example_id: str) -> TaughtClass | None:
+        """The class that has a clip."""
+        return next((one for one in self.classes.values() if any(c.id == example_id for c in one.examples)), None)
+
+    def keep(self, one: TaughtClass, examples: Iterable[Example]) -> None:
+        """Give a class other clips."""
+        self.classes[one.id] = replace(one, examples=tuple(examples))
 
 
 class Lessons:
@@ -109,11 +88,17 @@ class Lessons:
     """
 
     def __init__(self, engine: Engine, max_bytes: int = MOST_BYTES_OF_ALL) -> None:
-        raise NotImplementedError
+        self._engine = engine
+        self._max_bytes = max_bytes
+        self._folder = PrivateFolder(PREFIX)
+        self._lessons: dict[str, _Lesson] = {}
+        self._lock = threading.Lock()
 
     def classes(self, visitor: str) -> tuple[TaughtClass, ...]:
         """A visitor's classes, in the order in which they were made."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            return tuple(lesson.classes.values()) if lesson else ()
 
     def add_class(self, visitor: str, name: str) -> TaughtClass:
         """Make a class, without clips.
@@ -121,15 +106,33 @@ class Lessons:
         Raises:
             UserError: for a name that is empty, too long, or there already (whatever its case), or too many classes.
         """
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            there = lesson.classes if lesson else {}
+            name = _new_name(name, there.values())
+            if len(there) >= MOST_CLASSES:
+                raise UserError(f"There are {MOST_CLASSES} classes already, the most. Remove one first.")
+            if lesson is None:
+                lesson = self._lessons[visitor] = _Lesson(self._folder.path / uuid.uuid4().hex)
+            one = TaughtClass(uuid.uuid4().hex, name)
+            lesson.classes[one.id] = one
+            return one
 
     def rename_class(self, visitor: str, id: str, name: str) -> None:
         """Give a class another name; its clips stay. Raises UserError as `add_class`; of one that is gone nothing happens."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            if lesson and (one := lesson.classes.get(id)):
+                others = [other for other in lesson.classes.values() if other is not one]
+                lesson.classes[id] = replace(one, name=_new_name(name, others))
 
     def remove_class(self, visitor: str, id: str) -> None:
         """Delete a class with its clips."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            if lesson and (one := lesson.classes.pop(id, None)):
+                for clip in one.examples:
+                    _delete(lesson, clip)
 
     def add(self, visitor: str, class_id: str, name: str, content: bytes | memoryview | Path) -> Example:
         """Keep a clip as an example of a class.
@@ -141,33 +144,113 @@ class Lessons:
             UserError: if the class is gone, the clip is there already (it says in which class), it is too much in any way, or
                 the disk is full; then nothing of it is kept.
         """
-        raise NotImplementedError
+        try:
+            size = content.stat().st_size if isinstance(content, Path) else memoryview(content).nbytes
+        except OSError as error:
+            raise UserError("This clip is no longer there. Choose it again.") from error
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            if lesson is None or class_id not in lesson.classes:
+                raise UserError(NO_CLASS)
+            self._check_room(lesson, size)
+            lesson.coming.append(size)
+        part = lesson.folder / f"{uuid.uuid4().hex}.part"
+        try:
+            lesson.folder.mkdir(exist_ok=True)
+            id = _copy(content, part)  # others go on meanwhile
+            with self._lock:
+                return self._take_up(
+                    lesson, class_id, Example(id, str(lesson.folder / f"{id}.clip"), one_line(name)), part
+                )
+        except OSError as error:
+            raise UserError(NO_ROOM) from error
+        finally:
+            with self._lock:
+                lesson.coming.remove(size)
+            part.unlink(missing_ok=True)
+            _tidy(lesson)
+
+    def _check_room(self, lesson: _Lesson, size: int) -> None:
+        if len(lesson.sizes) + len(lesson.coming) >= MOST_CLIPS:
+            raise UserError(
+                f"There are {MOST_CLIPS} clips already, the most of all classes together. Remove one first."
+            )
+        if lesson.clip_bytes + size > MOST_BYTES:
+            raise UserError(
+                f"This clip has {size / 1e6:.0f} MB, and all of yours together may have {MOST_BYTES / 1e6:.0f} MB. "
+                "Choose a shorter or smaller one, or remove others first."
+            )
+        if self._bytes() + size > self._max_bytes:
+            raise UserError(NO_ROOM)
+
+    def _bytes(self) -> int:
+        return sum(lesson.clip_bytes + lesson.made for lesson in self._lessons.values())
+
+    def _take_up(self, lesson: _Lesson, class_id: str, clip: Example, part: Path) -> Example:
+        if lesson.gone or not (one := lesson.classes.get(class_id)):
+            raise UserError(NO_CLASS)
+        if there := lesson.class_of(clip.id):
+            raise UserError(
+                f"This clip is there already, in the class '{there.name}'. Choose another one, or move that one."
+            )
+        part.replace(clip.path)
+        lesson.sizes[clip.id] = Path(clip.path).stat().st_size
+        lesson.keep(one, [*one.examples, clip])
+        return clip
 
     def remove(self, visitor: str, example_id: str) -> None:
         """Delete a clip."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            if lesson and (one := lesson.class_of(example_id)):
+                for clip in one.examples:
+                    if clip.id == example_id:
+                        _delete(lesson, clip)
+                lesson.keep(one, [clip for clip in one.examples if clip.id != example_id])
 
     def move(self, visitor: str, example_id: str, class_id: str) -> None:
-        """Make a clip an example of another class."""
-        raise NotImplementedError
+        """Make a clip an example of another class; of a clip or class that is gone nothing happens."""
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            if lesson and (there := lesson.class_of(example_id)) and class_id in lesson.classes:
+                moved = [clip for clip in there.examples if clip.id == example_id]
+                lesson.keep(there, [clip for clip in there.examples if clip.id != example_id])
+                here = lesson.classes[class_id]
+                lesson.keep(here, [*here.examples, *moved])
 
     def teach(self, visitor: str, asked: TeachAsked) -> RunningTeaching:
         """Fit a head to all of a visitor's clips in the background; what they have running is cancelled.
 
-        Features of clips that are kept for this model are not taken again. Clips that cannot be read cost themselves alone.
+        Features of clips that are kept for this model are not taken again. Clips that cannot be read cost themselves alone. By
+        the visitor's own checkpoint is meant the model that it was made of, since it goes with the next one.
 
         Raises:
             UserError: if there are fewer than two classes with clips.
         """
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            classes = tuple(lesson.classes.values()) if lesson else ()
+            if lesson is None or sum(bool(one.examples) for one in classes) < 2:
+                raise UserError("Teaching takes at least two classes that have a clip each. Add what is missing.")
+            if lesson.running:
+                lesson.running.cancel()
+            if lesson.taught and Path(asked.checkpoint).is_relative_to(lesson.folder):
+                asked = _of_the_same_model(asked, lesson.taught.asked)
+            running = lesson.running = RunningTeaching(asked, classes, of=sum(len(one.examples) for one in classes))
+        running.begin(lambda: self._run(lesson, running), f"teaching-{visitor[:8]}", NOT_WORKING)
+        return running
 
     def running(self, visitor: str) -> RunningTeaching | None:
         """What the visitor began last, ended or not; None before."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            return lesson.running if lesson else None
 
     def taught(self, visitor: str) -> Taught | None:
         """The last checkpoint that came of it; the one before it is deleted once that is there."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+            return lesson.taught if lesson else None
 
     def archive(self, visitor: str) -> Path:
         """Make one zip of the visitor's checkpoint, in their folder, or return the one that was made.
@@ -175,18 +258,137 @@ class Lessons:
         Raises:
             UserError: if there is no checkpoint, or no room for its zip.
         """
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.get(visitor)
+        if lesson is None:
+            raise UserError(NO_CHECKPOINT)
+        with lesson.packing:
+            with self._lock:
+                taught, made = lesson.taught, lesson.made
+                if taught is None or lesson.gone:
+                    raise UserError(NO_CHECKPOINT)
+                folder = Path(taught.folder)
+                packed = folder.with_name(f"{folder.name}.zip")
+                if packed.exists():
+                    return packed
+                if self._bytes() + made > self._max_bytes:
+                    raise UserError(NO_ROOM_FOR_ZIP)
+                lesson.made = 2 * made
+            part = packed.with_suffix(".part")
+            try:
+                # Weights are not made smaller by packing, so it only takes time.
+                with zipfile.ZipFile(part, "w") as file:
+                    for one in sorted(folder.iterdir()):
+                        file.write(one, f"{folder.name}/{one.name}")
+                part.replace(packed)
+            except OSError as error:
+                lesson.made = made
+                part.unlink(missing_ok=True)
+                raise UserError(NO_ROOM_FOR_ZIP) from error
+            finally:
+                _tidy(lesson)
+            return packed
 
     def drop(self, visitor: str) -> None:
         """Cancel and delete all of a visitor's."""
-        raise NotImplementedError
+        with self._lock:
+            lesson = self._lessons.pop(visitor, None)
+            if lesson is None:
+                return
+            lesson.gone = True
+            if lesson.running:
+                lesson.running.cancel()
+        _tidy(lesson)
 
     def clear(self) -> None:
         """Delete everything; for the end of the server."""
-        raise NotImplementedError
+        for visitor in list(self._lessons):
+            self.drop(visitor)
+        self._folder.clear()
+
+    def _run(self, lesson: _Lesson, running: RunningTeaching) -> None:
+        place = lesson.folder / f"taught-{next(lesson.places)}"
+        try:
+            fitted = fit_to(self._engine, running, lesson.folder / FEATURES, place, lesson.seconds, MOST_CLIP_SECONDS)
+            self._take_over(lesson, running, fitted)
+        except UserError as error:  # of a checkpoint that cannot be opened
+            raise Failed(str(error)) from error
+        except OSError as error:
+            raise Failed(NO_ROOM_FOR_CHECKPOINT) from error
+        finally:
+            if running.taught is None:
+                shutil.rmtree(place, ignore_errors=True)
+            _tidy(lesson)
+
+    def _take_over(self, lesson: _Lesson, running: RunningTeaching, fitted: Fitted) -> None:
+        """Put a checkpoint in the place of the visitor's former one.
+
+        Raises:
+            OSError, Failed: if there is no room for it.
+            Stopped: if they have left, or asked for another meanwhile.
+        """
+        made = sum(file.stat().st_size for file in fitted.folder.iterdir())
+        with lesson.packing, self._lock:  # what is being packed is not taken away
+            if lesson.gone or running._cancel.is_set():
+                raise Stopped
+            if self._bytes() - lesson.made + made > self._max_bytes:
+                raise Failed(NO_ROOM_FOR_CHECKPOINT)
+            former, lesson.made = lesson.taught, made
+            number = former.number + 1 if former else 1
+            taught = Taught(str(fitted.folder), fitted.report, fitted.examples, running.asked, number)
+            lesson.taught = running.taught = taught
+        if former:
+            shutil.rmtree(Path(former.folder).parent, ignore_errors=True)
 
 
-def examples_of(classes: Sequence[TaughtClass], faults: Mapping[str, str]) -> tuple[list[Example], list[str]]:
-    """The clips of some classes that can be used, and the name of the class of each."""
-    pairs = [(clip, one.name) for one in classes for clip in one.examples if clip.id not in faults]
-    return [clip for clip, _ in pairs], [name for _, name in pairs]
+def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
+    """The same by the model that a checkpoint was made of, whose pixel values are that one's own."""
+    own = asked.normalisation == "checkpoint"
+    normalisation = before.normalisation if own else asked.normalisation
+    return replace(asked, checkpoint=before.checkpoint, normalisation=normalisation)
+
+
+def one_line(text: str) -> str:
+    """A name in one line, without what no font has a picture for."""
+    return " ".join("".join(" " if category(c) in ("Cc", "Cs") else c for c in text).split())
+
+
+def _new_name(name: str, others: Iterable[TaughtClass]) -> str:
+    """A class's name as it is kept. Raises UserError as `Lessons.add_class`."""
+    name = normalize("NFC", one_line(name))
+    if not any(c.isprintable() for c in name):
+        raise UserError("A class needs a name. Type what its clips show.")
+    if len(name) > MOST_LETTERS:
+        raise UserError(f"The name has {len(name)} letters, and may have {MOST_LETTERS}. Shorten it.")
+    if there := next((one.name for one in others if one.name.casefold() == name.casefold()), None):
+        raise UserError(f"There is a class '{there}' already. Give this one another name.")
+    return name
+
+
+def _copy(content: bytes | memoryview | Path, to: Path) -> str:
+    """Write a clip's file; returns its id. Raises OSError if it cannot be written whole."""
+    digest = sha256()
+    with to.open("wb") as file:
+        if isinstance(content, Path):
+            with content.open("rb") as source:
+                while piece := source.read(2**20):
+                    digest.update(piece)
+                    file.write(piece)
+        else:
+            digest.update(content)
+            file.write(content)
+    return digest.hexdigest()[:32]
+
+
+def _delete(lesson: _Lesson, clip: Example) -> None:
+    """Delete a clip's file, and its features by every model."""
+    del lesson.sizes[clip.id]
+    Path(clip.path).unlink(missing_ok=True)
+    for file in (lesson.folder / FEATURES).glob(f"*/{clip.id}.npy"):
+        file.unlink(missing_ok=True)
+
+
+def _tidy(lesson: _Lesson) -> None:
+    """Leave nothing of a visitor who has gone, whoever of theirs was still writing."""
+    if lesson.gone:
+        shutil.rmtree(lesson.folder, ignore_errors=True)

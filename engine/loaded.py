@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from vivit import heap
+from vivit.batching import clips_at_once
 from vivit.benchmark.memory import weights_bytes
 from vivit.checkpoint import Checkpoint
 from vivit.device import default_device, memory_bytes, release_memory
@@ -60,6 +61,13 @@ def fitting(attention: str, precision: str) -> Iterator[None]:
 def normalising(checkpoint: Checkpoint, normalisation: str) -> VivitImageProcessor:
     """A checkpoint's processor with pixel values by that name of `vivit.names.NORMALISATION`."""
     return replace(checkpoint.processor, **NORMALISATIONS.get(normalisation, {}))
+
+
+def batch_size(checkpoint: Checkpoint, attention: str, precision: str, device: torch.device, execution: str) -> int:
+    """Views of a pass of many clips. On a CPU more than one makes nothing faster, and a job longer."""
+    if device.type == "cpu":
+        return 1
+    return clips_at_once(checkpoint.config, attention, precision, device, execution)
 
 
 def unload() -> None:

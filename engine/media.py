@@ -116,7 +116,9 @@ def read_clip(request: ReadClip, blobs: list[bytes], progress: Progress) -> tupl
             limits=LIMITS,
             progress=lambda fraction: progress(fraction, "reading a clip"),
         )
-    return ClipPixels(clip.pixels.shape, time.process_time() - begin), [clip.pixels.tobytes()]  # type: ignore[arg-type]
+    seconds = time.process_time() - begin
+    read = ClipPixels(clip.pixels.shape, seconds, clip.sampled.info.duration_seconds)  # type: ignore[arg-type]
+    return read, [clip.pixels.tobytes()]
 
 
 def preview(request: MakePreview, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import evaluating, inside, windows
+from engine import evaluating, inside, teaching, windows
 from engine.loaded import LOADED, fitting, held_bytes, load, normalising, unload
 from engine.tasks import (
     Classification,
@@ -260,4 +260,5 @@ def _between(task: Task) -> Task:
 
 
 TASKS = typed({Classify: classify, ExamineCell: examine_cell, TimeCells: time_cells, MeasureRound: measure})
-TASKS |= {name: _between(task) for name, task in typed(inside.TASKS | windows.TASKS | evaluating.TASKS).items()}
+OTHERS = inside.TASKS | windows.TASKS | evaluating.TASKS | teaching.TASKS
+TASKS |= {name: _between(task) for name, task in typed(OTHERS).items()}

@@ -70,6 +70,31 @@ class Running:
             raise Failed(job.error or job.note)
         return job.result
 
+    def done_by(
+        self, engine: Engine, ask: Callable[[], Job[Reply]], tell: Callable[[Job], None] = lambda job: None
+    ) -> Job[Reply]:
+        """A job of the chain, once it is done: another one if the first one's process ended, perhaps by what others had sent.
+
+        Args:
+            ask: queues it.
+            tell: as `reply_to`'s.
+        Raises:
+            Stopped: if the chain was cancelled meanwhile, or the engine stops.
+            Failed: if the job was not done.
+        """
+        for retry in (False, True):
+            job = ask()
+            try:
+                self.reply_to(engine, job, tell)
+            except Failed:
+                if job.state == "cancelled":  # by an engine that stops
+                    raise Stopped from None
+                if retry or not job.process_ended:
+                    raise
+            else:
+                return job
+        raise AssertionError
+
     def begin(self, work: Callable[[], None], name: str, broken: str) -> None:
         """Do the work in a thread.
 

@@ -121,10 +121,12 @@ class ClipPixels:
     Args:
         shape: (V, T, H, W, 3).
         decode_seconds: processor time of reading, resizing and cropping it.
+        duration_seconds: of the clip.
     """
 
     shape: tuple[int, int, int, int, int]
     decode_seconds: float
+    duration_seconds: float
 
 
 @dataclass(frozen=True)
@@ -639,7 +641,12 @@ class ClassifyClips(Request[ClassifiedClips]):
 
 @dataclass(frozen=True)
 class Features:
-    """Features of clips. With them come the numbers, (n, E) float32. Args: size: E; at_once: clips of a pass that fit."""
+    """Features of clips. With them come the numbers, (n, size) float32, see `vivit.teach.taking`.
+
+    Args:
+        size: numbers of a clip.
+        at_once: clips of a pass that fit.
+    """
 
     size: int
     at_once: int
@@ -666,7 +673,7 @@ class TakeFeatures(Request[Features]):
 
 @dataclass(frozen=True)
 class TeachHead(Request[Report]):
-    """Fit a head to features, and write a checkpoint of the model with it. With it go the features, (N, E) float32.
+    """Fit a head to features, and write a checkpoint of the model with it. With it go the features, (N, size).
 
     Args:
         checkpoint: whose the features are.

@@ -3,33 +3,25 @@
 All together are bounded: where a new one needs room, those go first whose visitors have been idle for longest.
 """
 
-import fcntl
-import os
-import shutil
-import tempfile
 import threading
 import uuid
-from contextlib import suppress
 from pathlib import Path
+
+from engine.private_folder import PrivateFolder
 
 PREFIX = "vivit-demo-uploads-"
 MAX_BYTES = 2 * 2**30
 
 
 class Uploads:
-    """The files of one server; those that a server that is no longer running left behind are removed at once.
+    """The files of one server.
 
     Args:
         max_bytes: of all files together.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-            with suppress(OSError):  # another user's, or its server lives
-                os.close(_lock(folder))
-                shutil.rmtree(folder, ignore_errors=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user only
-        self._locked = _lock(self._folder)
+        self._folder = PrivateFolder(PREFIX)
         self._max_bytes = max_bytes
         self._kept: dict[str, tuple[Path, int]] = {}  # visitor → file and its size; who was idle for longest first
         self._guard = threading.Lock()
@@ -40,7 +32,7 @@ class Uploads:
         Raises:
             OSError: if it cannot be written whole, the disk being full for instance; then nothing is kept of it.
         """
-        path = self._folder / f"{uuid.uuid4().hex}.clip"
+        path = self._folder.path / f"{uuid.uuid4().hex}.clip"
         kept = path, len(content)
         self.drop(visitor)
         with self._guard:
@@ -75,9 +67,7 @@ class Uploads:
 
     def clear(self) -> None:
         """Delete everything; for the end of the server."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):
-            os.close(self._locked)
+        self._folder.clear()
 
     def _make_room(self, size: int) -> None:
         total = size + sum(held for _, held in self._kept.values())
@@ -87,14 +77,3 @@ class Uploads:
             total -= held
             del self._kept[visitor]
             path.unlink(missing_ok=True)
-
-
-def _lock(folder: Path) -> int:
-    """Lock a folder for as long as this process lives; returns the descriptor. Raises OSError if another has it locked."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -12,7 +12,7 @@ from ui.results import name, show_evidence, show_take_along, show_verdict
 from ui.server import get_machine, get_server
 from ui.sweep_form import Selection, pick_cells
 from ui.sweep_start import begin, offer, offer_again
-from ui.sweeps import find_running, follow, follow_cells
+from ui.sweeps import find_running, follow, follow_cells, without_folders
 from ui.visit import set_widget, visit, widget
 from vivit.benchmark.results import Result
 from vivit.benchmark.verdict import verdict
@@ -71,7 +71,7 @@ if ended and ended.empty:
 asked = visit().wanted.get("sweep")
 if isinstance(asked, Selection):
     begin(asked, machine)
-kept = sweeps.kept()
+kept = [without_folders(result) for result in sweeps.kept()]
 if not kept:
     st.info("No sweep has been made yet. Choose what to measure above.", icon=":material/speed:")
     st.stop()

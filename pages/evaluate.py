@@ -8,14 +8,13 @@ from ui.components.status_line import announce
 from ui.escape import literal
 from ui.evaluate_figures import statement_of
 from ui.evaluate_form import about, pick_cells, show_unknown, to_evaluate
-from ui.evaluate_open import go_on
 from ui.evaluate_progress import find_running, follow, show_ended
 from ui.evaluate_results import choose_kept, show_kept
 from ui.evaluate_source import CONTROLS as SOURCE_CONTROLS
 from ui.evaluate_source import choose_clips, show_download
 from ui.jobs import ready
 from ui.machine import show_machine
-from ui.page import frame
+from ui.page import frame, go_on
 from ui.query_params import check_link, remember_link
 from ui.server import get_machine, get_server
 from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line, unavailable

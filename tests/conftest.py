@@ -60,6 +60,7 @@ def workers() -> Iterator[None]:
     yield
     server.get_server().engine.stop()
     server.get_server().uploads.clear()
+    server.get_server().lessons.clear()
     server._start_server.cache_clear()  # the next module starts its own
 
 

@@ -165,6 +165,7 @@ WALLS: list[tuple[list[str], list[str]]] = [
             "engine.model",
             "engine.windows",
             "engine.evaluating",
+            "engine.teaching",
             "engine.hub",
             "engine.worker",
             "engine.tasks",
@@ -179,11 +180,18 @@ WALLS: list[tuple[list[str], list[str]]] = [
                 "engine.timelines",
             ),
             "engine.evaluations",
+            "engine.lessons",
+            "engine.teachings",
+            "engine.clips_ahead",
+            "engine.private_folder",
         ],
     ),
     # Films are read and cameras heard in processes of their own kind; the server's own computes nothing.
     (["engine.films"], ["torch", "vivit.model", "engine.loaded"]),
-    (["engine.timelines", "engine.live", "engine.evaluations"], ["torch", "av", "vivit.video", "vivit.model", "PIL"]),
+    (
+        ["engine.timelines", "engine.live", "engine.evaluations", "engine.lessons"],
+        ["torch", "av", "vivit.video", "vivit.model", "PIL"],
+    ),
 ]
 
 
@@ -386,6 +394,8 @@ def test_importing_app_and_ui_loads_neither_torch_nor_av() -> None:
         "engine.films",
         "engine.timelines",
         "engine.live",
+        "engine.lessons",
+        "vivit.teach.features",
     ],
 )
 def test_rooms_without_torch(module: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from itertools import count
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +13,7 @@ from engine.live import MOST_BYTES, UNKNOWN_PAGE, RefusedPicture, RunningLive, T
 from ui.escape import inert
 from ui.server import get_server
 from ui.visit import browser_in, browser_of
+from vivit.errors import UserError
 from vivit.timeline import UNKNOWN
 
 BODY_SECONDS = 60.0  # that a picture or recording may be on its way
@@ -63,7 +65,11 @@ async def put_out(request: Request) -> JSONResponse:
 
 
 async def keep_recording(request: Request) -> JSONResponse:
-    """A recording that its visitor wants to keep as their clip: WebM or MP4, in one piece."""
+    """A recording that its visitor wants to keep: WebM or MP4, in one piece.
+
+    It becomes their clip; with the name of a class of theirs in a header, a clip of that class, and `clips` says how many it
+    has then.
+    """
     server = get_server()
     try:
         _, visitor = _visitor(request)
@@ -76,29 +82,52 @@ async def keep_recording(request: Request) -> JSONResponse:
                 raise RefusedPicture(400, "The recording is empty; record again.")
             if not RECORDED_TYPES[kind].match(content):
                 raise RefusedPicture(415, "Recordings come as WebM or MP4.")
+            if taught := request.headers.get("x-camera-class", ""):
+                clips = await asyncio.to_thread(_teach, visitor, taught, content)
+                return JSONResponse({"kept": True, "clips": clips})
             path = await asyncio.to_thread(server.uploads.keep, visitor, content)
             if not server.cameras.recorded(visitor, str(path)):
                 server.uploads.drop(visitor)
                 raise RefusedPicture(403, UNKNOWN_PAGE)
     except RefusedPicture as error:
         return _refusal(error)
+    except UserError as error:
+        return JSONResponse({"error": str(error)}, 409)
     except OSError:
         return JSONResponse({"error": "The server's disk has no room for this recording now."}, 507)
     return JSONResponse({"kept": True})
+
+
+def _teach(visitor: str, class_id: str, content: bytes) -> int:
+    """Make a recording a clip of a class; returns how many it has."""
+    lessons = get_server().lessons
+    names = {clip.name for one in lessons.classes(visitor) for clip in one.examples}
+    name = next(name for k in count(1) if (name := f"camera {k}") not in names)
+    lessons.add(visitor, class_id, name, content)
+    return next((len(one.examples) for one in lessons.classes(visitor) if one.id == class_id), 0)
 
 
 def _refusal(error: RefusedPicture) -> JSONResponse:
     return JSONResponse({"error": str(error)}, error.status)
 
 
-def _visitor(request: Request) -> tuple[str, str]:
-    """The token that the request has, and whose it is: it is good in that visitor's own browser alone."""
-    token = request.headers.get("x-camera-token", "")
+def visitor_by(token: str, request: Request) -> str:
+    """Whose token it is: it is good in that visitor's own browser alone.
+
+    Raises:
+        RefusedPicture: if it is nobody's there.
+    """
     visitor = get_server().cameras.visitor_of(token)
     browser = browser_in(visitor)
     if not visitor or (browser and browser != browser_of(request.cookies)):
         raise RefusedPicture(403, UNKNOWN_PAGE)
-    return token, visitor
+    return visitor
+
+
+def _visitor(request: Request) -> tuple[str, str]:
+    """The token that the request has, and whose it is."""
+    token = request.headers.get("x-camera-token", "")
+    return token, visitor_by(token, request)
 
 
 def _milliseconds(request: Request) -> float:

@@ -1,26 +1,22 @@
 """Clips of dataset repositories on the Hugging Face Hub: listed, browsed by split and class, downloaded one at a time."""
 
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from engine import Job
-from engine.tasks import DownloadClip, ListClips, MakeThumbnail, Nothing
-from ui.clips import drop_upload, neighbour, own_clip, pick_clip, picture, upload_clip
+from engine.tasks import DownloadClip, ListClips
+from ui.clips import drop_upload, neighbour, own_clip, pick_clip, thumbnails, upload_clip
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
-from ui.server import get_engine, get_server
+from ui.server import get_server
 from ui.visit import ChosenClip, visit, visitor
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
 BUNDLED, KINETICS, OTHER, CAMERA = "Bundled", "Kinetics-mini", "Dataset…", "Camera"
 TILES = 8  # clips a page of the gallery
-THUMBNAIL_SECONDS = 2.0  # what all of them may keep the page waiting
 
 
 def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -> ChosenClip | None:
@@ -118,15 +114,16 @@ def _show_tiles(listed: ClipList, step: int) -> None:
         pages = -(-len(clips) // TILES)
         page = st.pagination(pages, key=f"page-{split}-{label}") if pages > 1 else 1
     clips = clips[(page - 1) * TILES : page * TILES]
-    pictures = _thumbnails([str(Path(listed.folder, c.file)) for c in clips])
+    paths = [str(Path(listed.folder, c.file)) for c in clips]
+    pictures = thumbnails({f"thumbnail-{k}": path for k, path in enumerate(paths) if Path(path).is_file()})
     tiles = [
         Tile(
             clip.file,
             inert(Path(clip.file).stem, 24),
-            picture(job.blobs[0]) if job and job.state == "done" else "",
+            pictures.get(f"thumbnail-{k}", ""),
             megabytes(clip.size_bytes),
         )
-        for clip, job in zip(clips, pictures, strict=True)
+        for k, clip in enumerate(clips)
     ]
     chosen = "" if own_clip() else st.query_params.get("file", "")
     clicked = clip_strip(tiles, chosen, key=f"clips-{split}-{label}-{page}", label=f"Clips of {_readable(label)}")
@@ -140,20 +137,6 @@ def _show_tiles(listed: ClipList, step: int) -> None:
 
 def _readable(label: str) -> str:
     return inert(label.replace("_", " "))
-
-
-def _thumbnails(paths: Sequence[str]) -> list[Job[Nothing] | None]:
-    """A job for the picture of each clip that is on this machine, most of them finished."""
-    jobs = [
-        # Nobody's jobs: one visitor's jobs of one task would take each other's place in the queue.
-        job_for(f"thumbnail-{k}", path, partial(get_engine().ask, MakeThumbnail(path)))
-        if Path(path).is_file()
-        else None
-        for k, path in enumerate(paths)
-    ]
-    for job in filter(None, jobs):
-        job.wait(THUMBNAIL_SECONDS / TILES)
-    return jobs
 
 
 def _fetch(listed: ClipList, clip: Clip) -> ChosenClip | None:

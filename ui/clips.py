@@ -2,19 +2,21 @@
 
 import json
 import logging
+import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
 from engine import Job
-from engine.tasks import Frames, MakePreview
+from engine.tasks import Frames, MakePreview, MakeThumbnail
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.jobs import ask, finished, job_for
-from ui.server import get_server
+from ui.server import get_engine, get_server
 from ui.visit import ChosenClip, visit, visitor, widget
 from vivit.hub import ASSETS
 from vivit.names import VIDEO_SUFFIXES
@@ -27,6 +29,7 @@ UPRIGHT_HEIGHT = 225  # pixels
 CAMERA_CLIP = "camera"  # what a clip of the visitor's own camera is called
 CAMERA_SLOT = "keep-pictures"  # of the job that makes one of pictures
 NO_ROOM = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
+THUMBNAIL_SECONDS = 2.0  # what all pictures of a page may keep it waiting
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
@@ -40,9 +43,30 @@ def bundled_clips() -> dict[str, ChosenClip]:
     return {e["label"]: ChosenClip(str(index.parent / e["file"]), e["label"], e["label"]) for e in entries}
 
 
+def thumbnails(wanted: Mapping[str, str]) -> dict[str, str]:
+    """The pictures of clips on this machine, most of them at once, as data in the page itself.
+
+    Args:
+        wanted: slot of a job → the file whose picture it makes.
+    Returns:
+        slot → the picture; '' where there is none yet, or never will be.
+    """
+    # Nobody's jobs: one visitor's jobs of one task would take each other's place in the queue.
+    jobs = {slot: job_for(slot, path, partial(get_engine().ask, MakeThumbnail(path))) for slot, path in wanted.items()}
+    until = time.monotonic() + THUMBNAIL_SECONDS
+    for job in jobs.values():
+        job.wait(max(0.0, until - time.monotonic()))
+    return {slot: picture(job.blobs[0]) if job.state == "done" else "" for slot, job in jobs.items()}
+
+
 @st.cache_data(show_spinner=False)
 def _thumbnail(path: str) -> str:
     return picture(Path(path).with_suffix(".jpg").read_bytes())
+
+
+def bundled_tiles() -> list[Tile]:
+    """Those clips for a strip."""
+    return [Tile(name, name, _thumbnail(clip.path)) for name, clip in bundled_clips().items()]
 
 
 def picture(jpeg: bytes) -> str:
@@ -68,7 +92,7 @@ def pick_clip(step: int = 0) -> ChosenClip | None:
     uploaded = own_clip()
     if asked in clips and uploaded is None:  # the address loses it on the way to the other page and back
         st.query_params["clip"] = visit().clip = asked
-    tiles = [Tile(name, name, _thumbnail(clip.path)) for name, clip in clips.items()]
+    tiles = bundled_tiles()
     if not tiles:
         return uploaded
     clicked = clip_strip(tiles, "" if uploaded else chosen or "", key="bundled-clips", label="Bundled clips")

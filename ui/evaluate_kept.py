@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ui.escape import inert
 from ui.server import get_server, offers_folders
+from ui.settings import taught_folder
+from ui.taught import is_taught, public_name, same_visitor
 from vivit.evaluate.kept import Kept, as_json
 from vivit.evaluate.records import Asked
 from vivit.hub import ASSETS, as_path, split_name
@@ -22,8 +24,14 @@ def is_bundled(kept: Kept) -> bool:
 
 def may_see(kept: Kept) -> bool:
     """Whether it is for this visitor: what is of this machine's folders, clips or checkpoints, is for who may open these."""
-    folders = any(Path(one.asked.model).is_absolute() for one in kept.evaluations)
+    models = [one.asked.model for one in kept.evaluations]
+    folders = any(Path(model).is_absolute() and not _is_own(model) for model in models)
     return offers_folders() or ((bool(kept.dataset) or is_bundled(kept)) and not folders)
+
+
+def _is_own(model: str) -> bool:
+    """Whether the visitor has taught it."""
+    return is_taught(model) and same_visitor(model, taught_folder())
 
 
 def kept_here() -> dict[str, Kept]:
@@ -89,7 +97,8 @@ def to_take_along(kept: Kept) -> str:
     if not offers_folders():
         evaluations = tuple(replace(one, source=replace(one.source, root="")) for one in kept.evaluations)
         kept = replace(kept, evaluations=evaluations)
-    return as_json(kept, indent=1)
+    cells = [replace(one, asked=replace(one.asked, model=public_name(one.asked.model))) for one in kept.evaluations]
+    return as_json(replace(kept, evaluations=tuple(cells)), indent=1)
 
 
 def _model(asked: Asked, commit: bool = True) -> str:

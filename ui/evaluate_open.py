@@ -6,25 +6,18 @@ import streamlit as st
 
 from ui.clips import NO_ROOM, bundled_clips, drop_upload
 from ui.escape import inert, literal
+from ui.page import go_to
 from ui.server import get_server, offers_folders
-from ui.settings import FOLDER, REPOSITORY
+from ui.settings import FOLDER, REPOSITORY, taught_folder
+from ui.taught import TAUGHT, is_taught
 from ui.visit import ChosenClip, set_widget, visit, visitor
 from vivit.evaluate.records import Asked, Record
 from vivit.hub import embedded_checkpoints, split_name
-
-WANTED = "classify"
 
 
 def offer_classify(path: Path, record: Record, asked: Asked, key: str) -> None:
     """Draw the button. Args: path: the clip's; record: what was found of it; asked: how; key: the button's."""
     st.button("Open in Classify", key=key, icon=":material/movie:", on_click=_open, args=[path, record, asked])
-
-
-def go_on() -> None:
-    """Go to Classify if that was asked for. To be called before anything is drawn, whose values would be taken along."""
-    if visit().wanted.pop(WANTED, None):
-        # Without any of its own it would refuse to clear those of this page's widgets.
-        st.switch_page("pages/classify.py", query_params={})
 
 
 def _open(path: Path, record: Record, asked: Asked) -> None:
@@ -41,7 +34,7 @@ def _open(path: Path, record: Record, asked: Asked) -> None:
     if not choose(asked):
         called = literal(inert(Path(asked.model).name))
         st.toast(f"Classify answers by the checkpoint chosen there: {called}, of this evaluation, cannot be chosen.")
-    visit().wanted[WANTED] = True
+    go_to("classify")
 
 
 def choose(asked: Asked) -> bool:
@@ -49,6 +42,8 @@ def choose(asked: Asked) -> bool:
     name, revision = split_name(asked.model, asked.revision)
     if name in embedded_checkpoints():
         set_widget("checkpoint", name)
+    elif is_taught(name) and name == taught_folder():
+        set_widget("checkpoint", TAUGHT)
     elif Path(name).is_absolute():
         if not (offers_folders() and Path(name).is_dir()):
             return False

@@ -13,6 +13,7 @@ from engine.tasks import Frames, LookedInside, LookInside
 from ui.jobs import ask
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds
+from ui.taught import public_name
 from ui.visit import ChosenClip, Insight, MapChoice, Settings, recall, visit, visitor
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.explain import maps
@@ -91,7 +92,7 @@ def report_of(insight: Insight, choice: MapChoice, weights: np.ndarray) -> dict[
     return report(
         weights,
         clip=insight.clip.name,
-        model=insight.look.checkpoint,
+        model=public_name(insight.look.checkpoint),
         attention=insight.look.attention,
         precision=insight.look.precision,
         device=machine.device if machine else "",

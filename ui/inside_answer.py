@@ -8,9 +8,10 @@ from ui.answer import FORMER, STAYS, show_truth, warn_unfamiliar
 from ui.escape import capitalised, inert, literal
 from ui.inside_charts import over_time
 from ui.inside_checks import map_in_words, time_in_words
+from ui.taught import called
 from ui.visit import Insight, MapChoice
 from vivit.explain import maps
-from vivit.hub import same_label, split_name
+from vivit.hub import same_label
 
 RANDOM = "These weights are random: the answer means nothing."
 
@@ -43,7 +44,7 @@ def show_insight(insight: Insight, *, former: bool) -> None:
 
 
 def _model(insight: Insight) -> str:
-    return literal(inert(split_name(insight.look.checkpoint)[0]))
+    return literal(inert(called(insight.look.checkpoint)))
 
 
 def show_sentences(insight: Insight, choice: MapChoice) -> None:

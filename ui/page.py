@@ -16,6 +16,7 @@ PLACES = """<style>
 .st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
 [data-testid=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] * { color: light-dark(#fff, #14111f) }
 </style>"""
+WANTED = "page"  # what a visit keeps, the page to go to
 PRESENTED = """<style>
 html { font-size: 150% }
 [data-testid=stCaptionContainer] { display: none }
@@ -53,6 +54,18 @@ def frame() -> tuple[str, DeltaGenerator]:
         _switch()
         st.rerun()
     return pressed, voice
+
+
+def go_to(page: str) -> None:
+    """Have `go_on` go to another page, by the name of its file, with what widgets there have been given. For a callback."""
+    visit().wanted[WANTED] = page
+
+
+def go_on() -> None:
+    """Go where that was asked for. To be called before anything is drawn, whose values would be taken along."""
+    if page := visit().wanted.pop(WANTED, None):
+        # Without any of its own it would refuse to clear those of this page's widgets.
+        st.switch_page(f"pages/{page}.py", query_params={})
 
 
 def _switch() -> None:

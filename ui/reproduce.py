@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.taught import is_taught, public_name
 from ui.visit import Settings
 from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import split_name
@@ -22,6 +23,11 @@ def show_reproduce(clip: str, settings: Settings) -> None:
         if settings.checkpoint in RANDOM_CONFIGS:
             st.caption("Random weights have no answer to reproduce; choose a trained checkpoint.")
             return
+        if is_taught(settings.checkpoint):
+            folder = public_name(settings.checkpoint)
+            st.caption(
+                f"Download the checkpoint on the page Teach, and unpack it as the folder '{folder}' where you run this."
+            )
         for text in commands(clip, settings):
             st.code(text, language=None, wrap_lines=True)
 
@@ -76,7 +82,7 @@ def _within(path: Path) -> str:
 
 
 def _python(clip: str, settings: Settings) -> str:
-    model, revision = split_name(settings.checkpoint)
+    model, revision = _split(settings)
     pinned = {"revision": revision} if revision else {}
     changes = pinned | NORMALISATIONS.get(settings.normalisation, {})
     processor = "".join(f", {name}={value!r}" for name, value in changes.items())
@@ -96,6 +102,13 @@ classify = pipeline(
 print(classify({clip!r}, top_k={settings.top_k}))"""
 
 
+def _split(settings: Settings) -> tuple[str, str | None]:
+    """The checkpoint as `vivit` takes it where the lines are pasted, and its commit."""
+    if is_taught(settings.checkpoint):
+        return f"./{public_name(settings.checkpoint)}", None
+    return split_name(settings.checkpoint)
+
+
 def _command(clip: str, settings: Settings) -> str:
     options = _model_options(settings) | _frames_options(settings) | {"--top-k": str(settings.top_k)}
     return _words("classify", clip, options)
@@ -107,7 +120,7 @@ def _frames_options(settings: Settings) -> dict[str, str]:
 
 
 def _model_options(settings: Settings) -> dict[str, str]:
-    model, revision = split_name(settings.checkpoint)
+    model, revision = _split(settings)
     options = {
         "--model": model,
         **({"--revision": revision} if revision else {}),

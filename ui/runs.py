@@ -15,10 +15,10 @@ from engine.tasks import Classification, Frames
 from ui import charts
 from ui.escape import inert
 from ui.server import get_machine
+from ui.taught import called
 from ui.visit import Run, Settings, visit
 from vivit.benchmark.charts import UNKNOWN
 from vivit.benchmark.results import revision
-from vivit.hub import split_name
 
 SHOWN = 5  # answers of a run in the table
 DIFFER = (
@@ -102,7 +102,7 @@ def _latest_first(group: list[Run]) -> list[Run]:
 
 
 def _show_charts(runs: list[Run]) -> None:
-    checkpoint = split_name(runs[0].settings.checkpoint)[0]
+    checkpoint = called(runs[0].settings.checkpoint)
     views = f" in {runs[0].settings.views} views" * (runs[0].frames.views.count > 1)
     of = f"clip '{inert(runs[0].clip)}'{views}, {inert(checkpoint)}"
     bars = []
@@ -142,7 +142,7 @@ def _row(run: Run, runs: list[Run]) -> dict[str, Any]:
         "peak, MiB": UNKNOWN if run.peak_mib is None else round(run.peak_mib, 1),
         "weights, MiB": round(run.weights_mib, 1),
         "clip": run.clip,
-        "checkpoint": split_name(settings.checkpoint)[0],
+        "checkpoint": called(settings.checkpoint),
         **{name: getattr(settings, name) for name in DIFFER},
         "passes": len(run.result.samples_ms),
         "busy": f"{run.others_share:.0%}" if run.busy else "",

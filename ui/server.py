@@ -23,6 +23,7 @@ from engine import Engine, WorkerSpec
 from engine.checks import RunningCheck
 from engine.comparisons import RunningComparison
 from engine.evaluations import Evaluations
+from engine.lessons import Lessons
 from engine.live import Cameras
 from engine.sweeps import Sweeps
 from engine.tasks import HubState
@@ -82,6 +83,7 @@ class Server:
     checks: dict[str, list[RunningCheck]]  # visitor → those of theirs that may be running
     timelines: dict[str, RunningTimeline]  # visitor → the one they began last
     cameras: Cameras
+    lessons: Lessons
 
 
 _starting = threading.Lock()
@@ -99,7 +101,7 @@ def _start_server() -> Server:
     comparisons: dict[str, RunningComparison] = {}
     checks: dict[str, list[RunningCheck]] = {}
     timelines: dict[str, RunningTimeline] = {}
-    cameras = Cameras(engine)
+    cameras, lessons = Cameras(engine), Lessons(engine)
 
     def gone(visitor: str) -> None:
         engine.forget(visitor)
@@ -111,6 +113,7 @@ def _start_server() -> Server:
         if timeline := timelines.pop(visitor, None):
             timeline.cancel()
         cameras.forget(visitor)
+        lessons.drop(visitor)
 
     def connected(session: str) -> bool:
         return runtime.exists() and runtime.get_instance().is_active_session(session)
@@ -118,7 +121,7 @@ def _start_server() -> Server:
     engine.start()
     sweeps = Sweeps(engine, results_folder(), [RECORDED])
     evaluations, visitors = Evaluations(engine, results_folder()), Visitors(gone, connected)
-    return Server(engine, uploads, visitors, sweeps, evaluations, comparisons, checks, timelines, cameras)
+    return Server(engine, uploads, visitors, sweeps, evaluations, comparisons, checks, timelines, cameras, lessons)
 
 
 def get_engine() -> Engine:
@@ -183,6 +186,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     yield
     server.engine.stop()
     server.uploads.clear()
+    server.lessons.clear()
 
 
 async def healthz(request: Request) -> PlainTextResponse:

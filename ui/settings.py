@@ -8,13 +8,14 @@ import streamlit as st
 
 from ui.escape import capitalised, inert, literal
 from ui.hub import hub_checkpoint, pick_repository
-from ui.server import get_machine, offers_folders
-from ui.visit import Settings, set_widget, visit, widget
+from ui.server import get_machine, get_server, offers_folders
+from ui.taught import TAUGHT, called, is_taught
+from ui.visit import Settings, set_widget, visit, visitor, widget
 from vivit.benchmark import cost, first_calls
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.side_by_side import other_input
 from vivit.checkpoint import RANDOM, RANDOM_CONFIGS, Checkpoint, open_checkpoint, random_name
-from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
+from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints
 from vivit.names import BACKENDS, EXECUTIONS, FACTORIZATIONS, NORMALISATION, PRECISIONS, SAMPLING, WITHOUT_STRIDE
 from vivit.processing import NORMALISATIONS
 from vivit.views import Views
@@ -53,12 +54,13 @@ FOLDER = "a folder on this machine…"
 EVENLY = "several stretches choose their frames themselves: every n-th one, from starts that lie evenly over the clip"
 
 
-def pick_settings(pressed: str = "", several_views: bool = False) -> Settings:
+def pick_settings(pressed: str = "", several_views: bool = False, taught: bool = True) -> Settings:
     """Draw the controls and return what they say.
 
     Args:
         pressed: a key, '1' for the first backend that runs here.
         several_views: whether a clip may be looked at more than once.
+        taught: whether the checkpoint may be the one that the visitor has taught here.
     """
     backends = [name for name in ATTENTION if name not in missing("attention")]
     if pressed.isdigit() and int(pressed) <= len(backends):
@@ -66,7 +68,7 @@ def pick_settings(pressed: str = "", several_views: bool = False) -> Settings:
     with st.container(horizontal=True, gap="small", wrap=False):
         first, more = st.container(), st.container(width="content")
     with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
-        checkpoint = _pick_checkpoint()
+        checkpoint = _pick_checkpoint(taught_folder() if taught else "")
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
     execution = _pick_execution(checkpoint, attention, precision)
@@ -119,11 +121,13 @@ def _pick_views() -> str:
     return views
 
 
-def pick_settings_in_a_line(pressed: str = "", plain: str = "", several_views: bool = False) -> Settings:
+def pick_settings_in_a_line(
+    pressed: str = "", plain: str = "", several_views: bool = False, taught: bool = True
+) -> Settings:
     """The same in one line that opens.
 
     Args:
-        pressed, several_views: as `pick_settings`'.
+        pressed, several_views, taught: as `pick_settings`'.
         plain: why what is chosen runs in its plain form all the same; '' where it does not.
     """
     usual = {"checkpoint": embedded_checkpoints()[0], "attention": "sdpa", "precision": "float32"}
@@ -137,14 +141,22 @@ def pick_settings_in_a_line(pressed: str = "", plain: str = "", several_views: b
     )
     visit().settings_open = bool(form.open)
     with form:
-        settings = pick_settings(pressed, several_views)
+        settings = pick_settings(pressed, several_views, taught)
         if plain and settings.execution != "plain":
             st.caption(plain)
     return settings
 
 
-def _pick_checkpoint() -> str:
-    options = [*embedded_checkpoints(), KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
+def taught_folder() -> str:
+    """The folder of the checkpoint that the visitor has taught; '' while there is none."""
+    taught = get_server().lessons.taught(visitor())
+    return taught.folder if taught else ""
+
+
+def _pick_checkpoint(taught: str) -> str:
+    """Draw the choice. Args: taught: the folder of the visitor's own; '' where there is none."""
+    others = [KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
+    options = [*embedded_checkpoints(), *[TAUGHT] * bool(taught), *others]
     beside = st.container(horizontal=True, gap="small")
     chosen = beside.selectbox(
         "Checkpoint",
@@ -155,6 +167,8 @@ def _pick_checkpoint() -> str:
         help=f"What is embedded, {' and '.join(embedded_checkpoints())}, is small and our own, trained on rendered clips of "
         "one figure: it knows 36 actions of that figure and nothing of real videos.",
     )
+    if chosen == TAUGHT:
+        return taught
     if chosen == FOLDER:
         folder = st.text_input("Folder", key="folder", placeholder="/path/to/a/folder/with/config.json").strip()
         if not folder:
@@ -192,7 +206,8 @@ def checkpoints_here() -> list[str]:
     """The checkpoints that can be measured: those on this machine, folders among them that this visit has used."""
     names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
     used = [settings.checkpoint for settings in (visit().settings, *(run.settings for run in visit().runs)) if settings]
-    return list(dict.fromkeys(name for name in (*names, *used, *RANDOM_CONFIGS) if name))
+    used = [name for name in used if not is_taught(name)]  # it goes when there is another
+    return list(dict.fromkeys(name for name in (*names, taught_folder(), *used, *RANDOM_CONFIGS) if name))
 
 
 def pick_others(name: str, key: str, normalisation: str, *, trained: bool = False) -> list[str]:
@@ -236,7 +251,7 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
 def _called(name: str) -> str:
     """A checkpoint in a list: a model by its label, a folder by its last part."""
     path = as_path(name)
-    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else split_name(name)[0])
+    return MODEL_LABELS.get(name) or inert(path.name if path.is_absolute() else called(name))
 
 
 def _others(name: str, normalisation: str) -> tuple[list[str], dict[str, str]]:
@@ -390,6 +405,5 @@ def open_trained(settings: Settings) -> tuple[Checkpoint | None, str]:
     except ValueError as error:
         return None, str(error)
     if not checkpoint.trained:
-        name = split_name(checkpoint.name)[0]
-        return None, f"{name} has random weights, which know no action. Choose a trained checkpoint."
+        return None, f"{called(checkpoint.name)} has random weights, which know no action. Choose a trained checkpoint."
     return checkpoint, ""

@@ -18,6 +18,7 @@ from ui.components.hush import hush
 from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds, first_call_seconds, missing_executions, pick_others, runs_here
+from ui.taught import called
 from ui.visit import Compared, Run, Settings, visit, visitor
 from vivit.benchmark.charts import Bar
 from vivit.benchmark.cost import compile_seconds, default_cells
@@ -28,7 +29,6 @@ from vivit.benchmark.results import Result
 from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
 from vivit.benchmark.wording import agrees
 from vivit.checkpoint import Checkpoint, open_checkpoint
-from vivit.hub import split_name
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 BUDGET_SECONDS = 5.0  # of a comparison that nobody has asked for
@@ -210,7 +210,7 @@ def _labels(comparison: SideBySide) -> dict[str, Mapping[int, str]]:
 def _show_bars(held: Compared) -> None:
     comparison = held.running.comparison
     models = model_names(cell.checkpoint for cell in comparison.cells)
-    checkpoint = ", ".join(filter(None, models.values())) or split_name(held.key[1])[0]
+    checkpoint = ", ".join(filter(None, models.values())) or called(held.key[1])
     caveats = ["1 round only"] if comparison.rounds == 1 else []
     if comparison.busy:
         caveats.append(f"other programs held {comparison.others_share:.0%} of the processors")

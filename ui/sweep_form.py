@@ -10,12 +10,12 @@ from ui.advice import in_a_sentence
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
 from ui.settings import checkpoints_here, first_calls_said, pick_others
+from ui.taught import called
 from ui.visit import ChosenClip, set_widget, visit, widget
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.sweep import BUDGET_SECONDS, runs_here
 from vivit.checkpoint import RANDOM_CONFIGS
-from vivit.hub import split_name
 from vivit.machine import Machine
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
@@ -69,7 +69,7 @@ def pick_cells(machine: Machine) -> Selection:
     asked = widget(CHECKPOINT) or checkpoints_here()[0]
     given = PRESETS[preset].checkpoints if preset in PRESETS else ()  # of which a preset is, whatever is chosen
     more = f" and {count} more" if (count := len(widget(MODELS_KEY) or ())) else ""
-    of = "random weights" if given else f"{split_name(asked)[0]}{more}"
+    of = "random weights" if given else f"{called(asked)}{more}"
     label = f"{preset} · {of} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
     # With another label it is another to Streamlit, and would shut.
     form = st.expander(
@@ -85,7 +85,7 @@ def pick_cells(machine: Machine) -> Selection:
                     "Checkpoint",
                     checkpoints_here(),
                     key=CHECKPOINT,
-                    format_func=lambda name: inert(split_name(name)[0]),
+                    format_func=lambda name: inert(called(name)),
                     width=280,
                     help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
                 )

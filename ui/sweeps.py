@@ -1,6 +1,7 @@
 """A sweep while it runs: whose it is, how far it has come, and its cancel."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 import streamlit as st
@@ -9,12 +10,13 @@ from engine.sweeps import RunningSweep
 from ui.charts import show_cells
 from ui.escape import inert, literal
 from ui.server import get_server
+from ui.taught import called, is_taught, public_name
 from ui.visit import visit, visitor
 from vivit.benchmark.charts import Bar, bars_of, by_precision, short_name
 from vivit.benchmark.families import cell_name, family, family_name, full_name, model_names, shared
 from vivit.benchmark.measurement import Cell
+from vivit.benchmark.results import Result
 from vivit.benchmark.wording import duration
-from vivit.hub import split_name
 
 
 def find_running() -> RunningSweep | None:
@@ -77,10 +79,18 @@ def follow_cells(id: str) -> None:
         return
     bars = bars_of([row for row in rows if what(row.cell) == of], models)
     cells = [cell for cell in running.sweep.cells if what(cell) == of and (cell in measured or cell in waiting)]
-    of_what = ", ".join(filter(None, models.values())) or split_name(of[0])[0]
+    of_what = ", ".join(filter(None, models.values())) or called(of[0])
     words = f"so far, {family_name(of)}, clip '{inert(result.clip or 'random numbers')}', {inert(of_what)}"
     places = by_precision([_place(cell, models) for cell in cells])
     show_cells(bars, ("live-latency", "live-memory"), words, places)
+
+
+def without_folders(result: Result) -> Result:
+    """A sweep that names the folders of no checkpoints that visitors have taught."""
+    if not any(is_taught(row.cell.checkpoint) for row in result.rows):
+        return result
+    named = [replace(row.cell, checkpoint=public_name(row.cell.checkpoint)) for row in result.rows]
+    return replace(result, rows=tuple(replace(row, cell=cell) for row, cell in zip(result.rows, named, strict=True)))
 
 
 def _place(cell: Cell, models: Mapping[str, str]) -> Bar:

@@ -19,6 +19,7 @@ from engine.comparisons import RunningComparison
 from engine.tasks import Classification, Frames, LookedInside, LookInside, WindowsAsked
 from engine.timelines import RunningTimeline
 from ui.server import get_server
+from ui.taught import called
 from vivit.benchmark.measurement import MIB, Cell
 from vivit.benchmark.side_by_side import BUSY_SHARE, instruments
 from vivit.config import VivitConfig
@@ -172,8 +173,8 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON; a checkpoint of the Hub by its name and commit."""
-        checkpoint, revision = split_name(self.settings.checkpoint)
-        settings = asdict(self.settings) | {"checkpoint": checkpoint, "revision": revision or ""}
+        _, revision = split_name(self.settings.checkpoint)
+        settings = asdict(self.settings) | {"checkpoint": called(self.settings.checkpoint), "revision": revision or ""}
         return asdict(self) | {"settings": settings, "measured": self.how}
 
 
@@ -248,6 +249,23 @@ class Looked:
     evaluation: tuple[str, int] = ("", 0)
     confused: tuple[int, int] | None = None
     redrawn: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Lesson:
+    """What a visitor looks at and is told where classes are taught.
+
+    Args:
+        clip: the id of the example that is chosen; '' without.
+        generation: counts the uploads, since a new widget takes each.
+        refused: part of the page → sentences on what could not be done there, until they are told.
+        added: the file of the tried clip that was made an example last.
+    """
+
+    clip: str = ""
+    generation: int = 0
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    added: str = ""
 
 
 @dataclass(frozen=True)
@@ -353,6 +371,7 @@ class Visit:
         followed: an evaluation of another visitor that is followed here.
         evaluation: the one that ended last of those; evaluation_to_show: one to show once.
         looked: at what of an evaluation.
+        lesson: at what of the classes that are taught.
         settings: what was chosen last, on Classify or where a clip is looked into; settings_open: whether that choice is in
             sight there.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
@@ -383,6 +402,7 @@ class Visit:
     evaluation: str = ""
     evaluation_to_show: str = ""
     looked: Looked = field(default_factory=Looked)
+    lesson: Lesson = field(default_factory=Lesson)
     settings: Settings | None = None
     settings_open: bool = False
     form: dict[str, Any] = field(default_factory=dict)

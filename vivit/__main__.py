@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     from vivit.evaluate import command as evaluate_command
     from vivit.explain import command as explain_command
     from vivit.names import BACKENDS, EXECUTIONS, GEOMETRY, NORMALISATION, PRECISIONS, SAMPLING
+    from vivit.teach import command as teach_command
     from vivit.timeline import command as timeline_command
 
     def add_device(command: argparse.ArgumentParser) -> None:
@@ -93,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     add_sampling(evaluate)
     add_model(evaluate)
     add_execution(evaluate)
+    teach = commands.add_parser("teach", help="a checkpoint for classes of your own, from a few clips of each")
+    teach_command.add_arguments(teach)
+    add_sampling(teach)
+    add_model(teach)
+    add_execution(teach)
     convert = commands.add_parser("convert", help="write a checkpoint as safetensors, with its config and labels")
     convert_command.add_arguments(convert)
     bench = commands.add_parser("bench", help="measure attention backends: latency, memory, agreement")
@@ -201,6 +207,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     return evaluate(options)
 
 
+def _teach(options: argparse.Namespace) -> int:
+    from vivit.teach.command import teach
+
+    return teach(options)
+
+
 def _compare(options: argparse.Namespace) -> int:
     from vivit.benchmark.compare_command import compare
 
@@ -232,6 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
             "explain": _explain,
             "timeline": _timeline,
             "evaluate": _evaluate,
+            "teach": _teach,
             "convert": _convert,
             "bench": _bench,
             "compare": _compare,
@@ -253,7 +266,7 @@ def _leave(*_: object) -> None:
     """End at once, for torch aborts where a KeyboardInterrupt meets its import. Every line printed has left by then."""
     try:
         # Nothing is imported here, where an import may be what was interrupted.
-        for folder in tuple(getattr(sys.modules.get("vivit.fetching"), "OPEN_FOLDERS", ())):
+        for folder in tuple(getattr(sys.modules.get("vivit.temporary"), "OPEN_FOLDERS", ())):
             rmtree(folder, ignore_errors=True)
     finally:
         os._exit(130)

@@ -1,12 +1,13 @@
 """`python -m vivit convert`: a checkpoint as safetensors, with its config and its processor."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vivit.writing import new_folder, refuse_full, write_whole
 
 if TYPE_CHECKING:
     from vivit.pretrained import VivitPreTrainedModel
@@ -64,13 +65,10 @@ def convert(options: argparse.Namespace) -> int:
         )
     if options.source and options.revision is not None:
         raise ValueError("--revision is of a Hub repository, and --from scenic takes a file. Leave one of them out.")
-    if options.out.is_file():
-        raise ValueError(f"'{options.out}' is a file. Give a folder that is empty or does not exist.")
-    if options.out.is_dir() and any(options.out.iterdir()):
-        raise ValueError(f"The folder '{options.out}' is not empty. Give another, or one that does not exist.")
+    refuse_full(options.out)
     if not options.source:
         _refuse_unpublished(options.checkpoint)
-    with _folder(options.out):
+    with new_folder(options.out):
         print((_from_scenic if options.source == "scenic" else _from_published)(options))
     return 0
 
@@ -90,22 +88,6 @@ def _refuse_unpublished(checkpoint: str) -> None:
             f"'{checkpoint}' is {what}, and a checkpoint is a folder or a Hub repository. Add --from scenic if it is one of "
             "the original release."
         )
-
-
-@contextmanager
-def _folder(out: Path) -> Iterator[None]:
-    """A folder that is made before the work whose result could not be kept, and goes again where that fails."""
-    from vivit.benchmark.command import make_folder
-
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    make_folder(out)
-    try:
-        yield
-    except BaseException:
-        for folder in made:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _show(fraction: float, note: str) -> None:
@@ -186,23 +168,10 @@ def _file(checkpoint: str) -> Iterator[Path]:
 
 
 def _write(model: "VivitPreTrainedModel", processor: "VivitImageProcessor", out: Path) -> None:
-    """Write both into a folder, or nothing: files come to their place once all of them are whole.
+    """Write both into a folder, or nothing."""
 
-    Raises:
-        ValueError: if there is no room for them.
-    """
-    from safetensors import SafetensorError
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
 
-    from vivit.fetching import temporary_folder
-
-    try:
-        with temporary_folder(out) as folder:
-            model.save_pretrained(folder)
-            processor.save_pretrained(folder)
-            for file in sorted(folder.iterdir()):
-                os.replace(file, out / file.name)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(
-            f"'{out}' could not be written ({reason}). Free some space, or give another folder."
-        ) from error
+    write_whole(out, write)

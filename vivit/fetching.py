@@ -12,11 +12,11 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from vivit.errors import UserError
 from vivit.progress import Progress
+from vivit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,9 +27,6 @@ MOST_BYTES = 200 * 2**20  # as much as the app takes in an upload
 MOST_SECONDS = 60.0
 MOST_REDIRECTS = 5
 TOLD_EVERY = 2**20  # bytes
-
-# The temporary folders that there are now: whoever ends the process without leaving their blocks removes them.
-OPEN_FOLDERS: set[str] = set()
 
 
 class FetchError(UserError):
@@ -44,17 +41,6 @@ def is_address(text: str) -> bool:
 def file_name(path: str) -> str:
     """The last part of a path, made a name that any file may have; 'clip' if nothing of it is left."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", path.rsplit("/", 1)[-1])[-100:].lstrip(".-") or "clip"
-
-
-@contextmanager
-def temporary_folder(within: Path | None = None) -> Iterator[Path]:
-    """A folder that is removed at the end. Args: within: where it is made, the system's place for such if None."""
-    with TemporaryDirectory(prefix="vivit-", dir=within) as folder:
-        OPEN_FOLDERS.add(folder)
-        try:
-            yield Path(folder)
-        finally:
-            OPEN_FOLDERS.discard(folder)
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from vivit.errors import UserError
-from vivit.fetching import MOST_BYTES, fetched, file_name, is_address, temporary_folder
+from vivit.fetching import MOST_BYTES, fetched, file_name, is_address
 from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor
+from vivit.temporary import temporary_folder
 from vivit.video.sampling import choose_views, too_few, too_short
 from vivit.views import ONE, Views
 

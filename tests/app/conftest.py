@@ -24,7 +24,7 @@ expect.set_options(timeout=60_000)  # a machine that does much else at the same 
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-HARMLESS = r"/(benchmark|evaluate|inside|live|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
+HARMLESS = r"/(benchmark|evaluate|inside|live|teach|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
     const working = [...document.querySelectorAll('button')].some(button => button.innerText.endsWith('Cancel'))

@@ -89,12 +89,15 @@ def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp
         server.stop()
 
 
-def test_a_probe_is_answered_below_a_base_path(tmp_path: Path) -> None:
+def test_a_probe_is_answered_and_a_checkpoint_sent_below_a_base_path(tmp_path: Path) -> None:
     server = Server(tmp_path / "log", ("--server.baseUrlPath", "demo/of/ours"))
     try:
         server.wait_until_up()
         for path in ("healthz", "demo/of/ours/healthz"):
             with urlopen(f"{server.url}/{path}", timeout=30) as answer:
                 assert answer.read() == b"ok"
+        for path in ("teach/checkpoint.zip", "demo/of/ours/teach/checkpoint.zip"):
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(f"{server.url}/{path}", timeout=30)
     finally:
         server.stop()

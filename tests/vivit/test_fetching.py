@@ -18,7 +18,8 @@ import pytest
 
 from tests.serving import Stalling, running
 from vivit.errors import UserError
-from vivit.fetching import OPEN_FOLDERS, FetchError, fetched, file_name, is_address
+from vivit.fetching import FetchError, fetched, file_name, is_address
+from vivit.temporary import OPEN_FOLDERS
 
 CONTENT = bytes(range(256)) * 40
 

@@ -1,4 +1,4 @@
-"""A camera that records a few seconds, which stay in the browser until their visitor keeps them."""
+"""A camera that records a few seconds: once, which stay in the browser until their visitor keeps them, or again and again."""
 
 import streamlit as st
 
@@ -51,14 +51,14 @@ const TYPES = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm', '
 const COUNT_DOWN = 3  // seconds to step back
 const NO_TYPE = 'This browser names no type of video that it records. Use another one, or take a clip from a file.'
 const BROKEN_OFF = 'The recording broke off. Record again.'
-const IDLE = 'Nothing leaves this browser before you keep it.'
+const LOST = 'The server does not answer, so the recording is not kept. Try again.'
 
 function make(root) {
   const [picture, recording, light, count, length, output, record, stop, keep, again, state, fault] = [
     '.picture', '.recording', '.light', '.count', 'input', 'output', '.record', '.stop', '.keep', '.again', '.state', '.fault',
   ].map((selector) => root.querySelector(selector))
   const type = globalThis.MediaRecorder && TYPES.find((name) => MediaRecorder.isTypeSupported(name))
-  let data, say, recorder, timer, clip = null, kept = 0
+  let data, say, recorder, timer, clip = null, kept = 0, last = '', run = 0
 
   const write = (node, text) => {
     if (node.textContent !== text) node.textContent = text
@@ -68,14 +68,17 @@ function make(root) {
     recording.removeAttribute('src')
     clip = null
   }
-  const show = (told = IDLE) => {
+  const idle = () => data.class
+    ? 'Again and again, until you stop it. Each recording is sent and kept as soon as it is over.'
+    : 'Nothing leaves this browser before you keep it.'
+  const show = (told = idle()) => {
     picture.hidden = !camera.on && !clip
     recording.hidden = !clip
     length.parentElement.hidden = record.hidden = camera.on || Boolean(clip)
     stop.hidden = !camera.on
     keep.hidden = again.hidden = !clip
     write(output, `${length.value} s`)
-    write(record, `Record ${length.value} s`)
+    write(record, `Record ${length.value} s${data.class ? ', again and again' : ''}`)
     write(state, told)
   }
 
@@ -88,7 +91,7 @@ function make(root) {
       recorder.ondataavailable = null  // it was broken off
       recorder = null
     }
-    show(camera.on ? 'Get ready.' : IDLE)
+    show(camera.on ? 'Get ready.' : last || idle())
   })
 
   const each = (seconds, heed) => new Promise((over) => {
@@ -106,15 +109,20 @@ function make(root) {
     forget()
     write(fault, '')
     if (!type) return write(fault, NO_TYPE)
-    const seconds = Number(length.value)
+    last = ''
+    run += 1
     try {
-      if (!await camera.start()) return
+      if (await camera.start()) await take(Number(length.value), run)
     } catch (error) {
-      return write(fault, error.message)
+      write(fault, error.message)
     }
+  }
+
+  const take = async (seconds, ofRun) => {
     await each(COUNT_DOWN, (left) => write(count, left))
     write(count, '')
-    write(state, `Recording ${seconds} s.`)
+    write(state, last || `Recording ${seconds} s.`)
+    const into = data.class
     let own
     try {
       own = recorder = new MediaRecorder(camera.stream, { mimeType: type })
@@ -122,9 +130,16 @@ function make(root) {
     } catch {
       return camera.putOut(BROKEN_OFF)
     }
-    own.ondataavailable = ({ data: whole }) => {
+    own.ondataavailable = async ({ data: whole }) => {
       recorder = null
-      clip = new Blob([whole], { type })
+      const recorded = new Blob([whole], { type })
+      write(light, 'Camera on')
+      if (into) {
+        if (!await send(recorded, into)) camera.putOut()
+        else if (camera.on && ofRun === run) take(seconds, ofRun)
+        return
+      }
+      clip = recorded
       recording.src = URL.createObjectURL(clip)
       camera.putOut()
       show(`${seconds} s are recorded. The camera is off.`)
@@ -135,42 +150,44 @@ function make(root) {
     own.stop()
   }
 
-  const send = async () => {
-    keep.disabled = again.disabled = true
-    write(state, 'Keeping it')
+  // Args: into: the id of a class, '' for none. Resolves to whether it is kept.
+  const send = async (whole, into) => {
+    const headers = { 'Content-Type': type.split(';')[0], ...(into ? { 'X-Camera-Class': into } : {}) }
     try {
-      const answer = await post('recording', data.token, { 'Content-Type': type.split(';')[0] }, clip)
+      const answer = await post('recording', data.token, headers, whole)
       const said = await answer.json()
-      if (answer.ok) {
-        forget()
-        kept += 1
-        show('Kept: it is your clip now.')
-        say('kept', kept)
-      } else {
-        write(fault, said.error)
-        write(state, '')
-      }
-    } catch {
-      write(fault, 'The server does not answer, so the recording is not kept. Try again.')
-      write(state, '')
-    } finally {
-      keep.disabled = again.disabled = false
+      if (!answer.ok || said.error) throw new Error(said.error)
+      kept += 1
+      if (into) write(state, last = `Kept, ${said.clips} clip${said.clips === 1 ? '' : 's'}.`)
+      say('kept', kept)
+      return true
+    } catch (error) {
+      write(fault, error instanceof TypeError || error instanceof SyntaxError ? LOST : error.message)
+      return false
     }
+  }
+
+  const keepIt = async () => {
+    keep.disabled = again.disabled = true
+    write(fault, '')
+    write(state, 'Keeping it')
+    if (await send(clip, '')) {
+      forget()
+      show('Kept: it is your clip now.')
+    } else write(state, '')
+    keep.disabled = again.disabled = false
   }
 
   length.oninput = () => show(state.textContent)
   record.onclick = again.onclick = begin
   stop.onclick = () => camera.putOut()
-  keep.onclick = () => {
-    write(fault, '')
-    send()
-  }
+  keep.onclick = keepIt
   return {
     heed(given, setTriggerValue) {
       if (!data) Object.assign(length, { min: given.least, max: given.most, value: given.usual })
       data = given
       say = setTriggerValue
-      show(state.textContent || IDLE)
+      show(state.textContent || idle())
     },
     leave() {
       camera.putOut()
@@ -191,16 +208,19 @@ export default function ({ data, parentElement, setTriggerValue }) {
 _RECORDER = st.components.v2.component("camera_recorder", html=HTML, css=CSS, js=OVERTAKEN + CAMERA + JS)
 
 
-def camera_recorder(token: str, *, key: str = "camera-recorder") -> None:
+def camera_recorder(token: str, *, class_id: str = "", usual: int = USUAL, key: str = "camera-recorder") -> None:
     """Draw a camera that records; what is kept goes to the route `camera/recording`, and the page runs again.
 
     Args:
         token: the visitor's.
+        class_id: of the class that recordings are examples of: one follows the other until it is stopped, and each is kept
+            as soon as it is over; '' for one recording, which the visitor keeps or not.
+        usual: seconds that a recording takes unless the visitor says otherwise.
         key: unique on the page.
     """
-    data = {"token": token, "least": LEAST, "usual": USUAL, "most": MOST}
+    data = {"token": token, "least": LEAST, "usual": usual, "most": MOST, "class": class_id}
     _RECORDER(key=key, data=stamped(key, data), on_kept_change=_heard)
 
 
 def _heard() -> None:
-    """What was kept is taken up by whoever asks for the visitor's own clip."""
+    """What was kept is taken up by whoever asks for the visitor's own clip, or for the class's."""

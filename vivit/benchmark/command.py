@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from vivit.benchmark.measurement import MODES, Measurement
@@ -17,6 +16,7 @@ from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.errors import UserError
 from vivit.interrupts import heed_interrupts
 from vivit.names import EXECUTIONS
+from vivit.writing import make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,21 +129,6 @@ def bench(options: argparse.Namespace) -> int:
         print(f"vivit: {result.rows[0].reason}", file=sys.stderr)
         return 2
     return status
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, or find it usable.
-
-    Raises:
-        ValueError: if nothing can be written there; the message is for the user.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):  # before the work whose results could not be kept
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"'{folder}' is no folder that can be written to ({reason}). Give another.") from error
 
 
 def _write(result: "Result", folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from vivit.ahead import passes_ahead
 from vivit.clock import Mark, milliseconds
 from vivit.decoders import Reading, decode_ahead
-from vivit.evaluate.passes import Begun, Classifier, clips_of_a_step, record_of
+from vivit.evaluate.passes import Answer, Begun, Classifier, clips_of_a_step, record_of
 from vivit.evaluate.records import LabelledClip, Record, why
 
 
@@ -51,6 +51,19 @@ def evaluate_locally(
 ) -> Generator[list[Record], None, None]:
     """Records, step by step, in the order of the clips. A clip that cannot be read or answered has one with its sentence.
 
+    Args, Raises: as `answer_locally`'s.
+    """
+    config = classifier.model.config
+    with closing(answer_locally(clips, reading, classifier, processes, spent)) as steps:
+        for step in steps:
+            yield [record_of(record, answer, config) if answer else record for record, answer in step]
+
+
+def answer_locally(
+    clips: Iterable[LabelledClip], reading: Reading, classifier: Classifier, processes: int, spent: Spent | None = None
+) -> Generator[list[tuple[Record, Answer | None]], None, None]:
+    """Clips and their answers, step by step, in the order of the clips; a clip that cannot be read has its sentence and none.
+
     Args:
         clips: which; taken as they are needed.
         reading: how.
@@ -59,7 +72,7 @@ def evaluate_locally(
         spent: is kept up to date.
     Raises:
         vivit.errors.UserError: if no process can be started.
-        and what `clips` or the model raises; all of it after the records before it.
+        and what `clips` or the model raises; all of it after the clips before it.
     """
     spent, config = spent or Spent(), classifier.model.config
     reading = replace(reading, picture=(*config.clip_size[1:], config.num_channels))
@@ -104,7 +117,7 @@ def evaluate_locally(
             while len(steps) > (0 if ended else ahead):
                 step = steps.popleft()
                 answers = iter(classifier.finish(step.begun) if step.begun else ())
-                found = [one if one.error else record_of(one, next(answers), config) for one in step.records]
+                found = [(one, None if one.error else next(answers)) for one in step.records]
                 if step.begun:
                     idle = milliseconds(last, step.begun.begin) / 1e3 if last is not None else step.blocked
                     spent.waited += min(step.blocked, idle)

@@ -31,11 +31,13 @@ class Answer:
         logits: (K,) float32, the mean over its views.
         familiar: whether it is like the training clips; None where that cannot be told.
         seconds: its share of its passes' time, on the device's own clock.
+        features: (E,) float32, the mean over its views, where they were wanted.
     """
 
     logits: Tensor
     familiar: bool | None
     seconds: float = 0.0
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,14 @@ class Classifier:
         processor: the arithmetic of its pictures.
         batch_size: B.
         familiarity: by which clips unlike the training clips are told.
+        gives_features: whether answers have them.
     """
 
     model: VivitForVideoClassification
     processor: VivitImageProcessor
     batch_size: int
     familiarity: Familiarity | None = None
+    gives_features: bool = False
 
     def __call__(self, clips: Sequence[np.ndarray]) -> list[Answer]:
         """Answers, one a clip.
@@ -103,7 +107,8 @@ class Classifier:
                 pixel_values = cross(batch, self.processor, device, self.model.dtype)
                 features.append(self.model.features(pixel_values, interpolate_pos_encoding=True))
                 logits.append(self.model.classifier(features[-1]))
-            found = [torch.cat(logits), *([torch.cat(features)] if self.familiarity else [])]
+            wanted = self.familiarity or self.gives_features
+            found = [torch.cat(logits), *([torch.cat(features)] if wanted else [])]
             # Here and not when they are read: that would be after the next passes.
             found = [tensor.float().to("cpu", non_blocking=True) for tensor in found]
         return Begun([len(clip) for clip in clips], found, begin, mark(device))
@@ -114,10 +119,14 @@ class Classifier:
         logits, *features = (
             [some.mean(0) for some in tensor[: sum(begun.views)].split(begun.views)] for tensor in begun.found
         )
-        familiar: list[bool | None] = [None] * len(logits)
-        if self.familiarity:
-            familiar = [self.familiarity.is_familiar(mean.numpy()) for mean in features[0]]
-        return [Answer(mean, known, share) for mean, known in zip(logits, familiar, strict=True)]
+        of_each: list[Tensor | None] = [*features[0]] if features else [None] * len(logits)
+        answers = []
+        for mean, feature in zip(logits, of_each, strict=True):
+            known = None
+            if self.familiarity and feature is not None:
+                known = self.familiarity.is_familiar(feature.numpy())
+            answers.append(Answer(mean, known, share, feature))
+        return answers
 
 
 def record_of(record: Record, answer: Answer, config: VivitConfig, model_seconds: float | None = None) -> Record:

@@ -95,11 +95,11 @@ def explain(options: argparse.Namespace, tell: Callable[[Exception], int]) -> in
     Raises:
         ValueError, OSError: for options that cannot be used; the message is for the user.
     """
-    from vivit.benchmark.command import make_folder
     from vivit.checkpoint import open_checkpoint
     from vivit.device import default_device
     from vivit.model import VivitForVideoClassification
     from vivit.processing import NORMALISATIONS
+    from vivit.writing import make_folder
 
     device = default_device()  # whose error comes before a download
     if options.out:

@@ -3,17 +3,26 @@
 Letters: N clips, K classes, E hidden size.
 """
 
+import copy
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from vivit.errors import UserError
 from vivit.familiarity import Familiarity
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
-from vivit.teach.report import Report
+from vivit.teach.fitting import Fit, fit, one_by_one
+from vivit.teach.likeness import find_likeness
+from vivit.teach.outside import fit_outside
+from vivit.teach.report import LeftOut, Report, notices_of
+from vivit.timeline.trained import KEY as CLIP_SECONDS
+from vivit.writing import new_folder, refuse_full, write_whole
 
 
 @dataclass(frozen=True)
@@ -40,11 +49,29 @@ class Taught:
         Raises:
             UserError: if the folder is there and holds anything, or cannot be written.
         """
-        raise NotImplementedError
+        out, model = Path(folder), self.model
+        refuse_full(out)
+        if clip_seconds is not None:
+            model = copy.copy(model)
+            model.config = replace(model.config, extra={**model.config.extra, CLIP_SECONDS: round(clip_seconds, 3)})
+
+        def write(whole: Path) -> None:
+            model.save_pretrained(whole)
+            processor.save_pretrained(whole)
+            if self.familiarity:
+                self.familiarity.save(whole)
+
+        with new_folder(out):
+            write_whole(out, write)
 
 
 def fit_head(
-    model: VivitForVideoClassification, features: np.ndarray | Tensor, labels: Sequence[str], *, seed: int = 0
+    model: VivitForVideoClassification,
+    features: np.ndarray | Tensor,
+    labels: Sequence[str],
+    *,
+    looks: np.ndarray | None = None,
+    seed: int = 0,
 ) -> Taught:
     """Fit a multinomial logistic regression to frozen features, and put it on the model.
 
@@ -52,8 +79,59 @@ def fit_head(
         model: whose features they are: `model.features(pixel_values)`.
         features: (N, E).
         labels: N names; K of them differ, at least two.
+        looks: (N, L), of `vivit.teach.taking.look_of`, by which cuts of one recording are found; None where they are not known.
         seed: says which clips are left out together where there are too many to leave out each by itself.
     Raises:
         UserError: for one class, features that are not finite, or of another size.
     """
-    raise NotImplementedError
+    begin, labels = time.perf_counter(), [*labels]
+    rows = torch.as_tensor(features).detach().to("cpu", torch.float64)
+    size = model.config.hidden_size
+    if rows.shape != (len(labels), size):
+        raise UserError(
+            f"Features of {len(labels)} clips of this model are ({len(labels)}, {size}), not {tuple(rows.shape)}."
+        )
+    if bad := (~rows.isfinite().all(1)).nonzero()[:, 0].tolist():
+        raise UserError(
+            f"The features of {len(bad)} of {len(labels)} clips are infinite or no numbers, so nothing can be fitted to "
+            "them. Use a checkpoint that is whole, or float32."
+        )
+    like = find_likeness(rows.numpy(), looks, labels)
+    together = like.together(labels)
+    found = fit(rows, labels, together, seed=seed)
+    places = [found.names.index(label) for label in labels]
+    familiarity, share = fit_outside(rows.numpy(), places, together)
+    best = found.left_out.max(1)
+    left_out = tuple(
+        LeftOut(k, label, found.names[best.indices[k]], float(best.values[k]), float(found.left_out[k, places[k]]))
+        for k, label in enumerate(labels)
+    )
+    report = Report(
+        {name: labels.count(name) for name in found.names},
+        left_out,
+        found.regularisation,
+        like.same,
+        like.recordings,
+        like.one_place,
+        one_by_one(len(labels), together),
+        share,
+        time.perf_counter() - begin,
+    )
+    return Taught(_with_head(model, found), replace(report, notices=notices_of(report)), familiarity)
+
+
+def _with_head(model: VivitForVideoClassification, found: Fit) -> VivitForVideoClassification:
+    """A model with another head, which shares the encoder with the one that is given."""
+    labels = dict(enumerate(found.names))
+    head = nn.Linear(found.weights.shape[1], len(labels), device=model.device, dtype=model.dtype)
+    with torch.no_grad():
+        head.weight.copy_(found.weights)
+        head.bias.copy_(found.bias)
+    taught = copy.copy(model)
+    # A copy of a module has the same dict of layers, in which the head would be exchanged in both.
+    taught._modules = model._modules | {"classifier": head.requires_grad_(False)}
+    taught.executions = {}
+    taught.config = model.config.changed(
+        id2label=labels, label2id={name: k for k, name in labels.items()}, problem_type="single_label_classification"
+    )
+    return taught.eval()

@@ -1,0 +1,41 @@
+"""Folders for visitors' files: for this server alone, and gone with it, however it ends."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+
+class PrivateFolder:
+    """A folder that this user alone can read. Those that servers which are no longer running left behind are removed at once.
+
+    Args:
+        prefix: of its name, and of theirs.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            with suppress(OSError):  # another user's, or its server lives
+                os.close(_lock(folder))
+                shutil.rmtree(folder, ignore_errors=True)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        self._locked = _lock(self.path)
+
+    def clear(self) -> None:
+        """Delete it with all that it holds."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._locked)
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as this process lives; returns the descriptor. Raises OSError if another has it locked."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

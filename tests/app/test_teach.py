@@ -1,0 +1,122 @@
+"""'Teach' in a real browser: from two names to a checkpoint that answers, with a fake camera and files."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.app.axe import violations
+from tests.app.conftest import FLAGS, INSTALLED, SCHEMES, Server, settled, watched
+from tests.y4m import write_y4m
+from vivit.hub import ASSETS
+
+pytestmark = pytest.mark.browser
+
+CLIPS = Path(ASSETS) / "clips"
+KICK, JUMP = "side *kick* 🦵", "سكوت"  # names are the visitor's own, in any letters
+UPLOADED = ["jogging", "yawning"]
+LONG = 40_000  # ms that teaching may take on a machine that does much else
+
+
+@pytest.fixture(scope="module")
+def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    film = write_y4m(CLIPS / "side_kick.mp4", tmp_path_factory.mktemp("camera") / "camera.y4m")
+    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+    found = browser.browser_type.launch(executable_path=INSTALLED, args=[*FLAGS, *fake])
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=SCHEMES)
+def page(with_camera: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    context = with_camera.new_context(
+        viewport={"width": 1440, "height": 900}, permissions=["camera"], color_scheme=request.param
+    )
+    context.set_default_timeout(60_000)
+    with watched(context):
+        yield context.new_page()
+    context.close()
+
+
+def name_class(page: Page, name: str) -> None:
+    box = page.get_by_role("textbox", name="Name of a new class")
+    box.fill(name)
+    box.press("Enter")
+    expect(page.get_by_role("radio", name=f"{name} · 0")).to_be_checked()
+    settled(page)
+
+
+def clips_of(page: Page, name: str) -> Locator:
+    return page.get_by_role("radiogroup", name=f"Clips of {name}").get_by_role("radio")
+
+
+def verdict(page: Page, clips: int) -> Locator:
+    return page.get_by_role("heading", name=re.compile(f"^Named right . of {clips} clips that it had not seen"))
+
+
+def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(f"{server.url}/teach")
+    teach = page.get_by_role("button", name=re.compile("^Teach( |$)"))
+    expect(teach).to_be_disabled()
+    expect(page.get_by_text("Two classes are needed, each with a clip.")).to_be_visible()
+    name_class(page, KICK)
+
+    # One recording follows the other until it is stopped, and each is kept by itself.
+    page.get_by_label("Length").fill("2")
+    page.get_by_role("button", name="Record 2 s, again and again").click()
+    for said in ("Kept, 1 clip.", "Kept, 2 clips."):
+        expect(page.get_by_text(said)).to_be_visible()
+        expect(page.get_by_text("Camera on", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Camera on", exact=True)).to_be_hidden()
+    expect(clips_of(page, KICK)).to_have_count(2)
+
+    # One that is refused costs itself alone: it is there already, under another name.
+    name_class(page, JUMP)
+    page.get_by_role("radio", name="Upload", exact=True).first.click()
+    (tmp_path / "again.mp4").write_bytes((CLIPS / f"{UPLOADED[0]}.mp4").read_bytes())
+    files = [*(CLIPS / f"{name}.mp4" for name in UPLOADED), tmp_path / "again.mp4"]
+    page.locator("input[type=file]").first.set_input_files(files)
+    expect(page.get_by_role("alert").filter(has_text=re.compile("again.mp4: .* already"))).to_be_visible()
+    expect(clips_of(page, JUMP)).to_have_count(2)
+    expect(clips_of(page, JUMP).first.locator("img")).to_be_visible()
+    found = violations(page)
+
+    teach.click()
+    expect(verdict(page, 4)).to_be_visible(timeout=LONG)
+    settled(page)
+    page.get_by_role("radio", name="Bundled", exact=True).last.click()
+    page.get_by_role("radiogroup", name="Bundled clips").get_by_role("radio", name="side kick").click()
+    expect(page.get_by_text("of 'side kick'")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(re.escape(KICK), re.IGNORECASE))).to_be_visible()
+    settled(page)
+    wrong = page.get_by_role("combobox", name="Was it wrong?")
+    wrong.scroll_into_view_if_needed()  # while the page moves the list shuts again
+    wrong.click()
+    page.get_by_role("option", name=KICK).click()
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("1 clip was added since: teach again.")).to_be_visible()
+    settled(page)
+    found += violations(page)
+
+    # It is no upload, and yet it stands everywhere; and it can be taken along.
+    with page.expect_download() as download:
+        page.get_by_role("link", name=re.compile("^Download the checkpoint")).click()
+    packed = ZipFile(BytesIO(download.value.path().read_bytes()))
+    assert any(name.endswith("config.json") for name in packed.namelist())
+    page.reload()
+    expect(verdict(page, 4)).to_be_visible()
+    expect(clips_of(page, KICK)).to_have_count(3)
+    page.set_viewport_size({"width": 420, "height": 900})
+    settled(page)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("button", name="Classify with it").click()
+    expect(page.get_by_role("heading", name=re.compile(re.escape(KICK), re.IGNORECASE))).to_be_visible()
+    settled(page)
+    assert "/tmp" not in page.locator("[data-testid=stMain]").inner_text()
+    assert not found, "\n\n".join(found)

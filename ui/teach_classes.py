@@ -1,0 +1,190 @@
+"""The classes that a visitor teaches: named, and the clips of each looked at, moved and removed."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.lessons import MOST_BYTES, MOST_CLASSES, MOST_CLIP_SECONDS, MOST_CLIPS, MOST_LETTERS, Example, TaughtClass
+from engine.tasks import MakePreview
+from ui.clips import thumbnails
+from ui.components.clip_strip import Tile, clip_strip
+from ui.escape import inert, literal
+from ui.jobs import ask, finished, job_for
+from ui.server import get_server
+from ui.visit import set_widget, unset_widget, visit, visitor, widget
+from vivit.errors import UserError
+from vivit.hub import megabytes
+
+FILLED = "teach-class"  # the widget that says which class is filled
+NEW = "teach-new"
+SLOT = "example-"  # of the jobs that make pictures of clips
+
+
+def count(number: int, what: str = "clip") -> str:
+    """'1 clip', '3 clips'."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def called(name: str) -> str:
+    """A class as Markdown that shows just its name."""
+    return literal(inert(name))
+
+
+def refuse(part: str, sentence: str) -> None:
+    """Have a sentence told once, in this run or the next. Args: part: of the page, as `show_refused`'s."""
+    visit().lesson.refused.setdefault(part, []).append(sentence)
+
+
+def show_refused(part: str) -> None:
+    """What could not be done in a part of the page."""
+    for sentence in visit().lesson.refused.pop(part, []):
+        st.error(literal(sentence), icon=":material/error:")
+
+
+def show_classes(classes: Sequence[TaughtClass]) -> None:
+    """Draw the place to name one more, and each with its clips."""
+    pictures = pictures_of([clip for one in classes for clip in one.examples])
+    for one in classes:
+        with st.container(gap="xxsmall", key=f"class-{one.id}"):
+            _show_class(one, classes, pictures)
+    if _waiting():
+        _follow_pictures()
+
+
+def name_class(classes: Sequence[TaughtClass]) -> None:
+    """Draw the place to name one more."""
+    if len(classes) == MOST_CLASSES:
+        st.caption(f"There are {MOST_CLASSES} classes, which are all that can be taught at once.")
+        show_refused(NEW)
+        return
+    with (
+        st.form("teach-name", clear_on_submit=True, border=False),
+        st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
+    ):
+        st.text_input(
+            "Name of a new class",
+            key=NEW,
+            max_chars=MOST_LETTERS,
+            placeholder="Such as waving" if not classes else "Another one",
+            label_visibility="collapsed",
+        )
+        st.form_submit_button("Add", icon=":material/add:", on_click=_add_class)
+    show_refused(NEW)
+
+
+def _add_class() -> None:
+    try:
+        made = get_server().lessons.add_class(visitor(), widget(NEW, ""))
+    except UserError as error:
+        refuse(NEW, str(error))
+    else:
+        set_widget(FILLED, made.id)
+        visit().lesson.clip = ""
+
+
+def pictures_of(examples: Sequence[Example]) -> dict[str, str]:
+    """The picture of each clip by the clip's id; '' where there is none yet."""
+    wanted = {f"{SLOT}{clip.id}": clip.path for clip in examples}
+    for slot in [slot for slot in visit().jobs if slot.startswith(SLOT) and slot not in wanted]:
+        del visit().jobs[slot]  # of clips that have gone
+    return {slot.removeprefix(SLOT): picture for slot, picture in thumbnails(wanted).items()}
+
+
+def _waiting() -> bool:
+    """Whether there are pictures that are still to come."""
+    return any(not job.finished for slot, (_, job) in visit().jobs.items() if slot.startswith(SLOT))
+
+
+@st.fragment(run_every=1.0)
+def _follow_pictures() -> None:
+    """Draw the page again once the last pictures have come."""
+    if not _waiting():
+        st.rerun()
+
+
+def _show_class(one: TaughtClass, classes: Sequence[TaughtClass], pictures: dict[str, str]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
+        st.markdown(f"**{called(one.name)}** · {count(len(one.examples)) if one.examples else 'no clip yet'}")
+        with st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{one.id}"):
+            _edit(one)
+    if not one.examples:
+        return
+    tiles = [Tile(clip.id, clip.name, pictures[clip.id], "no picture") for clip in one.examples]
+    chosen = next((clip for clip in one.examples if clip.id == visit().lesson.clip), None)
+    clicked = clip_strip(
+        tiles, chosen.id if chosen else "", key=f"examples-{one.id}", label=f"Clips of {inert(one.name)}"
+    )
+    if clicked:
+        visit().lesson.clip = clicked
+        set_widget(FILLED, one.id)
+        st.rerun()
+    if chosen:
+        _show_chosen(chosen, one, classes)
+
+
+def _edit(one: TaughtClass) -> None:
+    key = f"rename-{one.id}"
+    st.text_input("Name", one.name, key=key, max_chars=MOST_LETTERS, on_change=_rename, args=[one.id, key])
+    clips = f" and its {count(len(one.examples))}" * bool(one.examples)
+    st.button(
+        f"Delete it{clips}",
+        key=f"delete-{one.id}",
+        icon=":material/delete:",
+        on_click=get_server().lessons.remove_class,
+        args=[visitor(), one.id],
+    )
+
+
+def _rename(id: str, key: str) -> None:
+    try:
+        get_server().lessons.rename_class(visitor(), id, widget(key, ""))
+    except UserError as error:
+        refuse(NEW, str(error))
+        unset_widget(key)
+
+
+def _show_chosen(clip: Example, one: TaughtClass, classes: Sequence[TaughtClass]) -> None:
+    """What can be done with the clip that is chosen."""
+    others = {other.id: inert(other.name) for other in classes if other.id != one.id}
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        look = st.popover("Look at it", icon=":material/play_circle:", key=f"look-{clip.id}", on_change="rerun")
+        if look.open:
+            with look:
+                job = job_for("example", clip.path, lambda: ask(MakePreview(clip.path)))
+                if finished(job, "example", "Making a preview"):
+                    alt = f"The chosen clip: {clip.name}"
+                    st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True, width=300)
+        if others:
+            key = f"move-{clip.id}"
+            st.selectbox(
+                "Move it to",
+                list(others),
+                None,
+                key=key,
+                format_func=lambda id: others[id],
+                placeholder="Move it to…",
+                label_visibility="collapsed",
+                width=160,
+                on_change=_move,
+                args=[clip.id, key],
+            )
+        st.button(
+            "Remove",
+            key=f"remove-{clip.id}",
+            icon=":material/delete:",
+            on_click=get_server().lessons.remove,
+            args=[visitor(), clip.id],
+        )
+
+
+def _move(example: str, key: str) -> None:
+    if to := widget(key):
+        get_server().lessons.move(visitor(), example, to)
+
+
+def bounds() -> str:
+    """How much can be taught."""
+    return (
+        f"At most {MOST_CLASSES} classes, and {MOST_CLIPS} clips of {MOST_CLIP_SECONDS:g} s and {megabytes(MOST_BYTES)} "
+        "together. They are yours alone, and are deleted when you leave."
+    )

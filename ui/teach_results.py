@@ -1,0 +1,138 @@
+"""What was taught: how often it is right about clips that it had not seen, which it confuses, and its files to take along."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from engine.lessons import Taught, TaughtClass
+from ui.escape import inert, literal
+from ui.page import go_to
+from ui.server import get_server
+from ui.taught import TAUGHT
+from ui.teach_classes import called, count, pictures_of
+from ui.visit import set_widget, visitor
+from vivit.benchmark.wording import percent
+from vivit.hub import megabytes
+from vivit.teach.report import LeftOut, Report
+
+SHOWN = 8  # confused clips that are listed
+
+
+def verdict(report: Report) -> str:
+    """What a head comes to, in a sentence."""
+    clips = len(report.left_out)
+    low, high = report.interval
+    return (
+        f"Named right {report.right:,} of {count(clips)} that it had not seen ({percent(report.accuracy)}, "
+        f"{100 * low:.0f} to {percent(high)}); always naming the largest class would get {percent(report.chance)}."
+    )
+
+
+def show_result(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[str]) -> None:
+    """Draw the verdict and what qualifies it. Args: faults: the ids of clips that could not be used."""
+    report = taught.report
+    with st.container(key="answer", gap="small"):
+        st.subheader(literal(verdict(report)), anchor=False)
+        if changed := changes(taught, classes, faults):
+            st.info(changed, icon=":material/update:")
+        if report.notices:  # in one box: what comes after it is not to be pushed out of sight
+            st.warning("\n\n".join(map(literal, report.notices)), icon=":material/warning:")
+        st.caption(f"Right by class: {_by_class(report)}. {_how(report)}")
+
+
+def show_take_along(taught: Taught) -> None:
+    """Draw where the checkpoint can be used, and its download."""
+    with st.container(horizontal=True, gap="small"):
+        for page, label, icon in (
+            ("live", "Live from the camera", ":material/videocam:"),
+            ("classify", "Classify with it", ":material/movie:"),
+        ):
+            st.button(label, key=f"teach-{page}", icon=icon, on_click=_use, args=[page])
+        token = get_server().cameras.token(visitor())
+        size = sum(file.stat().st_size for file in Path(taught.folder).glob("*") if file.is_file())
+        st.link_button(
+            f"Download the checkpoint, {megabytes(size)}",
+            f"teach/checkpoint.zip?token={token}",
+            icon=":material/download:",
+            help="A zip of an ordinary checkpoint: it loads with `from_pretrained`, here and in transformers.",
+        )
+
+
+def _use(page: str) -> None:
+    """Go to a page where it is chosen."""
+    set_widget("checkpoint", TAUGHT)
+    go_to(page)
+
+
+def _how(report: Report) -> str:
+    """How it was measured."""
+    left_out = "Leave-one-out" if report.one_by_one else "A tenth left out at a time, since there are many"
+    outside = (
+        "There are too few to tell which clips are outside what it was taught."
+        if report.outside is None
+        else f"Of new clips like these about {percent(report.outside)} or fewer are called outside what it was taught."
+    )
+    return (
+        f"{left_out}: each clip was named by a head that had seen neither it nor another cut of its recording. The figure is a "
+        f"little too good, since how strongly heads are regularised was chosen by the same clips. {outside}"
+    )
+
+
+def _by_class(report: Report) -> str:
+    right = {name: 0 for name in report.classes}
+    for clip in report.left_out:
+        right[clip.label] += clip.right
+    return ", ".join(f"{called(name)} {right[name]} of {of}" for name, of in report.classes.items())
+
+
+def changes(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[str]) -> str:
+    """What is different from what was taught; '' where nothing is."""
+    then = {taught.examples[clip.clip].id: clip.label for clip in taught.report.left_out}
+    now = {clip.id: one.name for one in classes for clip in one.examples if clip.id not in faults}
+    kinds = {
+        "added": now.keys() - then.keys(),
+        "removed": then.keys() - now.keys(),
+        "moved or renamed": {id for id in now.keys() & then.keys() if now[id] != then[id]},
+    }
+    words = [f"{count(len(ids))} {'were' if len(ids) > 1 else 'was'} {kind}" for kind, ids in kinds.items() if ids]
+    return f"{', '.join(words)} since: teach again." if words else ""
+
+
+def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
+    """Draw the clips that were named wrong, the most doubtful first, and what can be done with each."""
+    ids = {one.name: one.id for one in classes}
+    here = {clip.id: one.name for one in classes for clip in one.examples}
+    found = [clip for clip in taught.report.confused if here.get(taught.examples[clip.clip].id) == clip.label]
+    if not found:
+        return
+    pictures = pictures_of([clip for one in classes for clip in one.examples])
+    form = st.expander("Confused clips", expanded=any(clip.doubtful for clip in found), icon=":material/help:")
+    for clip in found[:SHOWN]:
+        example = taught.examples[clip.clip]
+        with form, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if picture := pictures[example.id]:
+                st.image(picture, width=72, alt=f"The first frame of {example.name}")
+            st.markdown(_told(clip, example.name), width=260)
+            if to := ids.get(clip.answer):
+                st.button(
+                    f"Move to {called(clip.answer)}",
+                    key=f"confused-move-{example.id}",
+                    on_click=get_server().lessons.move,
+                    args=[visitor(), example.id, to],
+                )
+            st.button(
+                "Remove",
+                key=f"confused-remove-{example.id}",
+                icon=":material/delete:",
+                on_click=get_server().lessons.remove,
+                args=[visitor(), example.id],
+            )
+    if len(found) > SHOWN:
+        form.caption(f"And {len(found) - SHOWN:,} more, of which it was less sure.")
+
+
+def _told(clip: LeftOut, name: str) -> str:
+    doubt = " Probably it is in the wrong class, or shows something else." * clip.doubtful
+    answer = f"named **{called(clip.answer)}** with {percent(clip.score)}"
+    return f"**{called(clip.label)}**, {answer}.{doubt}  \n:small[{literal(inert(name, 40))}]"
