@@ -39,6 +39,7 @@ from vivit.teach.heads import Taught, fit_head
 QUARTER = len(EVALUATION_SEEDS) // 4
 TAUGHT_SEEDS, NEW_SEEDS = EVALUATION_SEEDS[2 * QUARTER : 3 * QUARTER], EVALUATION_SEEDS[3 * QUARTER :]
 MOST_CLIPS = 5000  # of a class and seed
+MOST_SEED = QUARTER // (len(NOVEL) * MOST_CLIPS) - 1
 CLIPS_A_CLASS, NEW, OUTSIDE, DRAWS = (1, 3, 5, 10, 20), 50, 5, 5
 
 
@@ -48,7 +49,7 @@ def seeds_of(label: str, clips: int, seed: int, seeds: range) -> list[int]:
     Args:
         label: one of `NOVEL`.
         clips: how many, up to `MOST_CLIPS`; the first are the same, however many there are.
-        seed: from 0.
+        seed: from 0 to `MOST_SEED`.
         seeds: `TAUGHT_SEEDS` or `NEW_SEEDS`.
     """
     first = (seed * len(NOVEL) + list(NOVEL).index(label)) * MOST_CLIPS
@@ -337,11 +338,10 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the clips there, and measure nothing")
     options = parser.parse_args()
     most = max(options.clips_a_class)
-    if (
-        min(*options.clips_a_class, options.new, options.draws) < 1
-        or max(most * options.draws, options.new) > MOST_CLIPS
-    ):
-        parser.error(f"give numbers from 1, and of a class at most {MOST_CLIPS} clips, all draws together")
+    if min(*options.clips_a_class, options.new, options.draws, options.outside + 1) < 1:
+        parser.error("give numbers of clips and of draws from 1, of clips outside from 0")
+    if max(most * options.draws, options.new) > MOST_CLIPS or not 0 <= options.seed <= MOST_SEED:
+        parser.error(f"give at most {MOST_CLIPS} clips a class, all draws together, and a seed from 0 to {MOST_SEED}")
     some: dict[str, Any] = {
         "labels": list(NOVEL),
         "new": options.new,
