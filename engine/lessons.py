@@ -30,6 +30,7 @@ MOST_CLIP_SECONDS = 60.0  # of a clip
 MOST_BYTES = 500_000_000  # of a visitor's clips
 MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
 MOST_LETTERS = 60  # of a class's name
+JOINERS = "\u200c\u200d"  # within words and emoji they mean something
 NO_CLASS = "This class is no longer there. Make one, or choose another."
 NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
 NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
@@ -48,6 +49,7 @@ class _Lesson:
         seconds: example id → how long the clip is, once it has been read.
         coming: bytes of each clip that is being written.
         made: bytes of the checkpoint and of its zip.
+        former: the folder of the checkpoint before it, which other pages may still be at work with; former_bytes: its `made`.
         running, taught: what was begun last, and what has come of it.
         places: numbers of folders that a checkpoint is written into.
         packing: held while the zip is made.
@@ -60,6 +62,8 @@ class _Lesson:
     seconds: dict[str, float] = field(default_factory=dict)
     coming: list[int] = field(default_factory=list)
     made: int = 0
+    former: Path | None = None
+    former_bytes: int = 0
     running: RunningTeaching | None = None
     taught: Taught | None = None
     places: Iterator[int] = field(default_factory=lambda: count(1))
@@ -184,7 +188,7 @@ class Lessons:
             raise UserError(NO_ROOM)
 
     def _bytes(self) -> int:
-        return sum(lesson.clip_bytes + lesson.made for lesson in self._lessons.values())
+        return sum(lesson.clip_bytes + lesson.made + lesson.former_bytes for lesson in self._lessons.values())
 
     def _take_up(self, lesson: _Lesson, class_id: str, clip: Example, part: Path) -> Example:
         if lesson.gone or not (one := lesson.classes.get(class_id)):
@@ -247,7 +251,7 @@ class Lessons:
             return lesson.running if lesson else None
 
     def taught(self, visitor: str) -> Taught | None:
-        """The last checkpoint that came of it; the one before it is deleted once that is there."""
+        """The last checkpoint that came of it. The one before it stays until there is another: pages may be at work with it."""
         with self._lock:
             lesson = self._lessons.get(visitor)
             return lesson.taught if lesson else None
@@ -331,14 +335,17 @@ class Lessons:
         with lesson.packing, self._lock:  # what is being packed is not taken away
             if lesson.gone or running._cancel.is_set():
                 raise Stopped
-            if self._bytes() - lesson.made + made > self._max_bytes:
+            if self._bytes() - lesson.former_bytes + made > self._max_bytes:
                 raise Failed(NO_ROOM_FOR_CHECKPOINT)
-            former, lesson.made = lesson.taught, made
+            former, older = lesson.taught, lesson.former
+            if former:
+                lesson.former, lesson.former_bytes = Path(former.folder).parent, lesson.made
+            lesson.made = made
             number = former.number + 1 if former else 1
             taught = Taught(str(fitted.folder), fitted.report, fitted.examples, running.asked, number)
             lesson.taught = running.taught = taught
-        if former:
-            shutil.rmtree(Path(former.folder).parent, ignore_errors=True)
+        if older:
+            shutil.rmtree(older, ignore_errors=True)
 
 
 def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
@@ -349,8 +356,9 @@ def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
 
 
 def one_line(text: str) -> str:
-    """A name in one line, without what no font has a picture for."""
-    return " ".join("".join(" " if category(c) in ("Cc", "Cs") else c for c in text).split())
+    """A name in one line, without what no font has a picture for and marks that turn the direction of what follows."""
+    plain = (" " if category(c) in ("Cc", "Cs") else c for c in text if category(c) != "Cf" or c in JOINERS)
+    return " ".join("".join(plain).split())
 
 
 def _new_name(name: str, others: Iterable[TaughtClass]) -> str:
@@ -360,9 +368,14 @@ def _new_name(name: str, others: Iterable[TaughtClass]) -> str:
         raise UserError("A class needs a name. Type what its clips show.")
     if len(name) > MOST_LETTERS:
         raise UserError(f"The name has {len(name)} letters, and may have {MOST_LETTERS}. Shorten it.")
-    if there := next((one.name for one in others if one.name.casefold() == name.casefold()), None):
+    if there := next((one.name for one in others if _seen(one.name) == _seen(name)), None):
         raise UserError(f"There is a class '{there}' already. Give this one another name.")
     return name
+
+
+def _seen(name: str) -> str:
+    """What a name looks like, whatever its case."""
+    return "".join(c for c in name.casefold() if c not in JOINERS)
 
 
 def _copy(content: bytes | memoryview | Path, to: Path) -> str:

@@ -1,9 +1,11 @@
 """Strangers' text, such as file names and labels, made harmless before it is shown."""
 
+from engine.lessons import JOINERS
+
 
 def inert(text: str, longest: int = 60) -> str:
     """A stranger's text on one line, without control characters or marks that turn the writing direction, shortened."""
-    plain = "".join(c if c.isprintable() else " " for c in text).strip() or "(no name)"
+    plain = "".join(c if c.isprintable() or c in JOINERS else " " for c in text).strip() or "(no name)"
     return plain if len(plain) <= longest else f"{plain[: longest // 2]} … {plain[-longest // 2 :]}"
 
 

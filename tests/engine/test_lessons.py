@@ -138,13 +138,16 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
     again = ended(lessons.teach(ME, TeachAsked(taught.folder))).taught
     assert again and again is lessons.taught(ME) and again.number == 2 and again.asked == MANNEQUIN
     assert again.report.classes == {"hands": 2, "legs": 4} and engine.asked["take_features"] == 6
-    assert not Path(taught.folder).exists() and Path(again.folder).name == "vivit-mannequin-taught"
+    assert Path(again.folder).name == "vivit-mannequin-taught"
+    assert Path(taught.folder).exists(), "pages may be at work with it"
     packed = lessons.archive(ME)
     assert packed.name == "vivit-mannequin-taught.zip" and lessons.archive(ME) == packed
     with zipfile.ZipFile(packed) as file:
         file.extractall(tmp_path)
     there = {path.name: path.read_bytes() for path in Path(again.folder).iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / packed.stem).iterdir()} == there
+    ended(lessons.teach(ME, MANNEQUIN))
+    assert not Path(taught.folder).exists() and Path(again.folder).exists()
     lessons.drop(ME)
     assert not files(lessons) and lessons.taught(ME) is None and not lessons.classes(ME)
 
@@ -256,10 +259,11 @@ def test_what_cannot_be_taught_says_why(lessons: Lessons, tmp_path: Path) -> Non
 
 
 def test_names_of_classes(lessons: Lessons) -> None:
-    one = lessons.add_class(ME, "  Wave\n your\x00 hand ")
+    one = lessons.add_class(ME, "  Wave\n your\x00 \u202ehand ")  # with a mark that would turn what follows
     assert one.name == "Wave your hand" and lessons.classes(ME) == (one,)
     for name, said in (
         ("wave YOUR hand", "'Wave your hand' already"),
+        ("wave your\u200d hand", "'Wave your hand' already"),
         (" \t\u200b", "needs a name"),
         ("x" * (MOST_LETTERS + 1), "Shorten it"),
     ):

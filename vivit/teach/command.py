@@ -267,7 +267,7 @@ def _as_text(options: argparse.Namespace, found: Found, clips: _Clips, report: R
     confused = report.confused
     named = [
         f"    {one.score * 100:5.1f} %  {one.answer}  {paths[one.clip]}"
-        + ("  (its label is probably wrong)" if one.doubtful else "")
+        + ("  (so sure that its label should be looked at)" if one.doubtful else "")
         for one in confused[:LISTED]
     ]
     more = [f"    and {len(confused) - LISTED} more"] if len(confused) > LISTED else []

@@ -33,6 +33,7 @@ class Fit:
         weights: (K, E) float64; bias: (K,).
         regularisation: C, that of the least cross entropy of clips left out.
         left_out: (N, K) float64, probabilities by heads that had not seen the clip.
+        known: the places of clips whose class those heads had seen.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Fit:
     bias: Tensor
     regularisation: float
     left_out: Tensor
+    known: frozenset[int]
 
 
 def fit(
@@ -71,15 +73,17 @@ def fit(
     places = torch.tensor([names.index(label) for label in labels])
     targets = one_hot(places, len(names)).double()
     everything = torch.ones(len(labels), dtype=torch.float64)
+    seen = _seen(places, together, seed)
+    known = _known(seen, places)
     with _one_thread():
-        best, judged = _choose(features, targets, places, _seen(places, together, seed), sorted(regularisation))
+        best, judged = _choose(features, targets, places, seen, known, sorted(regularisation))
         standardised, centre, spread = _standardised(features, everything)
         inputs, axes = _rotated(standardised)
         at = solve(_problem(inputs[None], targets, everything[None], best), zeros(1, inputs.shape[-1], len(names)))
     weights = (axes @ at.weights[0] / spread[:, None]).T
     # A constant in all biases changes no probability, so it is none.
     bias = at.bias[0] - weights @ centre
-    return Fit(names, weights, bias - bias.mean(), best, judged)
+    return Fit(names, weights, bias - bias.mean(), best, judged, frozenset(known))
 
 
 @contextmanager
@@ -94,20 +98,24 @@ def _one_thread() -> Iterator[None]:
 
 
 def _choose(
-    features: Tensor, targets: Tensor, places: Tensor, seen: Tensor, regularisation: Sequence[float]
+    features: Tensor,
+    targets: Tensor,
+    places: Tensor,
+    seen: Tensor,
+    known: list[int],
+    regularisation: Sequence[float],
 ) -> tuple[float, Tensor]:
     """The C of the least cross entropy of clips left out, and their (N, K) probabilities; one fit leaves each out."""
     inputs = torch.stack([_rotated(_standardised(features, weights)[0])[0] for weights in seen])
     at = zeros(len(seen), inputs.shape[-1], targets.shape[1])
-    told = _tellable(seen, places)
     left = (seen == 0).double()
     found: dict[float, Tensor] = {}
     surprise: dict[float, float] = {}
     for c in regularisation:
         at = solve(_problem(inputs, targets, seen, c), at, LEAVING_TOLERANCE)
         found[c] = torch.einsum("fnk,fn->nk", at.logits(inputs).softmax(-1), left)
-        own = found[c][told, places[told]].clamp(min=1e-300)
-        surprise[c] = -float(own.log().sum()) if told else abs(log(c / USUAL))
+        own = found[c][known, places[known]].clamp(min=1e-300)
+        surprise[c] = -float(own.log().sum()) if known else abs(log(c / USUAL))
         if c > (best := min(surprise, key=lambda each: surprise[each])) and len(surprise) > 2 + [*surprise].index(best):
             break  # two in a row were worse, and the more a fit is left to itself the longer it takes
     return best, found[best]
@@ -118,8 +126,8 @@ def _problem(inputs: Tensor, targets: Tensor, weights: Tensor, c: float) -> Prob
     return Problem(inputs, targets, weights, c / 2 if targets.shape[1] == 2 else c)
 
 
-def _tellable(seen: Tensor, places: Tensor) -> list[int]:
-    """Clips whose class is known without them. No head can name the others, and the more it knows the more wrong it is."""
+def _known(seen: Tensor, places: Tensor) -> list[int]:
+    """Clips whose class is seen without them. No head can name the others, and the more it knows the more wrong it is."""
     return [k for row in seen for k in (row == 0).nonzero()[:, 0].tolist() if (row * (places == places[k])).any()]
 
 

@@ -93,8 +93,8 @@ def fit_head(
         )
     if bad := (~rows.isfinite().all(1)).nonzero()[:, 0].tolist():
         raise UserError(
-            f"The features of {len(bad)} of {len(labels)} clips are infinite or no numbers, so nothing can be fitted to "
-            "them. Use a checkpoint that is whole, or float32."
+            f"The features of {len(bad)} of {len(labels)} clips are infinite or no numbers, the first of '{labels[bad[0]]}', "
+            "so nothing can be fitted to them. Use a checkpoint that is whole, or float32."
         )
     like = find_likeness(rows.numpy(), looks, labels)
     together = like.together(labels)
@@ -103,7 +103,14 @@ def fit_head(
     familiarity, share = fit_outside(rows.numpy(), places, together)
     best = found.left_out.max(1)
     left_out = tuple(
-        LeftOut(k, label, found.names[best.indices[k]], float(best.values[k]), float(found.left_out[k, places[k]]))
+        LeftOut(
+            k,
+            label,
+            found.names[best.indices[k]],
+            float(best.values[k]),
+            float(found.left_out[k, places[k]]),
+            k in found.known,
+        )
         for k, label in enumerate(labels)
     )
     report = Report(

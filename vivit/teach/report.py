@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vivit.intervals import wilson
 
 FEW = 3  # clips of a class, below which leaving one out says next to nothing
-SURE = 0.8  # of another class than a clip's own: one of the two is probably wrong
+SURE = 0.8  # of another class than a clip's own: one of the two is wrong
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class LeftOut:
         label: what it is said to show.
         answer: the class with the highest probability; score: that.
         own_score: of `label`.
+        known: whether that head had seen others of its class; else it cannot be right.
     """
 
     clip: int
@@ -27,6 +28,7 @@ class LeftOut:
     answer: str
     score: float
     own_score: float
+    known: bool = True
 
     @property
     def right(self) -> bool:
@@ -35,8 +37,8 @@ class LeftOut:
 
     @property
     def doubtful(self) -> bool:
-        """Whether its label is probably wrong, or the clip shows something else."""
-        return not self.right and self.score >= SURE
+        """Whether its answer is so sure that its label should be looked at."""
+        return not self.right and self.known and self.score >= SURE
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Report:
 
     @property
     def confused(self) -> list[LeftOut]:
-        """Clips that are named wrong, the most doubtful first."""
-        return sorted((clip for clip in self.left_out if not clip.right), key=lambda clip: -clip.score)
+        """Clips that are named wrong and could be named right, the most doubtful first."""
+        return sorted((clip for clip in self.left_out if clip.known and not clip.right), key=lambda clip: -clip.score)
 
 
 def notices_of(report: Report) -> tuple[str, ...]:
