@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
 
-from engine.failures import cannot_start, overdue, unexpected
+from engine.failures import cannot_start, overdue, unexpected, without_folder
 from engine.jobs import Job, Queue
 from engine.messages import Reply, Request, pack
 from engine.process import Overdue, Process, WorkerSpec
@@ -275,7 +275,7 @@ class _Worker:
             if state == "done":
                 outcome = {"result": job._decode(header["result"]), "blobs": blobs, "progress": 1.0}
             elif state == "failed":
-                outcome = {"error": header["error"], "details": header["details"]}
+                outcome = {"error": without_folder(header["error"]), "details": header["details"]}
                 if header["traceback"]:
                     logger.error("job %d (%s, %s): %s", job.id, job.worker, job.task, header["traceback"])
         except Overdue:

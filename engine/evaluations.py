@@ -104,6 +104,7 @@ class RunningEvaluation(Running):
         times: where the time went so far.
         error: for the page, too: that it could not be written.
         saved: whether it is on disk as it is now.
+        unwanted: whether nothing of it is to be kept any longer.
     """
 
     id: str
@@ -113,6 +114,7 @@ class RunningEvaluation(Running):
     cells: list[RunningCell]
     times: Times = field(default_factory=Times)
     saved: bool = False
+    unwanted: bool = False
     _began: float = field(default_factory=time.monotonic, repr=False)
     _first: tuple[float, int] | None = field(default=None, repr=False)  # when the first answers came, and of how many
     _save_at: float = field(default=0.0, repr=False)
@@ -162,6 +164,8 @@ class RunningEvaluation(Running):
 
     def save(self, folder: Path) -> None:
         """Write it. Without a disk the evaluation goes on."""
+        if self.unwanted:
+            return
         begin = time.monotonic()
         try:
             save(self.kept, folder)
@@ -245,6 +249,17 @@ class Evaluations:
             with self._lock:
                 self._running.pop(id, None)
             evaluation_file(self._folder, id).unlink(missing_ok=True)
+
+    def forget(self, folder: Path) -> None:
+        """Delete every evaluation of a checkpoint in a folder: it goes, and its classes are nobody else's business."""
+        for running in self.all_running():
+            if _is_of(running.kept, folder):
+                running.unwanted = True
+                running.cancel()
+                running.wait(5.0)
+        for kept in self.kept():
+            if _is_of(kept, folder):
+                self.delete(kept.id)
 
     def _run(self, running: RunningEvaluation) -> None:
         asked = running.cells[0].asked
@@ -346,3 +361,7 @@ def _record(clip: Coming, cell: CellAsked, what: ToEvaluate) -> Record:
     label = what.clips[clip.index][1]
     labelled = LabelledClip(clip.index, relative(clip.path, what.found.root), label, cell.targets[label])
     return Record(**vars(labelled), error=clip.error, decode_seconds=clip.read.decode_seconds)
+
+
+def _is_of(kept: Kept, folder: Path) -> bool:
+    return any(Path(one.asked.model).is_relative_to(folder) for one in kept.evaluations)

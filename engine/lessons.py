@@ -3,25 +3,26 @@
 All of it is a visitor's own: it lies in a private folder of this server, is bounded, and goes when they do.
 """
 
+import errno
 import shutil
 import threading
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from unicodedata import category, normalize
 
 from engine.engine import Engine
-from engine.failures import NO_ROOM_FOR_CHECKPOINT
+from engine.failures import NO_ROOM_FOR_CHECKPOINT, PREFIX
 from engine.private_folder import PrivateFolder
 from engine.running import Failed, Stopped
 from engine.teachings import Example, Fitted, RunningTeaching, Taught, TaughtClass, TeachAsked, fit_to
 from vivit.errors import UserError
 
-PREFIX = "vivit-demo-lessons-"
 FEATURES = "features"  # in a visitor's folder
 
 MOST_CLASSES = 20
@@ -31,6 +32,7 @@ MOST_BYTES = 500_000_000  # of a visitor's clips
 MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
 MOST_LETTERS = 60  # of a class's name
 JOINERS = "\u200c\u200d"  # within words and emoji they mean something
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_CLASS = "This class is no longer there. Make one, or choose another."
 NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
 NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
@@ -293,16 +295,17 @@ class Lessons:
                 _tidy(lesson)
             return packed
 
-    def drop(self, visitor: str) -> None:
-        """Cancel and delete all of a visitor's."""
+    def drop(self, visitor: str) -> Path | None:
+        """Cancel and delete all of a visitor's. Returns the folder where it lay; None if they had none."""
         with self._lock:
             lesson = self._lessons.pop(visitor, None)
             if lesson is None:
-                return
+                return None
             lesson.gone = True
             if lesson.running:
                 lesson.running.cancel()
         _tidy(lesson)
+        return lesson.folder
 
     def clear(self) -> None:
         """Delete everything; for the end of the server."""
@@ -313,16 +316,26 @@ class Lessons:
     def _run(self, lesson: _Lesson, running: RunningTeaching) -> None:
         place = lesson.folder / f"taught-{next(lesson.places)}"
         try:
-            fitted = fit_to(self._engine, running, lesson.folder / FEATURES, place, lesson.seconds, MOST_CLIP_SECONDS)
+            keep = partial(self._keep, lesson)
+            folders = (lesson.folder / FEATURES, place)
+            fitted = fit_to(self._engine, running, *folders, keep, lesson.seconds, MOST_CLIP_SECONDS)
             self._take_over(lesson, running, fitted)
         except UserError as error:  # of a checkpoint that cannot be opened
             raise Failed(str(error)) from error
         except OSError as error:
+            if error.errno not in FULL:
+                raise
             raise Failed(NO_ROOM_FOR_CHECKPOINT) from error
         finally:
             if running.taught is None:
                 shutil.rmtree(place, ignore_errors=True)
             _tidy(lesson)
+
+    def _keep(self, lesson: _Lesson, example_id: str, write: Callable[[], None]) -> None:
+        """Write something about a clip that its visitor has not removed meanwhile."""
+        with self._lock:
+            if example_id in lesson.sizes:
+                write()
 
     def _take_over(self, lesson: _Lesson, running: RunningTeaching, fitted: Fitted) -> None:
         """Put a checkpoint in the place of the visitor's former one.
@@ -339,7 +352,10 @@ class Lessons:
                 raise Failed(NO_ROOM_FOR_CHECKPOINT)
             former, older = lesson.taught, lesson.former
             if former:
-                lesson.former, lesson.former_bytes = Path(former.folder).parent, lesson.made
+                folder = Path(former.folder)
+                folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)  # nobody can ask for it any longer
+                lesson.former = folder.parent
+                lesson.former_bytes = sum(file.stat().st_size for file in folder.iterdir())
             lesson.made = made
             number = former.number + 1 if former else 1
             taught = Taught(str(fitted.folder), fitted.report, fitted.examples, running.asked, number)

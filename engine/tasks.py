@@ -680,7 +680,7 @@ class TeachHead(Request[Report]):
         normalisation: whose pixel values they are of, which the written processor makes.
         labels: N names.
         folder: where the checkpoint is to be; it is there whole, or not at all.
-        clip_seconds: about how long the clips are.
+        clip_seconds: about how long the clips are; None where frames are not spread over them.
         feature_seconds: for the report.
     """
 
@@ -690,7 +690,7 @@ class TeachHead(Request[Report]):
     normalisation: str
     labels: tuple[str, ...]
     folder: str
-    clip_seconds: float
+    clip_seconds: float | None
     feature_seconds: float = 0.0
 
 

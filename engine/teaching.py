@@ -51,9 +51,10 @@ def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tu
         model = checkpoint.load(VivitForVideoClassification)
         rows = np.frombuffer(bytearray(blobs[0]), np.float32).reshape(len(request.labels), -1)
         features, looks = np.split(rows, [checkpoint.config.hidden_size], axis=1)
-        progress(0.3, "fitting")
-        taught = fit_head(model, features, request.labels, looks=looks)
-        progress(0.6, "writing the checkpoint")
+        taught = fit_head(
+            model, features, request.labels, looks=looks, progress=lambda part, note: progress(0.2 + 0.5 * part, note)
+        )
+        progress(0.7, "writing the checkpoint")
         try:
             taught.save(request.folder, normalising(checkpoint, request.normalisation), request.clip_seconds)
         except UserError as error:  # whose words name a folder of this server

@@ -7,9 +7,10 @@ between.
 import shutil
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from engine.running import Failed, Running
 from engine.tasks import Features, ReadClip, TakeFeatures, TeachHead
 from vivit.checkpoint import open_checkpoint
 from vivit.hub import split_name
-from vivit.teach.features import KeptFeatures
+from vivit.teach.features import NOT_FINITE, KeptFeatures
 from vivit.teach.report import Report
 
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
@@ -123,6 +124,7 @@ def fit_to(
     running: RunningTeaching,
     kept_in: Path,
     place: Path,
+    keep: Callable[[str, Callable[[], None]], None],
     seconds: dict[str, float],
     most_seconds: float,
 ) -> Fitted:
@@ -132,6 +134,7 @@ def fit_to(
         engine: has the workers 'media' and 'model'.
         running: what is asked; is kept up to date.
         kept_in: the folder of features, which are there from before or come there as they are taken.
+        keep: has what keeps a clip's features called, where the visitor has not removed the clip meanwhile.
         place: the folder that the checkpoint's own is made in; what it holds is deleted first.
         seconds: example id → how long the clip is; those of clips that are read are added.
         most_seconds: that a clip may be long.
@@ -142,8 +145,9 @@ def fit_to(
     """
     checkpoint = open_checkpoint(running.asked.checkpoint, here=True)
     asked, written = replace(running.asked, checkpoint=checkpoint.name), checkpoint.written_ns
-    _forget_some(kept_in)
     kept = KeptFeatures(kept_in, vars(asked) | {"written": written})
+    kept.use()
+    _forget_some(kept_in)
     clips, _ = examples_of(running.classes, {})
     features = {clip.id: found for clip in clips if (found := kept.get(clip.id)) is not None}
     running.done = len(features)
@@ -151,19 +155,20 @@ def fit_to(
     for clip, found in _take(engine, running, asked, missing, seconds, most_seconds):
         features[clip.id] = found
         with suppress(OSError):  # without a disk it goes on
-            kept.put(clip.id, found)
+            keep(clip.id, partial(kept.put, clip.id, found))
     took = time.monotonic() - begin if missing else 0.0
     clips, labels = examples_of(running.classes, running.faults)
     if len({*labels}) < 2:
         raise Failed(
-            "Fewer than two classes have a clip that can be read, so nothing could be fitted. Look at what is said of "
+            "Fewer than two classes have a clip that can be used, so nothing could be fitted. Look at what is said of "
             "each clip, and add others."
         )
     if checkpoint.written_ns != written:
         raise Failed(f"The checkpoint '{asked.checkpoint}' was written anew meanwhile. Teach again.")
     # Called after the model, without a revision: it is the name that a visitor's zip has.
     folder = place / f"{Path(split_name(checkpoint.name)[0]).name}-taught"
-    lasting = statistics.median(seconds[clip.id] for clip in clips)
+    # Of frames that are spread over a clip.
+    lasting = statistics.median(seconds[clip.id] for clip in clips) if asked.sampling == "uniform" else None
     request = TeachHead(asked.checkpoint, asked.normalisation, tuple(labels), str(folder), lasting, took)
     report = _fit(engine, running, request, np.stack([features[clip.id] for clip in clips]), place)
     return Fitted(folder, report, tuple(clips))
@@ -197,7 +202,11 @@ def _take(
                     running.faults = running.faults | {missing[clip.index].id: clip.error}
             if good := [clip for clip in some if not clip.error]:
                 found = _features(engine, running, asked, ahead, good)
-                yield from ((missing[clip.index], one) for clip, one in zip(good, found, strict=True))
+                for clip, one in zip(good, found, strict=True):
+                    if np.isfinite(one).all():
+                        yield missing[clip.index], one
+                    else:
+                        running.faults = running.faults | {missing[clip.index].id: NOT_FINITE}
             running.done += len(some)
     finally:
         ahead.close()

@@ -67,7 +67,7 @@ async def put_out(request: Request) -> JSONResponse:
 async def keep_recording(request: Request) -> JSONResponse:
     """A recording that its visitor wants to keep: WebM or MP4, in one piece.
 
-    It becomes their clip; with the name of a class of theirs in a header, a clip of that class, and `clips` says how many it
+    It becomes their clip; with the id of a class of theirs in a header, a clip of that class, and `clips` says how many it
     has then.
     """
     server = get_server()

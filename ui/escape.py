@@ -1,6 +1,6 @@
 """Strangers' text, such as file names and labels, made harmless before it is shown."""
 
-from engine.lessons import JOINERS
+JOINERS = "\u200c\u200d"  # in Persian words and emoji of several parts
 
 
 def inert(text: str, longest: int = 60) -> str:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from engine.lessons import NO_ROOM_FOR_ZIP
 from engine.live import RefusedPicture
 from ui.camera_routes import visitor_by
 from ui.server import get_server
@@ -20,7 +21,7 @@ async def send_checkpoint(request: Request) -> Response:
     except RefusedPicture as error:
         return PlainTextResponse(str(error), error.status)
     except UserError as error:
-        return PlainTextResponse(str(error), 404)
+        return PlainTextResponse(str(error), 507 if str(error) == NO_ROOM_FOR_ZIP else 404)
     return FileResponse(packed, filename=packed.name, headers={"Cache-Control": "no-store"})
 
 

@@ -113,7 +113,8 @@ def _start_server() -> Server:
         if timeline := timelines.pop(visitor, None):
             timeline.cancel()
         cameras.forget(visitor)
-        lessons.drop(visitor)
+        if folder := lessons.drop(visitor):
+            evaluations.forget(folder)
 
     def connected(session: str) -> bool:
         return runtime.exists() and runtime.get_instance().is_active_session(session)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.lessons import PREFIX
+from engine.failures import PREFIX
 from vivit.hub import split_name
 
 TAUGHT = "taught here"  # the visitor's own, in lists and in the address

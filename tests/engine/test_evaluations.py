@@ -14,11 +14,12 @@ from engine import Engine, Job, WorkerSpec
 from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
 from tests.hub_server import HubServer, Repository
+from tests.vivit.evaluate.kept import kept
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.evaluate.agreement import agree
 from vivit.evaluate.journal import source_of
-from vivit.evaluate.kept import list_kept
+from vivit.evaluate.kept import list_kept, save
 from vivit.evaluate.labels import labelled, match_labels
 from vivit.evaluate.records import Asked
 from vivit.evaluate.sources import Found, find_clips, found_in
@@ -246,3 +247,17 @@ def test_clips_of_the_hub_are_downloaded_as_they_are_needed(engine: Engine, eval
     assert here.right and there.right and nowhere.error.endswith(".") and "2.mp4" in nowhere.error
     assert [record.path for record in running.cells[0].records] == [path for path, _ in lost.clips]
     assert (running.kept.dataset, running.kept.commit) == (DATASET, found.commit)
+
+
+def test_evaluations_go_with_the_checkpoint_that_a_visitor_had_taught(evaluations: Evaluations, tmp_path: Path) -> None:
+    other = kept({"sdpa float32": [0, 1]}, [0, 1])
+    (one,) = other.evaluations
+    asked = replace(one.asked, model=str(tmp_path / "lesson" / "taught-1" / "vivit-mannequin-taught"))
+    theirs = replace(other, evaluations=(replace(one, asked=asked),), id="theirs")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for each in (other, theirs):
+        save(each, folder)
+    assert {each.id for each in evaluations.kept()} == {other.id, "theirs"}
+    evaluations.forget(tmp_path / "lesson")
+    assert [each.id for each in evaluations.kept()] == [other.id] and len([*folder.iterdir()]) == 1

@@ -1,5 +1,6 @@
 """Teaching with real workers: a checkpoint, bad clips, what is kept, a worker killed; and how visitors' clips are bounded."""
 
+import os
 import resource
 import statistics
 import time
@@ -29,7 +30,7 @@ from engine.lessons import (
     TeachAsked,
 )
 from engine.tasks import Classify, ReadFrames
-from engine.teachings import Example, examples_of
+from engine.teachings import MOST_MODELS, Example, _forget_some, examples_of
 from tests.clips import write_clip
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -37,6 +38,7 @@ from vivit.errors import UserError
 from vivit.hub import ASSETS
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
+from vivit.teach.features import KeptFeatures
 from vivit.teach.heads import fit_head
 from vivit.teach.taking import look_of
 from vivit.timeline.trained import TrainedWindow, trained_window
@@ -337,3 +339,24 @@ def test_clips_that_can_be_used() -> None:
     a, b = (Example(id, f"/{id}", id) for id in "ab")
     classes = [TaughtClass("1", "one", (a, b)), TaughtClass("2", "two"), TaughtClass("3", "three", (b,))]
     assert examples_of(classes, {"a": "broken"}) == ([b, b], ["one", "three"])
+
+
+def test_nothing_is_written_about_a_clip_that_was_removed_meanwhile(lessons: Lessons) -> None:
+    (arms,) = fill(lessons, arms=ALL[:2])
+    written: list[str] = []
+    lesson = lessons._lessons[ME]
+    lessons.remove(ME, arms.examples[0].id)
+    for clip in arms.examples:
+        lessons._keep(lesson, clip.id, lambda clip=clip: written.append(clip.id))  # type: ignore[misc]
+    assert written == [arms.examples[1].id]
+
+
+def test_features_by_the_models_that_were_used_longest_ago_are_forgotten(tmp_path: Path) -> None:
+    for number in range(MOST_MODELS + 1):
+        kept = KeptFeatures(tmp_path, {"model": number})
+        kept.put("clip", np.zeros(3, np.float32))
+        os.utime(kept._folder, (number, number))
+    KeptFeatures(tmp_path, {"model": 0}).use()
+    _forget_some(tmp_path)
+    found = [KeptFeatures(tmp_path, {"model": number}).get("clip") is not None for number in range(MOST_MODELS + 1)]
+    assert found == [True, False] + [True] * (MOST_MODELS - 1)

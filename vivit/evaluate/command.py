@@ -20,6 +20,7 @@ from vivit.evaluate.labels import labelled, match_labels
 from vivit.evaluate.records import CLUSTER, Asked, LabelledClip, Record
 from vivit.evaluate.sources import KINDS, Found, bring, find_clips
 from vivit.evaluate.summary import Tally
+from vivit.progress import show
 
 if TYPE_CHECKING:
     import torch
@@ -104,9 +105,9 @@ def evaluate(options: argparse.Namespace) -> int:
     chosen = options.engine == "local" or CHOSEN in os.environ
     asked = _asked(options, checkpoint, device, str(device) if chosen else CLUSTER)
     try:
-        found = find_clips(options.source, progress=lambda _, note: _show(note))
+        found = find_clips(options.source, progress=lambda _, note: show(note))
     finally:
-        _show()
+        show()
     matching = match_labels((label for _, label in found.clips), checkpoint.labels)
     clips = labelled(found, matching, options.limit)
     for notice in filter(None, [*found.notices, matching.notice]):
@@ -216,7 +217,7 @@ class _Run:
             raise  # there is nobody to print for
         except (Exception, KeyboardInterrupt) as error:
             fault = error
-        _show()
+        show()
         if self.records:
             self._print()
         if fault:
@@ -229,7 +230,7 @@ class _Run:
         failed: list[Record] = []  # to download
 
         def here() -> Iterator[LabelledClip]:
-            for clip in bring(self.found, left, lambda _, note: _show(note)):
+            for clip in bring(self.found, left, lambda _, note: show(note)):
                 if isinstance(clip, Record):
                     failed.append(clip)
                     self.not_here.add(clip.index)
@@ -308,10 +309,10 @@ class _Run:
         if self.journal:
             # What could not be downloaded now may be another time.
             self.journal.add(record for record in records if record.index not in self.not_here)
-        _show()
+        show()
         self._take(records)
         of = self.evaluation.source.clips
-        _show(report.progress_text(len(self.records), of, self.tally.top1, self._pace()))
+        show(report.progress_text(len(self.records), of, self.tally.top1, self._pace()))
 
     def _take(self, records: Iterable[Record]) -> None:
         some = [*records]
@@ -337,9 +338,3 @@ class _Run:
         else:
             line = report.as_text(asked, source, self.records, summary, calibration, self._pace(), agreements)
         print(line, flush=True)
-
-
-def _show(note: str = "") -> None:
-    """Say what is done now, in one line of a terminal, which is empty in the end."""
-    if sys.stderr.isatty():
-        print(f"\r{note:79.79}", end="" if note else "\r", file=sys.stderr, flush=True)

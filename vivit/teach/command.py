@@ -18,7 +18,8 @@ from vivit.benchmark.results import results_folder
 from vivit.errors import UserError
 from vivit.evaluate.records import LabelledClip, Record
 from vivit.evaluate.sources import KINDS, Found, bring, find_clips
-from vivit.teach.features import KeptFeatures, fingerprint
+from vivit.progress import show
+from vivit.teach.features import NOT_FINITE, KeptFeatures, fingerprint
 from vivit.teach.report import Report
 from vivit.writing import new_folder, refuse_full
 
@@ -50,13 +51,14 @@ class _Clips:
     Args:
         labelled: those whose features are there; rows: theirs, see `vivit.teach.taking`.
         failed: those that cannot be used, with a sentence each.
-        kept: how many features were there from before. seconds: that the others took.
+        kept: how many features were there from before; put: how many have been kept since. seconds: that those took.
     """
 
     labelled: list[LabelledClip] = field(default_factory=list)
     rows: list[np.ndarray] = field(default_factory=list)
     failed: list[Record] = field(default_factory=list)
     kept: int = 0
+    put: int = 0
     seconds: float = 0.0
 
     def take(self, clip: LabelledClip, row: np.ndarray) -> None:
@@ -81,44 +83,55 @@ def teach(options: argparse.Namespace) -> int:
     from vivit.device import default_device
 
     device = default_device()  # whose error comes before a download
-    found = find_clips(options.source, progress=lambda _, note: _show(note))
-    if len(names := {*dict.fromkeys(label for _, label in found.clips)}) < 2:
-        raise UserError(
-            f"There are clips of {names.pop()!r} alone in '{found.name}'. Add a folder with clips of another class."
-        )
+    found = find_clips(options.source, progress=lambda _, note: show(note))
+    _check(found)
     checkpoint = open_checkpoint(options.model, options.revision)
     if not checkpoint.trained:
         raise UserError(f"'{checkpoint.name}' has random weights, whose features tell next to nothing. Choose another.")
     processor = checkpoint.processor
     for notice in found.notices:
         print(f"  warning: {notice}", file=sys.stderr, flush=True)
-    with new_folder(options.out):
-        from vivit.interrupts import one_interrupt
+    from vivit.interrupts import one_interrupt
+
+    with one_interrupt(), new_folder(options.out):
         from vivit.processing import NORMALISATIONS
 
         processor = replace(processor, **NORMALISATIONS.get(options.normalisation, {}))
-        with one_interrupt():
-            model = _load(checkpoint, options, device)
-            clips = _take_features(options, checkpoint, model, processor, found)
+        model = _load(checkpoint, options, device)
+        clips = _take_features(options, checkpoint, model, processor, found)
         from vivit.teach.heads import fit_head
 
         size, rows = checkpoint.config.hidden_size, np.stack(clips.rows)
         labels = [clip.label for clip in clips.labelled]
         if len({*labels}) < 2:
-            raise UserError(
-                f"Only clips of {labels[0]!r} could be read. {clips.failed[0].path}: {clips.failed[0].error}"
-            )
+            failed = clips.failed[0]
+            raise UserError(f"Only clips of {labels[0]!r} could be used. {failed.path}: {failed.error}")
         if options.precision != "float32":  # what is written loses nothing
             model = _load(checkpoint, argparse.Namespace(**vars(options) | {"precision": "float32"}), device)
-        _show("fitting")
-        taught = fit_head(model, rows[:, :size], labels, looks=rows[:, size:], seed=options.seed)
-        _show("writing the checkpoint")
-        taught.save(options.out, processor, _usual_seconds(clips.labelled))
-    _show()
+        taught = fit_head(
+            model, rows[:, :size], labels, looks=rows[:, size:], seed=options.seed, progress=lambda _, note: show(note)
+        )
+        show("writing the checkpoint")
+        taught.save(options.out, processor, _usual_seconds(clips.labelled) if options.sampling == "uniform" else None)
+    show()
     report = replace(taught.report, feature_seconds=clips.seconds)
-    told = (options, found, clips, report)
-    print(json.dumps(_as_json(*told), allow_nan=False) if options.json else _as_text(*told), flush=True)
+    if options.json:
+        print(json.dumps(_as_json(options, found, clips, report), allow_nan=False), flush=True)
+    else:
+        print(_as_text(options, clips, report), flush=True)
     return 0
+
+
+def _check(found: Found) -> None:
+    """Refuse clips that nothing can be taught by, before they cost anything."""
+    names = {label for _, label in found.clips}
+    if len(names) < 2:
+        raise UserError(f"'{found.name}' has clips of {names.pop()!r} alone. Add a folder with clips of another class.")
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"The class {name!r} has a name that is no text in UTF-8. Rename its folder.") from error
 
 
 def _load(
@@ -159,7 +172,7 @@ def _take_features(
     total = len(found.clips)
 
     def missing() -> Iterator[LabelledClip]:
-        for clip in bring(found, _labelled(found), lambda _, note: _show(note)):
+        for clip in bring(found, _labelled(found), lambda _, note: show(note)):
             if isinstance(clip, Record):
                 clips.failed.append(clip)
                 continue
@@ -187,23 +200,30 @@ def _take_features(
                     clips.failed.append(record)
                     continue
                 row = answer.features.numpy()
+                if not np.isfinite(row).all():
+                    clips.failed.append(replace(record, error=NOT_FINITE))
+                    continue
                 clips.take(LabelledClip(record.index, record.path, record.label, record.target), row)
                 if record.index in prints and not full:
                     try:
                         kept.put(prints[record.index], row)
+                        clips.put += 1
                     except OSError as error:
                         full = True
                         print(f"  warning: features cannot be kept ({error.strerror}).", file=sys.stderr, flush=True)
-                _show(f"features of {len(clips.rows) + len(clips.failed)} of {total} clips")
+                show(f"features of {len(clips.rows) + len(clips.failed)} of {total} clips")
     except KeyboardInterrupt:
-        _show()
-        print(f"  features of {len(clips.rows)} clips are kept; the same command goes on from there.", file=sys.stderr)
+        show()
+        print(
+            f"  features of {clips.kept + clips.put} clips are kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
         raise
     clips.seconds = time.perf_counter() - begin if len(clips.rows) > clips.kept else 0.0
     order = sorted(range(len(clips.rows)), key=lambda k: clips.labelled[k].index)
     clips.labelled, clips.rows = [clips.labelled[k] for k in order], [clips.rows[k] for k in order]
     if not clips.rows:
-        raise UserError(f"None of {total} clips could be read. {clips.failed[0].path}: {clips.failed[0].error}")
+        raise UserError(f"None of {total} clips could be used. {clips.failed[0].path}: {clips.failed[0].error}")
     return clips
 
 
@@ -229,6 +249,7 @@ def _as_json(options: argparse.Namespace, found: Found, clips: _Clips, report: R
     return {
         "out": str(options.out),
         "model": options.model,
+        "source": found.name,
         "clips": len(paths),
         "classes": report.classes,
         "left_out": {
@@ -251,16 +272,16 @@ def _as_json(options: argparse.Namespace, found: Found, clips: _Clips, report: R
         ],
         "same": [[paths[k] for k in group] for group in report.same],
         "recordings": [[paths[k] for k in group] for group in report.recordings],
-        "one_place": report.one_place,
+        "in_one_place": report.in_one_place,
         "outside": report.outside,
         "failed": [{"clip": one.path, "label": one.label, "error": one.error} for one in clips.failed],
-        "notices": list(report.notices),
+        "notices": [*found.notices, *report.notices],
         "features_kept": clips.kept,
         "seconds": {"features": report.feature_seconds, "fit": report.fit_seconds},
     }
 
 
-def _as_text(options: argparse.Namespace, found: Found, clips: _Clips, report: Report) -> str:
+def _as_text(options: argparse.Namespace, clips: _Clips, report: Report) -> str:
     paths = [clip.path for clip in clips.labelled]
     low, high = report.interval
     how = "one by one" if report.one_by_one else "a tenth at a time, since there are many"
@@ -276,6 +297,8 @@ def _as_text(options: argparse.Namespace, found: Found, clips: _Clips, report: R
         if report.outside is None
         else f"of new clips like these about {report.outside * 100:.0f} % or fewer are called unlike what it was taught"
     )
+    usual = {"sampling": "uniform", "stride": None, "geometry": "upright"}  # the checkpoint has the rest
+    needed = [f"--{name} {getattr(options, name)}" for name, value in usual.items() if getattr(options, name) != value]
     took = f"features {report.feature_seconds:.1f} s" if report.feature_seconds else "all features were kept"
     part = f", those of {clips.kept} were kept" if clips.kept and report.feature_seconds else ""
     return "\n".join(
@@ -284,17 +307,12 @@ def _as_text(options: argparse.Namespace, found: Found, clips: _Clips, report: R
             f"  {report.right} of {len(paths)} clips named right by heads that had not seen them, "
             f"{report.accuracy * 100:.1f} % ({low * 100:.1f} to {high * 100:.1f}); always naming the largest class would get "
             f"{report.chance * 100:.1f} %",
-            f"  left out {how}; C = {report.regularisation:g} was chosen by the same clips, so this is a little too good",
+            f"  left out {how}; C = {report.regularisation:g} was chosen by the same clips, so this is rather too good",
             *(f"  warning: {notice}" for notice in report.notices),
             *(f"  warning: {one.path} is left out: {one.error}" for one in clips.failed[:LISTED]),
             *(["  named wrong:", *named, *more] if confused else []),
             f"  {outside}",
+            *([f"  use it as it was taught: {' '.join(needed)}"] if needed else []),
             f"  {took}{part}; fit {report.fit_seconds:.1f} s",
         ]
     )
-
-
-def _show(note: str = "") -> None:
-    """Say what is done now, in one line of a terminal, which is empty in the end."""
-    if sys.stderr.isatty():
-        print(f"\r{note:79.79}", end="" if note else "\r", file=sys.stderr, flush=True)

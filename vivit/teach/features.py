@@ -5,11 +5,16 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+NOT_FINITE = (
+    "The features that the model has of this clip are infinite or no numbers. Take a checkpoint that is whole, or "
+    "float32."
+)
 PIECE = 2**20  # bytes of a file that are read at a time
 
 
@@ -26,12 +31,17 @@ class KeptFeatures:
         self._folder = Path(folder) / hashlib.sha256(told).hexdigest()[:16]
 
     def get(self, clip: str) -> np.ndarray | None:
-        """(E,) float32 of a clip; None where there are none that can be read. Args: clip: names it, a file's name."""
+        """(n,) float32 of a clip; None where there are none that can be read. Args: clip: names it, a file's name."""
         try:
             found = np.load(self._file(clip), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
         return found if found.dtype == np.float32 and found.ndim == 1 else None
+
+    def use(self) -> None:
+        """Have it known that they are still wanted."""
+        with suppress(OSError):  # there are none yet
+            os.utime(self._folder)
 
     def put(self, clip: str, features: np.ndarray) -> None:
         """Keep a clip's features; they are there whole, or not at all.

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from vivit.errors import UserError
+from vivit.progress import Progress
 from vivit.teach.regression import Problem, solve, zeros
 
 # C. With less a head would not know the very clips that it is fitted to, where others tell nothing of them.
@@ -51,6 +52,7 @@ def fit(
     *,
     seed: int = 0,
     regularisation: Sequence[float] = REGULARISATION,
+    progress: Progress | None = None,
 ) -> Fit:
     """Fit a multinomial logistic regression to standardised features.
 
@@ -60,6 +62,7 @@ def fit(
         together: groups of clips, by their places, that are left out together, since one gives the other away.
         seed: says which clips are left out together beyond `EACH`.
         regularisation: the C to choose from.
+        progress: called before each C is tried.
     Raises:
         UserError: unless two classes or more are named.
     Source: Hastie, Tibshirani and Friedman 2009, 'The Elements of Statistical Learning', sections 4.4 and 7.10.
@@ -76,7 +79,7 @@ def fit(
     seen = _seen(places, together, seed)
     known = _known(seen, places)
     with _one_thread():
-        best, judged = _choose(features, targets, places, seen, known, sorted(regularisation))
+        best, judged = _choose(features, targets, places, seen, known, sorted(regularisation), progress)
         standardised, centre, spread = _standardised(features, everything)
         inputs, axes = _rotated(standardised)
         at = solve(_problem(inputs[None], targets, everything[None], best), zeros(1, inputs.shape[-1], len(names)))
@@ -104,20 +107,26 @@ def _choose(
     seen: Tensor,
     known: list[int],
     regularisation: Sequence[float],
+    progress: Progress | None,
 ) -> tuple[float, Tensor]:
-    """The C of the least cross entropy of clips left out, and their (N, K) probabilities; one fit leaves each out."""
+    """The C of the least cross entropy of clips left out, and their (N, K) probabilities; one fit leaves each out.
+
+    C grows until two in a row are worse than the best.
+    """
     inputs = torch.stack([_rotated(_standardised(features, weights)[0])[0] for weights in seen])
     at = zeros(len(seen), inputs.shape[-1], targets.shape[1])
     left = (seen == 0).double()
     found: dict[float, Tensor] = {}
     surprise: dict[float, float] = {}
-    for c in regularisation:
+    for tried, c in enumerate(regularisation):
+        if progress:
+            progress(tried / len(regularisation), "fitting")
         at = solve(_problem(inputs, targets, seen, c), at, LEAVING_TOLERANCE)
         found[c] = torch.einsum("fnk,fn->nk", at.logits(inputs).softmax(-1), left)
         own = found[c][known, places[known]].clamp(min=1e-300)
         surprise[c] = -float(own.log().sum()) if known else abs(log(c / USUAL))
         if c > (best := min(surprise, key=lambda each: surprise[each])) and len(surprise) > 2 + [*surprise].index(best):
-            break  # two in a row were worse, and the more a fit is left to itself the longer it takes
+            break  # the more a fit is left to itself the longer it takes
     return best, found[best]
 
 
@@ -145,7 +154,8 @@ def _seen(places: Tensor, together: Sequence[Sequence[int]], seed: int) -> Tenso
     parts = [[*group] for group in together] + [[clip] for clip in range(len(places)) if clip not in grouped]
     if not one_by_one(len(places), together):
         order = torch.randperm(len(parts), generator=torch.Generator().manual_seed(seed)).tolist()
-        parts = [[clip for place in order[part::PARTS] for clip in parts[place]] for part in range(PARTS)]
+        order.sort(key=lambda part: int(places[parts[part][0]]))  # so that each class is spread over all
+        parts = [[clip for one in order[part::PARTS] for clip in parts[one]] for part in range(PARTS)]
     seen = torch.ones(len(parts), len(places), dtype=torch.float64)
     for row, left in zip(seen, parts, strict=True):
         row[left] = 0

@@ -17,6 +17,7 @@ from vivit.errors import UserError
 from vivit.familiarity import Familiarity
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
+from vivit.progress import Progress
 from vivit.teach.fitting import Fit, fit, one_by_one
 from vivit.teach.likeness import find_likeness
 from vivit.teach.outside import fit_outside
@@ -45,15 +46,16 @@ class Taught:
         Args:
             folder: where; it is made, and is there whole or not at all.
             processor: that made the pictures which the features are of.
-            clip_seconds: about how long the clips were.
+            clip_seconds: about how long the clips were; None where that is not known, or frames are not spread over a clip.
         Raises:
             UserError: if the folder is there and holds anything, or cannot be written.
         """
-        out, model = Path(folder), self.model
+        out, model = Path(folder), copy.copy(self.model)
         refuse_full(out)
+        extra = {key: value for key, value in model.config.extra.items() if key != CLIP_SECONDS}  # another's clips
         if clip_seconds is not None:
-            model = copy.copy(model)
-            model.config = replace(model.config, extra={**model.config.extra, CLIP_SECONDS: round(clip_seconds, 3)})
+            extra[CLIP_SECONDS] = round(clip_seconds, 3)
+        model.config = replace(model.config, extra=extra)
 
         def write(whole: Path) -> None:
             model.save_pretrained(whole)
@@ -72,6 +74,7 @@ def fit_head(
     *,
     looks: np.ndarray | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Taught:
     """Fit a multinomial logistic regression to frozen features, and put it on the model.
 
@@ -81,6 +84,7 @@ def fit_head(
         labels: N names; K of them differ, at least two.
         looks: (N, L), of `vivit.teach.taking.look_of`, by which cuts of one recording are found; None where they are not known.
         seed: says which clips are left out together where there are too many to leave out each by itself.
+        progress: told how far it is; what it raises cancels.
     Raises:
         UserError: for one class, features that are not finite, or of another size.
     """
@@ -98,7 +102,7 @@ def fit_head(
         )
     like = find_likeness(rows.numpy(), looks, labels)
     together = like.together(labels)
-    found = fit(rows, labels, together, seed=seed)
+    found = fit(rows, labels, together, seed=seed, progress=progress)
     places = [found.names.index(label) for label in labels]
     familiarity, share = fit_outside(rows.numpy(), places, together)
     best = found.left_out.max(1)
@@ -119,8 +123,10 @@ def fit_head(
         found.regularisation,
         like.same,
         like.recordings,
-        like.one_place,
+        like.in_one_place,
+        like.looked,
         one_by_one(len(labels), together),
+        len(labels) - sum(len(group) - 1 for group in together),
         share,
         time.perf_counter() - begin,
     )

@@ -16,9 +16,10 @@ import numpy as np
 # Of a look, root of the mean square. Cuts of one recording of the renderer, in which the figure moves, differ by at most 0.031;
 # other recordings of the same action by at least 0.054. A webcam's recording that is kept as such differs by 0.013 at most.
 ALIKE = 0.035
-# Of features, relative to their length, where looks are alike too: a clip that is encoded another time.
-SAME = 0.05
-EQUAL = 1e-5  # likewise, where looks are not known: the very same clip
+# Of features, relative to their length: the same pictures. Other takes of one action before one camera differ by 0.05 and more,
+# and a clip that was encoded another time by 0.007 to 0.07, so that only copies can be told.
+SAME = 0.002
+MOST = 4000  # clips among which likeness is looked for: each is held against each
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Likeness:
     Args:
         same: groups that are one clip several times.
         recordings: groups of one class's clips that are cuts of one recording, which no other class has clips of.
-        one_place: whether all clips of all classes look alike.
+        in_one_place: how many clips of several classes look alike, where that is at least half of all; else 0.
+        looked: whether recordings and places were looked for.
     """
 
     same: tuple[tuple[int, ...], ...] = ()
     recordings: tuple[tuple[int, ...], ...] = ()
-    one_place: bool = False
+    in_one_place: int = 0
+    looked: bool = True
 
     def together(self, labels: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """The groups that are judged by heads which have seen none of them: not those that are all of a class."""
@@ -50,18 +53,18 @@ def find_likeness(features: np.ndarray, looks: np.ndarray | None, labels: Sequen
         features: (N, E). looks: (N, L), as `vivit.teach.taking.look_of` makes them; None where they are not known.
         labels: N names.
     """
+    if len(labels) > MOST:
+        return Likeness(looked=False)
     features = np.asarray(features, np.float64)
     lengths = np.linalg.norm(features, axis=1)
-    apart, longer = _distances(features), np.maximum(lengths[:, None], lengths[None])
+    same = _groups(_distances(features) <= SAME * np.maximum(lengths[:, None], lengths[None]))
     if looks is None:
-        return Likeness(_groups(apart <= EQUAL * longer))
+        return Likeness(same, looked=False)
     looks = np.asarray(looks, np.float64)
-    alike = _distances(looks) / looks.shape[1] ** 0.5 <= ALIKE
-    same = apart <= SAME * longer
-    places = _groups(alike)
-    recordings = tuple(group for group in places if len({labels[clip] for clip in group}) == 1)
-    one_place = any(len(group) == len(labels) for group in places) and len({*labels}) > 1
-    return Likeness(_groups(same & alike), recordings, one_place)
+    places = _groups(_distances(looks) / looks.shape[1] ** 0.5 <= ALIKE)
+    own = [group for group in places if len({labels[clip] for clip in group}) == 1]
+    shared = max((len(group) for group in places if group not in own), default=0)
+    return Likeness(same, tuple(own), shared if 2 * shared >= len(labels) else 0)
 
 
 def _distances(rows: np.ndarray) -> np.ndarray:

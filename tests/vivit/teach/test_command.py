@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -65,7 +66,7 @@ def test_folders_become_a_checkpoint_and_a_new_class_costs_its_own_clips(
     assert left["accuracy"] == left["right"] / 7 and left["interval"][0] < left["accuracy"] < left["interval"][1]
     assert left["chance"] == pytest.approx(4 / 7) and left["one_by_one"]
     assert len(report["confused"]) == 7 - left["right"]
-    assert report["seconds"]["features"] > 0 and report["seconds"]["fit"] < 60
+    assert report["seconds"]["features"] > 0 and report["seconds"]["fit"] > 0
 
     (folder / "legs" / "wrong.mp4").unlink()
     fill(folder, ground=("push_up", "situp"))
@@ -73,6 +74,8 @@ def test_folders_become_a_checkpoint_and_a_new_class_costs_its_own_clips(
     assert again["classes"] == {"arms": 3, "ground": 2, "legs": 3} and again["features_kept"] == 6
     third = taught(capsys, folder, tmp_path / "three")
     assert third["features_kept"] == 8 and third["seconds"]["features"] == 0
+    otherwise = taught(capsys, folder, tmp_path / "four", "--normalisation", "transformers")
+    assert otherwise["features_kept"] == 0, "features of other pixel values"
     one, other = (VivitForVideoClassification.from_pretrained(tmp_path / name) for name in ("two", "three"))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     assert one.config.id2label == {0: "arms", 1: "ground", 2: "legs"}
@@ -94,7 +97,8 @@ def test_words_say_how_it_was_judged(
     status, out, err = run(capsys, folder, tmp_path / "out", "--model", tmp_path / "headless", "--precision", "float16")
     assert status == 0, err
     assert "2 classes from 3 clips" in out and "always naming the largest class would get 66.7 %" in out
-    assert "warning: There is one clip of 'legs'" in out and "left out one by one" in out and "fit 0." in out
+    assert "warning: 1 clip of 'legs' counts as named wrong" in out and "left out one by one" in out
+    assert re.search(r"features [\d.]+ s; fit [\d.]+ s", out)
     model = VivitForVideoClassification.from_pretrained(tmp_path / "out")
     assert model.dtype == torch.float32 and model.config.num_labels == 2
 
@@ -159,12 +163,15 @@ def test_what_cannot_be_taught_is_a_sentence(
     loose = tmp_path / "loose"
     loose.mkdir()
     shutil.copy(CLIPS / "clapping.mp4", loose)
+    unnamed = fill(tmp_path / "unnamed", arms=ARMS[:1], legs=LEGS[:1])
+    os.rename(bytes(unnamed / "legs"), bytes(unnamed) + b"/\xff")
     for source, said in (
         (empty, "There are no clips"),
         (tmp_path / "missing", "no source of labelled clips"),
         (loose, "lie in no class folder"),
         (alone, "clips of 'arms' alone"),
-        (unread, "Only clips of 'arms' could be read"),
+        (unread, "Only clips of 'arms' could be used"),
+        (unnamed, "no text in UTF-8"),
     ):
         status, _, err = run(capsys, source, out)
         assert status == 2 and said in err and "Traceback" not in err

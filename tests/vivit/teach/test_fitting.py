@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vivit.errors import UserError
-from vivit.teach.fitting import EACH, PARTS, REGULARISATION, USUAL, fit, one_by_one
+from vivit.teach.fitting import EACH, PARTS, REGULARISATION, USUAL, _seen, fit, one_by_one
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -106,7 +106,18 @@ def test_nothing_is_left_to_chance_but_which_of_very_many_clips_go_together() ->
     assert one_by_one(EACH, ()) and not one_by_one(len(labels), ()) and one_by_one(len(labels), [range(7)])
     one, again, other = (fit(features, labels, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.left_out, again.left_out) and not torch.equal(one.left_out, other.left_out)
-    assert len(labels) / PARTS < len(labels) and torch.allclose(one.left_out.sum(1), torch.ones(len(labels)).double())
+    assert torch.allclose(one.left_out.sum(1), torch.ones(len(labels)).double())
+
+
+def test_where_a_tenth_is_left_out_each_class_is_spread_over_all() -> None:
+    places = torch.tensor([0] * 2 + [1] * 50 + [2] * (EACH - 40))
+    for seed in range(20):
+        seen = _seen(places, (), seed)
+        assert seen.shape == (PARTS, len(places)) and ((seen == 0).sum(0) == 1).all()
+        for place, count in enumerate((2, 50, EACH - 40)):
+            left = (seen[:, places == place] == 0).sum(1)
+            assert left.max() - left.min() <= 1 and left.sum() == count
+            assert torch.allclose(seen[:, places == place].sum(1), torch.full((PARTS,), float(count)).double())
 
 
 def test_numbers_that_never_vary_or_classes_far_apart_do_no_harm() -> None:

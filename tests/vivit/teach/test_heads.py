@@ -77,7 +77,11 @@ def test_what_is_outside_is_written_with_it(tmp_path: Path) -> None:
     known = [familiarity.is_familiar(one) for one in features.numpy()]
     assert np.mean(known) >= 0.9 and not familiarity.is_familiar(away)
     few = fit_head(model, features[:4], labels[:4])
+    few.model.config = few.model.config.changed(
+        extra={CLIP_SECONDS: 6.5}
+    )  # that of the clips of the model that was given
     few.save(tmp_path / "few", PROCESSOR)
+    assert CLIP_SECONDS not in json.loads((tmp_path / "few" / "config.json").read_text())
     assert few.familiarity is None and few.report.outside is None and load(tmp_path / "few") is None
 
 
