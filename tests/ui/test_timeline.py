@@ -77,6 +77,7 @@ def said(app: AppTest, words: str) -> bool:
 
 def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTest) -> None:
     until(app, ended, LONG)
+    app.run()  # what is drawn may be of a moment before its end
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
     names = dict(enumerate(shown.running.labels))
