@@ -18,11 +18,11 @@ from ui.visit import visitor
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 go_on()
+remember_link("teach")
+pressed, voice = frame()
 lessons = get_server().lessons
 if taught := lessons.taught(visitor()):
     ask_again(taught.asked)
-remember_link("teach")
-pressed, voice = frame()
 
 with st.container(gap="small"):
     st.title("Teach it your own actions", anchor=False)

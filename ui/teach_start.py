@@ -36,9 +36,10 @@ def asked_of(settings: Settings) -> TeachAsked:
 
 def ask_again(asked: TeachAsked) -> None:
     """Have the controls say what was asked for, where they say what was taught: that is made anew, and not of itself."""
-    if TAUGHT not in (widget("checkpoint"), st.query_params.get("checkpoint")):
+    link = visit().links["teach"]
+    if TAUGHT not in (widget("checkpoint"), link.get("checkpoint")):
         return
-    st.query_params.pop("checkpoint", None)
+    link.clear()  # it was of the page where that was chosen
     name, revision = split_name(asked.checkpoint)
     if as_path(name).is_absolute():
         wanted = {"checkpoint": FOLDER, "folder": name}

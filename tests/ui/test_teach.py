@@ -106,10 +106,12 @@ def test_clips_that_could_not_be_used_stay_known_while_it_teaches_again(monkeypa
 def test_where_the_taught_one_is_chosen_its_model_takes_its_place(checkpoint: str, chosen: dict[str, Any]) -> None:
     asked = f"TeachAsked({checkpoint!r}, attention='eager', sampling='center', stride=3)"
     lines = ["from engine.lessons import TeachAsked", "from ui.teach_start import ask_again", f"ask_again({asked})"]
-    app = AppTest.from_string("\n".join(lines)).run()
-    assert "checkpoint" not in app.session_state
+    app = AppTest.from_string("\n".join(lines))
+    app.session_state["visit"] = one = Visit("somebody", links={"teach": {"attention": "sdpa"}})
+    assert "checkpoint" not in app.run().session_state
     app.session_state["checkpoint"] = TAUGHT
     app.run()
+    assert not app.exception and not one.links["teach"]
     chosen |= {"attention": "eager", "sampling": "center", "stride": 3}
     assert {key: app.session_state[key] for key in chosen} == chosen
 
@@ -158,6 +160,18 @@ def test_pictures_are_asked_for_a_few_at_a_time_and_once_more_where_a_process_en
         for job in asked:
             job.state = "failed" if job.state == "running" else job.state
     assert len(asked) == 9  # b, c, d and e twice
+
+
+def test_of_what_is_outside_a_checkpoint_that_was_taught_no_other_one_is_advised() -> None:
+    def warned(name: str) -> str:
+        return (
+            AppTest.from_string(f"from ui.answer import warn_unfamiliar\nwarn_unfamiliar({name!r})")
+            .run()
+            .warning[0]
+            .value
+        )
+
+    assert "Kinetics" in warned("vivit-mannequin") and "Kinetics" not in warned(OWN)
 
 
 def test_where_it_lies_is_told_nobody() -> None:
