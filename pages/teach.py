@@ -11,8 +11,8 @@ from ui.server import get_server
 from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line
 from ui.teach_classes import name_class, show_classes
 from ui.teach_fill import fill
-from ui.teach_results import show_confused, show_result, show_take_along, verdict
-from ui.teach_start import follow, show_base, show_button, show_ended, show_faults
+from ui.teach_results import changes, news, show_confused, show_result, show_take_along
+from ui.teach_start import ask_again, asked_of, faults_of, follow, show_base, show_button, show_ended, show_faults
 from ui.teach_try import try_it
 from ui.visit import visitor
 
@@ -21,6 +21,8 @@ go_on()
 remember_link("teach")
 pressed, voice = frame()
 lessons = get_server().lessons
+if taught := lessons.taught(visitor()):
+    ask_again(taught.asked)
 
 with st.container(gap="small"):
     st.title("Teach it your own actions", anchor=False)
@@ -37,25 +39,26 @@ with named:
 with filled:
     st.subheader("2 · Fill each with clips", anchor=False)
     fill(classes)
-said = ""
+tried = ""
 running, taught = lessons.running(visitor()), lessons.taught(visitor())
+at_work = running and running.state == "running"
+faults = faults_of(running)
 with answered:
     st.subheader("3 · Teach it, and try it", anchor=False)
     if ready("model"):
-        if running and running.state == "running":
+        if at_work:
             follow()
         else:
             checkpoint, fault = open_trained(settings)
             show_button(classes, settings, checkpoint, fault)
             show_ended(running)
     if taught:
-        said = verdict(taught.report)
-        show_result(taught, classes, running.faults if running else {})
-    show_faults(running, classes)
+        show_result(taught, "" if at_work else changes(taught, classes, faults, asked_of(settings)))
+    show_faults(faults, classes)
     if taught:
         show_confused(taught, classes)
-        said = try_it(taught, classes) or said
+        tried = try_it(taught, classes)
         show_take_along(taught)
 with voice:
-    announce(running.error if running and running.error else said)
+    announce(news(running, taught, tried))
 show_machine()

@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui import charts
 from ui.escape import capitalised, inert, literal
+from ui.taught import is_taught
 from ui.visit import Run
 from vivit.benchmark.charts import UNKNOWN
 
@@ -36,7 +37,7 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
         charts.predictions(predictions[:top_k]), "predictions", "The most likely actions and their probabilities"
     )
     if run.result.familiar is False:
-        warn_unfamiliar()
+        warn_unfamiliar(run.settings.checkpoint)
 
 
 def show_brief(run: Run) -> None:
@@ -88,10 +89,12 @@ def show_stages(run: Run, top_k: int) -> None:
             st.dataframe(rows, hide_index=True, column_config=percent, alt="The most likely actions")
 
 
-def warn_unfamiliar() -> None:
-    """Say that a clip is none that this checkpoint could know."""
+def warn_unfamiliar(checkpoint: str) -> None:
+    """Say that a clip is none that this checkpoint could know. Args: checkpoint: its name."""
     st.warning(
-        "**Outside what this model knows.** This clip is unlike those that this checkpoint was trained on, so the answer "
+        "**Outside what it was taught.** This clip is unlike all that it has seen, so the answer means little."
+        if is_taught(checkpoint)
+        else "**Outside what this model knows.** This clip is unlike those that this checkpoint was trained on, so the answer "
         "means little. For real videos choose the Kinetics-400 checkpoint, google/vivit-b-16x2-kinetics400.",
         icon=":material/travel_explore:",
     )

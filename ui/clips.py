@@ -30,6 +30,7 @@ CAMERA_CLIP = "camera"  # what a clip of the visitor's own camera is called
 CAMERA_SLOT = "keep-pictures"  # of the job that makes one of pictures
 NO_ROOM = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
 THUMBNAIL_SECONDS = 2.0  # what all pictures of a page may keep it waiting
+THUMBNAILS_AT_ONCE = 3  # that wait in the media worker's queue, where others' clips come behind them
 PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
@@ -44,7 +45,7 @@ def bundled_clips() -> dict[str, ChosenClip]:
 
 
 def thumbnails(wanted: Mapping[str, str]) -> dict[str, str]:
-    """The pictures of clips on this machine, most of them at once, as data in the page itself.
+    """The pictures of clips on this machine, most of them at once, as data in the page itself; it asks for a few at a time.
 
     Args:
         wanted: slot of a job → the file whose picture it makes.
@@ -52,11 +53,21 @@ def thumbnails(wanted: Mapping[str, str]) -> dict[str, str]:
         slot → the picture; '' where there is none yet, or never will be.
     """
     # Nobody's jobs: one visitor's jobs of one task would take each other's place in the queue.
-    jobs = {slot: job_for(slot, path, partial(get_engine().ask, MakeThumbnail(path))) for slot, path in wanted.items()}
+    asked = {slot for slot, path in wanted.items() if visit().jobs.get(slot, (None,))[0] == path}
+    jobs = {slot: visit().jobs[slot][1] for slot in asked}
     until = time.monotonic() + THUMBNAIL_SECONDS
+    for slot, path in wanted.items():
+        if slot in asked:
+            continue
+        coming = [job for job in jobs.values() if not job.finished]
+        if len(coming) >= THUMBNAILS_AT_ONCE and not coming[0].wait(max(0.0, until - time.monotonic())):
+            break  # the next run asks for the others
+        jobs[slot] = job_for(slot, path, partial(get_engine().ask, MakeThumbnail(path)))
     for job in jobs.values():
         job.wait(max(0.0, until - time.monotonic()))
-    return {slot: picture(job.blobs[0]) if job.state == "done" else "" for slot, job in jobs.items()}
+    return {
+        slot: picture(jobs[slot].blobs[0]) if slot in jobs and jobs[slot].state == "done" else "" for slot in wanted
+    }
 
 
 @st.cache_data(show_spinner=False)

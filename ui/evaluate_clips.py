@@ -115,4 +115,4 @@ def _show_clip(kept: Kept, place: int, record: Record, key: str) -> None:
     rows = [Prediction(guess.label, guess.score) for guess in record.top]
     charts.show(charts.predictions(rows), f"answers-{key}", "The most likely actions of this clip")
     if record.familiar is False:
-        warn_unfamiliar()
+        warn_unfamiliar(kept.evaluations[place].asked.model)

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from engine.evaluations import CellAsked, ToEvaluate
 from ui.escape import inert, literal
-from ui.settings import missing, pick_others, runs_here
+from ui.settings import READ_SECONDS, missing, pick_others, runs_here
 from ui.visit import Settings
 from vivit.benchmark.cost import estimate_seconds
 from vivit.benchmark.measurement import Cell
@@ -24,7 +24,6 @@ from vivit.views import Views
 
 REFERENCE = "eager float32"
 SHOWN = 12  # labels that are named
-READ_SECONDS = 0.1  # about what reading a clip of a few seconds takes
 
 
 def pick_cells(settings: Settings) -> tuple[list[Cell], DeltaGenerator]:

@@ -36,7 +36,7 @@ def show_insight(insight: Insight, *, former: bool) -> None:
     if not insight.looked.known:
         st.warning(RANDOM, icon=":material/casino:")
     elif answer.familiar is False:
-        warn_unfamiliar()
+        warn_unfamiliar(insight.settings.checkpoint)
     elif answer.familiar:
         st.markdown(":small[:material/verified: A clip like those that this checkpoint was trained on.]")
     else:

@@ -50,6 +50,7 @@ VIEWS = {
 }
 MOST_ANSWERS = 20  # that may be shown
 SLOW_SECONDS = 2.0  # what takes longer waits for the visitor's word
+READ_SECONDS = 0.1  # about what reading a clip of a few seconds takes
 FOLDER = "a folder on this machine…"
 EVENLY = "several stretches choose their frames themselves: every n-th one, from starts that lie evenly over the clip"
 

@@ -25,20 +25,25 @@ def count(number: int, what: str = "clip") -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def called(name: str) -> str:
+def shown(name: str) -> str:
     """A class as Markdown that shows just its name."""
     return literal(inert(name))
 
 
+def try_anew(part: str) -> None:
+    """Something else is done in a part of the page, so what was refused there is told no longer. Call it before `refuse`."""
+    visit().lesson.refused.pop(part, None)
+
+
 def refuse(part: str, sentence: str) -> None:
-    """Have a sentence told once, in this run or the next. Args: part: of the page, as `show_refused`'s."""
+    """Have a sentence told until `try_anew`. Args: part: of the page, as `show_refused`'s."""
     visit().lesson.refused.setdefault(part, []).append(sentence)
 
 
 def show_refused(part: str) -> None:
     """What could not be done in a part of the page."""
-    for sentence in visit().lesson.refused.pop(part, []):
-        st.error(literal(sentence), icon=":material/error:")
+    if sentences := visit().lesson.refused.get(part):
+        st.error("\n\n".join(map(literal, sentences)), icon=":material/error:")
 
 
 def show_classes(classes: Sequence[TaughtClass]) -> None:
@@ -47,7 +52,7 @@ def show_classes(classes: Sequence[TaughtClass]) -> None:
     for one in classes:
         with st.container(gap="xxsmall", key=f"class-{one.id}"):
             _show_class(one, classes, pictures)
-    if _waiting():
+    if any(_coming(clip) for one in classes for clip in one.examples):
         _follow_pictures()
 
 
@@ -58,7 +63,7 @@ def name_class(classes: Sequence[TaughtClass]) -> None:
         show_refused(NEW)
         return
     with (
-        st.form("teach-name", clear_on_submit=True, border=False),
+        st.form("teach-name", border=False),
         st.container(horizontal=True, vertical_alignment="bottom", wrap=False),
     ):
         st.text_input(
@@ -73,11 +78,13 @@ def name_class(classes: Sequence[TaughtClass]) -> None:
 
 
 def _add_class() -> None:
+    try_anew(NEW)
     try:
         made = get_server().lessons.add_class(visitor(), widget(NEW, ""))
     except UserError as error:
         refuse(NEW, str(error))
     else:
+        set_widget(NEW, "")
         set_widget(FILLED, made.id)
         visit().lesson.clip = ""
 
@@ -85,38 +92,46 @@ def _add_class() -> None:
 def pictures_of(examples: Sequence[Example]) -> dict[str, str]:
     """The picture of each clip by the clip's id; '' where there is none yet."""
     wanted = {f"{SLOT}{clip.id}": clip.path for clip in examples}
-    for slot in [slot for slot in visit().jobs if slot.startswith(SLOT) and slot not in wanted]:
-        del visit().jobs[slot]  # of clips that have gone
+    twice = visit().lesson.pictured_again
+    for slot, job in [(slot, job) for slot, (_, job) in visit().jobs.items() if slot.startswith(SLOT)]:
+        if slot not in wanted:  # the clip has gone
+            del visit().jobs[slot]
+        elif job.process_ended and slot not in twice:  # perhaps by what others had sent
+            del visit().jobs[slot]
+            twice.add(slot)
     return {slot.removeprefix(SLOT): picture for slot, picture in thumbnails(wanted).items()}
 
 
-def _waiting() -> bool:
-    """Whether there are pictures that are still to come."""
-    return any(not job.finished for slot, (_, job) in visit().jobs.items() if slot.startswith(SLOT))
+def _coming(clip: Example) -> bool:
+    """Whether its picture is still to come."""
+    _, job = visit().jobs.get(f"{SLOT}{clip.id}", (None, None))
+    return job is None or not job.finished
 
 
 @st.fragment(run_every=1.0)
 def _follow_pictures() -> None:
-    """Draw the page again once the last pictures have come."""
-    if not _waiting():
+    """Draw the page again, which asks for more pictures, once those that were asked for have come."""
+    if all(job.finished for slot, (_, job) in visit().jobs.items() if slot.startswith(SLOT)):
         st.rerun()
 
 
 def _show_class(one: TaughtClass, classes: Sequence[TaughtClass], pictures: dict[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
-        st.markdown(f"**{called(one.name)}** · {count(len(one.examples)) if one.examples else 'no clip yet'}")
-        with st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{one.id}"):
+        st.markdown(f"**{shown(one.name)}** · {count(len(one.examples)) if one.examples else 'no clip yet'}")
+        about = f"Rename or delete '{shown(one.name)}'"
+        with st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{one.id}", help=about):
             _edit(one)
     if not one.examples:
         return
-    tiles = [Tile(clip.id, clip.name, pictures[clip.id], "no picture") for clip in one.examples]
+    tiles = [
+        Tile(clip.id, clip.name, pictures[clip.id], "…" if _coming(clip) else "no picture") for clip in one.examples
+    ]
     chosen = next((clip for clip in one.examples if clip.id == visit().lesson.clip), None)
     clicked = clip_strip(
         tiles, chosen.id if chosen else "", key=f"examples-{one.id}", label=f"Clips of {inert(one.name)}"
     )
     if clicked:
         visit().lesson.clip = clicked
-        set_widget(FILLED, one.id)
         st.rerun()
     if chosen:
         _show_chosen(chosen, one, classes)
@@ -130,12 +145,18 @@ def _edit(one: TaughtClass) -> None:
         f"Delete it{clips}",
         key=f"delete-{one.id}",
         icon=":material/delete:",
-        on_click=get_server().lessons.remove_class,
-        args=[visitor(), one.id],
+        on_click=_delete,
+        args=[one.id],
     )
 
 
+def _delete(id: str) -> None:
+    try_anew(NEW)
+    get_server().lessons.remove_class(visitor(), id)
+
+
 def _rename(id: str, key: str) -> None:
+    try_anew(NEW)
     try:
         get_server().lessons.rename_class(visitor(), id, widget(key, ""))
     except UserError as error:
@@ -172,6 +193,7 @@ def _show_chosen(clip: Example, one: TaughtClass, classes: Sequence[TaughtClass]
             "Remove",
             key=f"remove-{clip.id}",
             icon=":material/delete:",
+            help=f"Remove '{literal(inert(clip.name))}'",
             on_click=get_server().lessons.remove,
             args=[visitor(), clip.id],
         )
@@ -185,6 +207,7 @@ def _move(example: str, key: str) -> None:
 def bounds() -> str:
     """How much can be taught."""
     return (
-        f"At most {MOST_CLASSES} classes, and {MOST_CLIPS} clips of {MOST_CLIP_SECONDS:g} s and {megabytes(MOST_BYTES)} "
-        "together. They are yours alone, and are deleted when you leave."
+        f"At most {MOST_CLASSES} classes, and {MOST_CLIPS} clips of at most {MOST_CLIP_SECONDS:g} s each, "
+        f"{megabytes(MOST_BYTES)} in all. They are yours alone, and are deleted a minute after this page is closed or loses "
+        "its connection."
     )

@@ -1,17 +1,17 @@
 """What was taught: how often it is right about clips that it had not seen, which it confuses, and its files to take along."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from engine.lessons import Taught, TaughtClass
+from engine.lessons import RunningTeaching, Taught, TaughtClass, TeachAsked
 from ui.escape import inert, literal
 from ui.page import go_to
 from ui.server import get_server
-from ui.taught import TAUGHT
-from ui.teach_classes import called, count, pictures_of
-from ui.visit import set_widget, visitor
+from ui.taught import TAUGHT, called
+from ui.teach_classes import count, pictures_of, shown
+from ui.visit import set_widget, visit, visitor
 from vivit.benchmark.wording import percent
 from vivit.hub import megabytes
 from vivit.teach.report import LeftOut, Report
@@ -29,16 +29,23 @@ def verdict(report: Report) -> str:
     )
 
 
-def show_result(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[str]) -> None:
-    """Draw the verdict and what qualifies it. Args: faults: the ids of clips that could not be used."""
+def show_result(taught: Taught, changed: str) -> None:
+    """Draw the verdict and what qualifies it. Args: changed: as `changes` returns it."""
     report = taught.report
     with st.container(key="answer", gap="small"):
         st.subheader(literal(verdict(report)), anchor=False)
-        if changed := changes(taught, classes, faults):
+        if changed:
             st.info(changed, icon=":material/update:")
         if report.notices:  # in one box: what comes after it is not to be pushed out of sight
             st.warning("\n\n".join(map(literal, report.notices)), icon=":material/warning:")
-        st.caption(f"Right by class: {_by_class(report)}. {_how(report)}")
+        st.caption(f"Fitted to what {_model(taught.asked)}. Right by class: {_by_class(report)}. {_how(report)}")
+
+
+def _model(asked: TeachAsked) -> str:
+    """Which one saw the clips, and of which frames if not the usual ones."""
+    stride = f", stride {asked.stride}" * (asked.stride > 1)
+    sampled = f" (frame sampling {asked.sampling}{stride})" * (asked.sampling != "uniform")
+    return f"{literal(inert(called(asked.checkpoint)))} sees{sampled}"
 
 
 def show_take_along(taught: Taught) -> None:
@@ -83,11 +90,16 @@ def _by_class(report: Report) -> str:
     right = {name: 0 for name in report.classes}
     for clip in report.left_out:
         right[clip.label] += clip.right
-    return ", ".join(f"{called(name)} {right[name]} of {of}" for name, of in report.classes.items())
+    return ", ".join(f"{shown(name)} {right[name]} of {of}" for name, of in report.classes.items())
 
 
-def changes(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[str]) -> str:
-    """What is different from what was taught; '' where nothing is."""
+def changes(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[str], asked: TeachAsked) -> str:
+    """What is different from what was taught; '' where nothing is.
+
+    Args:
+        faults: the ids of clips that could not be used.
+        asked: what would be asked for now; without a checkpoint where none is chosen.
+    """
     then = {taught.examples[clip.clip].id: clip.label for clip in taught.report.left_out}
     now = {clip.id: one.name for one in classes for clip in one.examples if clip.id not in faults}
     kinds = {
@@ -96,6 +108,9 @@ def changes(taught: Taught, classes: Sequence[TaughtClass], faults: Collection[s
         "moved or renamed": {id for id in now.keys() & then.keys() if now[id] != then[id]},
     }
     words = [f"{count(len(ids))} {'were' if len(ids) > 1 else 'was'} {kind}" for kind, ids in kinds.items() if ids]
+    if asked.checkpoint and asked != taught.asked:
+        what = "the model" if asked.checkpoint != taught.asked.checkpoint else "how the model is used"
+        words.append(f"{what} was changed")
     return f"{', '.join(words)} since: teach again." if words else ""
 
 
@@ -116,8 +131,9 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
             st.markdown(_told(clip, example.name), width=260)
             if to := ids.get(clip.answer):
                 st.button(
-                    f"Move to {called(clip.answer)}",
+                    f"Move to {shown(clip.answer)}",
                     key=f"confused-move-{example.id}",
+                    help=f"Move '{literal(inert(example.name))}' there",
                     on_click=get_server().lessons.move,
                     args=[visitor(), example.id, to],
                 )
@@ -125,6 +141,7 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
                 "Remove",
                 key=f"confused-remove-{example.id}",
                 icon=":material/delete:",
+                help=f"Remove '{literal(inert(example.name))}'",
                 on_click=get_server().lessons.remove,
                 args=[visitor(), example.id],
             )
@@ -134,5 +151,26 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
 
 def _told(clip: LeftOut, name: str) -> str:
     doubt = " Probably it is in the wrong class, or shows something else." * clip.doubtful
-    answer = f"named **{called(clip.answer)}** with {percent(clip.score)}"
-    return f"**{called(clip.label)}**, {answer}.{doubt}  \n:small[{literal(inert(name, 40))}]"
+    answer = f"named **{shown(clip.answer)}** with {percent(clip.score)}"
+    return f"**{shown(clip.label)}**, {answer}.{doubt}  \n:small[{literal(inert(name, 40))}]"
+
+
+def news(running: RunningTeaching | None, taught: Taught | None, tried: str) -> str:
+    """What to announce: what is new since the page was drawn last, else what was announced then.
+
+    Args: tried: as `ui.teach_try.try_it` returns it.
+    """
+    lesson = visit().lesson
+    there: list[tuple[Hashable, str]] = []
+    if running and running.state in ("failed", "cancelled"):
+        there.append((running, running.error or "Cancelled."))
+    if taught:
+        there.append((taught.number, verdict(taught.report)))
+    if tried:
+        there.append(("tried", tried))
+    if new := [text for of, text in there if (of, text) not in lesson.heard]:
+        lesson.said = " ".join(new)
+    elif running and running.state == "running":
+        lesson.said = ""  # what comes of it may be the same words, which are to be announced again
+    lesson.heard = there
+    return lesson.said

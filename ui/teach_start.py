@@ -1,22 +1,23 @@
 """Teaching is begun, followed and cancelled; before that, why it cannot begin, and about how long it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from engine.lessons import RunningTeaching, TaughtClass, TeachAsked
 from ui.escape import capitalised, inert, literal
 from ui.server import get_server
-from ui.settings import estimate_seconds, unavailable
-from ui.teach_classes import called, count, refuse, show_refused
-from ui.visit import Settings, visitor
+from ui.settings import FOLDER, READ_SECONDS, REPOSITORY, estimate_seconds, unavailable
+from ui.taught import TAUGHT
+from ui.teach_classes import count, refuse, show_refused, shown, try_anew
+from ui.visit import Settings, set_widget, visit, visitor, widget
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.errors import UserError
-from vivit.hub import KINETICS_CHECKPOINT, embedded_checkpoints, split_name
+from vivit.hub import KINETICS_CHECKPOINT, as_path, cached_checkpoints, embedded_checkpoints, split_name
+from vivit.names import WITHOUT_STRIDE
 
 TEACH = "teach"  # the button's key
-READ_SECONDS = 0.1  # about what reading a clip of a few seconds takes
 FIT_SECONDS = 1.0  # about what the rest takes
 
 
@@ -33,6 +34,27 @@ def asked_of(settings: Settings) -> TeachAsked:
     )
 
 
+def ask_again(asked: TeachAsked) -> None:
+    """Have the controls say what was asked for, where they say what was taught: that is made anew, and not of itself."""
+    link = visit().links["teach"]
+    if TAUGHT not in (widget("checkpoint"), link.get("checkpoint")):
+        return
+    link.clear()  # it was of the page where that was chosen
+    name, revision = split_name(asked.checkpoint)
+    if as_path(name).is_absolute():
+        wanted = {"checkpoint": FOLDER, "folder": name}
+    elif name in (*embedded_checkpoints(), KINETICS_CHECKPOINT):
+        wanted = {"checkpoint": name}
+    else:
+        wanted = {"checkpoint": REPOSITORY, "repository": name, "revision": revision or ""}
+    for key in ("attention", "precision", "execution", "normalisation", "sampling"):
+        wanted[key] = getattr(asked, key)
+    for key, value in wanted.items():
+        set_widget(key, value)
+    if asked.sampling not in WITHOUT_STRIDE:
+        set_widget("stride", asked.stride)
+
+
 def show_base(settings: Settings) -> None:
     """Say what a model that is taught keeps, and which one is for what."""
     name = split_name(settings.checkpoint)[0]
@@ -40,9 +62,10 @@ def show_base(settings: Settings) -> None:
         return
     said = f"**{literal(inert(name))}** is frozen: only a new head is fitted to what it sees. "
     if name in embedded_checkpoints():
+        size = ", a download of 356 MB" * (KINETICS_CHECKPOINT not in cached_checkpoints())
         said += (
             "It is a demonstration that has seen one rendered figure. For real videos choose "
-            f"**{literal(KINETICS_CHECKPOINT)}** above, a download of 356 MB."
+            f"**{literal(KINETICS_CHECKPOINT)}** above{size}."
         )
     st.caption(said)
 
@@ -52,20 +75,24 @@ def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: 
     filled = [one for one in classes if one.examples]
     reason = why_not(classes) or fault or unavailable(settings)
     if not reason and checkpoint is None:
-        reason = "The checkpoint is not on this machine yet: download it above."
+        named = widget("checkpoint") == KINETICS_CHECKPOINT or widget("repository")
+        reason = (
+            "The checkpoint is not on this machine yet: download it above." if named else "Choose a checkpoint above."
+        )
     clips = sum(len(one.examples) for one in filled)
-    words = f"Teach {len(filled)} classes, {count(clips)}" if clips else "Teach"
+    words = f"Teach {len(filled)} classes, {count(clips)}" if len(filled) > 1 else "Teach"
     pressed = st.button(
         words, type="primary", icon=":material/school:", disabled=bool(reason), key=TEACH, width="stretch"
     )
+    show_refused(TEACH)
     if reason or checkpoint is None:
         st.markdown(f":small[:material/info: {literal(reason)}]")
         return
-    empty = [called(one.name) for one in classes if not one.examples]
+    empty = [shown(one.name) for one in classes if not one.examples]
     without = f" Without {', '.join(empty)}, which {'have' if len(empty) > 1 else 'has'} no clip." * bool(empty)
     st.markdown(f":small[About {duration(seconds_of(filled, settings, checkpoint))}.{without}]")
-    show_refused(TEACH)
     if pressed:
+        try_anew(TEACH)
         try:
             get_server().lessons.teach(visitor(), asked_of(settings))
         except UserError as error:
@@ -114,10 +141,16 @@ def show_ended(running: RunningTeaching | None) -> None:
         st.markdown(":small[:material/cancel: Cancelled. What was found of each clip until then is kept.]")
 
 
-def show_faults(running: RunningTeaching | None, classes: Sequence[TaughtClass]) -> None:
+def faults_of(running: RunningTeaching | None) -> dict[str, str]:
+    """The ids of clips that could not be used, and why: in what was begun last, or before in what was done last."""
+    if running and running.state == "done":
+        visit().lesson.faults = running.faults
+    return visit().lesson.faults | (running.faults if running else {})
+
+
+def show_faults(faults: Mapping[str, str], classes: Sequence[TaughtClass]) -> None:
     """Which clips could not be used, and why; of those that are still there."""
     here = {clip.id: clip.name for one in classes for clip in one.examples}
-    faults = [(here[id], why) for id, why in dict(running.faults if running else {}).items() if id in here]
-    if faults:
-        lines = [f"{literal(inert(name))}: {literal(why)}" for name, why in faults]
-        st.warning("\n\n".join([f"{count(len(faults))} could not be used.", *lines]), icon=":material/broken_image:")
+    lines = [f"{literal(inert(here[id]))}: {literal(why)}" for id, why in faults.items() if id in here]
+    if lines:
+        st.warning("\n\n".join([f"{count(len(lines))} could not be used.", *lines]), icon=":material/broken_image:")

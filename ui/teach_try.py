@@ -10,14 +10,16 @@ from engine import Job
 from engine.lessons import Taught, TaughtClass
 from engine.tasks import Classification, Classify, Frames, ReadFrames
 from ui import charts
+from ui.answer import warn_unfamiliar
 from ui.clips import own_clip, pick_clip, upload_clip
 from ui.components.camera_recorder import camera_recorder
 from ui.escape import capitalised, inert, literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.teach_classes import show_refused
-from ui.teach_fill import BUNDLED, EXAMPLE_SECONDS, RECORD, UPLOAD, add_example
+from ui.teach_fill import BUNDLED, EXAMPLE_SECONDS, UPLOAD, add_example, pick_source
 from ui.visit import ChosenClip, visit, visitor, widget
+from vivit.benchmark.wording import percent
 
 ANSWERS = 5
 ADDED = "try-class"  # the widget that says to which class a clip is added
@@ -26,14 +28,7 @@ ADDED = "try-class"  # the widget that says to which class a clip is added
 def try_it(taught: Taught, classes: Sequence[TaughtClass]) -> str:
     """Draw where a clip comes from, and what the taught checkpoint says of it; returns that in words, '' without."""
     st.subheader("Try it", anchor=False)
-    source = st.segmented_control(
-        "Where the clip comes from",
-        [RECORD, UPLOAD, BUNDLED],
-        default=RECORD,
-        required=True,
-        key="try-from",
-        label_visibility="collapsed",
-    )
+    source = pick_source("try-from", "Where the clip comes from")
     if source == BUNDLED:
         clip = pick_clip()
     elif source == UPLOAD:
@@ -52,7 +47,7 @@ def try_it(taught: Taught, classes: Sequence[TaughtClass]) -> str:
     job = job_for("tried", (frames.id, taught.folder), partial(_classify, taught, frames))
     if not finished(job, "tried", "Classifying"):
         return ""
-    said = _show_answer(clip, job.result)
+    said = _show_answer(clip, taught, job.result)
     _offer_to_add(clip, classes)
     return said
 
@@ -71,20 +66,17 @@ def _classify(taught: Taught, frames: Job[Frames]) -> Job[Classification]:
     return ask(request, [frames.blobs[0]])
 
 
-def _show_answer(clip: ChosenClip, found: Classification) -> str:
+def _show_answer(clip: ChosenClip, taught: Taught, found: Classification) -> str:
     answers = found.predictions or ()
     best = answers[0]
     with st.container(gap="xxsmall"):
         st.markdown(f"### {literal(inert(capitalised(best.label)))}")
-        st.caption(f"{best.score:.1%}, of '{literal(clip.name)}'")
+        st.caption(f"{percent(best.score)}, of '{literal(clip.name)}'")
     charts.show(charts.predictions(answers), "tried-answers", "The most likely classes and their probabilities")
     unlike = found.familiar is False
     if unlike:
-        st.warning(
-            "**Outside what it was taught.** This clip is unlike all that it has seen, so the answer means little.",
-            icon=":material/travel_explore:",
-        )
-    return f"{capitalised(inert(best.label))}, {best.score:.1%}{', but outside what it was taught' * unlike}."
+        warn_unfamiliar(taught.folder)
+    return f"{capitalised(inert(best.label))}, {percent(best.score)}{', but outside what it was taught' * unlike}."
 
 
 def _offer_to_add(clip: ChosenClip, classes: Sequence[TaughtClass]) -> None:
@@ -101,10 +93,11 @@ def _offer_to_add(clip: ChosenClip, classes: Sequence[TaughtClass]) -> None:
         )
         st.button("Add it", icon=":material/add:", disabled=to is None, on_click=_add, args=[clip])
     show_refused(ADDED)
-    if visit().lesson.added == clip.path:
+    path, id = visit().lesson.added
+    if path == clip.path and any(id == example.id for one in classes for example in one.examples):
         st.markdown(":small[:material/check_circle: It is an example now. Teach again to take it in.]")
 
 
 def _add(clip: ChosenClip) -> None:
-    if add_example(ADDED, widget(ADDED), clip.name, Path(clip.path)):
-        visit().lesson.added = clip.path
+    if example := add_example(ADDED, widget(ADDED), clip.name, Path(clip.path)):
+        visit().lesson.added = clip.path, example.id

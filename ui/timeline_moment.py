@@ -64,7 +64,7 @@ def show_answer(timeline: Timeline, segment: Segment, window: Answered) -> None:
     rows = [Prediction(labels[int(k)], float(window.scores[k])) for k in best]
     charts.show(charts.predictions(rows), "predictions", "The most likely actions of this window")
     if window.familiar is False:
-        warn_unfamiliar()
+        warn_unfamiliar(timeline.settings.checkpoint)
 
 
 def show_window_frames(timeline: Timeline, window: Answered) -> None:

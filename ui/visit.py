@@ -257,15 +257,24 @@ class Lesson:
 
     Args:
         clip: the id of the example that is chosen; '' without.
+        filled: the id of the class that is filled; '' before.
         generation: counts the uploads, since a new widget takes each.
-        refused: part of the page → sentences on what could not be done there, until they are told.
-        added: the file of the tried clip that was made an example last.
+        refused: part of the page → sentences on what could not be done there at the last attempt.
+        pictured_again: slots of pictures that are not asked for once more where a process ended.
+        faults: as `RunningTeaching.faults`, of the last run that was done.
+        added: the tried clip that was made an example last: its file, and the example's id.
+        heard: what there was to announce when the page was drawn last; said: what was announced.
     """
 
     clip: str = ""
+    filled: str = ""
     generation: int = 0
     refused: dict[str, list[str]] = field(default_factory=dict)
-    added: str = ""
+    pictured_again: set[str] = field(default_factory=set)
+    faults: dict[str, str] = field(default_factory=dict)
+    added: tuple[str, str] = ("", "")
+    heard: list[tuple[Hashable, str]] = field(default_factory=list, repr=False)
+    said: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What components with a camera share: asking for it, showing that it is on, putting it out, and sending to our own routes.
 
-The camera is asked for on a click alone. It goes off on Escape, on leaving the page, when the component goes, and when it is
-lost.
+The camera is asked for on a click alone. It goes off on Escape, on leaving the page, when the component goes, when another one
+on the page is started, and when it is lost.
 """
 
 # Goes in front of a component's script. Listens on the window, so before what listens on the document: while the camera is on
@@ -42,8 +42,10 @@ class Camera {
   async start() {
     this.putOut()
     if (!navigator.mediaDevices?.getUserMedia) throw new Error(AWAY)
+    dispatchEvent(new Event('camera-starts'))  // to all others of this page
     const turn = this.#turn
     const { signal } = this.#listeners = new AbortController()
+    addEventListener('camera-starts', () => this.putOut(), { signal })
     addEventListener('pagehide', () => this.putOut(), { signal })
     addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return

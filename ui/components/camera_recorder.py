@@ -49,9 +49,12 @@ JS = """
 const cameras = new WeakMap()
 const TYPES = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm', 'video/mp4']
 const COUNT_DOWN = 3  // seconds to step back
+const TRIES = 3  // to send a recording that comes too soon after another
+const PAUSE = 2500  // ms between them
 const NO_TYPE = 'This browser names no type of video that it records. Use another one, or take a clip from a file.'
 const BROKEN_OFF = 'The recording broke off. Record again.'
 const LOST = 'The server does not answer, so the recording is not kept. Try again.'
+const ANOTHER = 'It has stopped, since the class is another one now.'
 
 function make(root) {
   const [picture, recording, light, count, length, output, record, stop, keep, again, state, fault] = [
@@ -72,11 +75,13 @@ function make(root) {
     ? 'Again and again, until you stop it. Each recording is sent and kept as soon as it is over.'
     : 'Nothing leaves this browser before you keep it.'
   const show = (told = idle()) => {
+    const focused = root.getRootNode().activeElement
     picture.hidden = !camera.on && !clip
     recording.hidden = !clip
     length.parentElement.hidden = record.hidden = camera.on || Boolean(clip)
     stop.hidden = !camera.on
     keep.hidden = again.hidden = !clip
+    if (focused?.hidden) [stop, keep, record].find((button) => !button.hidden).focus({ preventScroll: true })
     write(output, `${length.value} s`)
     write(record, `Record ${length.value} s${data.class ? ', again and again' : ''}`)
     write(state, told)
@@ -94,6 +99,7 @@ function make(root) {
     show(camera.on ? 'Get ready.' : last || idle())
   })
 
+  const pause = (milliseconds) => new Promise((over) => setTimeout(over, milliseconds))
   const each = (seconds, heed) => new Promise((over) => {
     let left = seconds
     heed(left)
@@ -112,17 +118,18 @@ function make(root) {
     last = ''
     run += 1
     try {
-      if (await camera.start()) await take(Number(length.value), run)
+      if (await camera.start()) await take(Number(length.value), run, data.class)
     } catch (error) {
       write(fault, error.message)
     }
   }
 
-  const take = async (seconds, ofRun) => {
+  // Args: into: the id of a class, '' for none.
+  const take = async (seconds, ofRun, into) => {
+    write(state, last ? `${last} Get ready.` : 'Get ready.')
     await each(COUNT_DOWN, (left) => write(count, left))
     write(count, '')
-    write(state, last || `Recording ${seconds} s.`)
-    const into = data.class
+    write(state, `Recording ${seconds} s.`)
     let own
     try {
       own = recorder = new MediaRecorder(camera.stream, { mimeType: type })
@@ -135,8 +142,13 @@ function make(root) {
       const recorded = new Blob([whole], { type })
       write(light, 'Camera on')
       if (into) {
-        if (!await send(recorded, into)) camera.putOut()
-        else if (camera.on && ofRun === run) take(seconds, ofRun)
+        const why = await send(recorded, into)
+        if (ofRun !== run) return  // it was stopped, and another is under way
+        if (why) {
+          camera.putOut()
+          write(fault, why)
+        } else if (camera.on) take(seconds, ofRun, into)
+        else show(last)
         return
       }
       clip = recorded
@@ -150,20 +162,24 @@ function make(root) {
     own.stop()
   }
 
-  // Args: into: the id of a class, '' for none. Resolves to whether it is kept.
+  // Args: into: as above. Resolves to why it is not kept, '' if it is.
   const send = async (whole, into) => {
+    const [ofRun, name] = [run, data.name]
     const headers = { 'Content-Type': type.split(';')[0], ...(into ? { 'X-Camera-Class': into } : {}) }
     try {
-      const answer = await post('recording', data.token, headers, whole)
+      let answer
+      for (let left = TRIES; left && (!answer || answer.status === 429); left -= 1) {
+        if (answer) await pause(PAUSE)
+        answer = await post('recording', data.token, headers, whole)
+      }
       const said = await answer.json()
       if (!answer.ok || said.error) throw new Error(said.error)
       kept += 1
-      if (into) write(state, last = `Kept, ${said.clips} clip${said.clips === 1 ? '' : 's'}.`)
+      if (into && ofRun === run) last = `Kept in '${name}', ${said.clips} clip${said.clips === 1 ? '' : 's'}.`
       say('kept', kept)
-      return true
+      return ''
     } catch (error) {
-      write(fault, error instanceof TypeError || error instanceof SyntaxError ? LOST : error.message)
-      return false
+      return error instanceof TypeError || error instanceof SyntaxError ? LOST : error.message
     }
   }
 
@@ -171,10 +187,14 @@ function make(root) {
     keep.disabled = again.disabled = true
     write(fault, '')
     write(state, 'Keeping it')
-    if (await send(clip, '')) {
+    const why = await send(clip, '')
+    if (why) {
+      write(fault, why)
+      write(state, '')
+    } else {
       forget()
       show('Kept: it is your clip now.')
-    } else write(state, '')
+    }
     keep.disabled = again.disabled = false
   }
 
@@ -185,8 +205,15 @@ function make(root) {
   return {
     heed(given, setTriggerValue) {
       if (!data) Object.assign(length, { min: given.least, max: given.most, value: given.usual })
+      const another = data && data.class !== given.class
       data = given
       say = setTriggerValue
+      if (another) {  // a recording is of the class that was seen when it was begun
+        run += 1
+        last = camera.on ? ANOTHER : ''
+        camera.putOut()
+        write(state, last)
+      }
       show(state.textContent || idle())
     },
     leave() {
@@ -208,17 +235,20 @@ export default function ({ data, parentElement, setTriggerValue }) {
 _RECORDER = st.components.v2.component("camera_recorder", html=HTML, css=CSS, js=OVERTAKEN + CAMERA + JS)
 
 
-def camera_recorder(token: str, *, class_id: str = "", usual: int = USUAL, key: str = "camera-recorder") -> None:
+def camera_recorder(
+    token: str, *, class_id: str = "", class_name: str = "", usual: int = USUAL, key: str = "camera-recorder"
+) -> None:
     """Draw a camera that records; what is kept goes to the route `camera/recording`, and the page runs again.
 
     Args:
         token: the visitor's.
         class_id: of the class that recordings are examples of: one follows the other until it is stopped, and each is kept
-            as soon as it is over; '' for one recording, which the visitor keeps or not.
+            as soon as it is over; '' for one recording, which the visitor keeps or not. With another class it stops.
+        class_name: what that class is called, a stranger's text.
         usual: seconds that a recording takes unless the visitor says otherwise.
         key: unique on the page.
     """
-    data = {"token": token, "least": LEAST, "usual": usual, "most": MOST, "class": class_id}
+    data = {"token": token, "least": LEAST, "usual": usual, "most": MOST, "class": class_id, "name": class_name}
     _RECORDER(key=key, data=stamped(key, data), on_kept_change=_heard)
 
 

@@ -101,7 +101,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const mark = () => {
     const chosen = tiles.find((tile) => tile.dataset.name === strip.chosen)
-    const stop = chosen && !chosen.hidden ? chosen : shown()[0]
+    const focused = data.acts && shown().find((tile) => tile === group.getRootNode().activeElement)
+    const stop = focused || (chosen && !chosen.hidden ? chosen : shown()[0])
     for (const tile of tiles) {
       tile.setAttribute('aria-checked', tile === chosen)
       tile.tabIndex = tile === stop ? 0 : -1
@@ -152,7 +153,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }[event.key]
     if (at < 0 || to === undefined) return
     event.preventDefault()
-    choose(row[(to + row.length) % row.length])
+    const tile = row[(to + row.length) % row.length]
+    if (!data.acts || to === at) return choose(tile)
+    tile.focus({ preventScroll: true })
+    reveal(tile)
+    mark()
   })
   return () => listeners.abort()
 }
@@ -193,7 +198,7 @@ def _hear(key: str) -> None:
             set_widget(f"{key}-heard", _Heard(name, count))
 
 
-def clip_strip(tiles: Sequence[Tile], chosen: str, *, key: str, label: str) -> str | None:
+def clip_strip(tiles: Sequence[Tile], chosen: str, *, key: str, label: str, acts: bool = False) -> str | None:
     """Draw a row of pictures of which one is chosen; returns the one that was clicked in this run, None otherwise.
 
     The browser marks what was clicked at once. Rerun after a click, or the strip shows one that was not accepted.
@@ -203,6 +208,8 @@ def clip_strip(tiles: Sequence[Tile], chosen: str, *, key: str, label: str) -> s
         chosen: the name of the chosen one, '' for none.
         key: unique on the page; '<key>-heard' is the strip's own, too.
         label: what the row is, for those who cannot see.
+        acts: whether a choice does something that is not undone by the next: arrow keys then go from one to another without
+            choosing it, which Enter, Space and a click do.
     """
     heard: _Heard = widget(f"{key}-heard", _Heard())
     clicked = heard.name if any(tile.name == heard.name for tile in tiles) else None
@@ -215,6 +222,7 @@ def clip_strip(tiles: Sequence[Tile], chosen: str, *, key: str, label: str) -> s
                 "chosen": chosen if clicked is None else clicked,
                 "answered": heard.count,
                 "label": label,
+                "acts": acts,
             },
         ),
         on_picked_change=partial(_hear, key),
