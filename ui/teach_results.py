@@ -24,7 +24,7 @@ def verdict(report: Report) -> str:
     clips = len(report.left_out)
     low, high = report.interval
     return (
-        f"Named right {report.right:,} of {count(clips)} that it had not seen ({percent(report.accuracy)}, "
+        f"{report.right:,} of {count(clips)} named right by heads that had not seen them ({percent(report.accuracy)}, "
         f"{100 * low:.0f} to {percent(high)}); always naming the largest class would get {percent(report.chance)}."
     )
 
@@ -81,8 +81,8 @@ def _how(report: Report) -> str:
         else f"Of new clips like these about {percent(report.outside)} or fewer are called outside what it was taught."
     )
     return (
-        f"{left_out}: each clip was named by a head that had not seen it. The figure is a little too good, since how strongly "
-        f"heads are regularised was chosen by the same clips. {outside}"
+        f"{left_out}: each clip was named by a head that had not seen it. The figure is rather too good, since how strongly "
+        f"heads are regularised was chosen by the same clips, and its interval rather too narrow, since heads share clips. {outside}"
     )
 
 
@@ -150,7 +150,7 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
 
 
 def _told(clip: LeftOut, name: str) -> str:
-    doubt = " Probably it is in the wrong class, or shows something else." * clip.doubtful
+    doubt = " It is sure of that: look whether the clip is in the right class." * clip.doubtful
     answer = f"named **{shown(clip.answer)}** with {percent(clip.score)}"
     return f"**{shown(clip.label)}**, {answer}.{doubt}  \n:small[{literal(inert(name, 40))}]"
 

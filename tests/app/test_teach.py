@@ -56,7 +56,9 @@ def clips_of(page: Page, name: str) -> Locator:
 
 
 def verdict(page: Page, clips: int) -> Locator:
-    return page.get_by_role("heading", name=re.compile(f"^Named right . of {clips} clips that it had not seen"))
+    return page.get_by_role(
+        "heading", name=re.compile(f"^. of {clips} clips named right by heads that had not seen them")
+    )
 
 
 def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, server: Server, tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def test_what_is_lacking_is_said() -> None:
 
 def test_the_verdict_has_its_interval_and_what_chance_would_get() -> None:
     assert verdict(REPORT) == (
-        "Named right 2 of 4 clips that it had not seen (50 %, 15 to 85 %); always naming the largest class would get 50 %."
+        "2 of 4 clips named right by heads that had not seen them (50 %, 15 to 85 %); always naming the largest class would "
+        "get 50 %."
     )
 
 
@@ -257,7 +258,7 @@ def test_what_is_taught_is_told_and_stands_on_other_pages(app: AppTest, monkeypa
     app.button(key="teach").click().run()
     running = lessons.running(me)
     assert running and running.wait(60) and running.state == "done", running
-    until(app, lambda app: "Named right" in said(app))
+    until(app, lambda app: "named right" in said(app))
     taught = lessons.taught(me)
     assert taught and verdict(taught.report) in said(app).replace("\\", "")
     assert all(notice in said(app).replace("\\", "") for notice in taught.report.notices)
