@@ -82,7 +82,8 @@ def _how(report: Report) -> str:
     )
     return (
         f"{left_out}: each clip was named by a head that had not seen it. The figure is rather too good, since how strongly "
-        f"heads are regularised was chosen by the same clips, and its interval rather too narrow, since heads share clips. {outside}"
+        "heads are regularised was chosen by the same clips, and its interval rather too narrow, since heads share clips. "
+        f"{outside}"
     )
 
 
