@@ -138,7 +138,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     record.click()
     expect(record).to_be_hidden()
     page.get_by_role("radio", name=f"{KICK} · 3").click()
-    expect(page.get_by_text("It has stopped, since the class is another one now.")).to_be_visible()
+    expect(page.get_by_text("Recording has stopped, since another class is chosen now.")).to_be_visible()
     record.click()
     expect(record).to_be_hidden()
     page.get_by_role("button", name="Record 3 s", exact=True).click()

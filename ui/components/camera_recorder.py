@@ -54,7 +54,7 @@ const PAUSE = 2500  // ms between them
 const NO_TYPE = 'This browser names no type of video that it records. Use another one, or take a clip from a file.'
 const BROKEN_OFF = 'The recording broke off. Record again.'
 const LOST = 'The server does not answer, so the recording is not kept. Try again.'
-const ANOTHER = 'It has stopped, since the class is another one now.'
+const ANOTHER = 'Recording has stopped, since another class is chosen now.'
 
 function make(root) {
   const [picture, recording, light, count, length, output, record, stop, keep, again, state, fault] = [
