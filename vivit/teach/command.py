@@ -214,10 +214,8 @@ def _take_features(
                 show(f"features of {len(clips.rows) + len(clips.failed)} of {total} clips")
     except KeyboardInterrupt:
         show()
-        print(
-            f"  features of {clips.kept + clips.put} clips are kept; the same command goes on from there.",
-            file=sys.stderr,
-        )
+        if here := clips.kept + clips.put:
+            print(f"  features of {here} clips are kept; the same command goes on from there.", file=sys.stderr)
         raise
     clips.seconds = time.perf_counter() - begin if len(clips.rows) > clips.kept else 0.0
     order = sorted(range(len(clips.rows)), key=lambda k: clips.labelled[k].index)
