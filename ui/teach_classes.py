@@ -189,14 +189,19 @@ def _show_chosen(clip: Example, one: TaughtClass, classes: Sequence[TaughtClass]
                 on_change=_move,
                 args=[clip.id, key],
             )
-        st.button(
-            "Remove",
-            key=f"remove-{clip.id}",
-            icon=":material/delete:",
-            help=f"Remove '{literal(inert(clip.name))}'",
-            on_click=get_server().lessons.remove,
-            args=[visitor(), clip.id],
-        )
+        remove_button(clip, f"remove-{clip.id}")
+
+
+def remove_button(clip: Example, key: str) -> None:
+    """Draw what removes a clip."""
+    st.button(
+        "Remove",
+        key=key,
+        icon=":material/delete:",
+        help=f"Remove '{literal(inert(clip.name))}'",
+        on_click=get_server().lessons.remove,
+        args=[visitor(), clip.id],
+    )
 
 
 def _move(example: str, key: str) -> None:

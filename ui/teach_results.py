@@ -10,7 +10,7 @@ from ui.escape import inert, literal
 from ui.page import go_to
 from ui.server import get_server
 from ui.taught import TAUGHT, called
-from ui.teach_classes import count, pictures_of, shown
+from ui.teach_classes import count, pictures_of, remove_button, shown
 from ui.visit import set_widget, visit, visitor
 from vivit.benchmark.wording import percent
 from vivit.hub import megabytes
@@ -138,14 +138,7 @@ def show_confused(taught: Taught, classes: Sequence[TaughtClass]) -> None:
                     on_click=get_server().lessons.move,
                     args=[visitor(), example.id, to],
                 )
-            st.button(
-                "Remove",
-                key=f"confused-remove-{example.id}",
-                icon=":material/delete:",
-                help=f"Remove '{literal(inert(example.name))}'",
-                on_click=get_server().lessons.remove,
-                args=[visitor(), example.id],
-            )
+            remove_button(example, f"confused-remove-{example.id}")
     if len(found) > SHOWN:
         form.caption(f"And {len(found) - SHOWN:,} more, of which it was less sure.")
 
