@@ -2,17 +2,16 @@
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from engine import Engine, Job, WorkerSpec
 from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
+from tests.engine.waiting import until, worker
 from tests.hub_server import HubServer, Repository
 from tests.vivit.evaluate.kept import kept
 from ui.server import WORKERS
@@ -90,20 +89,9 @@ def to_evaluate(engine: Engine, found: Found, *cells: Asked) -> ToEvaluate:
     )
 
 
-def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
-
-
 def ended(running: RunningEvaluation) -> RunningEvaluation:
     assert running.wait(180) and running.state == "done", running.error
     return running
-
-
-def worker(module: str) -> psutil.Process:
-    return next(child for child in psutil.Process().children() if module in child.cmdline())
 
 
 def many(times: int) -> Found:

@@ -3,10 +3,9 @@
 import os
 import resource
 import statistics
-import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from engine.lessons import (
 from engine.tasks import Classify, ReadFrames
 from engine.teachings import MOST_MODELS, Example, _forget_some, examples_of
 from tests.clips import write_clip
+from tests.engine.waiting import until, worker
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.errors import UserError
@@ -88,17 +88,6 @@ def fill(lessons: Lessons, **clips: Sequence[Path]) -> list[TaughtClass]:
 def ended(running: RunningTeaching) -> RunningTeaching:
     assert running.wait(180) and running.state == "done", running.error
     return running
-
-
-def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
-
-
-def worker(module: str) -> psutil.Process:
-    return next(child for child in psutil.Process().children() if module in child.cmdline())
 
 
 def files(lessons: Lessons) -> list[Path]:

@@ -1,7 +1,7 @@
 """Timelines with real workers: the same as in one process, others between, cancelled, broken, and a worker killed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from engine.tasks import Classify, ReadFrames, WindowsAsked
 from engine.timelines import RunningTimeline, start_timeline
 from mannequin.film import join_clips
 from tests.clips import write_clip
+from tests.engine.waiting import until, worker
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -68,17 +69,6 @@ def done(job: Job) -> Job:
 def ended(running: RunningTimeline) -> RunningTimeline:
     assert running.wait(180) and running.state == "done", running.error
     return running
-
-
-def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
-
-
-def worker(module: str) -> psutil.Process:
-    return next(child for child in psutil.Process().children() if module in child.cmdline())
 
 
 def held(path: Path) -> bool:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from mannequin.actions import ACTIONS, BY_LABEL, LABELS, MOTION_ONLY, Action, Traits
-from mannequin.body import FOREARM, SHIN, THIGH, UPPER_ARM, solve
+from mannequin.body import solve
 from mannequin.sample import frame_times, perform
 from mannequin.scene import LONGEST_SECONDS, SHORTEST_SECONDS, clip_lengths, draws
+from tests.mannequin.limbs import assert_limbs_keep_their_length
 from vivit.hub import kinetics400_labels
 from vivit.video import choose_indices
 
@@ -102,13 +103,7 @@ def test_bones_keep_their_lengths_and_nothing_sinks(action: Action):
     allowed = 1e-4 if action.rolls else 0.1
     assert float(lowest.min()) > -allowed
     joints = solve(action.pose(action.clock(seconds, scene.traits), scene.traits), seconds.shape)
-    for start, end, length in (
-        (joints.shoulders, joints.elbows, UPPER_ARM),
-        (joints.elbows, joints.hands, FOREARM),
-        (joints.hips, joints.knees, THIGH),
-        (joints.knees, joints.ankles, SHIN),
-    ):
-        assert torch.allclose((end - start).norm(dim=-1), torch.tensor(length), atol=1e-4)
+    assert_limbs_keep_their_length(joints)
 
 
 def test_a_rolling_figure_touches_the_floor():

@@ -7,12 +7,13 @@ import torch
 
 from mannequin import train
 from mannequin.actions import BY_LABEL, LABELS, MOTION_ONLY
-from mannequin.body import FOREARM, SHIN, THIGH, UPPER_ARM, solve
+from mannequin.body import solve
 from mannequin.evaluate import SINGLE_FRAME_CHECKPOINT
 from mannequin.novel import NOVEL
 from mannequin.renders import CODE, planned, render_video
 from mannequin.sample import perform
 from mannequin.scene import draws
+from tests.mannequin.limbs import assert_limbs_keep_their_length
 from vivit.config import VivitConfig
 from vivit.hub import ASSETS, kinetics400_labels
 
@@ -49,13 +50,7 @@ def test_bones_keep_their_lengths_and_nothing_sinks(label: str) -> None:
     assert float((figure.end[:, 1:] - figure.end[:, :-1]).norm(dim=-1).max()) > 0.03
     phase = NOVEL[label].clock(seconds, scene.traits)
     joints = solve(NOVEL[label].pose(phase, scene.traits), phase.shape)
-    for start, end, length in (
-        (joints.shoulders, joints.elbows, UPPER_ARM),
-        (joints.elbows, joints.hands, FOREARM),
-        (joints.hips, joints.knees, THIGH),
-        (joints.knees, joints.ankles, SHIN),
-    ):
-        assert torch.allclose((end - start).norm(dim=-1), torch.tensor(length), atol=1e-4)
+    assert_limbs_keep_their_length(joints)
 
 
 @pytest.mark.parametrize("label", NOVEL)
