@@ -3,18 +3,16 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.hub_client import clean
 from tests.hub_server import Fault, HubServer, Repository
+from tests.killing import kill_once
 from vivit.__main__ import main
 from vivit.evaluate.journal import CLIPS, load_evaluation
 from vivit.evaluate.sources import CHOSEN
@@ -176,15 +174,7 @@ def test_a_run_that_is_killed_goes_on_with_every_clip_once(tmp_path: Path) -> No
     command += ["--out", str(tmp_path)]
     lines = tmp_path / CLIPS
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        until = time.monotonic() + 120
-        while not (lines.exists() and lines.read_bytes().count(b"\n") >= 3):
-            assert running.poll() is None and time.monotonic() < until
-            time.sleep(0.01)
-        children = psutil.Process(running.pid).children(recursive=True)
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-    _, alive = psutil.wait_procs(children, 60)
-    assert not alive, "decoders end with the run"
+        kill_once(running, lambda: lines.exists() and lines.read_bytes().count(b"\n") >= 3)
     before = len(load_evaluation(tmp_path).records)
     assert 3 <= before < 36
     done = subprocess.run(

@@ -5,17 +5,15 @@ import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
+from tests.killing import kill_once
 from tests.oracle import save
 from vivit.__main__ import main
 from vivit.hub import ASSETS
@@ -111,15 +109,7 @@ def test_a_run_that_is_killed_has_kept_its_features(tmp_path: Path) -> None:
     environment = os.environ | {"VIVIT_RESULTS": str(tmp_path / "results")}
     kept = tmp_path / "results" / "features"
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
-        until = time.monotonic() + 120
-        while len([*kept.glob("*/[!.]*.npy")]) < 2:
-            assert running.poll() is None and time.monotonic() < until
-            time.sleep(0.005)
-        children = psutil.Process(running.pid).children(recursive=True)
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-    _, alive = psutil.wait_procs(children, 60)
-    assert not alive, "decoders end with the run"
+        kill_once(running, lambda: len([*kept.glob("*/[!.]*.npy")]) >= 2)
     before = len([*kept.glob("*/[!.]*.npy")])
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=True)
     report = json.loads(done.stdout)
