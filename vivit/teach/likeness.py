@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Of a look, root of the mean square. Cuts of one recording of the renderer, in which the figure moves, differ by up to 0.031; other
-# recordings of the same action by 0.054 and more. Quarters of one real clip by a camera that stands differ by up to 0.013.
+# Of a look, root of the mean square. Cuts of one recording of the renderer, in which the figure moves, differ by up to 0.031;
+# others of the same action by 0.054 and more. Quarters of one real clip by a camera that stands differ by up to 0.013.
 ALIKE = 0.035
 # Of features, relative to their length: the same pictures. With vivit-mannequin and drawn pictures of a camera that stands,
 # other takes of one action differ by 0.05 and more, and a clip that was encoded another time by 0.007 to 0.07: only copies can
