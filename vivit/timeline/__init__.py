@@ -2,3 +2,16 @@
 
 from vivit.timeline.segments import SMOOTHING, UNKNOWN, Answered, Segment, find_segments, group, moments
 from vivit.timeline.windows import STRIDE_SECONDS, Grid, Window
+
+__all__ = [
+    "SMOOTHING",
+    "STRIDE_SECONDS",
+    "UNKNOWN",
+    "Answered",
+    "Grid",
+    "Segment",
+    "Window",
+    "find_segments",
+    "group",
+    "moments",
+]
