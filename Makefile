@@ -3,11 +3,27 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
-.PHONY: run test test-full test-network test-gpu soak lint bench clean
+.PHONY: help run check format lint test test-full test-network test-gpu soak bench constraints clean
 
-run: $(VENV)/run  ## install what the app needs, and open it; on DEVICE=cuda:1, say, where there is a choice
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/run  ## install what the app needs, and open it; PORT=8600, and DEVICE=cuda:1, say, where there is a choice
 	$(BIN)/streamlit run app.py --server.port $(PORT) -- --local-folders $(if $(DEVICE),--device $(DEVICE))
+
+check: lint  ## while you work: style, types and the fast tests
+	$(BIN)/python -m pytest -q -x -m quick
+
+format: $(VENV)/dev  ## sort imports and lay the code out
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: $(VENV)/dev  ## style, imports and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 test: $(VENV)/dev  ## install what the tests need, and run them
 	$(BIN)/python -m pytest
@@ -24,11 +40,6 @@ test-gpu: $(VENV)/dev  ## what only an NVIDIA GPU can show
 soak: $(VENV)/dev  ## eight visitors at a time for five minutes: what was done, how long it took, what is left over
 	$(BIN)/python -m benchmarks.soak
 
-lint: $(VENV)/dev  ## style, imports and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-
 bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of reading, transformers, ONNX Runtime, OpenVINO, `pipeline`
 	$(BIN)/python -m benchmarks.rivals
 	$(BIN)/python -m benchmarks.rivals --model vivit-mannequin --clips 28
@@ -36,18 +47,23 @@ bench: $(VENV)/bench  ## speed as ratios: beside the documentation's way of read
 	$(BIN)/python -m benchmarks.timeline
 	$(BIN)/python -m benchmarks.evaluate
 
-clean:
+constraints: $(VENV)/dev  ## renew constraints.txt: the newest versions of everything that the requirements allow
+	$(INSTALL) uv==0.13.9
+	$(BIN)/uv pip compile --universal --python-version 3.11 --upgrade --no-annotate -q \
+		--custom-compile-command "make constraints" requirements-dev.txt -o constraints.txt
+
+clean:  ## remove what was installed
 	rm -rf $(VENV)
 
-$(VENV)/run: requirements.txt
+$(VENV)/run: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	touch $@
 
-$(VENV)/dev: requirements.txt requirements-dev.txt
+$(VENV)/dev: requirements.txt requirements-dev.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -r requirements.txt
-	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) -r requirements-dev.txt
 	command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium
 	touch $@ $(VENV)/run
 
