@@ -31,7 +31,7 @@ def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
         (B, A, N, N), rows sum to 1, dtype of `query`.
     Source: Vaswani et al. 2017, equation 1; the float32 softmax is transformers' eager attention.
     """
-    scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, A, N, N)
+    scores: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, A, N, N)
     return scores.softmax(dim=-1, dtype=torch.promote_types(query.dtype, torch.float32)).to(query.dtype)
 
 

@@ -1,8 +1,15 @@
-"""What compiling takes on this machine."""
+"""Whether something is being compiled, and what that takes on this machine."""
 
 import os
 import shutil
 import sys
+
+import torch
+
+
+def being_recorded() -> bool:
+    """Whether torch.compile or torch.jit.trace is recording what runs now."""
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def missing_compiler(device: str = "cpu") -> str:

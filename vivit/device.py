@@ -101,7 +101,7 @@ def memory_bytes(device: torch.device) -> int:
     properties = getattr(torch.get_device_module(device), "get_device_properties", None)
     if device.type == "cpu" or properties is None:
         return psutil.virtual_memory().total
-    return properties(device).total_memory
+    return int(properties(device).total_memory)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -49,7 +49,7 @@ class DynamicInt8Linear(RoundedLinear):
             )
         given = (self.weight, self.SCB, self.bias)
         if torch.is_grad_enabled() and x.requires_grad:
-            return _Product.apply(x, *given)
+            return _Product.apply(x, *given)  # type: ignore[no-any-return,no-untyped-call]
         return product(x, *given)
 
 
@@ -80,11 +80,11 @@ def product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None = Non
     """
     rows = x.reshape(-1, x.shape[-1])
     if torch.compiler.is_compiling() or len(rows) <= (block := ROWS_AT_A_TIME * torch.get_num_threads()):
-        return _product(rows, weight, scales, bias).unflatten(0, x.shape[:-1])
+        return _product(rows, weight, scales, bias).reshape(*x.shape[:-1], len(weight))
     made = x.new_empty(len(rows), len(weight))
     for part, result in zip(rows.split(block), made.split(block), strict=True):
         result.copy_(_product(part, weight, scales, bias))
-    return made.unflatten(0, x.shape[:-1])
+    return made.reshape(*x.shape[:-1], len(weight))
 
 
 def _product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None) -> Tensor:

@@ -74,17 +74,18 @@ class Int8Linear(RoundedLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, I) → (…, O), of x's dtype."""
-        from bitsandbytes import MatmulLtState, matmul
+        from bitsandbytes import MatmulLtState, matmul  # type: ignore[attr-defined]
 
         state = MatmulLtState(CB=self.weight, SCB=self.SCB)
         state.threshold, state.has_fp16_weights, state.is_training = self.threshold, False, self.training
         bias = None if self.bias is None else self.bias.to(x.dtype)
         # As rows: of a batch bitsandbytes 0.50 gives the bias a gradient of another shape.
-        return matmul(x.flatten(0, -2), self.weight, bias=bias, state=state).unflatten(0, x.shape[:-1])
+        rows: Tensor = matmul(x.flatten(0, -2), self.weight, bias=bias, state=state)
+        return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         _library()
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:

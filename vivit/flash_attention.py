@@ -6,6 +6,7 @@ Letters: B clips, A heads, N tokens, D width of one head.
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,19 +20,19 @@ Attend = Callable[..., Tensor | tuple[Tensor, ...]]  # of (B, N, A, D) each
 def _import_2() -> Attend:
     from flash_attn import flash_attn_func
 
-    return flash_attn_func
+    return cast(Attend, flash_attn_func)
 
 
 def _import_3() -> Attend:
     from flash_attn_interface import flash_attn_func
 
-    return flash_attn_func
+    return cast(Attend, flash_attn_func)
 
 
 def _import_4() -> Attend:
     from flash_attn.cute import flash_attn_func
 
-    return flash_attn_func
+    return cast(Attend, flash_attn_func)
 
 
 # 2 and 4 share a folder, and that of 2 may hold parts of 4 without what these need: which is installed, only the

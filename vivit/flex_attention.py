@@ -41,7 +41,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     Raises:
         AttentionUnavailable: if it cannot run here.
     """
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
     # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
     precision = "'tf32'" if rounding() else "'ieee'"

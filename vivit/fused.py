@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
+from vivit.compiling import being_recorded
+
 HALF = (torch.float16, torch.bfloat16)
 # Fewer numbers than this are added and normalised by PyTorch's two kernels before a Triton kernel is launched: on one H200 two
 # clips of ViViT-B/16x2 take 0.86 of its time that way, four 1.06. A CUDA graph launches for nothing.
@@ -42,8 +44,8 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (…, O).
     """
-    rows = torch._addmm_activation(bias, x.flatten(0, -2), weight.t(), use_gelu=True)
-    return rows.unflatten(0, x.shape[:-1])
+    rows: Tensor = torch._addmm_activation(bias, x.flatten(0, -2), weight.t(), use_gelu=True)
+    return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
 
 def add_norm(x: Tensor, change: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
@@ -76,7 +78,7 @@ def _one_kernel(x: Tensor, norm: nn.LayerNorm) -> bool:
 
 def one_kernel_pays(x: Tensor) -> bool:
     """Whether sums of tensors like this and the LayerNorms after them are to be one kernel, if nothing of theirs forbids it."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # Inductor makes such kernels by itself
+    if being_recorded():  # Inductor makes such kernels by itself
         return False
     return (
         x.is_cuda

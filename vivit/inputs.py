@@ -47,7 +47,7 @@ def is_path(value: Any) -> bool:
 def _is_frames(value: Any) -> bool:
     """Whether this is a clip given as its pictures."""
     if hasattr(value, "ndim"):
-        return value.ndim == 4
+        return bool(value.ndim == 4)
     return (
         isinstance(value, list | tuple)
         and bool(value)

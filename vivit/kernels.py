@@ -11,8 +11,10 @@ import triton.language as tl
 from torch import Tensor
 
 
-@triton.jit
-def _add_norm(x, change, weight, bias, total, normed, width, eps, WIDTH: tl.constexpr):
+@triton.jit  # type: ignore[untyped-decorator]
+def _add_norm(  # type: ignore[no-untyped-def]  # Triton's own types, which no checker knows
+    x, change, weight, bias, total, normed, width, eps, WIDTH: tl.constexpr
+):
     """One row: the sum, and its LayerNorm in float32."""
     row = tl.program_id(0).to(tl.int64) * width
     columns = tl.arange(0, WIDTH)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vivit.compiling import being_recorded
+
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 SMALL = 20_480  # numbers in x up to which PyTorch gives a convolution to another library than oneDNN
@@ -41,7 +43,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (…, O).
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # first: neither may see what else is asked here
+    if being_recorded():  # first: whoever records may not see what else is asked here
         return F.linear(x, weight, bias)
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     settled = torch.is_grad_enabled() or torch.are_deterministic_algorithms_enabled()  # a race's outcome may be another

@@ -92,7 +92,8 @@ class VivitEmbeddings(nn.Module):
         positions = self._positions(grid)
         if in_steps and not config.has_cls:
             positions = positions.unflatten(1, (grid[0], -1))
-        return self.dropout(tokens + positions)
+        embedded: Tensor = self.dropout(tokens + positions)
+        return embedded
 
     def grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
         """How many tubelets there are in time, height and width. Raises ValueError for clips of a wrong shape."""
@@ -262,7 +263,8 @@ class VivitLayer(nn.Module):
     def _widened(self, x: Tensor) -> Tensor:
         if type(self.intermediate) is Linear and can_fuse(x, self.intermediate, self.activation):
             return linear_gelu(x, self.intermediate.weight, self.intermediate.bias)
-        return self.activation(self.intermediate(x))
+        wide: Tensor = self.activation(self.intermediate(x))
+        return wide
 
 
 class VivitTemporalEncoder(nn.Module):
@@ -280,7 +282,8 @@ class VivitTemporalEncoder(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """(B, L, E) → (B, 1 + L, E)."""
         positions = interpolate(self.position_embeddings, (self.steps, 1, 1), (x.shape[1], 1, 1))
-        return self.dropout(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + positions)
+        tokens: Tensor = self.dropout(torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + positions)
+        return tokens
 
 
 def classified(last_hidden_state: Tensor, has_cls: bool) -> Tensor:
@@ -301,7 +304,8 @@ class VivitPooler(nn.Module):
 
     def forward(self, last_hidden_state: Tensor) -> Tensor:
         """(B, N, E) → (B, pooler_output_size)."""
-        return self.activation(self.dense(classified(last_hidden_state, self.has_cls)))
+        pooled: Tensor = self.activation(self.dense(classified(last_hidden_state, self.has_cls)))
+        return pooled
 
 
 class VivitModel(VivitPreTrainedModel):
@@ -458,7 +462,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         self.attn_implementation = self.vivit.attn_implementation
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.executions = {}
-        self.classifier.apply(self._init)
+        self.classifier.apply(self.init_module)
 
     @classmethod
     def from_image_model(

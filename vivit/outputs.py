@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 
-class ModelOutput(dict):
+class ModelOutput(dict[str, Any]):
     """The fields that are not None: a dict of them, which a number or a slice indexes as a tuple.
 
     A kind of it is a dataclass whose fields are all None by default, and is registered with PyTorch's pytree. Items are set,

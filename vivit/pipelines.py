@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from vivit.ahead import passes_ahead, read_ahead
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
+from vivit.checkpoint.stated import choose_precision
 from vivit.clock import Mark, mark, milliseconds
 from vivit.config import VivitConfig
 from vivit.crossing import cross
@@ -34,7 +35,6 @@ from vivit.inputs import is_clip, is_path, prepare
 from vivit.model import VivitForVideoClassification
 from vivit.precision import one_precision
 from vivit.preparing import ReadyClip
-from vivit.pretrained import choose_precision
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 from vivit.scores import top_predictions, usual_function
 
@@ -48,7 +48,7 @@ OF_THE_MODEL = {"attn_implementation", "execution", "dtype", "torch_dtype", "dev
 LOADING = OPTION_NAMES | EIGHT_BIT | OF_THE_MODEL
 
 
-class Predictions(list):
+class Predictions(list[dict[str, Any]]):
     """[{"label", "score"}], best first, with what there is to say of the clip beside them.
 
     Args:
@@ -63,7 +63,7 @@ class Predictions(list):
 
     def __init__(
         self,
-        predictions: list[dict],
+        predictions: list[dict[str, Any]],
         warnings: list[str],
         indices: list[int],
         seconds: list[float],

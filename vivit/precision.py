@@ -43,7 +43,8 @@ DTYPES: dict[str, Dtypes] = {
 
 def compute_dtype(name: str, device: str | torch.device) -> torch.dtype:
     """`vivit.names.compute_dtype` as torch has it. Args: device: or its type."""
-    return getattr(torch, names.compute_dtype(name, torch.device(device).type))
+    dtype: torch.dtype = getattr(torch, names.compute_dtype(name, torch.device(device).type))
+    return dtype
 
 
 def get_precision(name: "str | torch.dtype | EightBit") -> str:

@@ -1,11 +1,9 @@
 """What models share beside their layers: how they are read and written, and the calls that training and tools make."""
 
-import math
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from functools import partial, reduce
-from inspect import currentframe, signature
+from functools import reduce
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self, cast, overload
 
@@ -13,30 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from vivit.attention import get_attention
-from vivit.checkpoint.files import dequantised, read_tensors, write_tensors
+from vivit.checkpoint.files import dequantised, write_tensors
 from vivit.checkpoint.layout import (
-    HEAD,
-    POOLER,
-    POSITIONS,
     SCALES,
-    TEMPORAL_POSITIONS,
     Misfit,
-    listed,
     published_tensors,
-    read_into,
 )
+from vivit.checkpoint.stated import choose_precision
 from vivit.compiling import missing_compiler
 from vivit.config import VivitConfig
 from vivit.device import one_device
-from vivit.eight_bit import EightBit, asked_for, settings, written_as
+from vivit.eight_bit import EightBit, asked_for, settings
 from vivit.errors import UserError, nearest, refuse_unknown
 from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_not
-from vivit.hub import HEADLESS, OPTION_NAMES, USUAL, HubOptions, called, locate, read_json, split_options
-from vivit.positions import Grid, interpolate
+from vivit.hub import OPTION_NAMES, USUAL, HubOptions, locate, split_options
+from vivit.loading import load_tensors
 from vivit.precision import (
-    DTYPES,
     EIGHT_BIT,
-    TF32,
     compute_dtype,
     get_precision,
     one_precision,
@@ -53,8 +44,6 @@ SAVED_ANYWAY = {
     "max_shard_size": None,  # a model is one file, whatever its size
     "save_function": None,
 }
-# A part of names that the tensors of one factorization alone have.
-OF_ONE_KIND = {".temporal.": "encoder", ".attention_time.": "self_attention"}
 CONFIG_FIELDS = frozenset(f.name for f in fields(VivitConfig)) - {"extra"}
 
 
@@ -75,7 +64,8 @@ class VivitPreTrainedModel(nn.Module):
     tf32 = False  # whether it computes in 'tf32'; the base model's counts
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({"executions": {}} | state)  # models that were pickled whole before there was a choice
+        # Models that were pickled whole before there was a choice have no executions.
+        super().__setstate__({"executions": {}} | state)  # type: ignore[no-untyped-call]
         self.config.settle()  # a copy of a model has a copy of its config
 
     def set_attn_implementation(self, name: str | None) -> None:
@@ -129,7 +119,8 @@ class VivitPreTrainedModel(nn.Module):
 
     def get_input_embeddings(self) -> nn.Module:
         """The linear map of tubelets to tokens."""
-        return self.base_model.embeddings.projection
+        projection: nn.Module = self.base_model.embeddings.projection
+        return projection
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """How many numbers the weights are.
@@ -198,7 +189,8 @@ class VivitPreTrainedModel(nn.Module):
 
     def _apply(self, *args: Any, **options: Any) -> Self:
         getattr(self, "executions", {}).clear()  # graphs read the weights where they were
-        return super()._apply(*args, **options)
+        super()._apply(*args, **options)  # type: ignore[no-untyped-call]
+        return self
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         """As PyTorch's, of what is in 8 bit too: it is made floating, and where this model is in 8 bit the same 8 bit again.
@@ -217,9 +209,9 @@ class VivitPreTrainedModel(nn.Module):
 
     def init_weights(self) -> None:
         """Random weights: normal with `initializer_range`, biases 0, LayerNorms the identity."""
-        self.apply(self._init)
+        self.apply(self.init_module)
 
-    def _init(self, module: Any) -> None:
+    def init_module(self, module: Any) -> None:
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
             if module.bias is not None:
@@ -320,7 +312,7 @@ class VivitPreTrainedModel(nn.Module):
         config = config or VivitConfig.from_folder(folder, **changes)
         precision = choose_precision(folder, where, of_dtype, asked)
         model = cls.without_weights(config, attn_implementation=attention, dtype=precision, device=place)
-        found = model.load_tensors(folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
+        found = load_tensors(model, folder, where, ignore_mismatched_sizes=ignore_mismatched_sizes, new_head=True)
         if not add_pooling_layer:
             model.base_model.pooler = None
         model.set_execution(execution)
@@ -341,7 +333,7 @@ class VivitPreTrainedModel(nn.Module):
         if get_precision(dtype) == EIGHT_BIT:  # on 'meta' it could not be told what the device computes in
             asked = dtype if isinstance(dtype, EightBit) else EightBit()
             dtype = replace(asked, compute=asked.compute or compute_dtype(EIGHT_BIT, device))
-        if cls._published() is not cls:  # a derived class may make weights of its own that no file has
+        if cls.published_class() is not cls:  # a derived class may make weights of its own that no file has
             with torch.device(device):
                 model = set_precision(cls(config), dtype)
         else:
@@ -352,112 +344,13 @@ class VivitPreTrainedModel(nn.Module):
         return model
 
     @classmethod
-    def _published(cls) -> "type[VivitPreTrainedModel]":
+    def published_class(cls) -> "type[VivitPreTrainedModel]":
         """The class of `vivit.model` that this one is or is derived of."""
         return next(kind for kind in cls.__mro__ if kind.__module__ == "vivit.model")
 
-    @torch.no_grad()
-    def load_tensors(
-        self,
-        folder: Path,
-        options: HubOptions = USUAL,
-        *,
-        ignore_mismatched_sizes: bool = False,
-        new_head: bool = False,
-    ) -> list[Misfit]:
-        """Copy a checkpoint's tensors into this model, on its device and in its precision.
-
-        A whole pooler is dropped where only one side has it, a whole head where the model has none.
-
-        Args:
-            folder, options: where they are, and in which files.
-            ignore_mismatched_sizes: as `from_pretrained`'s.
-            new_head: give a model whose checkpoint has no head a new one too, and let layers that a derived class adds keep
-                the weights that they were made with; both with a warning.
-        Returns:
-            What did not fit, and is settled.
-        Raises:
-            vivit.errors.UserError: as `from_pretrained`.
-        """
-        written_as(_quantization(folder), called(folder))
-        resized: dict[str, tuple[Grid, Grid]] = {}
-        grids = self._position_grids(folder)
-
-        def resize(name: str, tensor: Tensor) -> Tensor | None:
-            of, to = grids[name]
-            # As many tubelets in another grid are other places too.
-            if of == to or tensor.shape != (1, self.config.has_cls + math.prod(of), self.config.hidden_size):
-                return None
-            resized[name] = of, to
-            return interpolate(tensor, of, to)
-
-        tensors = dequantised(read_tensors(folder, options))
-        reshape = {name: partial(resize, name) for name in grids}
-        found = read_into(published_tensors(self), tensors, reshape, quantiser(self))
-
-        def of_kind(*kinds: str) -> set[str]:
-            return {misfit.name for misfit in found if misfit.kind in kinds}
-
-        settled = set().union(*(part for part in (POOLER, HEAD) if part <= of_kind("unexpected")))
-        if of_kind("missing") >= POOLER:
-            self.pooler = None
-            settled |= POOLER
-        name = called(folder)
-        said = []  # once it is known that all else fits
-        if ignore_mismatched_sizes:
-            settled |= {*resized}
-            said += [
-                f"The position embeddings of '{name}', of {of} tubelets, were interpolated to {to}."
-                for of, to in resized.values()
-            ]
-        if new_head and (added := of_kind("missing") & self._added()):
-            settled |= added
-            said.append(
-                f"'{name}' has no {', '.join(sorted(added))}: this model's are new, and mean nothing before they are trained."
-            )
-        head = HEAD & of_kind("missing", "of another shape")
-        headless = of_kind("missing") >= HEAD
-        if head and (ignore_mismatched_sizes or (headless and new_head)):
-            settled |= head
-            lacks = (
-                "no classification head"
-                if headless
-                else f"a classification head that does not fit {self.num_labels} classes"
-            )
-            said.append(
-                f"'{name}' has {lacks}: this model's is new, with random weights, and predicts nothing before it is trained."
-            )
-        faults = [misfit for misfit in found if misfit.kind == "there twice" or misfit.name not in settled]
-        if not faults:
-            if head:
-                self.get_submodule("classifier").apply(self._init)
-            for sentence in said:
-                warn(sentence)
-            return found
-        raise _does_not_fit(name, faults, head)
-
-    def _position_grids(self, folder: Path) -> dict[str, tuple[Grid, Grid]]:
-        """Of the position embeddings by name: of which grid a checkpoint's are, and this model's.
-
-        None are known where its config says nothing of a model like this.
-        """
-        try:
-            theirs = VivitConfig.from_folder(folder)
-        except UserError:  # another config was given, and this one says nothing
-            return {}
-        if theirs.factorization != self.config.factorization:
-            return {}
-        of_file, of_model = theirs.position_grids, self.config.position_grids
-        names = (POSITIONS, TEMPORAL_POSITIONS)[: len(of_model)]
-        return dict(zip(names, zip(of_file, of_model, strict=True), strict=True))
-
-    def _added(self) -> set[str]:
-        """The published names of what a derived class has beside the layers of its base."""
-        kind: Any = self._published()
-        if type(self) is kind:
-            return set()
-        with torch.device("meta"):
-            return published_tensors(self).keys() - published_tensors(kind(self.config)).keys()
+    def load_tensors(self, folder: Path, options: HubOptions = USUAL) -> None:
+        """Copy a checkpoint's tensors into this model, all of which must fit: `vivit.loading.load_tensors` without options."""
+        load_tensors(self, folder, options)
 
     def _extra_linears(self) -> set[str]:
         """The names of linear layers that a derived class adds, which stay what they are."""
@@ -531,84 +424,3 @@ class VivitPreTrainedModel(nn.Module):
             tensors = dict(dequantised(tensors.items()))
         replace(self.config, extra=extra).save_pretrained(save_directory)
         write_tensors(save_directory, {self._on_disk(name): tensor for name, tensor in tensors.items()})
-
-
-def choose_precision(
-    folder: Path, options: HubOptions, named: str | None, asked: EightBit | None = None
-) -> str | EightBit:
-    """The precision to load a checkpoint in.
-
-    Args:
-        folder, options: where it is, and in which files.
-        named: as `one_precision` has it.
-        asked: 8 bit, where that is asked for beside it.
-    Raises:
-        ValueError: if the two contradict each other.
-        vivit.errors.UserError: for a checkpoint that is quantised in a way that cannot be read here.
-    """
-    written = written_as(_quantization(folder), called(folder))
-    if asked is None and named not in (None, "auto", EIGHT_BIT):
-        return named
-    compute = None
-    if named == "auto":
-        named = stated_precision(folder, options)
-    if asked is None and written is None:
-        return named or "float32"
-    if named not in (None, EIGHT_BIT):
-        if DTYPES[named].weights != DTYPES[named].compute or named == TF32:
-            raise ValueError(f"dtype={named!r} and 8 bit contradict each other; give one of them")
-        compute = DTYPES[named].compute
-    # What a checkpoint in 8 bit was made with goes before what is usual.
-    return replace(written if written and asked in (None, EightBit()) else asked or EightBit(), compute=compute)
-
-
-def _quantization(folder: Path) -> Any:
-    file = folder / "config.json"
-    return read_json(file).get("quantization_config") if file.is_file() else None
-
-
-def stated_precision(folder: Path, options: HubOptions = USUAL) -> str:
-    """The precision of a checkpoint, or of what is not in 8 bit: what its config.json says, else that of its first tensor."""
-    config = read_json(folder / "config.json")
-    stated = config.get("dtype") or config.get("torch_dtype")
-    kinds = (tensor.dtype for _, tensor in read_tensors(folder, options) if tensor.is_floating_point())
-    return get_precision(stated or next(kinds, torch.float32))
-
-
-def warn(sentence: str) -> None:
-    """Tell whoever called `from_pretrained`, by the line where they did."""
-    frame, level = currentframe(), 1
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("vivit", "torch"):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(sentence, stacklevel=level)
-
-
-def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) -> UserError:
-    """What to raise where a checkpoint and a model differ.
-
-    Args:
-        name: of the checkpoint.
-        faults: what does not fit.
-        head: of it what is of the head.
-    """
-    counts, details = listed(faults)
-    sentence = (
-        f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Choose one that "
-        "holds every tensor once, as that file describes them."
-    )
-    unexpected = [misfit.name for misfit in faults if misfit.kind == "unexpected"]
-    if meant := {kind for part, kind in OF_ONE_KIND.items() if any(part in f".{name}" for name in unexpected)}:
-        sentence = (
-            f"The checkpoint '{name}' does not fit the model of its config.json: tensors {counts}. Some are those of "
-            f"factorization='{meant.pop()}': set it in that file, or choose another checkpoint."
-        )
-    advice = ""
-    if all(misfit.name in {*head, POSITIONS, TEMPORAL_POSITIONS} and misfit.kind != "there twice" for misfit in faults):
-        if {misfit.name for misfit in faults if misfit.kind == "missing"} == HEAD:
-            sentence = f"The checkpoint '{name}' {HEADLESS}"
-        # Not in the first line, which is all that someone without Python is shown.
-        advice = (
-            "\nPass ignore_mismatched_sizes=True to give the classification head new random weights, and to interpolate "
-            "position embeddings."
-        )
-    return UserError(f"{sentence}\n{details}{advice}", details)

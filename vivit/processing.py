@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from vivit.batch_feature import BatchFeature
 from vivit.config import VivitConfig, refuse_push
 from vivit.errors import UserError, nearest, refuse_unknown
 from vivit.hub import OPTION_NAMES, PROCESSORS, as_path, locate, split_options
@@ -30,42 +31,6 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
     "transformers": {"do_normalize": True},
     "original": {"do_normalize": False},
 }
-
-
-class BatchFeature(dict):
-    """The processor's result: a dict whose keys are attributes too, and whose tensors move with `.to(device or dtype)`."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError as error:
-            raise AttributeError(name) from error
-
-    @property
-    def data(self) -> "BatchFeature":
-        """The dict, as that of transformers has it: this one is it."""
-        return self
-
-    def to(self, *args: Any, **options: Any) -> "BatchFeature":
-        """Call `.to(...)` on every tensor, as `torch.Tensor.to`; those of whole numbers move and keep their dtype.
-
-        Returns:
-            This same batch, changed, as that of transformers is: not everybody takes what is returned.
-        """
-        import torch
-
-        def moved(value: Any) -> Any:
-            if isinstance(value, list | tuple):
-                return type(value)(map(moved, value))
-            if not isinstance(value, torch.Tensor):
-                return value
-            if value.is_floating_point():
-                return value.to(*args, **options)
-            device = torch.empty(0, device=value.device).to(*args, **options).device
-            return value.to(device, non_blocking=options.get("non_blocking", False))
-
-        self.update({name: moved(value) for name, value in self.items()})
-        return self
 
 
 @dataclass
@@ -336,7 +301,8 @@ class VivitImageProcessor:
 
     def resize_and_crop(self, frame: np.ndarray) -> np.ndarray:
         """The first half, for one frame: the centre crop, (crop height, crop width, C). Args: frame: as `crops` takes it."""
-        return self.crops(frame)[0]
+        crop: np.ndarray = self.crops(frame)[0]
+        return crop
 
     def crops(self, frame: np.ndarray, count: int = 1) -> np.ndarray:
         """The first half, for one frame, which is resized once.

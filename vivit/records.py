@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ def from_json(kind: type[T], value: Any) -> T:
     Raises:
         ValueError: for anything else, and for fields that are missing or unknown.
     """
-    return _rebuild(kind, value)
+    return cast(T, _rebuild(kind, value))
 
 
 def _rebuild(kind: Any, value: Any) -> Any:
@@ -64,7 +64,7 @@ def _rebuild(kind: Any, value: Any) -> Any:
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _name(kind: Any) -> str:

@@ -37,7 +37,7 @@ class RoundedLinear(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.SCB = self.SCB.view(torch.int32)  # `half()` and the like change floating point alone: scales stay exact
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.SCB = self.SCB.view(torch.float32)
         return self
 

@@ -1,6 +1,7 @@
 """Logits → [{"label", "score"}]."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,9 @@ def probabilities(logits: Tensor, function: str = "softmax") -> Tensor:
     return SCORES[function](logits.float())
 
 
-def top_predictions(logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax") -> list[dict]:
+def top_predictions(
+    logits: Tensor, id2label: Mapping[int, str], top_k: int, function: str = "softmax"
+) -> list[dict[str, Any]]:
     """The best classes of one clip.
 
     Args:

@@ -16,8 +16,9 @@ import transformers
 from PIL import Image
 
 from vivit import VivitImageProcessor, VivitVideoProcessor
+from vivit.batch_feature import BatchFeature
 from vivit.hub import HubError
-from vivit.processing import NORMALISATIONS, BatchFeature
+from vivit.processing import NORMALISATIONS
 
 # Both sides round in float32, in another order: values of up to 3 differ by at most 2e-6, larger ones in proportion.
 EXACT = {"rtol": 7e-7, "atol": 2e-6}

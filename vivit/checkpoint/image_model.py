@@ -26,8 +26,9 @@ from vivit.checkpoint.layout import (
 from vivit.config import MOST, VivitConfig
 from vivit.errors import UserError
 from vivit.hub import HubOptions, called, read_json
+from vivit.loading import warn
 from vivit.positions import interpolate
-from vivit.pretrained import VivitPreTrainedModel, warn
+from vivit.pretrained import VivitPreTrainedModel
 
 TUBELETS = ("central_frame", "average")
 TEMPORAL = ("zero", "fresh")
@@ -233,7 +234,7 @@ def _check_shape(name: str, theirs: Mapping[str, Any], config: VivitConfig) -> t
 def _pair(value: Any) -> tuple[int, int] | None:
     """(height, width) of a size that is one number or two; None of what is neither."""
     sides = (*value,) if isinstance(value, list) else (value, value)
-    return sides if len(sides) == 2 and all(type(side) is int for side in sides) else None  # type: ignore[return-value]
+    return sides if len(sides) == 2 and all(type(side) is int for side in sides) else None
 
 
 def _damaged(name: str, faults: list[Misfit]) -> UserError:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vivit import familiarity
 from vivit.checkpoint import random_weights
@@ -90,10 +90,10 @@ class Checkpoint:
         """
         options: dict[str, Any] = {"attn_implementation": attn_implementation, "dtype": dtype, "device": device}
         if self.folder is None:
-            return random_weights.make_model(kind, self.config, **options)
-        model = kind.without_weights(self.config, **options)  # type: ignore[attr-defined]
+            return cast(Model, random_weights.make_model(kind, self.config, **options))
+        model: Any = kind.without_weights(self.config, **options)  # type: ignore[attr-defined]
         model.load_tensors(self.folder, self.options)
-        return model.eval()
+        return cast(Model, model.eval())
 
 
 def _check_fit(processor: VivitImageProcessor, config: VivitConfig, folder: Path) -> None:

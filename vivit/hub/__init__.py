@@ -1,7 +1,8 @@
 """Checkpoints and clips by name: embedded, in a folder, or from the Hugging Face Hub. No torch is used."""
 
-from vivit.hub.cache import megabytes
-from vivit.hub.checkpoints import ASSETS, HEADLESS, KINETICS_CHECKPOINT, PROCESSORS, CheckpointInfo
+from vivit.hub.transfer import megabytes
+from vivit.hub.description import HEADLESS, KINETICS_CHECKPOINT, PROCESSORS, CheckpointInfo
+from vivit.hub.checkpoints import ASSETS
 from vivit.hub.checkpoints import cached_checkpoints, embedded_checkpoints, find_checkpoint, locate, split_name
 from vivit.hub.checkpoints import download, inspect_checkpoint
 from vivit.hub.clips import KINETICS_MINI, Clip, ClipList, download_clip, list_clips

@@ -4,9 +4,7 @@ A name that is embedded or a folder never leads to a request.
 """
 
 import os
-import re
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,65 +15,28 @@ from vivit.hub.cache import (
     ask,
     cache_folder,
     cached_commit,
-    fetch,
-    fetch_all,
     known_absent,
-    megabytes,
     remember_absent,
 )
+from vivit.hub.description import (
+    CONFIG,
+    KINETICS_CHECKPOINT,
+    PROCESSORS,
+    CheckpointInfo,
+    check_kind,
+    describe,
+    describe_folder,
+    names_in,
+    weight_files,
+)
 from vivit.hub.faults import HubError
-from vivit.hub.folders import EXAMPLE, as_path, is_path, no_folder, read_json
+from vivit.hub.folders import as_path, is_path, no_folder, read_json
 from vivit.hub.options import USUAL, HubOptions
+from vivit.hub.transfer import fetch, fetch_all
 from vivit.progress import Progress
 
 ASSETS = Path(__file__).parents[1] / "assets"
-CONFIG = "config.json"
-# Wherever a checkpoint may say what happens to frames: transformers 5 nests it in the first.
-PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
-KINETICS_CHECKPOINT = EXAMPLE
-HEADLESS = (  # what follows the name of such a checkpoint
-    "is a ViViT without a classification head, so it cannot name actions. Choose one that was trained for a task, such as "
-    f"'{KINETICS_CHECKPOINT}'."
-)
 MAX_CONFIG_BYTES = 10_000_000
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """What is known of a checkpoint before any of its weights are read. `dataclasses.asdict` of it is JSON.
-
-    Args:
-        name: as it was asked for, without a revision.
-        kind: 'embedded', 'local' or 'hub'.
-        commit: of a Hub repository, 40 hexadecimal digits; '' otherwise.
-        config: its `config.json`.
-        files: name → size in bytes, of everything that loading it needs.
-        size_bytes: the sum of those.
-        missing_bytes: how much of it is still to be downloaded.
-        format: of its weights, 'safetensors' or 'bin'.
-        num_labels: classes of its head.
-        licence: as its owner states it; '' if unknown.
-        folder: where it lies, once it is whole on this machine; '' before.
-        notices: sentences for whoever uses it.
-    """
-
-    name: str
-    kind: str
-    commit: str
-    config: dict[str, Any]
-    files: dict[str, int]
-    size_bytes: int
-    missing_bytes: int
-    format: str
-    num_labels: int
-    licence: str = ""
-    folder: str = ""
-    notices: tuple[str, ...] = ()
-
-    @property
-    def cached(self) -> bool:
-        """Whether it is whole on this machine."""
-        return bool(self.folder)
 
 
 def embedded_checkpoints() -> tuple[str, ...]:
@@ -93,7 +54,7 @@ def cached_checkpoints() -> dict[str, str]:
         snapshot = _snapshot(name, USUAL)
         if snapshot and _usable(snapshot, USUAL):
             with suppress(HubError):
-                _check_kind(read_json(snapshot / CONFIG, name), name)
+                check_kind(read_json(snapshot / CONFIG, name), name)
                 found[name] = snapshot.name
     return found
 
@@ -175,7 +136,7 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     """A checkpoint, and what the Hub lists of it if it was asked."""
     folder = _on_disk(name) if folders else None
     if folder:
-        return _describe_folder(name, "embedded" if folder.parent == ASSETS else "local", folder), None
+        return describe_folder(name, "embedded" if folder.parent == ASSETS else "local", folder), None
     asked_for, (name, revision) = name, split_name(name, revision)
     if is_path(name):
         raise HubError(f"'{name}' is a path, not a repository of the Hub. Give one such as '{KINETICS_CHECKPOINT}'.")
@@ -186,7 +147,7 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
     except HubError as error:
         if not (snapshot and _usable(snapshot, options)):
             raise (_no_folder_either(asked_for, error) if folders else error) from None
-        here = _describe_folder(name, "hub", snapshot, snapshot.name)
+        here = describe_folder(name, "hub", snapshot, snapshot.name)
         notices = [f"{error} The copy on this machine is used."]
         if not _knows_processors(snapshot, options):
             notices.append("Whether it has an image processor of its own is not known here: the usual one is used.")
@@ -195,13 +156,13 @@ def _inspect(name: str, revision: str | None, folders: bool) -> tuple[Checkpoint
         raise HubError(f"The config.json of '{name}' is too large to be a model's. Choose another checkpoint.")
     folder = fetch(listed.file(CONFIG)).parent
     config = read_json(folder / CONFIG, name)
-    _check_kind(config, name)
+    check_kind(config, name)
     files = listed.needed(weights=True)
     missing = sum(file.size_bytes for file in files if not file.cached)
     if not missing:
         listed.remember_absent()
     sizes = {file.name: file.size_bytes for file in files}
-    found = _describe(name, "hub", config, sizes, listed.commit, "" if missing else str(folder))
+    found = describe(name, "hub", config, sizes, listed.commit, "" if missing else str(folder))
     return replace(found, missing_bytes=missing, licence=listed.licence), listed
 
 
@@ -251,7 +212,7 @@ class _Repository:
         """The files that loading takes, small ones first."""
         needed = [self.file(CONFIG), *(self.files[n] for n in PROCESSORS if n in self.files)]
         if weights:
-            found = _weights(self.files, self.options)
+            found = weight_files(self.files, self.options)
             if not found:
                 raise HubError(f"{self.place} has no {_wanted(self.options)}. Choose another checkpoint.")
             needed += [self.file(name) for name in found]
@@ -349,10 +310,6 @@ def _snapshot(name: str, options: HubOptions) -> Path | None:
     return folder if folder and (folder / CONFIG).is_file() else None
 
 
-def _names(folder: Path) -> list[str]:
-    return [file.name for file in folder.iterdir() if file.is_file()]
-
-
 def _knows_processors(snapshot: Path, options: HubOptions) -> bool:
     """Whether each of its processor files is here or known not to exist: other clients fetch only what they look for."""
     root = _root(snapshot, options)
@@ -360,21 +317,7 @@ def _knows_processors(snapshot: Path, options: HubOptions) -> bool:
 
 
 def _usable(folder: Path, options: HubOptions) -> bool:
-    return bool(_weights(_names(folder), options))
-
-
-def _weights(names: Iterable[str], options: HubOptions = USUAL) -> list[str]:
-    """Which of these files are the weights: safetensors before `.bin`, whole before sharded; [] if incomplete."""
-    names = set(names)
-    for whole, index, pattern in options.weight_files():
-        if whole in names:
-            return [whole]
-        shards = sorted(n for n in names if re.fullmatch(pattern, n))
-        if index in names and shards:
-            count = int(re.findall(r"-of-(\d+)", shards[0])[0])
-            if len(shards) == count:
-                return [index, *shards]
-    return []
+    return bool(weight_files(names_in(folder), options))
 
 
 def _wanted(options: HubOptions) -> str:
@@ -382,68 +325,3 @@ def _wanted(options: HubOptions) -> str:
     if options.variant is None and options.use_safetensors is None:
         return "weights in PyTorch's formats"
     return " and no ".join(whole for whole, *_ in options.weight_files())
-
-
-def _check_kind(config: dict[str, Any], name: str) -> None:
-    """Refuse what could not classify videos as a ViViT."""
-    kind = config.get("model_type")
-    if kind != "vivit":
-        what = f"a {kind!r} model" if kind else "no model that says its type"
-        raise HubError(f"'{name}' is {what}, not a ViViT. Choose a ViViT such as '{KINETICS_CHECKPOINT}'.")
-    architectures = config.get("architectures")
-    architectures = [architectures] if isinstance(architectures, str) else architectures
-    # What is no list of names is no reason to refuse: the weights tell too.
-    if (
-        architectures
-        and isinstance(architectures, list)
-        and not any("VideoClassification" in str(a) for a in architectures)
-    ):
-        raise HubError(f"'{name}' {HEADLESS}")
-
-
-def _count_labels(config: dict[str, Any]) -> int:
-    """How many classes a `config.json` names; whether it may be so is found out where it becomes a `VivitConfig`."""
-    labels, count = config.get("id2label"), config.get("num_labels")
-    if isinstance(labels, dict) and labels:
-        return len(labels)
-    return count if isinstance(count, int) and count > 0 else 2
-
-
-def _describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> CheckpointInfo:
-    """A checkpoint whose files are on disk."""
-    config = read_json(folder / CONFIG, name)
-    _check_kind(config, name)
-    weights = _weights(_names(folder))
-    if not weights:
-        raise HubError(f"'{name}' has no weights, or not all of them. Choose a folder written by save_pretrained.")
-    names = [CONFIG, *(n for n in PROCESSORS if (folder / n).is_file()), *weights]
-    return _describe(name, kind, config, {n: (folder / n).stat().st_size for n in names}, commit, str(folder))
-
-
-def _describe(
-    name: str, kind: str, config: dict[str, Any], files: dict[str, int], commit: str, folder: str
-) -> CheckpointInfo:
-    """What is known of a checkpoint, unless this machine cannot hold it."""
-    import psutil
-
-    size, memory = sum(files.values()), psutil.virtual_memory().total
-    if size > memory:
-        raise HubError(
-            f"The weights of '{name}' take {megabytes(size)}, and this machine has {megabytes(memory)} of memory. Choose a "
-            "smaller checkpoint."
-        )
-    safe = any(n.endswith(".safetensors") for n in files)
-    notice = "It has no safetensors, so its .bin is read as plain tensors (weights_only=True); no code in it is run."
-    return CheckpointInfo(
-        name=name,
-        kind=kind,
-        commit=commit,
-        config=config,
-        files=files,
-        size_bytes=size,
-        missing_bytes=0,
-        format="safetensors" if safe else "bin",
-        num_labels=_count_labels(config),
-        folder=folder,
-        notices=() if safe else (notice,),
-    )

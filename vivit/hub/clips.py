@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from vivit.hub.cache import ask, cache_folder, cached_commit, fetch_all, find_file
+from vivit.hub.cache import ask, cache_folder, cached_commit, find_file
 from vivit.hub.faults import HubError
+from vivit.hub.transfer import fetch_all
 from vivit.names import VIDEO_SUFFIXES
 from vivit.progress import Progress
 

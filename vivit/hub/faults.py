@@ -137,7 +137,7 @@ def _refusal(error: Any, repository: str) -> str:
 
 
 def _wait(headers: Any) -> str:
-    from huggingface_hub.utils import parse_ratelimit_headers
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
     limit = parse_ratelimit_headers(headers)
     seconds = headers.get("Retry-After", "")
