@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from vivit import heap
-from vivit.attention import AttentionUnavailable, get_attention
+from vivit.attention import get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
 from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, Memory, Round
@@ -36,7 +36,7 @@ from vivit.config import VivitConfig
 from vivit.device import allocator, default_device
 from vivit.dynamic_int8 import DynamicInt8Unavailable
 from vivit.eight_bit import EightBitUnavailable
-from vivit.errors import UserError, out_of_memory
+from vivit.errors import AttentionUnavailable, UserError, out_of_memory
 from vivit.execution import ExecutionUnavailable, why_not
 from vivit.flex_attention import refuse_flex
 from vivit.interrupts import interrupts_wait
@@ -109,7 +109,8 @@ def in_child(
                 tick()
                 if ends is not None and monotonic() > ends:
                     raise ChildEnded(None)
-            return json.loads(ours.recv_bytes())
+            answer: dict[str, Any] = json.loads(ours.recv_bytes())
+            return answer
         except (EOFError, OSError):  # it ended before its answer, or within it
             process.join()
             raise ChildEnded(process.exitcode) from None
@@ -262,7 +263,8 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
     labels = torch.randint(config.num_labels or 1, (cell.batch_size,), generator=generator).to(device)
 
     def forward() -> Tensor:
-        return model(pixels, **options).logits
+        logits: Tensor = model(pixels, **options).logits
+        return logits
 
     def step() -> Tensor:
         assert optimiser is not None
@@ -270,7 +272,8 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         output.loss.backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        return output.logits.detach()
+        logits: Tensor = output.logits.detach()
+        return logits
 
     call = step if training else forward
     output: Tensor

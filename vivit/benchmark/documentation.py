@@ -146,7 +146,7 @@ def gains(result: Result) -> list[Gain]:
     return [gain_of(result, row, eager) for row, eager in pairs if eager and eager is not row]
 
 
-def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -> list[tuple]:
+def _pairs(result: Result, mode: str, precisions: Collection[str], least: int) -> list[tuple[Any, ...]]:
     rows = {r.cell: r for r in result.rows}
     found = []
     for cell, eager in rows.items():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from vivit.benchmark.measurement import Round, StoppingRule
@@ -159,7 +159,8 @@ def _allocated_peak(call: Callable[[], Result], device: torch.device) -> tuple[R
 
 
 def _events(profiler: Any) -> list[Any]:
-    return profiler.profiler.kineto_results.events()
+    events: list[Any] = profiler.profiler.kineto_results.events()
+    return events
 
 
 def _recorded_peak(events: list[Any]) -> int:

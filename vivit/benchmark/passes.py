@@ -38,7 +38,8 @@ class Contestant:
 
     def __call__(self) -> torch.Tensor:
         """One pass. Returns the logits, (1, num_labels)."""
-        return self.model(self.pixel_values).logits
+        logits: torch.Tensor = self.model(self.pixel_values).logits
+        return logits
 
     def choose(self) -> None:
         """Have the model run as this cell does, by what has been made for it."""

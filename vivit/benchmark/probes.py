@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.attention import ATTENTION
 from vivit.benchmark.measure import repeat, timed
 from vivit.benchmark.measurement import PROBE
 from vivit.device import accelerators, default_device, device_name, free_bytes, memory_bytes, release_memory
+from vivit.errors import AttentionUnavailable
 from vivit.execution import why_not as lacks
 from vivit.flex_attention import refuse_flex
 from vivit.linear import linear

@@ -78,7 +78,8 @@ def mcnemar(one: int, other: int) -> float:
     for k in range(fewer):
         term = term * (n - k) // (k + 1)
         total += term
-    return min(1.0, 2 * total / 2**n)
+    p: float = 2 * total / 2**n
+    return min(1.0, p)
 
 
 def in_words(agreement: Agreement, ours: str = "this cell", theirs: str = "that one") -> str:

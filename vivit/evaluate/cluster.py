@@ -174,7 +174,7 @@ def _tried() -> int:
     from ray._private.worker import global_worker
 
     worker: Any = global_worker  # no public name tells it
-    before = worker.core_worker.get_current_task_attempt_number()
+    before: int = worker.core_worker.get_current_task_attempt_number()
     if before > RETRIES:
         raise RuntimeError(f"the process of one task ended {before} times; see the memory and Ray's logs of its node")
     return before

@@ -242,10 +242,10 @@ def _row(part: _Part, grid: Grid, has_cls: bool) -> Tensor:
         even = torch.full_like(part.key[:, 0, :, 0], 1 / part.key.shape[2], dtype=torch.float32)
         row = _received(part, even)
     if part.axis is None:
-        return row.unflatten(-1, grid)
-    row = row.unflatten(0, (-1, part.groups))  # (B, groups, A, N)
+        return row.reshape(*row.shape[:-1], *grid)
+    row = row.reshape(-1, part.groups, *row.shape[1:])  # (B, groups, A, N)
     by_step = row.transpose(1, 2) if part.axis == "space" else row.permute(0, 2, 3, 1)  # (B, A, L, S)
-    return by_step.unflatten(-1, grid[1:])
+    return by_step.reshape(*by_step.shape[:-1], *grid[1:])
 
 
 def _received(part: _Part, weights: Tensor) -> Tensor:

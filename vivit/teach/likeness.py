@@ -71,7 +71,8 @@ def find_likeness(features: np.ndarray, looks: np.ndarray | None, labels: Sequen
 def _distances(rows: np.ndarray) -> np.ndarray:
     """Of each to each, (N, N)."""
     squares = (rows**2).sum(1)
-    return np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0))
+    apart: np.ndarray = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0))
+    return apart
 
 
 def _groups(linked: np.ndarray) -> tuple[tuple[int, ...], ...]:

@@ -27,7 +27,8 @@ def look_of(frames: np.ndarray) -> np.ndarray:
     """
     height, width = (size // SIDE for size in frames.shape[1:3])
     mean = frames[:, : height * SIDE, : width * SIDE].mean(0, dtype=np.float32) / 255
-    return mean.reshape(SIDE, height, SIDE, width, -1).mean((1, 3)).ravel()
+    look: np.ndarray = mean.reshape(SIDE, height, SIDE, width, -1).mean((1, 3)).ravel()
+    return look
 
 
 class FeatureTaker(Classifier):

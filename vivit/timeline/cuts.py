@@ -53,7 +53,8 @@ def _coarse(image: np.ndarray) -> np.ndarray:
     height, width = (max(1, side // BLOCKS) for side in image.shape[:2])
     whole = image[: height * BLOCKS, : width * BLOCKS]
     rows, columns = whole.shape[0] // height, whole.shape[1] // width
-    return whole.reshape(rows, height, columns, width, 3).mean((1, 3), dtype=np.float32)
+    means: np.ndarray = whole.reshape(rows, height, columns, width, 3).mean((1, 3), dtype=np.float32)
+    return means
 
 
 def histogram(image: np.ndarray) -> np.ndarray:

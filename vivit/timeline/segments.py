@@ -126,11 +126,13 @@ def _means(
 
     def total(of: np.ndarray) -> np.ndarray:
         sums = np.concatenate((np.zeros((1, *of.shape[1:])), of.cumsum(0)))
-        return sums[begun - first] - sums[ended - first]
+        between: np.ndarray = sums[begun - first] - sums[ended - first]
+        return between
 
     of_all = total(numbers) / (begun - ended)[:, None]
     of_familiar = total(numbers * like[:, None]) / np.maximum(total(like), 1)[:, None]
-    return np.where(known[:, None], of_familiar, of_all)
+    means: np.ndarray = np.where(known[:, None], of_familiar, of_all)
+    return means
 
 
 def find_segments(windows: Sequence[Answered], smoothing: str = "overlap") -> list[Segment]:

@@ -34,7 +34,7 @@ class AlphaDecoder:
         self._decoded: dict[int | None, av.VideoFrame] = {}
         self._expected: set[int | None] = set()
 
-    def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def decode(self, packet: "av.Packet[VideoStream] | None") -> list[av.VideoFrame]:
         """Pictures that are complete, in order; all that are left for None. Errors are those of PyAV's `decode`."""
         self._pictures += self.colours.decode(packet)
         if packet is None:

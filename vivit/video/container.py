@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import av
 from av.container import InputContainer
@@ -20,6 +21,11 @@ from av.video.stream import VideoStream
 from vivit.errors import UserError
 from vivit.video import alpha
 from vivit.video.signature import is_encrypted, name_kind
+
+if TYPE_CHECKING:
+    VideoPacket = av.Packet[VideoStream]
+else:
+    VideoPacket = av.Packet
 
 TellFraction = Callable[[float], None]  # how much is done, 0 to 1; what it raises cancels
 
@@ -240,7 +246,7 @@ def check_count(name: str, count: int, limits: VideoLimits) -> None:
         raise VideoError(f"{name!r} has more than {limits.max_frames} frames; cut out a shorter piece.")
 
 
-def read_packets(video: OpenVideo, errors: list[str], step: Callable[[av.Packet], None]) -> Iterator[av.Packet]:
+def read_packets(video: OpenVideo, errors: list[str], step: Callable[[VideoPacket], None]) -> Iterator[VideoPacket]:
     """The stream's packets in file order up to the first error, which is added to `errors`."""
     packets = video.container.demux(video.stream)
     while True:
@@ -256,7 +262,7 @@ def read_packets(video: OpenVideo, errors: list[str], step: Callable[[av.Packet]
             yield packet
 
 
-def read_pictures(codec: Decoder, packets: Iterable[av.Packet], errors: list[str]) -> Iterator[av.VideoFrame]:
+def read_pictures(codec: Decoder, packets: Iterable[VideoPacket], errors: list[str]) -> Iterator[av.VideoFrame]:
     """Decode packets to their end, or to the first error after a picture, which is added to `errors`.
 
     A recording may start between key frames, so errors before the first picture do not count.

@@ -20,6 +20,7 @@ from vivit.video.container import (
     OpenVideo,
     VideoError,
     VideoLimits,
+    VideoPacket,
     Watch,
     clock_of,
     open_video,
@@ -131,7 +132,7 @@ def _decode_lanes(
         return
     stop = threading.Event()
 
-    def step(packet: av.Packet) -> None:
+    def step(packet: VideoPacket) -> None:
         watch.check()
         if stop.is_set():
             raise VideoError("Cancelled.")
@@ -172,7 +173,7 @@ def _decode_runs(
     transform: Transform | None,
     limits: VideoLimits,
     watch: Watch,
-    step: Callable[[av.Packet], None],
+    step: Callable[[VideoPacket], None],
     threads: int,
 ) -> Iterator[Frame]:
     """Decode one run of frame indices after the other with one decoder."""
@@ -212,7 +213,7 @@ def _pictures_by_time(
     run: Sequence[int],
     video: OpenVideo,
     errors: list[str],
-    step: Callable[[av.Packet], None],
+    step: Callable[[VideoPacket], None],
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode from the last key frame before a run of indices until all of them are out, numbered by their times."""
     if info.interlaced:  # with those beside each
@@ -222,7 +223,7 @@ def _pictures_by_time(
     clock = clock_of(video.stream)
     skips = codec.codec.canonical_name in SKIPS_UNREFERENCED
 
-    def wanted_packets() -> Iterator[av.Packet]:
+    def wanted_packets() -> Iterator[VideoPacket]:
         unseen = set(indices)
         for packet in _packets_from_key(info, run[0], video, errors, step):
             seconds = clock(packet.pts)
@@ -244,8 +245,8 @@ def _packets_from_key(
     target: int,
     video: OpenVideo,
     errors: list[str],
-    step: Callable[[av.Packet], None],
-) -> Iterator[av.Packet]:
+    step: Callable[[VideoPacket], None],
+) -> Iterator[VideoPacket]:
     """The packets from a key frame that is shown no later than the target; none if it cannot be reached."""
     seconds = info.frame_seconds[target]
     keys = info.keyframe_seconds

@@ -8,6 +8,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from vivit.video.container import VideoPacket
+
 TICKS = 90_000  # a second; every usual frame rate is a whole number of them
 
 
@@ -28,7 +30,7 @@ def encode_mp4(pictures: Iterable[tuple[float, np.ndarray]], *, end_seconds: flo
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
         begin, last = None, -1
-        packets: list[av.Packet] = []
+        packets: list[VideoPacket] = []
         for seconds, picture in pictures:
             if begin is None:
                 begin = seconds
@@ -36,7 +38,7 @@ def encode_mp4(pictures: Iterable[tuple[float, np.ndarray]], *, end_seconds: flo
                 # 4:2:0 needs even sides.
                 stream.height, stream.width = (max(2, round(side * scale / 2) * 2) for side in picture.shape[:2])
             fitted = Image.fromarray(picture).resize((stream.width, stream.height), Image.Resampling.BILINEAR)
-            frame = av.VideoFrame.from_image(fitted)
+            frame = av.VideoFrame.from_image(fitted)  # type: ignore[no-untyped-call]
             frame.time_base = Fraction(1, TICKS)
             frame.pts = last = max(last + 1, round((seconds - begin) * TICKS))
             packets += stream.encode(frame)

@@ -18,6 +18,7 @@ from vivit.video.container import (
     OpenVideo,
     VideoError,
     VideoLimits,
+    VideoPacket,
     Watch,
     check_count,
     check_file,
@@ -158,9 +159,9 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch, geometry: str) -
         errors: list[str] = []
         clock = clock_of(stream)
         packets = read_packets(video, errors, lambda packet: watch.tick((packet.pos or 0) / size))
-        lead: list[av.Packet] = []  # packets that it took to get the first picture
+        lead: list[VideoPacket] = []  # packets that it took to get the first picture
 
-        def leading() -> Iterator[av.Packet]:
+        def leading() -> Iterator[VideoPacket]:
             for packet in islice(packets, 100):
                 lead.append(packet)
                 yield packet
@@ -218,7 +219,7 @@ class _Tally:
         self.encrypted = False
         self._latest = -math.inf
 
-    def add(self, packet: av.Packet) -> None:
+    def add(self, packet: VideoPacket) -> None:
         if packet.pts is not None:
             self.in_order &= packet.pts > self._latest
             self._latest = packet.pts
@@ -242,7 +243,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int, 
         hold = 0.0
         tally = _Tally(video)
 
-        def step(packet: av.Packet) -> None:
+        def step(packet: VideoPacket) -> None:
             watch.tick((packet.pos or 0) / size)
             tally.add(packet)
 

@@ -70,7 +70,8 @@ def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:
     """Which frame is on screen at each of `num_frames` times that are spread evenly over the clip, both ends included."""
     times = np.linspace(edges[0], edges[-1], num_frames) if num_frames > 1 else [(edges[0] + edges[-1]) / 2]
     # A frame that is due at the very time counts, whichever way either was rounded.
-    return (np.searchsorted(edges[:-1], np.asarray(times) + 1e-6, side="right") - 1).tolist()
+    indices: list[int] = (np.searchsorted(edges[:-1], np.asarray(times) + 1e-6, side="right") - 1).tolist()
+    return indices
 
 
 def too_few(total: int) -> str:

@@ -24,6 +24,7 @@ from vivit.video.container import (
     TellFraction,
     VideoError,
     VideoLimits,
+    VideoPacket,
     Watch,
     check_count,
     clock_of,
@@ -315,7 +316,7 @@ def _stamped(
     count, latest = 0, -inf
     demuxing: list[str] = []
 
-    def step(packet: av.Packet) -> None:
+    def step(packet: VideoPacket) -> None:
         nonlocal latest
         watch.tick(0.0)
         if not count and packet.has_sidedata("encryption_info"):  # of which some decoders make pictures

@@ -29,19 +29,21 @@ TO_BT709 = {
         [[1.224940, -0.224940, 0.0], [-0.042057, 1.042057, 0.0], [-0.019638, -0.078636, 1.098274]]
     ),
 }
-NAMES = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
-GAMUTS = {ColorPrimaries.BT2020: "BT.2020", ColorPrimaries.SMPTE432: "Display P3"}
+NAMES: dict[int, str] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+GAMUTS: dict[int, str] = {ColorPrimaries.BT2020: "BT.2020", ColorPrimaries.SMPTE432: "Display P3"}
 
 
 def colours_of(picture: av.VideoFrame) -> str:
     """What has to be mapped: 'PQ', 'HLG', 'BT.2020' or 'Display P3'; empty for an ordinary picture."""
-    return NAMES.get(picture.color_trc) or GAMUTS.get(picture.color_primaries, "")  # type: ignore[call-overload]
+    return NAMES.get(picture.color_trc) or GAMUTS.get(picture.color_primaries, "")
 
 
 def pq_to_light(signal: np.ndarray) -> np.ndarray:
     """Signal in [0, 1] → cd/m². Source: SMPTE ST 2084, the EOTF."""
     root = np.power(np.clip(signal, 0, 1), 32 / 2523)
-    return 10_000 * np.power(np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root), 16384 / 2610)
+    part = np.maximum(root - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * root)
+    light: np.ndarray = 10_000 * np.power(part, 16384 / 2610)
+    return light
 
 
 def hlg_to_light(signal: np.ndarray) -> np.ndarray:
@@ -49,7 +51,8 @@ def hlg_to_light(signal: np.ndarray) -> np.ndarray:
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((np.maximum(signal, 0.5) - c) / a) + b) / 12)
     luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
-    return 1000 * np.power(luminance, 0.2)[..., None] * scene
+    light: np.ndarray = 1000 * np.power(luminance, 0.2)[..., None] * scene
+    return light
 
 
 def to_bt709(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
@@ -93,7 +96,8 @@ def _table(transfer: int, primaries: int) -> np.ndarray:
     steps = np.linspace(0, 1, LEVEL**2)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     mapped = to_bt709(np.stack([red, green, blue], -1), transfer, primaries)
-    return np.rint(mapped * 65535).astype(np.uint16).reshape(LEVEL**3, LEVEL**3, 3)
+    table: np.ndarray = np.rint(mapped * 65535).astype(np.uint16).reshape(LEVEL**3, LEVEL**3, 3)
+    return table
 
 
 class ToneMapper:
