@@ -240,68 +240,20 @@ def measure_here(planned: PlannedRound, pixel_values: np.ndarray | None = None) 
 def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurement:
     cell, device = planned.cell, default_device()
     checkpoint = open_checkpoint(cell.checkpoint, here=True)  # downloaded before, and not by what is timed
-    config = checkpoint.config
-    if cell.mode == "training" and PRECISIONS[cell.precision].weights == "int8":
-        raise EightBitUnavailable(NOT_TRAINED)
-    if cell.mode == "training" and cell.execution == "captured":
-        raise ExecutionUnavailable(NOT_CAPTURED)
-    if reason := why_not(cell.execution, device.type):
-        raise ExecutionUnavailable(reason)
-    try_attention(cell, config, device)
+    _refuse(cell, device)
+    try_attention(cell, checkpoint.config, device)
     loading: dict[str, Any] = {"attn_implementation": cell.attention, "dtype": cell.precision, "device": device}
     model = checkpoint.load(VivitForVideoClassification, **loading)
-    pixels = clip_batch(cell, config, pixel_values).to(device, model.dtype)
-    training = cell.mode == "training"
     if cell.compiles:
         # A warm cache would make the first call of the second round look cheap.
         torch.compiler.config.force_disable_caches = True
         torch._inductor.config.compile_threads = 1  # helpers of a killed process would outlive it
     model.set_execution(cell.execution)
-    options = {} if cell.num_frames is None else {"interpolate_pos_encoding": True}
-    optimiser = torch.optim.AdamW(model.parameters()) if training else None
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(config.num_labels or 1, (cell.batch_size,), generator=generator).to(device)
-
-    def forward() -> Tensor:
-        logits: Tensor = model(pixels, **options).logits
-        return logits
-
-    def step() -> Tensor:
-        assert optimiser is not None
-        output = model(pixels, labels=labels, **options)
-        output.loss.backward()
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        logits: Tensor = output.logits.detach()
-        return logits
-
-    call = step if training else forward
-    output: Tensor
-
-    def time_call() -> float:
-        nonlocal output
-        output, ms = measure.timed(call, device)
-        return ms
-
-    model.train(training)
+    training = cell.mode == "training"
+    call = _Call(model.train(training), clip_batch(cell, checkpoint.config, pixel_values).to(device, model.dtype), cell)
     with torch.inference_mode(not training), products_of(model):  # around the compiler and the way back too
-        recorded, others = None, OtherWork()
-        if planned.record_first:  # too slow to be run twice
-            held = _held_bytes(pixels, optimiser)
-            ms, recorded = measure.record(time_call, device)
-            timing = Round(ms, (ms,), warm=False)
-        elif cell.prepares:
-            compile_ms = time_call()
-            others = OtherWork()  # the compiler is none
-            timing = replace(measure.repeat(time_call, planned.rule), first_ms=compile_ms)
-        else:
-            timing = measure.repeat(time_call, planned.rule)
-        timing = replace(timing, number=planned.number, others_share=others.share())
-        if planned.record and recorded is None:
-            held = _held_bytes(pixels, optimiser)
-            if cell.execution == "captured":  # a replay takes no memory: that is of the call which captures
-                model.set_execution(cell.execution)
-            _, recorded = measure.record(time_call, device)
+        timing, recorded, held = _time_and_record(call, planned, device)
+    output = call.output
     logits = tuple(output[0].float().tolist()) if not training and output[0].isfinite().all() else None
     return Measurement(
         cell,
@@ -313,6 +265,77 @@ def _measure(planned: PlannedRound, pixel_values: np.ndarray | None) -> Measurem
         memory=_memory(model, peak + held, device) if recorded and (peak := recorded.peak_bytes) is not None else None,
         logits=logits,
     )
+
+
+def _refuse(cell: Cell, device: torch.device) -> None:
+    """Raise what is known of a cell that cannot run, before anything is loaded."""
+    if cell.mode == "training" and PRECISIONS[cell.precision].weights == "int8":
+        raise EightBitUnavailable(NOT_TRAINED)
+    if cell.mode == "training" and cell.execution == "captured":
+        raise ExecutionUnavailable(NOT_CAPTURED)
+    if reason := why_not(cell.execution, device.type):
+        raise ExecutionUnavailable(reason)
+
+
+class _Call:
+    """What is timed: a forward pass, or a step of training. `output` is what the last one answered, (B, num_labels)."""
+
+    output: Tensor
+
+    def __init__(self, model: VivitForVideoClassification, pixels: Tensor, cell: Cell) -> None:
+        self.model, self.pixels = model, pixels
+        self._options = {} if cell.num_frames is None else {"interpolate_pos_encoding": True}
+        self._optimiser = torch.optim.AdamW(model.parameters()) if cell.mode == "training" else None
+        drawn = torch.randint(model.num_labels or 1, (cell.batch_size,), generator=torch.Generator().manual_seed(0))
+        self._labels = drawn.to(pixels.device)
+
+    def __call__(self) -> float:
+        """One call. Returns ms, by the device's own clock."""
+        self.output, ms = measure.timed(self._forward if self._optimiser is None else self._step, self.pixels.device)
+        return ms
+
+    def _forward(self) -> Tensor:
+        logits: Tensor = self.model(self.pixels, **self._options).logits
+        return logits
+
+    def _step(self) -> Tensor:
+        assert self._optimiser is not None
+        output = self.model(self.pixels, labels=self._labels, **self._options)
+        output.loss.backward()
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        logits: Tensor = output.logits.detach()
+        return logits
+
+    def held_bytes(self) -> int:
+        """What is held between two calls beside the weights: the clips, and the optimiser's moments."""
+        state = self._optimiser.state.values() if self._optimiser else []
+        tensors = [self.pixels, *(v for s in state for v in s.values() if isinstance(v, Tensor))]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _time_and_record(
+    call: _Call, planned: PlannedRound, device: torch.device
+) -> tuple[Round, measure.Record | None, int]:
+    """Calls that are timed, one that is recorded if it is wanted, and the bytes that were held before that one."""
+    recorded, held, others = None, 0, OtherWork()
+    if planned.record_first:  # too slow to be run twice
+        held = call.held_bytes()
+        ms, recorded = measure.record(call, device)
+        timing = Round(ms, (ms,), warm=False)
+    elif planned.cell.prepares:
+        compile_ms = call()
+        others = OtherWork()  # the compiler is none
+        timing = replace(measure.repeat(call, planned.rule), first_ms=compile_ms)
+    else:
+        timing = measure.repeat(call, planned.rule)
+    timing = replace(timing, number=planned.number, others_share=others.share())
+    if planned.record and recorded is None:
+        held = call.held_bytes()
+        if planned.cell.execution == "captured":  # a replay takes no memory: that is of the call which captures
+            call.model.set_execution(planned.cell.execution)
+        _, recorded = measure.record(call, device)
+    return timing, recorded, held
 
 
 def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
@@ -347,13 +370,6 @@ def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None)
         chosen = np.linspace(0, len(pixel_values) - 1, wanted).round().astype(int)
         clip = torch.from_numpy(pixel_values[chosen])
     return clip.expand(cell.batch_size, *clip.shape).contiguous()
-
-
-def _held_bytes(pixels: Tensor, optimiser: torch.optim.Optimizer | None) -> int:
-    """What a cell holds between two calls beside its weights."""
-    state = optimiser.state.values() if optimiser else []
-    tensors = [pixels, *(v for s in state for v in s.values() if isinstance(v, Tensor))]
-    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def _memory(model: VivitForVideoClassification, beyond_weights: int, device: torch.device) -> Memory:

@@ -137,16 +137,7 @@ def _decode_lanes(
         if stop.is_set():
             raise VideoError("Cancelled.")
 
-    shares: list[list[list[int]]] = [[] for _ in range(num_lanes)]
-    lane_of_run = []
-    loads = [0] * num_lanes
-    for run in runs:
-        lane = loads.index(min(loads))
-        shares[lane].append(run)
-        lane_of_run.append(lane)
-        key = info.keyframe_seconds[bisect_right(info.keyframe_seconds, info.frame_seconds[run[0]]) - 1]
-        loads[lane] += run[-1] - bisect_left(info.frame_seconds, key) + 1
-
+    shares, lane_of_run = _share_out(info, runs, num_lanes)
     with ExitStack() as stack:
         submits = []
         for share in shares:
@@ -157,14 +148,27 @@ def _decode_lanes(
         stack.callback(stop.set)
         ahead = AHEAD if transform else 1
         upcoming = [deque(submit() for _ in range(ahead)) for submit in submits]
-        for run, lane in zip(runs, lane_of_run, strict=True):
-            for _ in run:
-                future = upcoming[lane].popleft()
-                while not wait([future], 0.05).done:
-                    poll()
-                frame = future.result()
-                upcoming[lane].append(submits[lane]())
-                yield frame
+        for lane in (lane for run, lane in zip(runs, lane_of_run, strict=True) for _ in run):
+            future = upcoming[lane].popleft()
+            while not wait([future], 0.05).done:
+                poll()
+            frame = future.result()
+            upcoming[lane].append(submits[lane]())
+            yield frame
+
+
+def _share_out(info: VideoInfo, runs: list[list[int]], num_lanes: int) -> tuple[list[list[list[int]]], list[int]]:
+    """Each run to the lane that has the fewest pictures to decode so far: the runs of each lane, and the lane of each run."""
+    shares: list[list[list[int]]] = [[] for _ in range(num_lanes)]
+    lane_of_run = []
+    loads = [0] * num_lanes
+    for run in runs:
+        lane = loads.index(min(loads))
+        shares[lane].append(run)
+        lane_of_run.append(lane)
+        key = info.keyframe_seconds[bisect_right(info.keyframe_seconds, info.frame_seconds[run[0]]) - 1]
+        loads[lane] += run[-1] - bisect_left(info.frame_seconds, key) + 1
+    return shares, lane_of_run
 
 
 def _decode_runs(

@@ -172,40 +172,53 @@ def _list_packets(path: str, limits: VideoLimits, watch: Watch, geometry: str) -
         if first is None:
             return None
 
-        times: list[float] = []
-        keys: list[float] = []
-        num_packets = 0
-        last_dts = None
-        last_shown = (-math.inf, 0.0)  # when, and for how long
+        shown = _PacketTimes(video)
         for packet in chain(lead, packets):
-            num_packets += 1
-            seconds = clock(packet.pts)
-            if (
-                seconds is None
-                or packet.is_corrupt
-                or (last_dts is not None and packet.dts is not None and packet.dts <= last_dts)
-                or (container.format.name == "avi" and packet.pts != packet.dts)  # AVI stores no presentation times
-            ):
+            if not shown.add(packet):
                 return None
-            last_dts = packet.dts if packet.dts is not None else last_dts
-            if packet.is_keyframe:
-                keys.append(seconds)
-            if not packet.is_discard:
-                times.append(seconds)
-                last_shown = max(last_shown, (seconds, clock(packet.duration) or 0.0))
-            check_count(watch.name, num_packets, limits)
-        in_order = all(a < b for a, b in pairwise(times))
-        times.sort()
-        keys.sort()
+            check_count(watch.name, shown.num_packets, limits)
+        times, keys = sorted(shown.times), sorted(shown.keys)
         unique = all(a < b for a, b in pairwise(times))
         if errors or not keys or not times or not unique or clock(first.pts) != times[0] or _jumps(video, times):
             return None
         warnings = []
-        if promised > num_packets:
-            warnings.append(f"The file promises {promised} frames; {num_packets} are there.")
+        if promised > shown.num_packets:
+            warnings.append(f"The file promises {promised} frames; {shown.num_packets} are there.")
         # Where pictures are stored in another order, a packet's length is that from one decoding time to the next.
-        hold = last_shown[1] if in_order else 0.0
+        hold = shown.last[1] if shown.times == times else 0.0
         return _describe(path, video, [first], limits, times, hold, keys, warnings, geometry)
+
+
+class _PacketTimes:
+    """When pictures are shown, as packets of one picture each say it, in the order in which they are stored."""
+
+    def __init__(self, video: OpenVideo) -> None:
+        self.times: list[float] = []
+        self.keys: list[float] = []
+        self.num_packets = 0
+        self.last = (-math.inf, 0.0)  # when the picture that is shown last is, and for how long
+        self._clock = clock_of(video.stream)
+        self._avi = video.container.format.name == "avi"
+        self._last_dts: int | None = None
+
+    def add(self, packet: VideoPacket) -> bool:
+        """Count a packet in. Returns whether what it says can be trusted."""
+        self.num_packets += 1
+        seconds = self._clock(packet.pts)
+        if seconds is None or packet.is_corrupt:
+            return False
+        if packet.dts is not None:
+            if self._last_dts is not None and packet.dts <= self._last_dts:
+                return False
+            self._last_dts = packet.dts
+        if self._avi and packet.pts != packet.dts:  # AVI stores no presentation times
+            return False
+        if packet.is_keyframe:
+            self.keys.append(seconds)
+        if not packet.is_discard:
+            self.times.append(seconds)
+            self.last = max(self.last, (seconds, self._clock(packet.duration) or 0.0))
+        return True
 
 
 class _Tally:
