@@ -172,7 +172,7 @@ def test_whoever_is_killed_costs_no_clip_and_none_is_counted_twice(
     assert by_index([record for step in steps for record in step]) == here
 
 
-def refuse(sentence: str) -> Callable[[], Classifier]:
+def refuse(sentence: str) -> Classifier:
     raise UserError(sentence)
 
 
@@ -244,7 +244,7 @@ def script() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+        return int(server.getsockname()[1])
 
 
 def below(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -91,7 +91,7 @@ def test_wrong_answers_unknown_labels_and_broken_files_are_told(
     assert (kept / CLIPS).read_bytes() == before and summary["clips_per_second"] is None
     assert (summary["clips"], summary["failed"], summary["source"]["left_out"]) == (4, 1, {"yodelling": 1})
     assert [bool(clip["error"]) for clip in clips] == [False, False, True, False]
-    arguments = [folder, "--precision", "float16-weights", "--batch-size", "1", "--against", kept]
+    arguments: list[str | Path] = [folder, "--precision", "float16-weights", "--batch-size", "1", "--against", kept]
     status, out, _ = run_here(capsys, *arguments)
     assert (
         f"  against {kept}: No answer changes in 3 clips: at most 56.1 % of answers would (95 %)." in out.splitlines()
@@ -159,7 +159,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
         return usual(self, *arguments)
 
     monkeypatch.setattr(Classifier, "begin", interrupted)
-    arguments = ["bundled", "--limit", "5", "--batch-size", "1", "--out", tmp_path, "--json"]
+    arguments: list[str | Path] = ["bundled", "--limit", "5", "--batch-size", "1", "--out", tmp_path, "--json"]
     status, out, err = run_here(capsys, *arguments)
     clips, summary = rows_of(out)
     assert status == 130 and 1 <= len(clips) == summary["clips"] <= 2

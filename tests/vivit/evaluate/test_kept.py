@@ -8,6 +8,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_a_line_a_clip_and_cell() -> None:
         ),
     ],
 )
-def test_a_sentence_claims_no_more_than_the_clips_tell(cells: dict, said: str) -> None:
+def test_a_sentence_claims_no_more_than_the_clips_tell(cells: dict[str, Any], said: str) -> None:
     assert said in statement(kept(cells, [0, 1, 2]))
 
 

@@ -45,7 +45,8 @@ GOOD = [1, 3, 4, 6, 7, 8]
 def passes_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As on an accelerator, and as on a CPU."""
     monkeypatch.setattr("vivit.evaluate.local.passes_ahead", lambda *_: request.param)
-    return request.param
+    ahead: int = request.param
+    return ahead
 
 
 def parts(classify: VideoClassificationPipeline, batch_size: int) -> tuple[Reading, Classifier]:
@@ -113,7 +114,7 @@ def test_killed_decoders_cost_no_clip(classify: VideoClassificationPipeline, cli
     many = [LabelledClip(k, clips[GOOD[k % 6]].path, "", 0) for k in range(12)]
     wanted = flat(evaluate_locally(many, *parts(classify, 2), 1))
     steps = evaluate_locally(many, *parts(classify, 2), 2)
-    found = []
+    found: list[Record] = []
     for step in steps:
         # Once, since a clip that ends two of them is none.
         for child in decoders() if not found else ():
@@ -186,7 +187,7 @@ def test_pictures_that_the_model_does_not_take_are_said(
     classify: VideoClassificationPipeline, clips: list[LabelledClip]
 ) -> None:
     reading, classifier = parts(classify, 1)
-    reading = Reading(reading.num_frames, type(reading.processor)(crop_size=32))
+    reading = Reading(reading.num_frames, reading.processor.changed(crop_size=32))
     (step,) = evaluate_locally(clips[1:2], reading, classifier, 1)
     assert "the model takes" in step[0].error
 

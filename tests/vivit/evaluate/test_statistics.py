@@ -56,7 +56,7 @@ def test_of_nothing_nothing_is_known() -> None:
     for records in ([], [record(0, 0, 0, error="It is damaged.")]):
         found = summarise(records, LABELS)
         assert (found.top1.value, found.top1.low, found.top1.high) == (None, 0.0, 1.0)
-        assert found.per_class == found.confusion == () and found.familiar is None and found.model_seconds is None
+        assert (found.per_class, found.confusion) == ((), ()) and found.familiar is None and found.model_seconds is None
         assert calibrate(records).error is None
 
 
@@ -72,7 +72,7 @@ def test_a_tally_that_grows_is_the_summary_of_all() -> None:
 def test_calibration_is_that_of_scipys_bins() -> None:
     records = drawn(400)
     found = calibrate(records, 15)
-    scores, right = (np.array([f(r) for r in records]) for f in (lambda r: r.top[0].score, lambda r: r.right))
+    scores, right = np.array([r.top[0].score for r in records]), np.array([r.right for r in records])
     edges = np.linspace(0, 1, 16)
     # scipy's bins end before their upper end, ours after it: no score lies on an edge.
     clips, _, _ = stats.binned_statistic(scores, scores, "count", edges)
@@ -80,7 +80,10 @@ def test_calibration_is_that_of_scipys_bins() -> None:
     accuracy, _, _ = stats.binned_statistic(scores, right, "mean", edges)
     assert [b.clips for b in found.bins] == clips.tolist() and found.clips == 400
     for ours, c, a in zip(found.bins, confidence, accuracy, strict=True):
-        assert (ours.confidence, ours.accuracy) == (pytest.approx(c), pytest.approx(a)) if ours.clips else np.isnan(c)
+        if ours.clips:
+            assert ours.confidence == pytest.approx(c) and ours.accuracy == pytest.approx(a)
+        else:
+            assert np.isnan(c)
         assert ours.interval == wilson(round((ours.accuracy or 0) * ours.clips), ours.clips)
     full = clips > 0
     expected = (clips[full] / 400 * np.abs(confidence[full] - accuracy[full])).sum()
@@ -104,7 +107,7 @@ def test_agreement_counts_the_clips_that_both_classified() -> None:
     assert (found.share.low, found.share.high) == wilson(1, 3)
     assert (found.only_ours, found.only_theirs, found.p_value) == (1, 0, 1.0)
     assert found.difference == pytest.approx(1 / 3)
-    assert (found.ours.value, found.theirs.value) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert found.ours.value == pytest.approx(2 / 3) and found.theirs.value == pytest.approx(1 / 3)
 
 
 def test_sentences_claim_no_more_than_the_clips_tell() -> None:

@@ -19,8 +19,8 @@ from vivit.explain import MapUnavailable, attention, axis_attention, cls_attenti
 from vivit.explain.kinds import METHODS, refuse
 from vivit.names import PRECISIONS
 
-FLOAT32 = {"rtol": 0.0, "atol": 1e-6}  # what the issue of these maps asks for
-ROLLED = {"rtol": 0.0, "atol": 1e-5}
+FLOAT32: dict[str, Any] = {"rtol": 0.0, "atol": 1e-6}  # shares of one, each of few sums
+ROLLED: dict[str, Any] = {"rtol": 0.0, "atol": 1e-5}
 # Beside eager's row in the same precision, whose probabilities are rounded to its dtype (2⁻¹¹ and 2⁻⁸ of at most 1) and whose
 # hidden states went through other sums; in 8 bit another sum may tip a number over to the next of 127 steps.
 TOLERANCES = {"float32": 1e-6, "float16-weights": 1e-6, "float16": 2e-3, "bfloat16": 1.6e-2}
@@ -32,13 +32,14 @@ def matrices(model: Any, clips: Tensor) -> tuple[Any, ...]:
     before = model.base_model.attn_implementation
     model.set_attn_implementation("eager")
     with torch.no_grad():
-        found = model(clips, output_attentions=True).attentions
+        found: tuple[Any, ...] = model(clips, output_attentions=True).attentions
     model.set_attn_implementation(before)
     return found
 
 
 def grid_of(model: Any) -> tuple[int, int, int]:
-    return model.config.grid_size
+    grid: tuple[int, int, int] = model.config.grid_size
+    return grid
 
 
 @pytest.mark.parametrize("backend", RUN_ON_CPU)
@@ -119,11 +120,12 @@ def textbook(model: Any, clips: Tensor) -> Tensor:
     (steps, height, width), kind = grid_of(model), model.config.factorization
     every, places = matrices(model, clips), height * width
     if kind == "none":
-        return product([half(layer.mean(1)) for layer in every])[:, 0, 1:].unflatten(-1, (steps, height, width))
+        from_cls = product([half(layer.mean(1)) for layer in every])[:, 0, 1:]
+        return from_cls.reshape(-1, steps, height, width)
     if kind == "encoder":
         over_time = product([half(layer.mean(1)) for layer in every[3:]])[:, 0, 1:]  # (B, L)
         over_space = product([half(layer.mean(2)) for layer in every[:3]])[:, :, 0, 1:]  # (B, L, S)
-        return (over_time[..., None] * over_space).unflatten(-1, (height, width))
+        return (over_time[..., None] * over_space).reshape(-1, steps, height, width)
 
     def spread(some: Tensor) -> Tensor:
         """Attention over an axis as a matrix over all tokens: (B, G, A, n, n) → (B, N, N)."""
@@ -138,7 +140,7 @@ def textbook(model: Any, clips: Tensor) -> Tensor:
     for parts in every:
         matrices_of = [spread(part) for part in parts]
         layers += [half((matrices_of[0] + matrices_of[1]) / 2)] if kind == "dot_product" else map(half, matrices_of)
-    return product(layers).mean(1).unflatten(-1, (steps, height, width))
+    return product(layers).mean(1).reshape(-1, steps, height, width)
 
 
 def half(matrix: Tensor) -> Tensor:
@@ -178,6 +180,7 @@ def test_the_pass_answers_as_any_other_and_leaves_the_model_as_it_was(kind: str)
         wanted = model.eval().features(clips)
     torch.testing.assert_close(found.features, wanted, rtol=1e-5, atol=1e-5)  # sums in another order
     assert [*found.maps] == [*methods(model.config)[:-1], *(["time"] if kind == "encoder" else [])]
+    assert found.rollout is not None
     assert not any(some.requires_grad for some in (found.features, found.rollout, *found.maps.values()))
 
 
@@ -200,9 +203,11 @@ def test_progress_counts_attentions_and_ends_at_one() -> None:
         for rolled in (False, True):
             told: list[float] = []
             model = made(kind, "sdpa")
-            look(
-                model, oracle.clip(model.config), rollout=rolled, progress=lambda share, note, to=told: to.append(share)
-            )
+
+            def tell(share: float, note: str, told: list[float] = told) -> None:
+                told.append(share)
+
+            look(model, oracle.clip(model.config), rollout=rolled, progress=tell)
             assert told == pytest.approx([(k + 1) / (count * (1 + rolled)) for k in range(count * (1 + rolled))])
 
 
@@ -291,13 +296,14 @@ def test_layers_that_are_one_and_the_same_are_refused() -> None:
 
 def peak_bytes(frames: int, rolled: bool) -> tuple[int, int]:
     """What a look takes beyond the pass that it is made in, and the number of tokens."""
-    shape = {"image_size": 64, "num_frames": frames, "tubelet_size": (2, 8, 8), "hidden_size": 64}
+    shape: dict[str, Any] = {"image_size": 64, "num_frames": frames, "tubelet_size": (2, 8, 8), "hidden_size": 64}
     config = VivitConfig(**shape, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
     torch.manual_seed(0)
     model = VivitForVideoClassification(config).eval()
     clips = torch.randn(1, frames, 3, 64, 64)
     _, plain = peak_memory(lambda: model.features(clips), torch.device("cpu"))
     _, looked = peak_memory(lambda: look(model, clips, rollout=rolled), torch.device("cpu"))
+    assert plain is not None and looked is not None
     return looked - plain, config.num_tokens
 
 

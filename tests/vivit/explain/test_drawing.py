@@ -25,7 +25,8 @@ def lightness(colours: np.ndarray, seen_by: np.ndarray) -> np.ndarray:
     part = colours / 255
     linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
     luminance = (linear @ np.asarray(seen_by).T).clip(0, 1) @ [0.2126, 0.7152, 0.0722]
-    return np.where(luminance > 216 / 24389, 116 * np.cbrt(luminance) - 16, luminance * 24389 / 27)
+    found: np.ndarray = np.where(luminance > 216 / 24389, 116 * np.cbrt(luminance) - 16, luminance * 24389 / 27)
+    return found
 
 
 def opened(png: bytes) -> np.ndarray:

@@ -41,7 +41,8 @@ def finite(text: str) -> dict[str, Any]:
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    return json.loads(text, parse_constant=refuse)
+    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return found
 
 
 def check(found: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ def test_a_process_explains_the_good_clips_and_tells_of_the_bad_one(
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"not a video")
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "vivit",
@@ -96,7 +97,16 @@ def test_a_process_explains_the_good_clips_and_tells_of_the_bad_one(
 def test_it_is_the_librarys_map_and_the_pipelines_answer(
     checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], choice: list[str], layer: int, head: int
 ) -> None:
-    arguments = [clip_path, "--model", checkpoint, "--no-checks", "--sampling", "consecutive", "--json", *choice]
+    arguments: list[str | Path] = [
+        clip_path,
+        "--model",
+        checkpoint,
+        "--no-checks",
+        "--sampling",
+        "consecutive",
+        "--json",
+        *choice,
+    ]
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
     found = finite(out)
@@ -213,7 +223,7 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
     """What was found is told, and the other clip is explained."""
     out = tmp_path / "out"
     (out / "moving.mp4").mkdir(parents=True)
-    choice = ["--model", checkpoint, "--no-checks", "--json"]
+    choice: list[str | Path] = ["--model", checkpoint, "--no-checks", "--json"]
     status, said, told = run_here(capsys, clip_path, short_clip_path, *choice, "--out", out)
     assert status == 2 and len(said.splitlines()) == 2
     assert len(told.splitlines()) == 1 and told.startswith("vivit: ") and "moving.mp4' cannot be written" in told
@@ -274,7 +284,16 @@ def test_a_terminal_sees_how_far_it_is_and_is_left_clean(
 
 def test_an_interrupt_ends_the_process_with_130(checkpoint: Path, clip_path: Path) -> None:
     """After its first answer of many: the process is at work then, wherever exactly."""
-    command = [sys.executable, "-m", "vivit", "explain", *[clip_path] * 500, "--model", checkpoint, "--json"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "vivit",
+        "explain",
+        *[clip_path] * 500,
+        "--model",
+        checkpoint,
+        "--json",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr and process.stdout.readline()
         process.send_signal(signal.SIGINT)

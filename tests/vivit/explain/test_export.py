@@ -20,7 +20,7 @@ def test_both_sides_are_in_step(height: int, width: int) -> None:
     weights = np.random.default_rng(1).random((3, 2, 2), np.float32)
     high = max(height, HEIGHT)
     wide = round(width * high / height)
-    with av.open(BytesIO(overlay_mp4(frames, SECONDS, 3.0, weights, 0.6))) as container:
+    with av.open(BytesIO(overlay_mp4(frames, SECONDS, 3.0, weights, 0.6)), "r") as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"  # which browsers play
         shown = [*container.decode(stream)]

@@ -1,5 +1,6 @@
 """Batches of changed clips against the same clips one by one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from vivit.precision import set_precision
 
 CPU = torch.device("cpu")
 # Probabilities of logits of about 1, which differ by sums of some 40 terms in another order.
-NEAR = {"rel": 1e-5, "abs": 1e-6}
+NEAR: dict[str, Any] = {"rel": 1e-5, "abs": 1e-6}
 
 
 def one_clip(model: Any, seed: int = 0) -> torch.Tensor:
@@ -35,7 +36,8 @@ def one_clip(model: Any, seed: int = 0) -> torch.Tensor:
 def by_itself(model: Any, clip: torch.Tensor) -> torch.Tensor:
     """Probabilities of one clip, by the model's own call: (labels,)."""
     with torch.no_grad():
-        return model(clip).logits[0].softmax(-1)
+        scores: torch.Tensor = model(clip).logits[0].softmax(-1)
+    return scores
 
 
 # What is deleted
@@ -154,7 +156,7 @@ def test_an_answer_that_is_not_a_number_is_a_sentence() -> None:
     features = look(model, clip).features
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: score_deleted(model, clip, np.zeros((1, 6, 3, 5), bool), 0),
         lambda: answer_orders(model, clip, [range(12)], 0, model.config.id2label, None),
         lambda: whole_answer(model, features, model.config.id2label, None),
@@ -180,10 +182,10 @@ def test_the_chain_is_the_same_in_batches_of_any_size(kind: str) -> None:
         for n in (7, 60)
     ]
     assert len(found[0].controls) == 19 and found[0].whole == whole.score
-    for one, other in zip(
+    for curve, again in zip(
         (found[0].attended, *found[0].controls), (found[1].attended, *found[1].controls), strict=True
     ):
-        assert one == pytest.approx(other, **NEAR)
+        assert curve == pytest.approx(again, **NEAR)
     fractions = [fraction for fraction, _ in said]
     assert fractions[:9] == sorted(fractions[:9]) and fractions[8:] == [1, 1] and said[0][1] == "deletion 7 of 60"
     one, other = (check_orders(model, clip, whole, label, labels, None, at_once=n) for n in (4, 16))

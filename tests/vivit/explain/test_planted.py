@@ -3,6 +3,8 @@
 Letters: a grid of L time steps of H × W tubelets.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -42,22 +44,19 @@ def planted(attends: int, hangs: int, *, time: bool = False) -> VivitForVideoCla
     """
     height, width = GRID[1] * TUBELET[1], GRID[2] * TUBELET[2]
     config = VivitConfig(
-        **{
-            "image_size": (height, width),
-            "num_frames": GRID[0] * TUBELET[0],
-            "tubelet_size": TUBELET,
-            "num_channels": 1,
-        },
-        **{
-            "hidden_size": SIZE,
-            "num_attention_heads": 2,
-            "num_hidden_layers": 1,
-            "intermediate_size": 4,
-            "id2label": LABELS,
-        },
+        image_size=(height, width),
+        num_frames=GRID[0] * TUBELET[0],
+        tubelet_size=TUBELET,
+        num_channels=1,
+        hidden_size=SIZE,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        intermediate_size=4,
+        id2label=LABELS,
     )
     model = VivitForVideoClassification(config).eval()
-    (layer,), base, half = model.vivit.layers, model.vivit, SIZE // 2
+    base: Any = model.vivit
+    (layer,), half = base.layers, SIZE // 2
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(float("layernorm" in name and name.endswith("weight")))
@@ -119,7 +118,7 @@ def test_where_the_class_hangs_on_what_is_attended_to_the_check_says_so(place: t
     assert float(heads[0][place]) > 0.999
     torch.testing.assert_close(heads[1], torch.full(GRID, 1 / 28))
     for weights in (map_of(model, clip), rollout(model, clip)[0].numpy()):
-        assert np.unravel_index(weights.argmax(), GRID) == place
+        assert tuple(map(int, np.unravel_index(weights.argmax(), GRID))) == place
         found = deletion_of(model, clip, weights)
         assert found.whole > 0.9 and max(found.attended) < 0.1
         assert found.p == pytest.approx(1 / 20) and found.better and found.area > 0.1
@@ -133,7 +132,10 @@ def test_a_map_that_points_elsewhere_is_no_better_than_chance() -> None:
     assert answer(model, clip) == "something"
     assert answer(model, clip_with(first=first)) == "nothing" and answer(model, clip_with(second=second)) == "something"
     weights = map_of(model, clip)
-    assert np.unravel_index(weights.argmax(), GRID) == first and weights[first] > 10 * np.sort(weights.ravel())[-2]
+    assert (
+        tuple(map(int, np.unravel_index(weights.argmax(), GRID))) == first
+        and weights[first] > 10 * np.sort(weights.ravel())[-2]
+    )
     found = deletion_of(model, clip, weights)
     assert min(found.attended) == pytest.approx(found.whole, abs=0.02)  # nothing that it points at matters
     assert not found.better and "no better than chance" in found.sentence
@@ -149,7 +151,7 @@ def test_nothing_can_be_better_where_nothing_matters() -> None:
         model.classifier.weight.zero_()
     clip = clip_with(first=(1, 1, 1))
     found = deletion_of(model, clip, map_of(model, clip))
-    assert (found.p, found.area) == (1, pytest.approx(0, abs=1e-6)) and not found.better
+    assert found.p == 1 and found.area == pytest.approx(0, abs=1e-6) and not found.better
 
 
 # Time
@@ -199,8 +201,14 @@ def test_random_weights_are_no_better_than_chance() -> None:
         torch.manual_seed(seed)
         model = VivitForVideoClassification(
             VivitConfig(
-                **{"image_size": 32, "num_frames": 6, "tubelet_size": (2, 4, 4), "hidden_size": 48, "num_labels": 36},
-                **{"num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96},
+                image_size=32,
+                num_frames=6,
+                tubelet_size=(2, 4, 4),
+                hidden_size=48,
+                num_labels=36,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                intermediate_size=96,
             )
         ).eval()
         for number in range(10):

@@ -45,7 +45,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int
 def taught(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     status, out, err = run(capsys, *arguments, "--json")
     assert status == 0, err
-    return json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    found: dict[str, Any] = json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    return found
 
 
 def test_folders_become_a_checkpoint_and_a_new_class_costs_its_own_clips(

@@ -122,7 +122,7 @@ def test_windows_are_where_they_should_be_and_the_pipelines_answers(
 def test_the_three_forms_say_the_same(
     knowing: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], choice: list[str]
 ) -> None:
-    arguments = [clip_path, "--model", knowing, "--stride", "0.4", *choice]
+    arguments: list[str | Path] = [clip_path, "--model", knowing, "--stride", "0.4", *choice]
     status, out, err = run_here(capsys, *arguments, "--json")
     assert (status, err) == (0, "")
     rows = rows_of(out)
@@ -130,9 +130,9 @@ def test_the_three_forms_say_the_same(
     assert (status, err) == (0, "")
     cells = [*csv.DictReader(io.StringIO(out))]
     assert list(cells[0]) == list(rows[0])
-    for row, line in zip(rows, cells, strict=True):
-        assert line["label"] == row["label"] and float(line["start"]) == row["start"]
-        assert float(line["score"]) == pytest.approx(row["score"], abs=CLOSE)
+    for row, told in zip(rows, cells, strict=True):
+        assert told["label"] == row["label"] and float(told["start"]) == row["start"]
+        assert float(told["score"]) == pytest.approx(row["score"], abs=CLOSE)
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
     *lines, last = out.splitlines()
@@ -291,7 +291,8 @@ def test_wrong_usage_is_explained(capsys: pytest.CaptureFixture[str], choice: li
 
 def ending(after: int, error: BaseException) -> Callable[[WindowClassifier, Batch], Sequence[Any]]:
     """A classifier of batches that raises after some."""
-    usual, calls = WindowClassifier.__call__, []
+    usual = WindowClassifier.__call__
+    calls: list[Any] = []
 
     def classify(self: WindowClassifier, batch: Batch) -> Sequence[Any]:
         if len(calls) == after:
@@ -316,7 +317,17 @@ def test_what_is_done_is_kept(
     choice: list[str],
 ) -> None:
     monkeypatch.setattr(WindowClassifier, "__call__", ending(4, error))
-    arguments = [clip_path, "--model", knowing, "--stride", "0.4", "--batch-size", "1", "--json", *choice]
+    arguments: list[str | Path] = [
+        clip_path,
+        "--model",
+        knowing,
+        "--stride",
+        "0.4",
+        "--batch-size",
+        "1",
+        "--json",
+        *choice,
+    ]
     status, out, err = run_here(capsys, *arguments)
     assert status == wanted and err == ("vivit: A sentence. Do so.\n" if wanted == 2 else "")
     rows = rows_of(out)
@@ -346,7 +357,17 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_interrupt_ends_the_process_with_130_and_whole_lines(knowing: Path, long_film: Path) -> None:
-    command = [sys.executable, "-m", "vivit", "timeline", long_film, "--model", knowing, "--stride", "0.2"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "vivit",
+        "timeline",
+        long_film,
+        "--model",
+        knowing,
+        "--stride",
+        "0.2",
+    ]
     with subprocess.Popen(
         [*command, "--ignore-cuts", "--windows", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -360,7 +381,18 @@ def test_an_interrupt_ends_the_process_with_130_and_whole_lines(knowing: Path, l
 
 def test_a_reader_that_leaves_is_no_fault(knowing: Path, long_film: Path) -> None:
     """As `| head -1` does: before the first line, and after some."""
-    command = [sys.executable, "-m", "vivit", "timeline", long_film, "--model", knowing, "--stride", "0.2", "--windows"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "vivit",
+        "timeline",
+        long_film,
+        "--model",
+        knowing,
+        "--stride",
+        "0.2",
+        "--windows",
+    ]
     for lines in (0, 1):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout and process.stderr

@@ -1,5 +1,7 @@
 """Windows through a model as batches, against `pipeline` one by one on the same frames."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from vivit.video import decode, probe
 
 CHECKPOINTS = ["vivit-mannequin", "vivit-mannequin-fe"]
 # Side by side in one batch, sums are taken in other orders than alone.
-SAME = {"rtol": 0, "atol": 1e-5}
+SAME: dict[str, Any] = {"rtol": 0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,8 @@ ROWS = [tuple(range(32)), tuple(range(1, 33)), tuple(range(20, 52)), (*range(40,
 
 @pytest.fixture(scope="module", params=CHECKPOINTS)
 def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+    name: str = request.param
+    return name
 
 
 def classified(
@@ -72,11 +75,11 @@ def test_familiar_is_what_the_statistics_say(pictures: list[np.ndarray]) -> None
     frames = np.stack([checkpoint.processor.resize_and_crop(picture) for picture in pictures])
     real = checkpoint.familiarity()
     assert real is not None
-    seen = []
+    usual, seen = real.is_familiar, list[bool]()
 
     class Listening(Familiarity):
         def is_familiar(self, features: np.ndarray) -> bool:
-            seen.append(real.is_familiar(features))
+            seen.append(usual(features))
             return seen[-1]
 
     _, told = classify_windows(model, checkpoint.processor, frames, ROWS, Listening(**vars(real)))

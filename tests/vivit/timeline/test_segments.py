@@ -1,6 +1,7 @@
 """Answers of windows as segments: what any rule must give, and by hand where there is one answer."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def window(start: float, end: float, label: int, score: float = 0.9, familiar: b
     return Answered(start, end, scores, familiar)
 
 
-def film(labels: list[int], stride: float = 0.5, length: float = 2.0, **options: float) -> list[Answered]:
+def film(labels: list[int], stride: float = 0.5, length: float = 2.0, **options: Any) -> list[Answered]:
     return [window(k * stride, k * stride + length, label, **options) for k, label in enumerate(labels)]
 
 

@@ -28,14 +28,17 @@ def classifier() -> WindowClassifier:
     return WindowClassifier(model, checkpoint.processor, checkpoint.familiarity())
 
 
+Film = tuple[Path, list[tuple[float, float, str]]]  # and what happens in it: from, to, label
+
+
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[float, float, str]]]:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
     path = tmp_path_factory.mktemp("film") / "joined.mp4"
     return path, join_clips(LABELS, path)
 
 
 @pytest.fixture(scope="module")
-def answers(classifier: WindowClassifier, film: tuple[Path, list]) -> list[Answered]:
+def answers(classifier: WindowClassifier, film: Film) -> list[Answered]:
     with classify_film(film[0], classifier, GRID, at_once=4) as running:
         found = [answer for batch in running.answers for answer in batch]
         assert running.film.decoded == probe(film[0]).num_frames, "each picture once"
@@ -44,7 +47,7 @@ def answers(classifier: WindowClassifier, film: tuple[Path, list]) -> list[Answe
     return found
 
 
-def test_windows_lie_half_a_second_apart_and_cover_the_film(answers: list[Answered], film: tuple[Path, list]) -> None:
+def test_windows_lie_half_a_second_apart_and_cover_the_film(answers: list[Answered], film: Film) -> None:
     end = film[1][-1][1]
     assert answers[0].start == 0 and answers[-1].end == pytest.approx(end)
     steps = np.diff([answer.start for answer in answers])
@@ -53,7 +56,7 @@ def test_windows_lie_half_a_second_apart_and_cover_the_film(answers: list[Answer
         assert answer.end == pytest.approx(min(answer.start + 6.5, end)) and len(answer.seconds) == 32
 
 
-def test_a_windows_answer_is_the_pipelines_on_the_same_frames(answers: list[Answered], film: tuple[Path, list]) -> None:
+def test_a_windows_answer_is_the_pipelines_on_the_same_frames(answers: list[Answered], film: Film) -> None:
     classify = pipeline(model="vivit-mannequin", dtype="float32", device="cpu", top_k=1000)
     labels, info = classify.model.config.id2label, probe(film[0])
     for answer in answers[::7]:
@@ -65,7 +68,7 @@ def test_a_windows_answer_is_the_pipelines_on_the_same_frames(answers: list[Answ
         np.testing.assert_allclose(answer.scores, [scores[labels[k]] for k in range(len(labels))], rtol=0, atol=1e-5)
 
 
-def test_what_happens_when_is_found(film: tuple[Path, list], classifier: WindowClassifier) -> None:
+def test_what_happens_when_is_found(film: Film, classifier: WindowClassifier) -> None:
     with classify_film(film[0], classifier, Grid(6.5, 0.5, 32), at_once=4) as running:
         answers = [answer for batch in running.answers for answer in batch]
     number = {name: k for k, name in classifier.model.config.id2label.items()}
@@ -85,9 +88,7 @@ def test_a_film_shorter_than_a_window_is_one(classifier: WindowClassifier, tmp_p
     assert answer.start == 0 and len({*answer.seconds}) < len(answer.seconds) == 32, "pictures repeat"
 
 
-def test_who_leaves_early_leaves_no_thread_and_no_open_file(
-    classifier: WindowClassifier, film: tuple[Path, list]
-) -> None:
+def test_who_leaves_early_leaves_no_thread_and_no_open_file(classifier: WindowClassifier, film: Film) -> None:
     grid = Grid(0.5, 0.25, 32)  # of which the film has more than may be read ahead
     with classify_film(film[0], classifier, grid, at_once=1) as running:
         next(running.answers)

@@ -179,7 +179,8 @@ def scene(number: int, colour: int) -> Tick:
 
 def windows_of(grid: Grid, shots: list[tuple[int, int]], at_once: int = 3) -> list[tuple[int, int]]:
     """(first picture, one after the last) of each window over shots of (pictures, colour)."""
-    ring, found, number = Ring(grid), [], 0
+    ring, number = Ring(grid), 0
+    found: list[tuple[int, int]] = []
 
     def take() -> None:
         while batch := ring.take(at_once):
@@ -218,7 +219,7 @@ def test_a_shot_shorter_than_a_window_has_its_pictures_spread_over_it() -> None:
     ring.close()
     batch = ring.take(1)
     assert batch is not None and batch.windows[0].rows == (0, 0, 1, 1, 2, 3, 3, 4)
-    assert (batch.windows[0].start, batch.windows[0].end) == (0.0, pytest.approx(0.5))
+    assert batch.windows[0].start == 0.0 and batch.windows[0].end == pytest.approx(0.5)
 
 
 def test_what_is_too_short_for_a_shot_is_none() -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_a_fast_reader_does_not_run_ahead() -> None:
         taken = (
             8 + 2 * (2 * (k + 1) - 1) + 1
         )  # pictures that the windows so far have taken in, and the one that follows
-        until(lambda taken=taken: film.read >= taken + AHEAD)
+        until(partial(lambda taken: film.read >= taken + AHEAD, taken))
         time.sleep(0.05)
         assert film.read <= taken + AHEAD + 1, "one more is in its hand"
     following.close()
