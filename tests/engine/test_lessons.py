@@ -19,10 +19,10 @@ import torch
 
 from engine import Engine, Job
 from engine import lessons as lessons_module
+from engine.class_names import MOST_LETTERS
 from engine.lessons import (
     MOST_CLASSES,
     MOST_CLIP_SECONDS,
-    MOST_LETTERS,
     Lessons,
 )
 from engine.tasks import Classify, ReadFrames
