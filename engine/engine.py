@@ -66,7 +66,7 @@ class Engine:
         cost_key: str | None = None,
         slot: str = "",
         decode: Callable[[dict[str, Any]], Any] | None = None,
-    ) -> Job:
+    ) -> Job[Any]:
         """Queue a job that is given in JSON; `ask` is for the requests of `engine.tasks`.
 
         Args:
@@ -116,7 +116,7 @@ class Engine:
         decode = partial(from_json, request.REPLY)
         return self.submit(request.WORKER, request.TASK, asdict(request), blobs, decode=decode, **options)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job[Any]) -> None:
         """Cancel a job: at once if it waits, within 2 seconds if it runs, in the middle of a C call too."""
         self._workers[job.worker].queue.cancel(job)
 
@@ -167,7 +167,7 @@ class _Worker:
         self._failures = 0  # processes in a row that were of no use
         self._stopping = False
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job[Any]) -> None:
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the engine has been stopped")
@@ -254,7 +254,7 @@ class _Worker:
         logger.error("worker '%s' (%s) could not start: %s", self.name, self.spec.module, why)
         return False
 
-    def _next(self, process: Process) -> Job | None:
+    def _next(self, process: Process) -> Job[Any] | None:
         """Wait for the next job; None if the process or the server has ended."""
         with self._changed:
             while not (self.queue.waiting or self._stopping or process.dead()):
@@ -264,7 +264,7 @@ class _Worker:
             process.job = self.queue.take()
             return process.job
 
-    def _run(self, process: Process, job: Job) -> bool:
+    def _run(self, process: Process, job: Job[Any]) -> bool:
         """Run one job to its end, whatever that is; returns whether the process can take another."""
         state: Literal["done", "failed", "cancelled"] = "failed"
         outcome: dict[str, Any] = {}
@@ -294,7 +294,7 @@ class _Worker:
             self.queue.finish(job, state, **outcome)
         return usable
 
-    def _converse(self, process: Process, job: Job) -> tuple[dict[str, Any], list[bytes]]:
+    def _converse(self, process: Process, job: Job[Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Send the job, pass on a cancel, and return the reply.
 
         Raises:

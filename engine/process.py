@@ -59,7 +59,7 @@ class Process:
     def __init__(self, spec: WorkerSpec, changed: threading.Condition) -> None:
         self.hello: Any = None
         self.broken: dict[str, str] | None = None
-        self.job: Job | None = None
+        self.job: Job[Any] | None = None
         self.reply: tuple[dict[str, Any], list[bytes]] | None = None
         self.gone = False
         self.fault = ""
@@ -125,7 +125,7 @@ class Process:
         else:
             raise ValueError("malformed reply")
 
-    def send(self, message: list[bytes | memoryview], job: Job) -> None:
+    def send(self, message: list[bytes | memoryview], job: Job[Any]) -> None:
         """Send a message, for as long as the job has time.
 
         Raises:

@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from engine import Cancelled, Engine, Job, WorkerSpec
 from tests.engine.typed import Add, Sum
+from tests.engine.waiting import until
 
 SPEC = WorkerSpec("tests.engine.tasks", environment={"COLOUR": "green"})
 LONG = {"seconds": 600}
@@ -55,23 +57,17 @@ def build() -> Iterator[Callable[..., Engine]]:
         engine.stop()
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
-
-
-def ended(job: Job, seconds: float = 10.0) -> Job:
+def ended(job: Job[Any], seconds: float = 10.0) -> Job[Any]:
     assert job.wait(seconds), f"still {job.state}"
     return job
 
 
 def works(engine: Engine, worker: str = "model") -> bool:
-    return ended(engine.submit(worker, "echo", {"x": 1})).result.get("x") == 1
+    answer: dict[str, Any] = ended(engine.submit(worker, "echo", {"x": 1})).result
+    return answer == answer | {"x": 1}
 
 
-def running(engine: Engine, task: str, worker: str = "model", **options: object) -> Job:
+def running(engine: Engine, task: str, worker: str = "model", **options: object) -> Job[Any]:
     """A job whose task has reported progress, so that it surely runs."""
     job = engine.submit(worker, task, LONG | {"stubborn": True}, **options)  # type: ignore[arg-type]
     until(lambda: job.note or job.finished)
@@ -446,10 +442,10 @@ def test_a_module_that_cannot_start_fails_its_jobs_until_it_can(
 
 
 def test_a_workers_own_children_end_with_it(engine: Engine) -> None:
-    for end in (
-        lambda job: engine.cancel(job),
-        lambda job: os.kill((engine.hello("model") or {})["pid"], signal.SIGKILL),
-    ):
+    def kill(job: Job[Any]) -> None:
+        os.kill((engine.hello("model") or {})["pid"], signal.SIGKILL)
+
+    for end in (engine.cancel, kill):
         job = running(engine, "family")
         child = int(job.note.split()[1])
         assert not gone(child)

@@ -11,7 +11,7 @@ import pytest
 from engine import Engine, Job, WorkerSpec
 from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
-from tests.engine.waiting import until, worker
+from tests.engine.waiting import state_of, until, worker
 from tests.hub_server import HubServer, Repository
 from tests.vivit.evaluate.kept import kept
 from ui.server import WORKERS
@@ -147,7 +147,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     job = engine.ask(request, [frames.blobs[0]])
     assert job.wait(60) and job.state == "done" and job.seconds_queued < 15, "waits for one batch, not for all"
-    assert running.state == "running" and 0 < running.progress < 1 and running.seconds_left
+    assert state_of(running) == "running" and 0 < running.progress < 1 and running.seconds_left
     running.cancel()
     assert running.wait(10) and running.state == "cancelled"
     (kept,) = list_kept(tmp_path / "results")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from engine import Engine, Job, WorkerSpec
-from engine.tasks import DownloadCheckpoint, DownloadClip, HubState, InspectCheckpoint, ListClips, Request
+from engine.messages import Request
+from engine.tasks import DownloadCheckpoint, DownloadClip, HubState, InspectCheckpoint, ListClips
 from tests.hub_server import Fault, HubServer, Repository, wait_for
 from vivit.hub import inspect_checkpoint
 from vivit.records import from_json

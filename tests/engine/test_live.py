@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from engine.live import (
 )
 from engine.tasks import Classify, ReadFrames, WindowsAsked
 from mannequin.film import CLIPS
+from tests.engine.waiting import until
 from ui.server import WORKERS
 from vivit.timeline import Grid
 from vivit.video import decode, probe
@@ -78,13 +80,6 @@ def cameras(clock: Clock) -> Iterator[Cameras]:
 
 def running_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.005)
 
 
 def assert_empty(running: RunningLive) -> None:
@@ -344,11 +339,11 @@ def engine() -> Iterator[Engine]:
     built.stop()
 
 
-def classify(engine: Engine) -> Job:
+def classify(engine: Engine) -> Job[Any]:
     """What another visitor asks for."""
     frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), "vivit-mannequin"))
     assert frames.wait(60) and frames.state == "done"
-    job: Job = engine.ask(
+    job: Job[Any] = engine.ask(
         Classify("vivit-mannequin", "sdpa", "float32", "checkpoint", 3, frames.result.shape), [frames.blobs[0]]
     )
     assert job.wait(60) and job.state == "done"

@@ -15,6 +15,7 @@ from engine import Engine, WorkerSpec
 from engine.sweeps import NOT_MEASURED, UNSAVED, Pixels, RunningSweep, Sweeps
 from engine.tasks import Classify, MakePreview
 from tests import oracle
+from tests.engine.waiting import state_of, until
 from tests.vivit.benchmark.children import MACHINE
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.presets import grid
@@ -65,13 +66,6 @@ def endless(checkpoint: str) -> Sweep:
     return sweep
 
 
-def until(condition: Any, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
-
-
 def measuring(engine: Engine) -> list[psutil.Process]:
     """Processes that measure a cell now: grandchildren of workers, whose own children are fork servers."""
     found = []
@@ -97,7 +91,7 @@ def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tm
     file = tmp_path / "kept" / f"{running.id}.sweep.json"
     until(file.exists)
     until(lambda: "ok" in [r.status for r in load(file).rows])  # already, after one cell
-    assert running.state == "running"
+    assert state_of(running) == "running"
     assert running.wait(120) and running.state == "done", running.error
     eager, sdpa, cudnn = running.result.rows
     assert (eager.status, sdpa.status, cudnn.status) == ("ok", "ok", "unavailable")
@@ -119,7 +113,7 @@ def test_other_jobs_go_between_cells_and_the_media_worker_waits(
     other = engine.ask(classify, [pixels], visitor="w")
     read = engine.ask(MakePreview("/nowhere"), visitor="w")
     assert other.wait(60) and other.state == "done", other.error
-    assert running.state == "running", "it should still have had cells to run"
+    assert state_of(running) == "running", "it should still have had cells to run"
     assert read.wait(60) and read.state == "failed"  # it got its turn, and there was no such file
     assert running.wait(120) and {r.status for r in running.result.rows} == {"ok"}
 
@@ -130,7 +124,7 @@ def test_nothing_runs_in_the_media_worker_while_a_cell_is_timed(
     running = started(sweeps, endless(checkpoint))
     until(lambda: measuring(engine))
     read = engine.ask(MakePreview("/nowhere"))
-    assert not read.wait(0.5) and read.state == "queued"
+    assert not read.wait(0.5) and state_of(read) == "queued"
     sweeps.cancel(running.id)
     assert read.wait(10) and read.state == "failed"
     assert running.wait(10)
@@ -181,12 +175,13 @@ def test_a_killed_cell_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: En
     sweep.rule = ENDLESS
     running = started(sweeps, sweep)
 
-    def kill() -> None:
+    def all_killed() -> bool:
         for process in measuring(engine):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        return len(sweep.rows) == 2
 
-    until(lambda: kill() or len(sweep.rows) == 2)
+    until(all_killed)
     assert running.wait(10) and running.state == "done"
     assert {r.status for r in running.result.rows} == {"failed"} and "killed" in running.result.rows[0].reason
 

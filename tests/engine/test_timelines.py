@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -15,7 +16,7 @@ from engine.tasks import Classify, ReadFrames, WindowsAsked
 from engine.timelines import RunningTimeline, start_timeline
 from mannequin.film import join_clips
 from tests.clips import write_clip
-from tests.engine.waiting import until, worker
+from tests.engine.waiting import state_of, until, worker
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -53,7 +54,7 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def frames(engine: Engine) -> Job:
+def frames(engine: Engine) -> Job[Any]:
     return done(engine.ask(ReadFrames(CLIP, MANNEQUIN)))
 
 
@@ -61,7 +62,7 @@ def asked(path: Path, grid: Grid = GRID, checkpoint: str = MANNEQUIN) -> tuple[s
     return str(path), WindowsAsked(checkpoint, "sdpa", "float32", "checkpoint", "plain", grid)
 
 
-def done(job: Job) -> Job:
+def done(job: Job[Any]) -> Job[Any]:
     assert job.wait(120) and job.state == "done", job.error
     return job
 
@@ -110,7 +111,7 @@ def test_what_an_ended_timeline_says(whole: RunningTimeline, film: Path) -> None
     assert 0 <= whole.waits.model_share <= 1 and 0 <= whole.waits.decoder_share <= 1
 
 
-def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, long_film: Path, frames: Job) -> None:
+def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, long_film: Path, frames: Job[Any]) -> None:
     running = start_timeline(engine, *asked(long_film))
     until(lambda: len(running.windows) >= 8)
     assert running.labels and running.info and 0 < running.progress < 1  # type: ignore[operator]
@@ -118,7 +119,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, long_
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     for _ in range(2):
         assert done(engine.ask(request, [frames.blobs[0]])).seconds_queued < 10, "waits for one batch, not for the film"
-    assert running.state == "running"
+    assert state_of(running) == "running"
     until(lambda: len(running.windows) > before)
     running.cancel()
     begin = time.monotonic()
@@ -165,9 +166,9 @@ def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine
 def test_a_film_that_ends_its_worker_each_time_is_given_up(
     engine: Engine, long_film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, asks = engine.ask, list[Job]()
+    ask, asks = engine.ask, list[Job[Any]]()
 
-    def deadly(request: object, *blobs: object, **options: object) -> Job:
+    def deadly(request: object, *blobs: object, **options: object) -> Job[Any]:
         job = ask(request, *blobs, **options)  # type: ignore[arg-type, var-annotated]
         if type(request).__name__ == "ReadFilm":
             asks.append(job)
