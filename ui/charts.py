@@ -55,7 +55,8 @@ def show(figure: go.Figure, key: str, alt: str, **options: Any) -> None:
 
 def palette() -> list[str]:
     """The theme's colours for what is told apart, the main one first."""
-    return st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
+    colours: list[str] = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
+    return colours
 
 
 def predictions(rows: Sequence[Prediction]) -> go.Figure:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import streamlit as st
 
@@ -113,7 +114,7 @@ def warn_offline() -> None:
         )
 
 
-def say_what_works(job: Job) -> None:
+def say_what_works(job: Job[Any]) -> None:
     """After a look-up that failed: the checkpoints that need no network."""
     if job.state == "failed":
         here = [*embedded_checkpoints(), *cached_checkpoints()]

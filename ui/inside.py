@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import Job, checks
-from engine.checks import RunningCheck
+from engine.checks import Found, RunningCheck
 from engine.tasks import Frames, LookedInside, LookInside
 from ui.jobs import ask
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
@@ -154,7 +154,7 @@ def check_orders(insight: Insight) -> None:
     insight.orders = _begin(lambda: checks.start_orders(get_engine(), insight.look, insight.pixels, insight.looked))
 
 
-def _begin(start: Callable[[], RunningCheck]) -> RunningCheck:
+def _begin(start: Callable[[], RunningCheck[Found]]) -> RunningCheck[Found]:
     """A check that ends when its visitor leaves for good."""
     running = start()
     held = get_server().checks

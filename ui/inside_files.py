@@ -27,7 +27,7 @@ def show_video(insight: Insight, choice: MapChoice, weights: np.ndarray, opacity
     """
     frames = insight.frames
     key = insight.key, choice, opacity
-    request = DrawInside(frames.shape, weights.shape, frames.seconds, _end(frames.seconds), opacity)  # type: ignore[arg-type]
+    request = DrawInside(frames.shape, weights.shape, frames.seconds, _end(frames.seconds), opacity)
     drawing = visit().drawing
     place = st.empty()
     if drawing is None or drawing.key != key:

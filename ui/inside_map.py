@@ -103,7 +103,8 @@ def show_small_maps(insight: Insight, choice: MapChoice) -> None:
 
 def _small(maps: np.ndarray, method: str) -> np.ndarray:
     """(layers, heads, rows, columns). Over time each place's steps sum to 1, so that of these the time is what is drawn."""
-    return maps.mean((3, 4))[:, :, None] if method == "time" else maps.mean(2)
+    small: np.ndarray = maps.mean((3, 4))[:, :, None] if method == "time" else maps.mean(2)
+    return small
 
 
 def _choose(key: str) -> None:

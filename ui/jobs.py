@@ -48,7 +48,7 @@ def _starting(worker: str) -> None:
         st.progress(0.0, f"The {worker} worker is starting: a few seconds, once")
 
 
-def finished(job: Job, slot: str, what: str) -> bool:
+def finished(job: Job[Any], slot: str, what: str) -> bool:
     """Draw a job's progress until it ends, then what went wrong, if anything did; True once it has succeeded."""
     if not job.finished:
         # Most jobs end within a moment: waiting for those here saves the visitor a flicker.

@@ -17,7 +17,7 @@ from ui.escape import inert
 from ui.server import get_machine
 from ui.taught import called
 from ui.visit import Run, Settings, visit
-from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.charts import UNKNOWN, Bar
 from vivit.benchmark.results import revision
 
 SHOWN = 5  # answers of a run in the table
@@ -111,7 +111,7 @@ def _show_charts(runs: list[Run]) -> None:
         cold = "" if run.result.warm else "the first pass, cold"
         busy = f"other programs held {run.others_share:.0%} of the processors" if run.busy else ""
         bars.append(
-            charts.Bar(
+            Bar(
                 f"{_number(run)} · {run.settings.attention} · {run.settings.precision}{run.settings.cell.manner}",
                 run.settings.attention,
                 run.settings.precision,

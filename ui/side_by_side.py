@@ -20,7 +20,7 @@ from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.settings import estimate_seconds, first_call_seconds, missing_executions, pick_others, runs_here
 from ui.taught import called
 from ui.visit import Compared, Run, Settings, visit, visitor
-from vivit.benchmark.charts import Bar
+from vivit.benchmark.charts import Bar, Places
 from vivit.benchmark.cost import compile_seconds, default_cells
 from vivit.benchmark.families import explain_models, model_names
 from vivit.benchmark.headline import headline
@@ -245,11 +245,11 @@ def _label(cell: Cell, models: Mapping[str, str]) -> str:
     return " · ".join(filter(None, (models[cell.checkpoint], cell.attention, f"{cell.precision}{cell.manner}")))
 
 
-def _places(cells: Sequence[Cell], models: Mapping[str, str]) -> charts.Places:
+def _places(cells: Sequence[Cell], models: Mapping[str, str]) -> Places:
     """A place for each cell; of several models those of one backend, precision and way to run under a heading."""
     if len(models) == 1:
         return [(label, label) for label in (_label(cell, models) for cell in cells)]
-    places: charts.Places = []
+    places: Places = []
     for cell in cells:
         heading = ("", f"<b>{cell.attention} · {cell.precision}{cell.manner}</b>")
         places += [heading] * (heading not in places)

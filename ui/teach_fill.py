@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.lessons import Example, TaughtClass
+from engine.teachings import Example, TaughtClass
 from ui.clips import bundled_clips, bundled_tiles
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import clip_strip

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from engine.lessons import RunningTeaching, TaughtClass, TeachAsked
+from engine.teachings import RunningTeaching, TaughtClass, TeachAsked
 from ui.escape import capitalised, inert, literal
 from ui.server import get_server
 from ui.settings import FOLDER, READ_SECONDS, REPOSITORY, estimate_seconds, unavailable

@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from engine import Job
-from engine.lessons import Taught, TaughtClass
 from engine.tasks import Classification, Classify, Frames, ReadFrames
+from engine.teachings import Taught, TaughtClass
 from ui import charts
 from ui.answer import warn_unfamiliar
 from ui.clips import own_clip, pick_clip, upload_clip

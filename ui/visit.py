@@ -231,7 +231,7 @@ class Insight:
     orders: RunningCheck[Counterfactuals] | None = None
 
     @property
-    def checks(self) -> list[RunningCheck]:
+    def checks(self) -> list[RunningCheck[Any]]:
         """All that were begun."""
         return [*self.deletions.values(), *([self.orders] if self.orders else [])]
 
@@ -394,7 +394,7 @@ class Visit:
     upload: ChosenClip | None = None
     upload_note: str = ""
     upload_generation: int = 0
-    jobs: dict[str, tuple[Hashable, Job]] = field(default_factory=dict)
+    jobs: dict[str, tuple[Hashable, Job[Any]]] = field(default_factory=dict)
     wanted: dict[str, Hashable] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     compared: Compared | None = None
@@ -426,7 +426,8 @@ def visit() -> Visit:
         browser = _browser()
         left = get_server().visitors.come_back(browser, _session())
         st.session_state["visit"] = _again(left) if left else Visit(f"{uuid.uuid4().hex}-{browser}")
-    return st.session_state["visit"]
+    one: Visit = st.session_state["visit"]
+    return one
 
 
 def _again(left: Visit) -> Visit:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.request import urlopen
 
 import pytest
@@ -42,6 +42,7 @@ def some(values: Iterable[Any], *here: Any) -> list[Any]:
     return [value if value in here else marked(value) for value in values]
 
 
+Scheme = Literal["light", "dark"]
 SCHEMES = some(["light", "dark"], "light")
 
 

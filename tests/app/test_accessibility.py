@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, answered, serving_script, settled
+from tests.app.conftest import SCHEMES, Scheme, Server, answered, serving_script, settled
 from ui.components import status_line
 from ui.components.stamp import OVERTAKEN
 
@@ -115,7 +115,7 @@ def open_page(page: Page, server: Server, path: str) -> None:
     ("path", "kinds"), [("/", [CAPTIONS, CHOSEN]), ("/benchmark", [CAPTIONS, PRIMARY, CHOSEN])], ids=["/", "/benchmark"]
 )
 def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
-    context: BrowserContext, server: Server, path: str, kinds: list[str], scheme: str
+    context: BrowserContext, server: Server, path: str, kinds: list[str], scheme: Scheme
 ) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme=scheme)

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +17,7 @@ from vivit.config import VivitConfig
 pytestmark = pytest.mark.browser
 
 # format → how to write it, and whether browsers play it as it is
-FORMATS = {
+FORMATS: dict[str, tuple[dict[str, Any], bool]] = {
     "clip.mp4": ({"codec": "libx264"}, True),
     "clip.mov": ({"codec": "libx264"}, True),
     "clip.mkv": ({"codec": "libx264"}, False),

@@ -239,11 +239,8 @@ def test_without_a_hub_what_is_here_still_works(
     with serving(tmp_path / "log", **environment) as away:
         # Another program of the visitor's has filled the cache.
         client = Client(**environment)
-        for call in (
-            ("download", {"name": KINETICS_CHECKPOINT}),
-            ("download_clip", {"dataset": KINETICS_MINI, "file": CLIP}),
-        ):
-            assert "error" not in client.call(call[0], **call[1])
+        assert "error" not in client.call("download", name=KINETICS_CHECKPOINT)
+        assert "error" not in client.call("download_clip", dataset=KINETICS_MINI, file=CLIP)
         client.close()
         hub.stop()
         page = context.new_page()

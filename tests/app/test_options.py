@@ -45,6 +45,7 @@ def test_folders_are_offered_only_where_the_server_was_told_to(
                 lambda: next((s for s in tab.elements("selectbox") if s.label == "Checkpoint"), None), "the controls"
             )
             await tab.close()
+            assert box
             return list(box.options)
 
     try:

@@ -13,9 +13,9 @@ import ui.visit
 from tests.drawn import until
 from ui import settings
 from ui.server import get_server
+from vivit import names
 from vivit.attention import ATTENTION
 from vivit.hub import embedded_checkpoints
-from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
 from vivit.video import SAMPLING
@@ -121,7 +121,7 @@ def test_what_factorising_buys_is_asked_of_the_four_whatever_is_chosen(app: AppT
     assert said_of_random_weights(app).endswith("only the agreement between cells of the same model.")
 
 
-def beside_of(app: AppTest) -> Multiselect:
+def beside_of(app: AppTest) -> Multiselect[str]:
     return app.multiselect(key="b-models")
 
 
@@ -178,7 +178,12 @@ def test_every_run_says_that_its_visitor_is_here(app: AppTest, page: str, monkey
     until(app, answered)
     app.switch_page(page).run()
     here: list[str] = []
-    monkeypatch.setattr(ui.visit, "_present", lambda visitor: here.append(visitor) or visitor)
+
+    def present(visitor: str) -> str:
+        here.append(visitor)
+        return visitor
+
+    monkeypatch.setattr(ui.visit, "_present", present)
     app.run()
     assert not app.exception and set(here) == {app.session_state["visit"].visitor}
 
@@ -235,6 +240,6 @@ def test_several_views_are_seen_and_said(app: AppTest) -> None:
 def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
     assert set(settings.PRECISION) == set(DTYPES)
-    assert set(settings.SAMPLING) == set(SAMPLING)
-    assert list(settings.MODELS.values()) == list(FACTORIZATIONS)
-    assert set(settings.NORMALISATION) == {"checkpoint", *NORMALISATIONS}
+    assert set(names.SAMPLING) == set(SAMPLING)
+    assert list(settings.MODELS.values()) == list(names.FACTORIZATIONS)
+    assert set(names.NORMALISATION) == {"checkpoint", *NORMALISATIONS}

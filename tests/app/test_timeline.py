@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -46,8 +47,9 @@ def download(page: Page, label: str) -> str:
     return file.value.path().read_text(encoding="utf-8")
 
 
-def rows(page: Page, kind: str) -> list[dict]:
-    return json.loads(download(page, f"{kind}, JSON"))
+def rows(page: Page, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(download(page, f"{kind}, JSON"))
+    return found
 
 
 def model_jobs(server: Server) -> list[str]:
@@ -56,8 +58,8 @@ def model_jobs(server: Server) -> list[str]:
     return [json.loads(line[line.index("{") :])["task"] for line in lines]
 
 
-def overlap(row: dict, start: float, end: float) -> float:
-    return min(row["end"], end) - max(row["start"], start)
+def overlap(row: dict[str, Any], start: float, end: float) -> float:
+    return min(float(row["end"]), end) - max(float(row["start"]), start)
 
 
 def test_what_the_film_shows_is_what_the_table_says_and_files_say_the_same(page: Page, server: Server) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui.visit
+from engine.tasks import WindowsAsked
 from engine.timelines import RunningTimeline
 from mannequin.film import join_clips
 from tests.drawn import until
@@ -54,7 +55,8 @@ def app(assets: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def timelines(app: AppTest) -> list[Timeline]:
-    return app.session_state["visit"].timelines
+    found: list[Timeline] = app.session_state["visit"].timelines
+    return found
 
 
 def table(app: AppTest) -> Any:
@@ -213,13 +215,18 @@ def test_random_weights_are_refused_in_a_sentence(app: AppTest) -> None:
 
 def test_a_new_timeline_ends_the_visitors_former_one(visit: ui.visit.Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     server = SimpleNamespace(timelines={})
-    began: list[Any] = []
+    began: list[WindowsAsked] = []
+
+    def start(engine: None, path: str, asked: WindowsAsked) -> RunningTimeline:
+        began.append(asked)
+        return RunningTimeline(path, asked)
+
     for name, value in {
         "visit": lambda: visit,
         "visitor": lambda: visit.visitor,
         "get_server": lambda: server,
         "get_engine": lambda: None,
-        "start_timeline": lambda engine, path, asked: began.append(asked) or RunningTimeline(path, asked),
+        "start_timeline": start,
     }.items():
         monkeypatch.setattr(timeline, name, value)
     first = begin(1)
