@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, settled, some
+from tests.app.conftest import SCHEMES, Scheme, Server, settled, some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
 
@@ -183,9 +183,9 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
+def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     open_inside(page, server)
     page.locator(".st-key-orders-begin").get_by_role("button").click()
     expect(page.locator(".st-key-orders .barlayer").first).to_be_visible(timeout=LONG)

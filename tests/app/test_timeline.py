@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, answered, settled
+from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 from ui.timeline_films import bundled_films
 
 pytestmark = pytest.mark.browser
@@ -163,9 +163,9 @@ def test_the_arrows_go_from_segment_to_segment_for_an_audience(page: Page, serve
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
+def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     open_timeline(page, server)
     click(page, bars(page, 1).first)
     expect(page.locator(".st-key-frames img")).to_have_count(32)
