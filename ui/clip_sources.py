@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.tasks import DownloadClip, ListClips
+from ui.chosen import ChosenClip
 from ui.clips import drop_upload, neighbour, own_clip, pick_clip, thumbnails, upload_clip
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import Tile, clip_strip
@@ -12,7 +13,7 @@ from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
 from ui.server import get_server
-from ui.visit import ChosenClip, visit, visitor
+from ui.visit import visit, visitor
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
 BUNDLED, KINETICS, OTHER, CAMERA = "Bundled", "Kinetics-mini", "Dataset…", "Camera"

@@ -6,9 +6,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.evaluations import CellAsked, ToEvaluate
+from ui.checkpoints import pick_others
+from ui.chosen import Settings
 from ui.escape import inert, literal
-from ui.settings import READ_SECONDS, missing, pick_others, runs_here
-from ui.visit import Settings
+from ui.what_runs import READ_SECONDS, missing, runs_here
 from vivit.benchmark.cost import estimate_seconds
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.wording import duration

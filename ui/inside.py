@@ -10,11 +10,13 @@ import numpy as np
 from engine import Job, checks
 from engine.checks import Found, RunningCheck
 from engine.tasks import Frames, LookedInside, LookInside
+from ui.chosen import ChosenClip, Settings
+from ui.inside_kept import Insight, MapChoice
 from ui.jobs import ask
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds
 from ui.taught import public_name
-from ui.visit import ChosenClip, Insight, MapChoice, Settings, recall, visit, visitor
+from ui.visit import recall, visit, visitor
+from ui.what_runs import estimate_seconds
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.explain import maps
 from vivit.explain.deletion import CONTROLS, SHARES

@@ -12,7 +12,7 @@ from ui import charts
 from ui.escape import literal
 from ui.inside import DELETIONS, ORDERS, about_seconds, check_map, check_orders
 from ui.inside_charts import answers, deletions
-from ui.visit import Insight, MapChoice
+from ui.inside_kept import Insight, MapChoice
 from vivit.explain.deletion import Deletion
 
 

@@ -10,8 +10,9 @@ import streamlit as st
 
 from engine.tasks import DrawInside
 from ui.escape import inert
+from ui.inside_kept import Drawing, Insight, MapChoice
 from ui.jobs import ask, finished, job_for
-from ui.visit import Drawing, Insight, MapChoice, visit
+from ui.visit import visit
 from vivit.explain.kinds import has_heads
 
 Key = tuple[Any, ...]

@@ -8,7 +8,8 @@ import streamlit as st
 from ui import charts
 from ui.escape import literal
 from ui.inside_charts import MEAN, small_maps
-from ui.visit import Insight, MapChoice, set_widget, unset_widget, widget
+from ui.inside_kept import Insight, MapChoice
+from ui.visit import set_widget, unset_widget, widget
 from vivit.explain import METHODS, MapUnavailable, methods
 from vivit.explain.kinds import has_heads, refuse
 

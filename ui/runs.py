@@ -13,10 +13,12 @@ import streamlit as st
 from engine import Job
 from engine.tasks import Classification, Frames
 from ui import charts
+from ui.chosen import Settings
+from ui.classified import Run
 from ui.escape import inert
 from ui.server import get_machine
 from ui.taught import called
-from ui.visit import Run, Settings, visit
+from ui.visit import visit
 from vivit.benchmark.charts import UNKNOWN, Bar
 from vivit.benchmark.results import revision
 

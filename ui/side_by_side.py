@@ -14,12 +14,15 @@ from engine import Job, comparisons
 from engine.tasks import Frames
 from ui import charts
 from ui.advice import in_a_sentence
+from ui.checkpoints import pick_others
+from ui.chosen import Settings
+from ui.classified import Compared, Run
 from ui.components.hush import hush
 from ui.escape import inert, literal
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds, first_call_seconds, missing_executions, pick_others, runs_here
 from ui.taught import called
-from ui.visit import Compared, Run, Settings, visit, visitor
+from ui.visit import visit, visitor
+from ui.what_runs import estimate_seconds, first_call_seconds, missing_executions, runs_here
 from vivit.benchmark.charts import Bar, Places
 from vivit.benchmark.cost import compile_seconds, default_cells
 from vivit.benchmark.families import explain_models, model_names

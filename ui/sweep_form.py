@@ -7,11 +7,13 @@ from typing import Any
 import streamlit as st
 
 from ui.advice import in_a_sentence
+from ui.checkpoints import checkpoints_here, pick_others
+from ui.chosen import ChosenClip
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
-from ui.settings import checkpoints_here, first_calls_said, pick_others
 from ui.taught import called
-from ui.visit import ChosenClip, set_widget, visit, widget
+from ui.visit import set_widget, visit, widget
+from ui.what_runs import first_calls_said
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.sweep import BUDGET_SECONDS, runs_here

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from engine.teachings import RunningTeaching, TaughtClass, TeachAsked
+from ui.checkpoints import FOLDER, REPOSITORY
+from ui.chosen import Settings
 from ui.escape import capitalised, inert, literal
 from ui.server import get_server
-from ui.settings import FOLDER, READ_SECONDS, REPOSITORY, estimate_seconds, unavailable
 from ui.taught import TAUGHT
 from ui.teach_classes import count, refuse, show_refused, shown, try_anew
-from ui.visit import Settings, set_widget, visit, visitor, widget
+from ui.visit import set_widget, visit, visitor, widget
+from ui.what_runs import READ_SECONDS, estimate_seconds, unavailable
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.errors import UserError

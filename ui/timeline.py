@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from engine.timelines import start_timeline
+from ui.chosen import Settings
 from ui.server import get_engine, get_server
-from ui.settings import estimate_seconds
-from ui.visit import ChosenFilm, Found, Settings, Timeline, recall, visit, visitor
+from ui.timeline_kept import ChosenFilm, Found, Timeline
+from ui.visit import recall, visit, visitor
+from ui.what_runs import estimate_seconds
 from vivit.checkpoint import Checkpoint
 from vivit.film import FilmInfo
 from vivit.timeline import Answered, Grid, Segment, group, moments

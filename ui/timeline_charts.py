@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui import charts
 from ui.escape import inert
-from ui.visit import Found, Shown, Timeline
+from ui.timeline_kept import Found, Shown, Timeline
 from vivit.film import clock
 from vivit.timeline import UNKNOWN, Segment
 from vivit.timeline.segments import Moments

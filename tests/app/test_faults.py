@@ -18,7 +18,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from tests.app.conftest import Server, answered, tiles
 from tests.clips import write_clip
 from tests.streamlit_client import Browser
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 

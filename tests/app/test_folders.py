@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.app.conftest import Server, answered
 from tests.unusable import UNUSABLE, stating
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 
 pytestmark = pytest.mark.browser

@@ -16,8 +16,8 @@ from tests.app.conftest import Server, answered, serving, tiles
 from tests.app.test_benchmark import ended, measure, open_form, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
+from ui.checkpoints import REPOSITORY
 from ui.clip_sources import KINETICS, OTHER
-from ui.settings import REPOSITORY
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT, KINETICS_MINI, kinetics400_labels
 

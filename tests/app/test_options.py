@@ -16,8 +16,8 @@ import pytest
 from tests.app.conftest import PATIENCE, ROOT, Server, serving
 from tests.hub_client import clean
 from tests.streamlit_client import Browser
+from ui.checkpoints import FOLDER
 from ui.server import DEVICE, LOCAL_FOLDERS, check_options
-from ui.settings import FOLDER
 
 BELOW = "demo/of/ours"
 

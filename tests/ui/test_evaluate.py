@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.vivit.evaluate.kept import kept
 from ui import evaluate_kept, evaluate_open, evaluate_source
-from ui.settings import FOLDER as FOLDER_HERE
-from ui.settings import REPOSITORY
+from ui.checkpoints import FOLDER as FOLDER_HERE
+from ui.checkpoints import REPOSITORY
 from ui.visit import visit
 from vivit.__main__ import _parser
 from vivit.evaluate.kept import Kept

@@ -9,7 +9,8 @@ import pytest
 
 from engine import checks
 from ui import inside
-from ui.visit import Insight, MapChoice, Visit
+from ui.inside_kept import Insight, MapChoice
+from ui.visit import Visit
 
 FIRST, SECOND = MapChoice("attention"), MapChoice("attention", 0, 1)
 WEIGHTS = np.ones((2, 2, 2), np.float32)

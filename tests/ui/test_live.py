@@ -15,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 from engine.live import LiveAnswer, RunningLive, Taken
 from engine.tasks import EncodePictures, WindowsAsked
 from ui import clips, live
+from ui.chosen import ChosenClip, Settings
 from ui.live_charts import in_words
-from ui.visit import ChosenClip, Settings, Visit
+from ui.visit import Visit
 from vivit.checkpoint import open_checkpoint
 from vivit.timeline import Answered, Grid, Segment
 from vivit.timeline.trained import TrainedWindow

@@ -12,8 +12,8 @@ from engine.teachings import Example, RunningTeaching, Taught, TaughtClass, Teac
 from tests.drawn import until
 from tests.vivit.evaluate.kept import kept
 from ui import clips, evaluate_kept, teach_classes, teach_results, teach_start
+from ui.checkpoints import FOLDER, REPOSITORY
 from ui.server import get_server
-from ui.settings import FOLDER, REPOSITORY
 from ui.taught import TAUGHT, called, public_name
 from ui.teach_fill import BUNDLED
 from ui.teach_results import changes, news, verdict

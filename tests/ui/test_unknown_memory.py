@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 import engine.model as worker
 from engine.loaded import unload
 from engine.tasks import Classification, Classify, Frames, ReadTimings
-from ui.visit import Run, Settings, Visit
+from ui.chosen import Settings
+from ui.classified import Run
+from ui.visit import Visit
 from vivit.benchmark.charts import UNKNOWN
 from vivit.benchmark.measure import peak_memory
 from vivit.checkpoint import open_checkpoint
