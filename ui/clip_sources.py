@@ -50,24 +50,26 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
         if source == CAMERA:
             camera_recorder(get_server().cameras.token(visitor()))
             return own_clip()
-        dataset = KINETICS_MINI
-        if source == OTHER:
-            dataset = st.text_input(
-                "Dataset repository",
-                placeholder="owner/name",
-                key="dataset",
-                bind="query-params",
-                on_change=_leave_clip,
-                help="Any dataset of video files; the folders they lie in are their classes.",
-                width=420,
-            ).strip()
-            if dataset and not REPOSITORY.fullmatch(dataset):
-                st.error(
-                    f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:"
-                )
-                dataset = ""
+        dataset = _name_dataset() if source == OTHER else KINETICS_MINI
         clip = _browse(dataset, step) if dataset and ready("hub") and ready("download-clip") else None
         return own_clip() or clip
+
+
+def _name_dataset() -> str:
+    """Draw the box for a dataset's name, and say so where it is none; '' then, and while it is empty."""
+    dataset = st.text_input(
+        "Dataset repository",
+        placeholder="owner/name",
+        key="dataset",
+        bind="query-params",
+        on_change=_leave_clip,
+        help="Any dataset of video files; the folders they lie in are their classes.",
+        width=420,
+    ).strip()
+    if dataset and not REPOSITORY.fullmatch(dataset):
+        st.error(f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:")
+        return ""
+    return dataset
 
 
 def _leave_clip() -> None:

@@ -87,7 +87,13 @@ def picture(jpeg: bytes) -> str:
 
 
 def neighbour(names: Sequence[str], chosen: str, step: int) -> str:
-    """The name so many places on, round the end; the first if none is chosen."""
+    """The name so many places on, round the end; the first if none is chosen.
+
+    Args:
+        names: at least one.
+        chosen: one of them, else none is chosen.
+        step: how many places, backwards if negative.
+    """
     return names[(names.index(chosen) + step) % len(names)] if chosen in names else names[0]
 
 

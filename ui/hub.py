@@ -86,7 +86,13 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
 
 
 def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job[Reply]]) -> Job[Reply] | None:
-    """A job that waits for a click on a button; returns it once it has succeeded."""
+    """A job that waits for a click on a button; returns it once it has succeeded.
+
+    Args:
+        slot, key, begin: as `job_for`'s slot, key and submit.
+        label: the button's.
+        what: as `finished`'s.
+    """
     if visit().wanted.get(slot) != key:
         st.button(
             label, key=f"{slot}-button", type="primary", icon=":material/download:", on_click=want, args=[slot, key]

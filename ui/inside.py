@@ -61,7 +61,13 @@ def keep(
     settings: Settings,
     checkpoint: Checkpoint,
 ) -> Insight:
-    """Keep what a finished job has told, and return it."""
+    """Keep what a finished job has told, and return it.
+
+    Args:
+        key: as `key_of` made it.
+        job: has succeeded.
+        clip, frames, settings, checkpoint: what it was asked of.
+    """
     arrays = zip(job.result.shapes.items(), job.blobs, strict=True)
     insight = Insight(
         key,
@@ -123,7 +129,11 @@ def _leave_others(insight: Insight) -> None:
 
 
 def begin_checks(insight: Insight, choice: MapChoice, weights: np.ndarray) -> None:
-    """Begin what takes little without being asked: the check of time, and that of the map that is looked at first."""
+    """Begin what takes little without being asked: the check of time, and that of the map that is looked at first.
+
+    Args:
+        choice: that map; weights: (L, H, W), what it shows.
+    """
     if not compares_by_itself():
         return
     if not insight.orders and about_seconds(insight, ORDERS) <= BUDGET_SECONDS:

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from ui import charts
-from ui.escape import literal
+from ui.escape import listed, literal
 from ui.inside_charts import MEAN, small_maps
 from ui.inside_kept import Insight, MapChoice
 from ui.visit import set_widget, unset_widget, widget
@@ -37,7 +37,7 @@ def pick_map(insight: Insight) -> MapChoice:
             required=True,
             key="method",
             bind="query-params",
-            help="\n".join(f"- **{name}**: {literal(METHODS[name])}" for name in here),
+            help=listed({name: literal(METHODS[name]) for name in here}),
         )
         if lacking:
             with st.popover("Others", type="tertiary", help="Maps that this checkpoint has not, and why"):

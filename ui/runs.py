@@ -33,7 +33,14 @@ DIFFER = (
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
-    """Keep a finished run, once, and return it."""
+    """Keep a finished run, once, and return it.
+
+    Args:
+        job: has succeeded.
+        clip: its name.
+        settings: how it ran.
+        frames: those that it got.
+    """
     runs = visit().runs
     known = next((r for r in runs if r.job == job.id), None)
     if known is None:

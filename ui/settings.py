@@ -56,34 +56,9 @@ def pick_settings(pressed: str = "", several_views: bool = False, taught: bool =
     execution = _pick_execution(checkpoint, attention, precision)
     with more, st.popover("Settings", icon=":material/settings:", help="Frames, pixels and answers"):
         views = _pick_views() if several_views else "1x1"
-        stretches = Views.parse(views).temporal > 1
-        sampling = st.segmented_control(
-            "Frame sampling",
-            list(SAMPLING),
-            default="uniform",
-            required=True,
-            key="sampling",
-            bind="query-params",
-            help=listed(SAMPLING),
-            disabled=stretches,
-        )
-        st.caption(f"{capitalised(EVENLY if stretches else SAMPLING[sampling])}.")
-        stride = 1
-        if stretches or sampling not in WITHOUT_STRIDE:
-            stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
-        normalisation = st.segmented_control(
-            "Pixel values",
-            list(NORMALISATION),
-            default="checkpoint",
-            required=True,
-            key="normalisation",
-            bind="query-params",
-            help="For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits "
-            "rest on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy.",
-        )
-        st.caption(f"{capitalised(NORMALISATION[normalisation])}.")
+        sampling, stride = _pick_sampling(stretches=Views.parse(views).temporal > 1)
+        normalisation = _pick_normalisation()
         top_k = st.slider("Answers to show", 1, MOST_ANSWERS, 5, key="top_k", bind="query-params")
-    sampling = "uniform" if stretches else sampling
     return Settings(checkpoint, attention, precision, sampling, stride, normalisation, top_k, execution, views)
 
 
@@ -101,6 +76,40 @@ def _pick_views() -> str:
     )
     st.caption(f"{capitalised(VIEWS[views])}.")
     return views
+
+
+def _pick_sampling(*, stretches: bool) -> tuple[str, int]:
+    """How frames are chosen, and every how many-th. Args: stretches: whether several of the clip's choose theirs themselves."""
+    sampling = st.segmented_control(
+        "Frame sampling",
+        list(SAMPLING),
+        default="uniform",
+        required=True,
+        key="sampling",
+        bind="query-params",
+        help=listed(SAMPLING),
+        disabled=stretches,
+    )
+    st.caption(f"{capitalised(EVENLY if stretches else SAMPLING[sampling])}.")
+    stride = 1
+    if stretches or sampling not in WITHOUT_STRIDE:
+        stride = st.slider("Every n-th frame", 1, 8, 2, key="stride", bind="query-params")
+    return "uniform" if stretches else sampling, stride
+
+
+def _pick_normalisation() -> str:
+    normalisation = st.segmented_control(
+        "Pixel values",
+        list(NORMALISATION),
+        default="checkpoint",
+        required=True,
+        key="normalisation",
+        bind="query-params",
+        help="For the published checkpoints transformers normalises twice and feeds [-3, 1], which its published logits "
+        "rest on; the original model was trained on [-1, 1]. Another range than a model was trained on costs accuracy.",
+    )
+    st.caption(f"{capitalised(NORMALISATION[normalisation])}.")
+    return normalisation
 
 
 def pick_settings_in_a_line(

@@ -73,7 +73,13 @@ def show_base(settings: Settings) -> None:
 
 
 def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: Checkpoint | None, fault: str) -> None:
-    """Draw it, and why it cannot be pressed or how long it will take."""
+    """Draw it, and why it cannot be pressed or how long it will take.
+
+    Args:
+        classes: what is to be taught.
+        settings, checkpoint: by which model, None while there is none.
+        fault: why it cannot be used; '' where it can.
+    """
     filled = [one for one in classes if one.examples]
     reason = why_not(classes) or fault or unavailable(settings)
     if not reason and checkpoint is None:

@@ -48,7 +48,13 @@ def former_of(timeline: Timeline | None) -> Timeline | None:
 
 
 def begin(key: Key, film: ChosenFilm, info: FilmInfo, settings: Settings, grid: Grid) -> Timeline:
-    """Begin a timeline; the visitor's former one ends, and what was found of it is kept."""
+    """Begin a timeline; the visitor's former one ends, and what was found of it is kept.
+
+    Args:
+        key: as `key_of` made it.
+        film: its file; info: what that holds.
+        settings: how windows are classified; grid: how they lie.
+    """
     held = get_server().timelines
     if running := held.pop(visitor(), None):
         running.cancel()

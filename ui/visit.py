@@ -37,6 +37,19 @@ class Looked:
     redrawn: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class Refused:
+    """What a link asked a page for that is not to be had.
+
+    Args:
+        asked: key of each control for which it did → what for.
+        used: key of each control of the page → its value when that was found.
+    """
+
+    asked: dict[str, str]
+    used: dict[str, str]
+
+
 @dataclass
 class Lesson:
     """What a visitor looks at and is told where classes are taught.
@@ -90,7 +103,7 @@ class Visit:
         drawing: the map that was drawn last.
         timelines: of films, what was asked for last in the end.
         links: page → what the address asked for when the visit first opened it.
-        refused: page → (what of that is not to be had, the controls' values when that was found).
+        refused: page → what of that is not to be had.
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         measured: a sweep begun here → the file of its clip.
         sweep_error: what to say of a sweep that has ended.
@@ -119,7 +132,7 @@ class Visit:
     drawing: Drawing | None = None
     timelines: list[Timeline] = field(default_factory=list)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
-    refused: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
     watched: str = ""
     shown: str = ""
     measured: dict[str, str] = field(default_factory=dict)
