@@ -20,6 +20,7 @@ from vivit.names import colour
 pytestmark = pytest.mark.browser
 
 PLAY = "video => video.play()"  # Streamlit plays a clip by itself once, and not when it comes back
+OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"  # scrolled sideways
 VERDICT = re.compile(r"sdpa|SDPA")
 
 
@@ -52,7 +53,9 @@ def beyond(page: Page, width: int, height: int) -> dict[str, dict[str, float]]:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_everything_is_on_the_first_screen(context: BrowserContext, server: Server, scheme: Scheme) -> None:
+def test_everything_is_on_the_first_screen_and_on_a_phone_in_order(
+    context: BrowserContext, server: Server, scheme: Scheme
+) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme=scheme)
     page.goto(server.url)
@@ -67,16 +70,12 @@ def test_everything_is_on_the_first_screen(context: BrowserContext, server: Serv
         assert not outside
         assert box(page.get_by_role("button", name=re.compile("^Compare, about")))["bottom"] <= height
         assert box(parts(page)["video"])["width"] == pytest.approx(300, abs=110)
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-
-
-def test_on_a_phone_everything_comes_in_order(context: BrowserContext, server: Server) -> None:
-    page = context.new_page()
+        assert page.evaluate(OVERHANG) == 0
     page.set_viewport_size({"width": 420, "height": 900})
-    page.goto(server.url)
-    answered(page)
+    page.wait_for_function(f"{OVERHANG} === 0")
     tops = [box(place)["y"] for place in parts(page).values()]
     assert tops == sorted(tops)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
 def test_a_switch_keeps_the_old_answer_and_the_progress_is_where_the_click_was(page: Page, server: Server) -> None:

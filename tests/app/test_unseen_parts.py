@@ -166,7 +166,7 @@ def test_the_last_text_stands_even_if_the_script_comes_late(context: BrowserCont
         time.sleep(1)  # both texts are there by then, and the browser begins with either
         route.fulfill(body=OVERTAKEN + status_line.JS, content_type="text/javascript")
 
-    for _ in range(5):
+    for _ in range(3):
         page = context.new_page()
         page.add_init_script(LATE)
         page.route("**/late.js", late)
