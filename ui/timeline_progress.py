@@ -3,9 +3,10 @@
 import streamlit as st
 
 from engine.timelines import RunningTimeline
+from ui.chosen import Settings
 from ui.escape import capitalised, literal
 from ui.timeline import about_seconds, again
-from ui.visit import Settings, Timeline
+from ui.timeline_kept import Timeline
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.film import FilmInfo, clock

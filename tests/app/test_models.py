@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.app.conftest import Server, answered, settled
 from tests.four_models import write_four
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 
 pytestmark = pytest.mark.browser
 

@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import FLAGS, INSTALLED, SCHEMES, Server, settled, watched
-from tests.y4m import write_y4m
+from tests.app.conftest import SCHEMES, Server, settled, watched
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -20,16 +19,7 @@ CLIPS = Path(ASSETS) / "clips"
 KICK, JUMP = "side *kick* 🦵", "سكوت"  # names are the visitor's own, in any letters
 UPLOADED = ["jogging", "yawning"]
 MODEL = "vivit-mannequin-fe"  # not the one that there is without a choice
-LONG = 40_000  # ms that teaching may take on a machine that does much else
-
-
-@pytest.fixture(scope="module")
-def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    film = write_y4m(CLIPS / "side_kick.mp4", tmp_path_factory.mktemp("camera") / "camera.y4m")
-    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
-    found = browser.browser_type.launch(executable_path=INSTALLED, args=[*FLAGS, *fake])
-    yield found
-    found.close()
+LONG = 300_000  # ms that teaching may take on a machine that does much else
 
 
 @pytest.fixture(params=SCHEMES)
