@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 
 
-def kill_once(running: subprocess.Popen, condition: Callable[[], bool]) -> None:
+def kill_once(running: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
     """Kill a command, as nothing can be done about, once something is so; what it had started has to end by itself."""
     until = time.monotonic() + 120
     while not condition():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -52,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint with named classes, as transformers writes it. Not to be written to."""
     folder = tmp_path_factory.mktemp("checkpoint")
     names = ["walking", "running", "jumping", "sitting down", "waving", "dancing", "résumé reading"]
-    labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+    labels: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
     oracle.save(folder, num_labels=7, **labels)
     return folder
 

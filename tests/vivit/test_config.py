@@ -5,8 +5,9 @@ import dataclasses
 import json
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -72,7 +73,8 @@ def test_derived_sizes_of_vivit_b() -> None:
 
 
 def test_derived_sizes_tell_height_from_width() -> None:
-    config = VivitConfig(image_size=[24, 40], num_frames=6, tubelet_size=[3, 8, 4])
+    lists: dict[str, Any] = {"image_size": [24, 40], "tubelet_size": [3, 8, 4]}
+    config = VivitConfig(num_frames=6, **lists)
     assert config.clip_size == (6, 24, 40)
     assert config.grid_size == (2, 3, 10)
     assert config.num_tokens == 61
@@ -122,7 +124,7 @@ def test_a_config_made_here_is_read_by_transformers(tmp_path: Path) -> None:
     ours.save_pretrained(tmp_path)
     theirs = transformers.VivitConfig.from_pretrained(tmp_path)
     assert theirs.num_labels == 2 and theirs.id2label == {0: "x", 1: "y"} and theirs.label2id == {"x": 0, "y": 1}
-    assert tuple(theirs.image_size) == (32, 48) and theirs.hidden_size == 24
+    assert list(cast(list[int], theirs.image_size)) == [32, 48] and theirs.hidden_size == 24
 
 
 def test_a_problem_type_is_written_only_where_there_is_one() -> None:
@@ -131,7 +133,7 @@ def test_a_problem_type_is_written_only_where_there_is_one() -> None:
 
 
 def test_labels_may_have_text_keys_in_any_order() -> None:
-    labels = {str(k): f"class {k}" for k in reversed(range(12))}
+    labels: dict[Any, str] = {str(k): f"class {k}" for k in reversed(range(12))}
     config = VivitConfig(id2label=labels)
     assert list(config.id2label.items()) == [(k, f"class {k}") for k in range(12)]
     assert config.num_labels == 12 and config.label2id["class 11"] == 11
@@ -299,7 +301,7 @@ def test_labels_follow_one_another() -> None:
     assert config.id2label == {0: "a", 1: "b"}, "as many names stay"
     config.num_labels = 3
     assert config.id2label == {k: f"LABEL_{k}" for k in range(3)} and config.label2id["LABEL_2"] == 2
-    config.id2label = {"0": "x"}
+    config.id2label = cast(dict[int, str], {"0": "x"})  # as JSON has it
     assert config.num_labels == 1 and config.id2label == {0: "x"} and config.label2id == {"x": 0}
 
 
@@ -330,12 +332,13 @@ def test_an_unknown_field_is_named(name: str, near: str, tmp_path: Path) -> None
     with pytest.raises(AttributeError, match=f"no field '{name}'"):
         getattr(config, name)
     VivitConfig().save_pretrained(tmp_path)
-    for use in (
+    uses: list[Callable[[], VivitConfig]] = [
         lambda: config.changed(**{name: 3}),
         lambda: VivitConfig.from_dict({}, **{name: 3}),
         lambda: VivitConfig.from_pretrained(tmp_path, **{name: 3}),
         lambda: VivitConfig.from_pretrained("no/such-repository", **{name: 3}),
-    ):
+    ]
+    for use in uses:
         with pytest.raises(ValueError, match=f"there is no option '{name}', the nearest being '{near}'"):
             use()
 
@@ -497,7 +500,7 @@ def test_a_model_has_a_copy_of_the_config_that_it_is_made_of() -> None:
 
 
 def test_setting_what_is_so_already_is_allowed() -> None:
-    config = VivitConfig(image_size=(32, 48), tubelet_size=[2, 8, 8]).settled()
+    config = VivitConfig(image_size=(32, 48), tubelet_size=cast(tuple[int, int, int], [2, 8, 8])).settled()
     before = config.changed()
     for name, value in fields_of(config).items():
         setattr(config, name, list(value) if isinstance(value, tuple) else value)

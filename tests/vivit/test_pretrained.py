@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import vivit
 from tests import oracle
-from tests.vivit.checkpoint.folders import EXACT, logits_agree, memory_names, rewrite, tensors_of
+from tests.vivit.checkpoint.folders import logits_agree, memory_names, rewrite, tensors_of
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel, pipeline
 from vivit.checkpoint import open_checkpoint
 from vivit.checkpoint.layout import published_name, published_tensors
@@ -78,7 +78,9 @@ def test_a_checkpoint_without_a_head_gets_a_new_one_and_says_so(headless: Path) 
 
 def test_a_new_head_has_as_many_classes_as_the_config_says(headless: Path) -> None:
     three = {"id2label": {0: "a", 1: "b", 2: "c"}}
-    for options, classes in (({}, 7), ({"num_labels": 3}, 3), (three, 3), ({"ignore_mismatched_sizes": True}, 7)):
+    cases: list[tuple[dict[str, Any], int]]
+    cases = [({}, 7), ({"num_labels": 3}, 3), (three, 3), ({"ignore_mismatched_sizes": True}, 7)]
+    for options, classes in cases:
         with pytest.warns(UserWarning, match="no classification head"):
             ours = load(headless, **options)
         assert ours.num_labels == ours.classifier.out_features == classes
@@ -120,7 +122,7 @@ def stored_at(classifier: Path, grid: tuple[int, int, int]) -> Tensor:
     return torch.cat([stored[:, :1], body.flatten(2).transpose(1, 2)], dim=1)
 
 
-SIZES = {
+SIZES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "more frames": ({"num_frames": 12}, (6, 3, 5)),
     "fewer frames": ({"num_frames": 2}, (1, 3, 5)),
     "another image size": ({"image_size": (40, 12)}, (4, 5, 3)),
@@ -141,7 +143,8 @@ def test_positions_of_another_size_are_interpolated_and_told(size: str, classifi
     # The same interpolation of the same numbers.
     torch.testing.assert_close(published_tensors(ours)[POSITIONS], wanted, rtol=0, atol=1e-7)
     assert {name for name, *_ in info["mismatched_keys"]} == {f"vivit.{POSITIONS}"}
-    theirs = oracle.reference(**{k: list(v) if isinstance(v, tuple) else v for k, v in changes.items()})
+    as_lists: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in changes.items()}
+    theirs = oracle.reference(**as_lists)
     theirs.load_state_dict(memory_names(tensors_of(classifier) | {f"vivit.{POSITIONS}": wanted}))
     logits_agree(ours, theirs)
 
@@ -195,7 +198,7 @@ def test_a_pooler_is_left_out_on_request(headless: Path) -> None:
     pixel_values = oracle.clip(ours.config)
     mine, wanted = ours(pixel_values), theirs(pixel_values)
     assert list(mine) == list(wanted.keys()) == ["last_hidden_state"]
-    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **EXACT)
+    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **oracle.EXACT)
 
 
 # What did not fit, as transformers tells it
@@ -231,7 +234,7 @@ def test_the_loading_info_is_transformers(case: str, request: pytest.FixtureRequ
 
 # dtype
 
-AUTO = {
+AUTO: dict[str, tuple[dict[str, Any], torch.dtype, str]] = {
     "what the config says": ({"dtype": "float16"}, torch.float16, "float16"),
     "as it was spelt": ({"torch_dtype": "bfloat16"}, torch.bfloat16, "bfloat16"),
     "the config before the tensors": ({"dtype": "bfloat16"}, torch.float16, "bfloat16"),
@@ -515,11 +518,9 @@ def test_gradients_with_recomputation_are_transformers(classifier: Path) -> None
         model.activation_checkpointing_enable({"use_reentrant": False})
         assert model.is_activation_checkpointing
         model(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
-    mine = published_tensors(ours, of=lambda p: p.grad)
+    mine = published_tensors(ours, of=oracle.gradient)
     for name, parameter in theirs.named_parameters():
-        torch.testing.assert_close(
-            mine[published_name(name)], parameter.grad, **EXACT, msg=lambda t, n=name: f"{n}: {t}"
-        )
+        torch.testing.assert_close(mine[published_name(name)], parameter.grad, **oracle.EXACT, msg=oracle.said_of(name))
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 9])
@@ -559,7 +560,7 @@ def test_a_state_dict_of_transformers_loads_whole(
     pixels = oracle.clip(theirs.config)
     with torch.inference_mode():
         field = "logits" if kind == "VivitForVideoClassification" else "pooler_output"
-        torch.testing.assert_close(getattr(ours(pixels), field), getattr(theirs(pixels), field), **EXACT)
+        torch.testing.assert_close(getattr(ours(pixels), field), getattr(theirs(pixels), field), **oracle.EXACT)
 
 
 def test_a_state_dict_of_ones_own_goes_round(classifier: Path) -> None:
@@ -628,6 +629,9 @@ def test_a_tensor_of_another_shape_in_a_state_dict_is_told(classifier: Path) -> 
 class Derived(VivitForVideoClassification):
     """As users of transformers write them."""
 
+    scale: Tensor
+    steps: Tensor
+
     def __init__(self, config: VivitConfig) -> None:
         super().__init__(config)
         self.projection = nn.Linear(config.hidden_size, 4)
@@ -659,7 +663,7 @@ def test_a_derived_class_loads_and_its_own_layers_are_new(classifier: Path, tmp_
 
 
 def test_parts_that_were_replaced_are_written_by_their_names(classifier: Path, tmp_path: Path) -> None:
-    model = load(classifier)
+    model: Any = load(classifier)
     model.classifier = nn.Sequential(nn.Dropout(0.1), nn.Linear(35, 7))
     model.vivit.pooler = nn.Identity()
     model.save_pretrained(tmp_path)

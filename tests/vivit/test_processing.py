@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import torch
 import transformers
 from PIL import Image
 
+from tests.oracle import Tolerance
 from vivit import VivitImageProcessor, VivitVideoProcessor
 from vivit.batch_feature import BatchFeature
 from vivit.hub import HubError
 from vivit.processing import NORMALISATIONS
 
 # Both sides round in float32, in another order: values of up to 3 differ by at most 2e-6, larger ones in proportion.
-EXACT = {"rtol": 7e-7, "atol": 2e-6}
+EXACT: Tolerance = {"rtol": 7e-7, "atol": 2e-6}
 
 SIZES = {  # (height, width)
     "landscape": (48, 85),
@@ -116,16 +118,11 @@ def test_black_and_white_are_minus_three_and_one() -> None:
 
 @pytest.mark.parametrize("option", ["size", "resample", "crop_size", "do_resize", "do_center_crop", "do_normalize"])
 def test_options_may_be_given_with_the_call(option: str) -> None:
-    value = {
-        "size": {"height": 25, "width": 40},
-        "resample": 0,
-        "crop_size": {"height": 10, "width": 12},
-    }.get(option, False)
+    values = {"size": {"height": 25, "width": 40}, "resample": 0, "crop_size": {"height": 10, "width": 12}}
+    given: dict[str, Any] = {option: values.get(option, False)}
     processor = VivitImageProcessor(**SMALL)
-    ours = processor(small_clip(), return_tensors="np", **{option: value}).pixel_values
-    theirs = transformers.VivitImageProcessor(**SMALL)(
-        small_clip(), return_tensors="np", **{option: value}
-    ).pixel_values
+    ours = processor(small_clip(), return_tensors="np", **given).pixel_values
+    theirs = transformers.VivitImageProcessor(**SMALL)(small_clip(), return_tensors="np", **given).pixel_values
     assert_same(ours, theirs)
     assert processor == VivitImageProcessor(**SMALL), "a call must not change the processor"
 
@@ -170,7 +167,7 @@ def test_input_format_decides_where_the_shape_does_not() -> None:
     assert_same(*both(narrow, input_data_format="channels_last"))
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Any], Any]] = {
     "PIL": lambda frame: Image.fromarray(frame),
     "numpy": lambda frame: frame,
     "tensor": lambda frame: torch.from_numpy(frame),
@@ -229,7 +226,7 @@ def test_pictures_of_other_modes_become_rgb(mode: str) -> None:
     assert_same(*both(pictures, oracle_videos=rgb))
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "one picture": (lambda clip: clip[0], lambda clip: clip[0]),
     "one PIL picture": (lambda clip: Image.fromarray(clip[0]), lambda clip: clip[0]),
     "a clip": (list, list),
@@ -323,7 +320,7 @@ def test_what_is_set_is_transformers(settings: dict[str, Any]) -> None:
 
 
 def test_old_spellings_can_be_set() -> None:
-    processor = VivitImageProcessor()
+    processor: Any = VivitImageProcessor()
     processor.size, processor.crop_size, processor.image_mean = 30, (22, 26), (0.1, 0.2, 0.3)
     assert processor == VivitImageProcessor(**SMALL, image_mean=[0.1, 0.2, 0.3])
     assert processor.image_mean == [0.1, 0.2, 0.3] and processor.output_size == (22, 26)
@@ -416,7 +413,7 @@ def test_huge_resizes_keep_only_the_crop_and_are_right_to_one_level(size: tuple[
     frame = picture(size)
     ours = VivitImageProcessor().resize_and_crop(frame).astype(int)
     theirs = transformers.VivitImageProcessor(do_rescale=False, offset=False, do_normalize=False)
-    last = {"data_format": "channels_last", "input_data_format": "channels_last"}
+    last: dict[str, Any] = {"data_format": "channels_last", "input_data_format": "channels_last"}
     wanted = theirs([frame], return_tensors="np", **last).pixel_values[0, 0].astype(int)
     assert ours.shape == wanted.shape
     assert np.abs(ours - wanted).max() <= 1
@@ -601,7 +598,8 @@ def test_a_batch_converts_numbers_and_leaves_whole_ones_as_they_are() -> None:
             assert (mine.dtype, mine.device) == (value.dtype, value.device), (arguments, name)
             assert value.is_meta or torch.equal(mine, value), (arguments, name)
         assert ours.pixel_values is ours["pixel_values"]
-    assert tensors["pixel_values"].dtype == torch.float32, "what it was made of stays"
+    pixel_values = tensors["pixel_values"]
+    assert isinstance(pixel_values, torch.Tensor) and pixel_values.dtype == torch.float32, "what it was made of stays"
 
 
 def test_a_batch_is_copied_and_pickled_whole() -> None:

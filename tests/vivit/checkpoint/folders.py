@@ -13,9 +13,6 @@ from tests import oracle
 from vivit import VivitForVideoClassification
 from vivit.errors import UserError
 
-# The same weights in another order of operations: some 1e-6 at values of about 1.
-EXACT = {"rtol": 1e-5, "atol": 1e-5}
-
 
 def tensors_of(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
@@ -28,7 +25,7 @@ def rewrite(folder: Path, tensors: dict[str, Tensor]) -> None:
 def logits_agree(ours: Any, theirs: Any) -> None:
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
-        torch.testing.assert_close(ours(pixel_values).logits, theirs(pixel_values).logits, **EXACT)
+        torch.testing.assert_close(ours(pixel_values).logits, theirs(pixel_values).logits, **oracle.EXACT)
 
 
 def faults(folder: Path, kind: Any = VivitForVideoClassification, **options: Any) -> str:
