@@ -46,6 +46,9 @@ class WorkerSpec:
     hello: type = dict
 
 
+Answer = tuple[dict[str, Any], list[bytes]]  # the header of a reply, its shape made sure of, and its blobs
+
+
 class Overdue(Exception):
     """The job's time is up: its limit, or the grace after a cancel."""
 
@@ -60,7 +63,7 @@ class Process:
         self.hello: Any = None
         self.broken: dict[str, str] | None = None
         self.job: Job[Any] | None = None
-        self.reply: tuple[dict[str, Any], list[bytes]] | None = None
+        self.reply: Answer | None = None
         self.gone = False
         self.fault = ""
         self._spec = spec
