@@ -10,6 +10,7 @@ import streamlit as st
 from engine.checks import Found, RunningCheck
 from ui import charts
 from ui.escape import literal
+from ui.following import cancel_button
 from ui.inside import DELETIONS, ORDERS, about_seconds, check_map, check_orders
 from ui.inside_charts import answers, deletions
 from ui.inside_kept import Insight, MapChoice
@@ -107,7 +108,4 @@ def _follow(check: RunningCheck[Any], key: str, what: str) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(check.progress, f"{what}: {check.note}")
-        if st.button("Cancel", key=f"{key}-cancel", icon=":material/cancel:"):
-            check.cancel()
-            check.wait(2.5)
-            st.rerun()
+        cancel_button(check, f"{key}-cancel")

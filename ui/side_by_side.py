@@ -20,6 +20,7 @@ from ui.chosen import Settings
 from ui.classified import Compared, Run
 from ui.components.hush import hush
 from ui.escape import inert, literal
+from ui.following import cancel_button
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
 from ui.taught import called
 from ui.visit import visit, visitor
@@ -187,10 +188,7 @@ def _follow(held: Compared) -> None:
     left = f", about {seconds:.0f} s to the next look" if seconds else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(running.comparison.progress, f"Side by side, no verdict yet: {running.note}{left}")
-        if st.button("Stop", key="comparison-stop", icon=":material/stop:"):
-            running.cancel()
-            running.wait(2.5)
-            st.rerun()
+        cancel_button(running, "comparison-stop", "Stop", ":material/stop:")
 
 
 @st.fragment(run_every=2.0)

@@ -8,6 +8,7 @@ from engine.teachings import RunningTeaching, TaughtClass, TeachAsked
 from ui.checkpoints import FOLDER, REPOSITORY
 from ui.chosen import Settings
 from ui.escape import capitalised, inert, literal
+from ui.following import cancel_button
 from ui.server import get_server
 from ui.taught import TAUGHT
 from ui.teach_classes import count, refuse, show_refused, shown, try_anew
@@ -135,10 +136,7 @@ def follow() -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(running.progress, literal(capitalised(running.note)))
-        if st.button("Cancel", key="teach-cancel", icon=":material/cancel:"):
-            running.cancel()
-            running.wait(2.5)
-            st.rerun()
+        cancel_button(running, "teach-cancel")
 
 
 def show_ended(running: RunningTeaching | None) -> None:

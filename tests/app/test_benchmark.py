@@ -46,7 +46,7 @@ def measure(page: Page) -> None:
 
 
 def ended(page: Page) -> None:
-    expect(page.get_by_role("button", name=AGAIN)).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("button", name=AGAIN)).to_be_visible(timeout=300_000)
     expect(page.get_by_text(ROWS)).to_have_count(0)
     settled(page)
 

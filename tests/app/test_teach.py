@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, settled, watched
+from tests.app.conftest import PATIENCE, SCHEMES, Server, settled, watched
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -27,7 +27,7 @@ def page(with_camera: Browser, request: pytest.FixtureRequest) -> Iterator[Page]
     context = with_camera.new_context(
         viewport={"width": 1440, "height": 900}, permissions=["camera"], color_scheme=request.param
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE * 1e3)
     with watched(context):
         yield context.new_page()
     context.close()

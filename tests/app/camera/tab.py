@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, Request, Response, expect
 
-from tests.app.conftest import HARMLESS, Server, settled, watched
+from tests.app.conftest import HARMLESS, PATIENCE, Server, settled, watched
 
 # Keeps what the camera gave, and counts how often it was asked for.
 WATCH = """
@@ -31,7 +31,7 @@ def a_page(browser: Browser, *permissions: str, meant: str = HARMLESS, **options
     context = browser.new_context(
         **{"viewport": {"width": 1440, "height": 900}, "permissions": [*permissions]} | options
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE * 1e3)
     context.add_init_script(WATCH)
     with watched(context, meant):
         yield context.new_page()
