@@ -1,4 +1,4 @@
-"""Engines of the tests' own tasks. Tests of the app's workers have an `engine` of their own."""
+"""Engines of the tests' own tasks, and a clock. Tests of the app's workers have an `engine` of their own."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine import Engine, WorkerSpec
+from tests.engine.cameras import Clock
 from tests.engine.waiting import until
 
 SPEC = WorkerSpec("tests.engine.tasks", environment={"COLOUR": "green"})
@@ -43,3 +44,8 @@ def build() -> Iterator[Callable[..., Engine]]:
     yield start
     for engine in engines:
         engine.stop()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -43,7 +43,7 @@ class AnySweep(RuleBasedStateMachine):
         self.failed: set[Cell] = set()  # at the first try
         self.seconds: list[float] = []
         self.at_its_end = False
-        self.as_told = True  # whether no round has taken longer than the cost model said
+        self.as_told = True  # whether every round has taken what the cost model said
 
     @precondition(lambda self: self.planned is None and not self.at_its_end)
     @rule()
@@ -107,13 +107,14 @@ class AnySweep(RuleBasedStateMachine):
             if self.planned is None and not self.at_its_end:
                 self.next()
             if self.planned:
-                self.as_told = self.as_told and pace <= 1.0
+                self.as_told = self.as_told and pace == 1.0
                 self.record(*machine_of(self.sweep, pace)(self.planned))
 
     @precondition(lambda self: self.planned is not None)
     @rule(status=st.sampled_from(["failed", "out-of-memory"]), seconds=st.floats(0.0, 30.0))
     def fails(self, status: str, seconds: float) -> None:
         assert self.planned
+        self.as_told = False
         self.record(Measurement(self.planned.cell, status, "It was told why."), seconds)
 
     def record(self, measurement: Measurement, seconds: float) -> None:
