@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -28,6 +29,14 @@ HEIGHT, WIDTH = 256, 340
 VIDEO_FPS = 8.0
 # What decides how a clip looks.
 CODE = ("actions", "body", "render", "renders", "sample", "scene", "train")
+
+
+class Planned(TypedDict):
+    """A clip to render, as `LIST` has it. Its file is named within the folder."""
+
+    file: str
+    label: str
+    seed: int
 
 
 def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
@@ -59,9 +68,9 @@ def made_by() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def planned(clips: int, seed: int) -> list[dict]:
-    """File, label and seed of `clips` clips, the classes in turn."""
-    found = []
+def planned(clips: int, seed: int) -> list[Planned]:
+    """`clips` clips of a seed, the classes in turn."""
+    found: list[Planned] = []
     for k in range(clips):
         label = LABELS[k % len(LABELS)]
         of_clip = evaluation_seeds(label, k + 1, seed)[-1]
