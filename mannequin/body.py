@@ -143,6 +143,10 @@ class Capsules:
     colour: Tensor
 
 
+# What the figure holds or stands at, one capsule: start and end (N, T, 3), radius, an index into the palette.
+Segment = tuple[Tensor, Tensor, float, int]
+
+
 def solve(pose: Pose, frames: torch.Size) -> Joints:
     """Place every joint.
 

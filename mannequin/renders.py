@@ -28,7 +28,8 @@ LIST = "clips.json"
 HEIGHT, WIDTH = 256, 340
 VIDEO_FPS = 8.0
 # What decides how a clip looks.
-CODE = ("actions", "body", "render", "renders", "sample", "scene", "train")
+POSES = ("poses/exercises", "poses/lifting", "poses/playthings", "poses/shared", "poses/swings")
+CODE = ("actions", "body", "clocks", "paths", *POSES, "render", "renders", "sample", "scene", "train")
 
 
 class Planned(TypedDict):
@@ -64,7 +65,7 @@ def render_video(
 
 def made_by() -> str:
     """A fingerprint of the code that renders."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    files = [Path(__file__).parent / f"{name}.py" for name in CODE]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

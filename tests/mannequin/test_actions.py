@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mannequin.actions import ACTIONS, BY_LABEL, LABELS, MOTION_ONLY, Action, Traits
+from mannequin.actions import ACTIONS, BY_LABEL, LABELS, MOTION_ONLY, Action
 from mannequin.body import Joints, solve
+from mannequin.clocks import Traits
 from mannequin.sample import frame_times, perform
 from mannequin.scene import LONGEST_SECONDS, SHORTEST_SECONDS, clip_lengths, draws
 from tests.mannequin.limbs import assert_limbs_keep_their_length

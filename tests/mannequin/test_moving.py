@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mannequin.actions import ACTIONS, BY_LABEL, TAU, Action, Traits, steady
+from mannequin.actions import ACTIONS, BY_LABEL, Action
 from mannequin.body import Pose, both, vec
+from mannequin.clocks import Traits, steady
 from mannequin.moving import COVERED, MOVING, RAYS, moving_tubelets, seen_speed
+from mannequin.paths import TAU
 from mannequin.render import render
 from mannequin.sample import frame_times, perform
 from mannequin.scene import draws
