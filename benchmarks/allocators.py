@@ -42,17 +42,15 @@ def measure(choice: str, layers: int) -> dict[str, list[float]]:
         that the system had to clear. 'peak' → the most MiB resident.
     """
     import torch
-    import transformers
 
+    from benchmarks.theirs import random_model
     from vivit import heap
     from vivit.checkpoint import RANDOM, open_checkpoint
     from vivit.model import VivitForVideoClassification
 
     if choice == OURS and not heap.keep():
         raise SystemExit("this C library cannot be told to")
-    config = transformers.VivitConfig(num_labels=400, num_hidden_layers=layers)
-    config._attn_implementation = "sdpa"
-    theirs = transformers.VivitForVideoClassification(config).eval()
+    theirs = random_model(num_hidden_layers=layers)
     ours = VivitForVideoClassification(replace(open_checkpoint(RANDOM).config, num_hidden_layers=layers)).eval()
     pixels = torch.randn(1, 32, 3, 224, 224)
     calls = {"ours": lambda: ours(pixels), "theirs": lambda: theirs(pixel_values=pixels)}

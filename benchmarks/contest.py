@@ -81,7 +81,7 @@ class Process:
         if not line:
             last = self._log.read_text(errors="replace").strip().rpartition("\n")[2]
             raise Ended(f"its process ended with status {process.wait()}; the last that was logged: {last}")
-        answer = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             raise Ended(answer["failed"])
         return answer

@@ -28,9 +28,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.in_turn import Contestant, as_line
+from benchmarks.in_turn import ROUNDS, Contestant, as_line
 from vivit import heap
-from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE, find_ratio
 from vivit.checkpoint import open_checkpoint
 from vivit.decoders import Reading, read_clip, usual_processes
 from vivit.device import default_device
@@ -44,7 +44,6 @@ from vivit.pipelines import Predictions, VideoClassificationPipeline
 from vivit.threads import waiting
 
 CLIPS = Path(__file__).parents[1] / "vivit" / "assets" / "clips"
-ROUNDS = SHORT | LOOKS
 LOOP = "pipeline, one by one"
 # The largest difference of two log-probabilities of a clip's best classes: float32 in another order, where all is float32. In
 # other precisions a batch's kernels round otherwise than one clip's: a bound that a mistake would not keep.
@@ -84,7 +83,7 @@ class Contest:
 
     def contestants(self) -> list[Contestant[Spent]]:
         """The rival comes first."""
-        found = [Contestant(LOOP, self.one_by_one)]
+        found: list[Contestant[Spent]] = [Contestant(LOOP, self.one_by_one)]
         for n in self.decoders:
             found += [
                 Contestant(f"pipeline, a list, {n} decoders", partial(self.listed, n)),

@@ -24,7 +24,7 @@ def timed(model: VivitForVideoClassification, clips: torch.Tensor) -> float:
     model(clips)
     end.record()
     torch.cuda.synchronize()
-    return start.elapsed_time(end)
+    return float(start.elapsed_time(end))
 
 
 def peak_mib(model: VivitForVideoClassification, clips: torch.Tensor) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.contestants import BASE, CONTESTANTS, OURS, Contestant
 from benchmarks.runtimes import CALIBRATION, CLIPS, REFERENCE, WEIGHTS
+from benchmarks.theirs import random_model
 from vivit.benchmark.command import read_clip
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.hub import ASSETS
@@ -29,7 +30,8 @@ class Logits(nn.Module):
         self.model = model
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.model(pixel_values).logits
+        logits: Tensor = self.model(pixel_values).logits
+        return logits
 
 
 @torch.inference_mode()
@@ -46,8 +48,7 @@ def write_common(folder: Path, model: str, clips: int) -> None:
     checkpoint = open_checkpoint(model)
     if checkpoint.folder is None:
         torch.manual_seed(0)
-        config = transformers.VivitConfig(num_labels=checkpoint.config.num_labels)
-        transformers.VivitForVideoClassification(config).save_pretrained(folder / WEIGHTS)
+        random_model(num_labels=checkpoint.config.num_labels).save_pretrained(folder / WEIGHTS)
     else:
         (folder / WEIGHTS).symlink_to(checkpoint.folder.resolve())
     files = sorted((ASSETS / "clips").glob("*.mp4"))
@@ -79,10 +80,10 @@ def open_model(contestant: Contestant, folder: Path, precision: str, device: str
         kind = VivitForVideoClassification
         return checkpoint.load(kind, attn_implementation=attention, dtype=precision, device=device)
     dtype = getattr(torch, precision)
-    model = transformers.VivitForVideoClassification.from_pretrained(
+    theirs: nn.Module = transformers.VivitForVideoClassification.from_pretrained(
         weights, attn_implementation=attention, dtype=dtype
     )
-    return model.eval().to(device)
+    return theirs.eval().to(device)
 
 
 def exported(contestant: Contestant, folder: Path, batch_size: int) -> tuple[nn.Module, Tensor]:
@@ -95,8 +96,15 @@ def exported(contestant: Contestant, folder: Path, batch_size: int) -> tuple[nn.
 def write_onnx(contestant: Contestant, folder: Path, file: Path, batch_size: int) -> None:
     """Export a model for so many clips by PyTorch's own exporter."""
     model, clips = exported(contestant, folder, batch_size)
-    names = {"input_names": ["pixel_values"], "output_names": ["logits"]}
-    torch.onnx.export(model, (clips,), str(file), dynamo=True, opset_version=OPSET, **names)
+    torch.onnx.export(
+        model,
+        (clips,),
+        str(file),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["pixel_values"],
+        output_names=["logits"],
+    )
 
 
 @torch.no_grad()

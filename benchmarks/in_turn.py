@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from vivit.benchmark.side_by_side import LOOKS, SHORT
+
 Told = TypeVar("Told")
+
+# Numbers of rounds to choose from → the places, of sorted ratios, where their interval begins and ends.
+ROUNDS: dict[int, tuple[int, int]] = {**SHORT, **LOOKS}
 
 
 @dataclass

@@ -28,15 +28,14 @@ import torch
 
 from benchmarks.contest import SETTINGS, Ended, Process, environment
 from benchmarks.contestants import BASE, BASE_OPENVINO, CONTESTANTS, Contestant, packages, usual
-from benchmarks.in_turn import as_line
+from benchmarks.in_turn import ROUNDS, as_line
 from benchmarks.runtimes import REFERENCE, Job
 from vivit.benchmark.measurement import MIB, agreement
 from vivit.benchmark.probes import describe
-from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, SLOT_SECONDS, Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE, SLOT_SECONDS, Ratio, find_ratio
 from vivit.checkpoint import RANDOM
 from vivit.machine import Machine
 
-ROUNDS = SHORT | LOOKS
 WARM_SECONDS = 1.0  # where no pass takes as long, each slot begins with one that is not timed
 
 

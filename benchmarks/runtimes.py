@@ -106,7 +106,8 @@ def _load_pytorch(job: Job) -> Loaded:
 
         @torch.inference_mode()
         def once() -> np.ndarray:
-            return network(clip).float().cpu().numpy()  # which waits for a GPU
+            logits: torch.Tensor = network(clip)
+            return logits.float().cpu().numpy()  # which waits for a GPU
 
         return once
 

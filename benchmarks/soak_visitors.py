@@ -264,6 +264,7 @@ class Visitor:
         """Hold a clip before a camera until it is named, keep it perhaps, and leave, the camera out or not."""
         await self.tab.turn_to("live")
         live = await self.tab.until(lambda: self.tab.component("live_camera"), "a camera")
+        assert live
         token, step = live["token"], live["interval_ms"]
         if (refused := await self._post("picture", "made up", 0.0, self._files.camera[0])).status_code != 403:
             raise Fault(f"a picture with a token that nobody has: {refused.status_code}")
@@ -358,7 +359,7 @@ class Visitor:
             raise Fault(f"an answer without its figures: {self.tab.summary()}")
         await self.tab.play()
 
-    async def _expect(self, there: Callable[[], bool], what: str, begin: float, patience: float = PATIENCE) -> None:
+    async def _expect(self, there: Callable[[], object], what: str, begin: float, patience: float = PATIENCE) -> None:
         """Wait for something that a run brings; count the answer and the wait."""
         seen = await self._see(lambda: self.tab.alerts("ERROR") or there(), what, patience)
         if seen is not True:

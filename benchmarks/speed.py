@@ -22,6 +22,7 @@ import transformers
 
 import vivit
 from benchmarks.films import repeat
+from benchmarks.theirs import random_model
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.model import VivitForVideoClassification
 from vivit.preparing import prepare_clip
@@ -60,9 +61,7 @@ def in_turn(ours: Callable[[], object], theirs: Callable[[], object], repeats: i
 
 def model() -> Iterator[Figure]:
     """ViViT-B/16x2, float32, sdpa, one clip, on the CPU."""
-    config = transformers.VivitConfig(num_labels=400)
-    config._attn_implementation = "sdpa"
-    theirs = transformers.VivitForVideoClassification(config).eval()
+    theirs = random_model()
     ours = open_checkpoint(RANDOM).load(VivitForVideoClassification)
     pixels = torch.randn(1, FRAMES, 3, 224, 224)
     with torch.inference_mode():
@@ -97,7 +96,8 @@ def clip(folder: Path) -> Iterator[Figure]:
         with av.open(str(path)) as file:
             frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
         chosen = np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)
-        return oracle([frames[k] for k in chosen], return_tensors="pt")["pixel_values"]
+        pixel_values: torch.Tensor = oracle([frames[k] for k in chosen], return_tensors="pt")["pixel_values"]
+        return pixel_values
 
     a, b, text = in_turn(ours, theirs, 9)
     yield Figure("10 s of 340x256 H.264 to pixels, documentation's way / ours", b / a, 3.0, False, text)

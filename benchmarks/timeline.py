@@ -31,9 +31,9 @@ import numpy as np
 import psutil
 
 from benchmarks.absent import stand_in
-from benchmarks.in_turn import Contestant, as_line
+from benchmarks.in_turn import ROUNDS, Contestant, as_line
 from vivit import heap
-from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE, Ratio, find_ratio
 from vivit.device import default_device
 from vivit.film import Tick
 from vivit.machine import OtherWork
@@ -54,7 +54,6 @@ from vivit.timeline.work import Waits, follow  # noqa: E402
 from vivit.video import VideoInfo, decode, probe  # noqa: E402
 from vivit.video.streaming import open_film  # noqa: E402
 
-ROUNDS = SHORT | LOOKS
 ROOT = Path(__file__).parents[1]
 # The largest difference of two log-probabilities of a class, in standard deviations of them: float32 in another order, where
 # all is float32. In other precisions a batch's kernels round otherwise than one clip's: a bound that a mistake would not keep.
@@ -123,7 +122,7 @@ class Contest:
     def contestants(self) -> list[Contestant[Waits]]:
         """The rivals come first."""
         windows, film = self.windows, self.film
-        found = [
+        found: list[Contestant[Waits]] = [
             Contestant("pipeline, of decoded frames", partial(self.one_by_one, windows, film.pictures.__getitem__))
         ]
         if film.info:

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 import transformers
 
+from benchmarks.in_turn import ROUNDS
+from benchmarks.theirs import random_model
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.side_by_side import LOOKS, SHORT, find_ratio
+from vivit.benchmark.side_by_side import find_ratio
 from vivit.model import VivitForVideoClassification
 
-ROUNDS = SHORT | LOOKS
 SLOT_MS = 300.0
 
 
@@ -47,12 +48,12 @@ def main() -> None:
     options = parser.parse_args()
     device, batch = torch.device("cuda"), options.batch_size
     torch.manual_seed(0)
-    config = transformers.VivitConfig(num_labels=400, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     pixel_values = torch.randn(batch, 32, 3, 224, 224, device=device)
     labels = torch.randint(400, (batch,), device=device)
     with tempfile.TemporaryDirectory() as folder:
-        transformers.VivitForVideoClassification(config).save_pretrained(folder)
-        theirs = transformers.VivitForVideoClassification.from_pretrained(folder, attn_implementation="sdpa").to(device)
+        random_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).save_pretrained(folder)
+        theirs: Any = transformers.VivitForVideoClassification.from_pretrained(folder, attn_implementation="sdpa")
+        theirs = theirs.to(device)
         plain, compiled = (
             VivitForVideoClassification.from_pretrained(folder, device=device, execution=e)
             for e in ("plain", "compiled")

@@ -6,6 +6,7 @@ Metres and radians. x runs to the figure's left, y up, z ahead; the floor is y =
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -56,11 +57,18 @@ def rotation(angles: Tensor) -> Tensor:
 
 def turn(matrix: Tensor, vectors: Tensor) -> Tensor:
     """Rotate vectors (…, k, 3) by matrices (…, 3, 3)."""
-    return vectors @ matrix.transpose(-1, -2)
+    turned: Tensor = vectors @ matrix.transpose(-1, -2)
+    return turned
 
 
 def unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    length: Tensor = vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return vector / length
+
+
+def side_by_side(points: Sequence[Tensor], frames: torch.Size) -> Tensor:
+    """K points, each (N, T, 3) or broadcast to it, as one tensor (N, T, K, 3). Args: frames: (N, T)."""
+    return torch.stack([point.expand(*frames, 3) for point in points], -2)
 
 
 def bend_limb(start: Tensor, target: Tensor, pole: Tensor, upper: float, lower: float) -> tuple[Tensor, Tensor]:
@@ -133,6 +141,10 @@ class Capsules:
     end: Tensor
     radius: Tensor
     colour: Tensor
+
+
+# What the figure holds or stands at, one capsule: start and end (N, T, 3), radius, an index into the palette.
+Segment = tuple[Tensor, Tensor, float, int]
 
 
 def solve(pose: Pose, frames: torch.Size) -> Joints:
@@ -214,7 +226,7 @@ def flesh(joints: Joints, build: Tensor, sleeves: Tensor, socks: Tensor) -> Caps
             (j.knees[..., side, :], j.ankles[..., side, :], 0.056, socks),
             (j.ankles[..., side, :], j.toes[..., side, :], 0.05, SHOES),
         ]
-    start, end = (torch.stack([part[i].expand(*frames, 3) for part in parts], -2) for i in (0, 1))
+    start, end = side_by_side([part[0] for part in parts], frames), side_by_side([part[1] for part in parts], frames)
     # Head, face, hands and feet do not grow with the waist.
     grows = torch.tensor([isinstance(part[3], Tensor) or part[3] in (SHIRT, TROUSERS) for part in parts])
     radius = torch.tensor([part[2] for part in parts]).to(start) * torch.where(grows.to(start.device), build, 1.0)

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from mannequin.actions import LABELS
-from mannequin.evaluate import CHECKPOINT, FRAMES
+from mannequin.evaluate import CHECKPOINT
 from mannequin.renders import render_video
 from mannequin.sample import write_video
-from mannequin.train import BUNDLED_SEEDS
+from mannequin.train import BUNDLED_SEEDS, FRAMES
 from vivit.device import default_device
 from vivit.familiarity import load
 from vivit.model import VivitForVideoClassification

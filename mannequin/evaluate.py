@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def evaluate(
     seed: int,
     folder: Path | None = None,
     compiled: bool = False,
-) -> tuple[dict, list[Record]]:
+) -> tuple[dict[str, Any], list[Record]]:
     """Classify `clips` fresh clips, the classes one after the other, by `vivit.evaluate`.
 
     Args:
@@ -143,7 +144,7 @@ def evaluate(
     true = torch.tensor([record.target for record in records])
     right = {name: torch.tensor(guess) == true for name, guess in guesses.items()}
     moving = torch.tensor([record.label in MOTION_ONLY for record in records])
-    report: dict = {"clips": clips, "seed": seed, "through": "H.264" if folder else "tensors"}
+    report: dict[str, Any] = {"clips": clips, "seed": seed, "through": "H.264" if folder else "tensors"}
     report |= {f"{name}top1": share(r) for name, r in right.items()}
     report |= {f"motion_{name}top1": share(r[moving]) for name, r in right.items()}
     report["top1_interval"] = [round(bound, 4) for bound in (summary.top1.low, summary.top1.high)]
@@ -185,7 +186,7 @@ def draw_confusion(confusion: Tensor, path: Path) -> None:
     picture.save(path)
 
 
-def as_text(report: dict) -> str:
+def as_text(report: dict[str, Any]) -> str:
     lines = [f"{report['clips']} clips, seed {report['seed']}, through {report['through']}"]
     low, high = report["top1_interval"]
     names = {

@@ -34,7 +34,8 @@ def image_speed(start: Tensor, end: Tensor, eye: Tensor, axes: Tensor, view: Ten
     ends = torch.stack((start, end), -2) - eye[:, :, None, None, None]  # (N, T, 2, K, 2, 3)
     right, up, ahead = (ends @ axes[:, :, None, None].transpose(-1, -2)).unbind(-1)
     image = torch.stack((right, up), -1) / (2 * view[:, :, None, None, None, None] * ahead.clamp(min=0.1)[..., None])
-    return (image[:, :, 1] - image[:, :, 0]).norm(dim=-1).mean(-1)
+    moved: Tensor = (image[:, :, 1] - image[:, :, 0]).norm(dim=-1)
+    return moved.mean(-1)
 
 
 @torch.no_grad()

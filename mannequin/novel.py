@@ -10,8 +10,24 @@ import math
 import torch
 from torch import Tensor
 
-from mannequin.actions import TAU, Action, Segment, Traits, keys, mix, steady, up, wave
-from mannequin.body import ANKLE_HEIGHT, DARK, PROP, PROP_2, STANDING, WOOD, Joints, Pose, both, pair, unit, vec
+from mannequin.actions import Action
+from mannequin.body import (
+    ANKLE_HEIGHT,
+    DARK,
+    PROP,
+    PROP_2,
+    STANDING,
+    WOOD,
+    Joints,
+    Pose,
+    Segment,
+    both,
+    pair,
+    unit,
+    vec,
+)
+from mannequin.clocks import Traits, steady
+from mannequin.paths import TAU, keys, mix, up, wave
 
 
 def air_drum(phase: Tensor, traits: Traits) -> Pose:

@@ -10,6 +10,8 @@ everything is done for all rays at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -217,6 +219,18 @@ def shade(
 _compiled = torch.compile(shade, dynamic=False)
 
 
+class Moving(NamedTuple):
+    """What changes from frame to frame, as `shade` takes it: N clips, T frames, K capsules."""
+
+    eye: Tensor  # (N, T, 3)
+    start: Tensor  # (N, T, K, 3)
+    end: Tensor  # (N, T, K, 3)
+    radius: Tensor  # (N, T, K)
+    colours: Tensor  # (N, T, K, 3)
+    travel: Tensor  # (N, T, 2)
+    belt: Tensor  # (N, T, 2)
+
+
 def directions(axes: Tensor, view: Tensor, height: int, width: int) -> Tensor:
     """Unit rays through the pixels' centres, row by row: (N, T, 3, height·width)."""
     y = (1 - (torch.arange(height, device=axes.device) + 0.5) * (2 / height))[:, None].expand(height, width)
@@ -227,9 +241,15 @@ def directions(axes: Tensor, view: Tensor, height: int, width: int) -> Tensor:
 
 
 def render(
-    figure: Capsules, travel: Tensor, belt: Tensor, scene: Scene, height: int, width: int, samples: int = 1,
+    figure: Capsules,
+    travel: Tensor,
+    belt: Tensor,
+    scene: Scene,
+    height: int,
+    width: int,
+    samples: int = 1,
     compiled: bool = False,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Draw the frames.
 
     Args:
@@ -243,33 +263,56 @@ def render(
     """
     frames = figure.start.shape[:2]
     colours = scene.palette.gather(1, figure.colour.long()[..., None].expand(-1, -1, 3))
-    moving: list[Tensor] = [
-        scene.eye, figure.start, figure.end, figure.radius[:, None].expand(*frames, -1),
-        colours[:, None].expand(*frames, -1, -1), travel, belt,
-    ]  # fmt: skip
+    moving = Moving(
+        scene.eye,
+        figure.start,
+        figure.end,
+        figure.radius[:, None].expand(*frames, -1),
+        colours[:, None].expand(*frames, -1, -1),
+        travel,
+        belt,
+    )
     rays = directions(scene.axes, scene.view, height * samples, width * samples)
     draw = shade
     if compiled or not rays.is_cpu:
-        draw = _compiled
-        # Few different numbers of capsules, so that few kernels are compiled. The extra ones lie deep under the floor.
-        more = min(k for k in PADDED if k >= figure.radius.shape[1]) - figure.radius.shape[1]
-        for k, value in ((1, -50.0), (2, -50.1), (3, 1e-3), (4, 0.0)):
-            moving[k] = pad(moving[k], (0, more) if k == 3 else (0, 0, 0, more), value=value)
-    if not rays.is_cpu:
-        picture = draw(rays, *moving, scene)
-    else:
-        # In equal pieces that fit the processor's cache.
-        count = -(-rays.shape[-1] * frames[0] // RAYS_AT_ONCE)
-        while rays.shape[-1] % count:
-            count += 1
-        rows = []
-        for t in range(frames[1]):
-            # Copies, because kernels are compiled for the strides too, and a slice of one frame has those of the whole.
-            now = [v[:, t : t + 1].clone(memory_format=torch.contiguous_format) for v in moving]
-            parts = rays[:, t : t + 1].chunk(count, dim=-1)
-            rows.append(
-                torch.cat([draw(p.clone(memory_format=torch.contiguous_format), *now, scene) for p in parts], -1)
-            )
-        picture = torch.cat(rows, 1)
+        draw, moving = _compiled, padded(moving)
+    picture = in_pieces(draw, rays, moving, scene) if rays.is_cpu else draw(rays, *moving, scene)
     picture = picture.view(*frames, 3, height, samples, width, samples).mean((-3, -1))
     return (picture * 255 + 0.5).to(torch.uint8).movedim(2, -1)
+
+
+def padded(moving: Moving) -> Moving:
+    """With more capsules, deep under the floor: of few different numbers of them few kernels are compiled."""
+    count = moving.radius.shape[-1]
+    more = min(k for k in PADDED if k >= count) - count
+    return moving._replace(
+        start=pad(moving.start, (0, 0, 0, more), value=-50.0),
+        end=pad(moving.end, (0, 0, 0, more), value=-50.1),
+        radius=pad(moving.radius, (0, more), value=1e-3),
+        colours=pad(moving.colours, (0, 0, 0, more), value=0.0),
+    )
+
+
+def in_pieces(draw: Callable[..., Tensor], rays: Tensor, moving: Moving, scene: Scene) -> Tensor:
+    """Draw frame by frame, in equal pieces that fit the processor's cache.
+
+    Args:
+        draw: `shade`, or it compiled.
+        rays, moving, scene: as it takes them.
+    """
+    clips, frames = rays.shape[:2]
+    count = -(-rays.shape[-1] * clips // RAYS_AT_ONCE)
+    while rays.shape[-1] % count:
+        count += 1
+    pictures = []
+    for t in range(frames):
+        # Copies, because kernels are compiled for the strides too, and a slice of one frame has those of the whole.
+        now = Moving._make(whole(v[:, t : t + 1]) for v in moving)
+        parts = rays[:, t : t + 1].chunk(count, dim=-1)
+        pictures.append(torch.cat([draw(whole(part), *now, scene) for part in parts], -1))
+    return torch.cat(pictures, 1)
+
+
+def whole(part: Tensor) -> Tensor:
+    """A copy whose numbers lie one after the other."""
+    return part.clone(memory_format=torch.contiguous_format)

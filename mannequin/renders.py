@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -27,7 +28,16 @@ LIST = "clips.json"
 HEIGHT, WIDTH = 256, 340
 VIDEO_FPS = 8.0
 # What decides how a clip looks.
-CODE = ("actions", "body", "render", "renders", "sample", "scene", "train")
+POSES = ("poses/exercises", "poses/lifting", "poses/playthings", "poses/shared", "poses/swings")
+CODE = ("actions", "body", "clocks", "paths", *POSES, "render", "renders", "sample", "scene", "train")
+
+
+class Planned(TypedDict):
+    """A clip to render, as `LIST` has it. Its file is named within the folder."""
+
+    file: str
+    label: str
+    seed: int
 
 
 def evaluation_seeds(label: str, clips: int, seed: int) -> list[int]:
@@ -55,13 +65,13 @@ def render_video(
 
 def made_by() -> str:
     """A fingerprint of the code that renders."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    files = [Path(__file__).parent / f"{name}.py" for name in CODE]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def planned(clips: int, seed: int) -> list[dict]:
-    """File, label and seed of `clips` clips, the classes in turn."""
-    found = []
+def planned(clips: int, seed: int) -> list[Planned]:
+    """`clips` clips of a seed, the classes in turn."""
+    found: list[Planned] = []
     for k in range(clips):
         label = LABELS[k % len(LABELS)]
         of_clip = evaluation_seeds(label, k + 1, seed)[-1]

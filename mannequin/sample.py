@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import BY_LABEL
-from mannequin.body import Capsules, flesh, solve, vec
+from mannequin.body import Capsules, flesh, side_by_side, solve, vec
 from mannequin.novel import NOVEL
 from mannequin.render import render
 from mannequin.scene import Scene, clip_lengths, draws, make_scene
@@ -51,10 +51,8 @@ def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Ten
         start, end = (x - vec(0.0, lowest, 0.0)[..., None, :] for x in (start, end))
     if action.props:
         props = action.props(phase, joints, scene.traits)
-        start, end = (
-            torch.cat((old, torch.stack([prop[i].expand(*phase.shape, 3) for prop in props], -2)), -2)
-            for i, old in enumerate((start, end))
-        )
+        start = torch.cat((start, side_by_side([prop[0] for prop in props], phase.shape)), -2)
+        end = torch.cat((end, side_by_side([prop[1] for prop in props], phase.shape)), -2)
         more = torch.tensor([prop[2:] for prop in props]).to(radius)
         radius = torch.cat((radius, more[:, 0].expand(len(radius), -1)), -1)
         colour = torch.cat((colour, more[:, 1].expand(len(radius), -1)), -1)
@@ -99,8 +97,8 @@ def render_clips(
     Returns:
         (N, T, height, width, 3), uint8.
     """
-    performance = on_device(perform(label, draws(seeds), seconds), torch.device(device))
-    return render(*performance, height, width, samples, compiled)
+    figure, travel, belt, scene = on_device(perform(label, draws(seeds), seconds), torch.device(device))
+    return render(figure, travel, belt, scene, height, width, samples, compiled)
 
 
 def write_video(path: str | Path, frames: Tensor, fps: float, crf: int = 23, preset: str = "veryfast") -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mannequin.actions import Traits
 from mannequin.body import vec
+from mannequin.clocks import Traits
 
 NUM_DRAWS = 80
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 8.0

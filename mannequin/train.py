@@ -12,9 +12,10 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -62,10 +63,18 @@ class Recipe:
     smoothing: float = 0.05
     average: float = 0.998
 
+    def learning_rate_at(self, step: int) -> float:
+        """Of the step that is taken after so many."""
+        rising = min((step + 1) / self.warmup, 1.0)
+        falling = 0.5 + 0.5 * math.cos(math.pi * max(step - self.warmup, 0) / (self.steps - self.warmup))
+        return self.learning_rate * rising * falling
+
 
 def processor() -> VivitImageProcessor:
     """What happens to frames: the shortest edge to 128 pixels, the middle 128 x 128, then [-1, 1]."""
-    return VivitImageProcessor(size={"shortest_edge": PIXELS}, crop_size=PIXELS, do_normalize=False)
+    return VivitImageProcessor(
+        size={"shortest_edge": PIXELS}, crop_size={"height": PIXELS, "width": PIXELS}, do_normalize=False
+    )
 
 
 def config(num_frames: int = FRAMES, factorization: str = "none", heads: int = 3) -> VivitConfig:
@@ -128,22 +137,95 @@ def disturb(frames: Tensor, noise: Tensor) -> Tensor:
     return x.clamp(-1, 1)
 
 
+class Pool:
+    """Clips on the accelerator, of which a new one takes the place of the oldest.
+
+    Args:
+        size: how many clips, of which whole groups are held.
+        next_seed: of the first clip.
+        device: where.
+    """
+
+    def __init__(self, size: int, next_seed: int, device: torch.device) -> None:
+        self._group = min(2 if device.type == "cpu" else 32, size)
+        self.held = size - size % self._group
+        self.next_seed = next_seed
+        self._frames = torch.empty((size, FRAMES, PIXELS, PIXELS, 3), dtype=torch.uint8, device=device)
+        self._labels = torch.empty(size, dtype=torch.long, device=device)
+        self._source = new_clips(next_seed, self._group, device)
+        self._place, self._owed = 0, 0
+        self.renew(self.held)
+
+    def renew(self, count: int) -> None:
+        """Render so many new clips, in whole groups; what is left over is owed to the next call."""
+        self._owed += count
+        while self._owed >= self._group:
+            label, clips, seed = next(self._source)
+            group = slice(self._place, self._place + self._group)
+            self._frames[group], self._labels[group] = clips, label
+            self._place = (self._place + self._group) % self.held
+            self.next_seed = seed + self._group
+            self._owed -= self._group
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Clips by chance, (size, T, H, W, 3) uint8, and the indices of their labels."""
+        chosen = torch.randint(self.held, (size,), device=self._labels.device)
+        return self._frames[chosen], self._labels[chosen]
+
+
+def one_frame(clips: Tensor, num_frames: int) -> Tensor:
+    """One frame of each clip, by chance, `num_frames` times: (B, num_frames, 3, H, W)."""
+    chosen = torch.randint(FRAMES, (len(clips),), device=clips.device)
+    frames = clips[torch.arange(len(clips)), chosen]
+    return frames[:, None].expand(-1, num_frames, -1, -1, -1)
+
+
 @dataclass
 class Learner:
-    """A model, the running mean of its weights, and its optimiser."""
+    """A model, the running mean of its weights, and its optimiser; `forward` is the model, compiled on an accelerator."""
 
     model: VivitForVideoClassification
     mean: VivitForVideoClassification
     optimiser: torch.optim.AdamW
+    forward: Callable[[Tensor], Any]
 
     @classmethod
     def new(cls, shape: VivitConfig, recipe: Recipe, device: torch.device) -> Learner:
+        torch.manual_seed(recipe.seed)
         model, mean = (VivitForVideoClassification(shape).to(device) for _ in range(2))
         mean.load_state_dict(model.state_dict())
         decays = [p for p in model.parameters() if p.ndim == 2]
         others = [p for p in model.parameters() if p.ndim != 2]
         groups = [{"params": decays, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return cls(model, mean.requires_grad_(False), torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True))
+        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+        forward = model if device.type == "cpu" else torch.compile(model)
+        return cls(model, mean.requires_grad_(False), optimiser, forward)
+
+    def learn(self, clips: Tensor, target: Tensor, step: int, recipe: Recipe) -> Tensor:
+        """Take one step, and the running mean with it.
+
+        Args:
+            clips: (B, T, 3, H, W) in [-1, 1]; a model of fewer than `FRAMES` frames sees one of them, by chance.
+            target: (B,), indices of labels.
+            step: how many were taken before.
+            recipe: how.
+        Returns:
+            the loss, and the share of the batch that was named right: (2,).
+        """
+        num_frames = self.model.config.num_frames
+        pixels = one_frame(clips, num_frames) if num_frames < FRAMES else clips
+        for options in self.optimiser.param_groups:
+            options["lr"] = recipe.learning_rate_at(step)
+        with torch.autocast(clips.device.type, torch.bfloat16, enabled=not clips.is_cpu):
+            logits = self.forward(pixels).logits
+        loss = F.cross_entropy(logits.float(), target, label_smoothing=recipe.smoothing)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        decay = min(recipe.average, (step + 1) / (step + 10))
+        torch._foreach_lerp_(list(self.mean.parameters()), list(self.model.parameters()), 1 - decay)
+        return torch.stack((loss.detach(), (logits.argmax(-1) == target).float().mean()))
 
     def save(self, folder: Path) -> None:
         """Write the averaged model, and in `state.safetensors` what going on from here needs besides."""
@@ -165,6 +247,31 @@ class Learner:
             self.optimiser.state[p] |= {moment: state[f"{moment}.{n}"].to(p) for moment in MOMENTS}
 
 
+@dataclass
+class Progress:
+    """How far a training has come, as `progress.json` has it.
+
+    Args:
+        recipe: with which it began, as plain data.
+        step: how many were taken.
+        next_seed: of the next clip that is rendered.
+        curve: a line each hundred steps.
+    """
+
+    recipe: dict[str, Any]
+    step: int
+    next_seed: int
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def add_line(self, names: Iterable[str], means: list[list[float]], seconds: float) -> None:
+        """Note and print where the learners stand. Args: means: the loss and the top-1 of each, in the order of their names."""
+        line: dict[str, float] = {"step": self.step, "loss": means[0][0]}
+        line |= {f"{name}_top1".lstrip("_"): top1 for name, (_, top1) in zip(names, means, strict=True)}
+        line = {key: round(value, 4) for key, value in line.items()} | {"seconds": round(seconds)}
+        self.curve.append(line)
+        print(line, flush=True)
+
+
 def train(recipe: Recipe, out: Path, shapes: dict[str, VivitConfig], device: torch.device, minutes: float) -> None:
     """Train until `recipe.steps`, or for `minutes`, and write the checkpoints; go on from what `out` holds.
 
@@ -181,85 +288,40 @@ def train(recipe: Recipe, out: Path, shapes: dict[str, VivitConfig], device: tor
     """
     started = time.monotonic()
     torch.set_float32_matmul_precision("high")
-    learners = {}
-    for name, shape in shapes.items():
-        torch.manual_seed(recipe.seed)
-        learners[name] = Learner.new(shape, recipe, device)
-    progress: dict = {"recipe": asdict(recipe), "step": 0, "next_seed": recipe.seed << 24, "curve": []}
+    learners = {name: Learner.new(shape, recipe, device) for name, shape in shapes.items()}
+    progress = Progress(asdict(recipe), step=0, next_seed=recipe.seed << 24)
     if (out / "progress.json").is_file():
-        progress = json.loads((out / "progress.json").read_text())
+        progress = Progress(**json.loads((out / "progress.json").read_text()))
         for name, learner in learners.items():
-            learner.load(out / name, progress["step"])
-    torch.manual_seed(recipe.seed + progress["step"])
+            learner.load(out / name, progress.step)
+    torch.manual_seed(recipe.seed + progress.step)
 
-    fast = device.type != "cpu"
-    forward = {n: torch.compile(learner.model) if fast else learner.model for n, learner in learners.items()}
-    prepare = torch.compile(disturb) if fast else disturb
-    group = min(32 if fast else 2, recipe.pool)
-    frames = torch.empty((recipe.pool, FRAMES, PIXELS, PIXELS, 3), dtype=torch.uint8, device=device)
-    labels = torch.empty(recipe.pool, dtype=torch.long, device=device)
-    source = new_clips(progress["next_seed"], group, device)
-    place = 0
-
-    def render_some(count: int) -> None:
-        nonlocal place
-        for _ in range(count // group):
-            label, clips, seed = next(source)
-            frames[place : place + group], labels[place : place + group] = clips, label
-            place = (place + group) % (recipe.pool - recipe.pool % group)
-            progress["next_seed"] = seed + group
-
-    render_some(recipe.pool)
-    held = recipe.pool - recipe.pool % group
-    if fast:
+    pool = Pool(recipe.pool, progress.next_seed, device)
+    prepare = disturb
+    if device.type != "cpu":
+        prepare = torch.compile(disturb)
         torch.accelerator.synchronize(device)
-    print(f"{held} clips after {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{pool.held} clips after {time.monotonic() - started:.0f} s", flush=True)
 
-    sums = torch.zeros(len(learners), 2, device=device)
-    owed, since = 0, 0
-    while progress["step"] < recipe.steps and time.monotonic() - started < minutes * 60:
-        step = progress["step"]
-        rate = recipe.learning_rate * min((step + 1) / recipe.warmup, 1.0)
-        rate *= 0.5 + 0.5 * math.cos(math.pi * max(step - recipe.warmup, 0) / (recipe.steps - recipe.warmup))
-        owed += recipe.fresh
-        render_some(owed // group * group)
-        owed %= group
-        chosen = torch.randint(held, (recipe.batch,), device=device)
-        target = labels[chosen]
-        clips = prepare(frames[chosen], torch.rand(recipe.batch, 8, device=device))
-        for k, (name, learner) in enumerate(learners.items()):
-            pixels = clips
-            if shapes[name].num_frames < FRAMES:
-                pixels = clips[torch.arange(len(clips)), torch.randint(FRAMES, (len(clips),), device=device)]
-                pixels = pixels[:, None].expand(-1, shapes[name].num_frames, -1, -1, -1)
-            for options in learner.optimiser.param_groups:
-                options["lr"] = rate
-            with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-                logits = forward[name](pixels).logits
-            loss = F.cross_entropy(logits.float(), target, label_smoothing=recipe.smoothing)
-            loss.backward()
-            nn.utils.clip_grad_norm_(learner.model.parameters(), 1.0)
-            learner.optimiser.step()
-            learner.optimiser.zero_grad()
-            decay = min(recipe.average, (step + 1) / (step + 10))
-            torch._foreach_lerp_(list(learner.mean.parameters()), list(learner.model.parameters()), 1 - decay)
-            sums[k] += torch.stack((loss.detach(), (logits.argmax(-1) == target).float().mean()))
-        progress["step"] += 1
+    sums, since = torch.zeros(len(learners), 2, device=device), 0
+    while progress.step < recipe.steps and time.monotonic() - started < minutes * 60:
+        pool.renew(recipe.fresh)
+        frames, target = pool.batch(recipe.batch)
+        clips = prepare(frames, torch.rand(recipe.batch, 8, device=device))
+        for k, learner in enumerate(learners.values()):
+            sums[k] += learner.learn(clips, target, progress.step, recipe)
+        progress.step += 1
         since += 1
-        if progress["step"] % 100 == 0 or progress["step"] == recipe.steps:
-            means = (sums / since).tolist()
-            line = {"step": progress["step"], "loss": means[0][0]}
-            line |= {f"{name}_top1".lstrip("_"): top1 for name, (_, top1) in zip(learners, means, strict=True)}
-            line = {k: round(v, 4) for k, v in line.items()} | {"seconds": round(time.monotonic() - started)}
-            progress["curve"].append(line)
-            print(line, flush=True)
+        if progress.step % 100 == 0 or progress.step == recipe.steps:
+            progress.add_line(learners, (sums / since).tolist(), time.monotonic() - started)
             sums.zero_()
             since = 0
 
+    progress.next_seed = pool.next_seed
     for name, learner in learners.items():
         learner.save(out / name)
-    (out / "progress.json").write_text(json.dumps(progress))
-    (out / "curve.json").write_text(json.dumps(progress["curve"], indent=0))
+    (out / "progress.json").write_text(json.dumps(asdict(progress)))
+    (out / "curve.json").write_text(json.dumps(progress.curve, indent=0))
 
 
 def main() -> None:

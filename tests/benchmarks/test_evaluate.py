@@ -1,6 +1,7 @@
 """`benchmarks.evaluate`: every contestant gets the same clips, and is compared only if it answers alike."""
 
 import json
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def test_other_answers_are_not_compared(few: list[str], monkeypatch: pytest.Monk
         evaluate.measure(evaluate.parse(few))
 
 
-def inverted(usual: object, classifier: Classifier, clips: list[np.ndarray]) -> Begun:
-    assert callable(usual)
+def inverted(
+    usual: Callable[[Classifier, Sequence[np.ndarray]], Begun], classifier: Classifier, clips: Sequence[np.ndarray]
+) -> Begun:
     return usual(classifier, [np.invert(clip) for clip in clips])

@@ -18,7 +18,7 @@ MODELS: list[dict[str, Any]] = [
     {"factorization": "self_attention", "attention_order": "space_time"},
     {"factorization": "dot_product"},
 ]
-SHAPE = {"hidden_size": 96, "num_attention_heads": 4, "intermediate_size": 200, "num_hidden_layers": 3}
+SHAPE: dict[str, Any] = {"hidden_size": 96, "num_attention_heads": 4, "intermediate_size": 200, "num_hidden_layers": 3}
 # Of logits of about 1, through three to five layers: a few roundings of 2⁻²⁴, 2⁻¹¹ and 2⁻⁸.
 TOLERANCES = {"float32": 2e-5, "float16": 2e-2, "bfloat16": 1e-1}
 

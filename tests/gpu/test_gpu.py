@@ -25,7 +25,7 @@ from tests import oracle
 from tests.vivit.benchmark import children
 from tests.vivit.test_model import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
-from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.attention import ATTENTION
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import Cell, StoppingRule
@@ -38,7 +38,7 @@ from vivit.crossing import cross
 from vivit.device import default_device
 from vivit.dynamic_int8 import DynamicInt8Unavailable
 from vivit.eight_bit import EightBitUnavailable
-from vivit.errors import UserError
+from vivit.errors import AttentionUnavailable, UserError
 from vivit.flash_attention import installed
 from vivit.names import BACKENDS
 from vivit.precision import EIGHT_BIT, kept_bytes, set_precision
@@ -80,7 +80,8 @@ def exact_products() -> Iterator[None]:
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path, torch.Tensor]:
     """transformers' ViViT-B/16x2 with random weights on the GPU, its folder, and a clip."""
     torch.manual_seed(0)
-    config = transformers.VivitConfig(num_labels=400, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    changes: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = transformers.VivitConfig(**{"num_labels": 400} | changes)
     model = transformers.VivitForVideoClassification(config).eval()
     folder = tmp_path_factory.mktemp("vivit-b")
     model.save_pretrained(folder)
@@ -232,7 +233,8 @@ def test_8_bit_answers_as_transformers_with_bitsandbytes(theirs: tuple[Any, Path
     # carry that on: transformers' own logits move as far if the last bit of its pixels does.
     assert (found - expected).abs().max() <= 1.5 * (moved - expected).abs().max() < 0.2
     # One layer of the same input is the same to float16's last bits.
-    one, other = ours.vivit.layers[0], reference.vivit.layers[0]
+    one: Any = ours.vivit.layers[0]
+    other: Any = reference.vivit.layers[0]
     with torch.inference_mode():
         x = reference.vivit.embeddings(pixel_values.half())
         torch.testing.assert_close(one.intermediate(x), other.mlp.fc1(x), rtol=0, atol=0)
@@ -240,7 +242,8 @@ def test_8_bit_answers_as_transformers_with_bitsandbytes(theirs: tuple[Any, Path
 
 
 def _first(output: Any) -> torch.Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    first: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return first
 
 
 def test_a_fresh_child_has_not_touched_cuda() -> None:
@@ -258,14 +261,18 @@ def test_the_kernel_that_ran_is_seen(attention: str) -> None:
     assert found["kernel"] == KERNELS[attention] and found["device_kernels"]
 
 
-def random_qkv(tokens: int, dtype: torch.dtype, batch: int = 2) -> list[torch.Tensor]:
+QueryKeyValue = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def random_qkv(tokens: int, dtype: torch.dtype, batch: int = 2) -> QueryKeyValue:
     """As ViViT-B makes them: views of one (B, N, 3, 12, 64)."""
     generator = torch.Generator().manual_seed(tokens)
     made = torch.randn(batch, tokens, 3, 12, 64, generator=generator).to("cuda", dtype)
-    return [part.permute(0, 2, 1, 3).requires_grad_() for part in made.unbind(2)]
+    query, key, value = (part.permute(0, 2, 1, 3).requires_grad_() for part in made.unbind(2))
+    return query, key, value
 
 
-def result_and_gradients(attention: str, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+def result_and_gradients(attention: str, inputs: QueryKeyValue) -> list[torch.Tensor]:
     """Of a backend: what it gives, without and with gradients, and these."""
     with torch.inference_mode():
         plain = ATTENTION[attention](*inputs, 0.0)
@@ -286,7 +293,8 @@ def test_packages_and_flex_agree_with_eager(attention: str, dtype: torch.dtype, 
         assert (f"the package {BACKENDS[attention].package} (" in str(caught.value)) == (attention in ABSENT)
         assert ("not float32" in str(caught.value)) == (dtype == torch.float32)
         return
-    exact = result_and_gradients("eager", [t.detach().float().requires_grad_() for t in inputs])
+    query, key, value = (t.detach().float().requires_grad_() for t in inputs)
+    exact = result_and_gradients("eager", (query, key, value))
     # Of the whole tensor's length. Half precision: inputs are the same, probabilities and results are each rounded to a
     # step of the dtype, and gradients are products of three such. float32: another order of sums.
     off = 1e-5 if dtype == torch.float32 else 4 * torch.finfo(dtype).eps
@@ -298,11 +306,11 @@ def test_packages_and_flex_agree_with_eager(attention: str, dtype: torch.dtype, 
 
 def test_flex_is_true_float32_whatever_products_are_rounded_to() -> None:
     usual = torch.get_float32_matmul_precision()
-    inputs = [t.detach() for t in random_qkv(197, torch.float32)]
-    wanted = ATTENTION["eager"](*inputs, 0.0)
+    query, key, value = (t.detach() for t in random_qkv(197, torch.float32))
+    wanted = ATTENTION["eager"](query, key, value, 0.0)
     torch.set_float32_matmul_precision("high")
     try:
-        found = ATTENTION["flex_attention"](*inputs, 0.0)
+        found = ATTENTION["flex_attention"](query, key, value, 0.0)
     finally:
         torch.set_float32_matmul_precision(usual)
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-6)  # TF32 would be off by some 1e-4
@@ -368,18 +376,15 @@ def test_a_captured_cell_answers_alike_and_its_memory_is_a_passs(precision: str)
     copy = 2 * 3 * math.prod(open_checkpoint(MANNEQUIN).config.clip_size) * (2 if precision == "bfloat16" else 4)
     more = captured.memory.activations - plain.memory.activations
     assert -0.1 * plain.memory.activations < more < copy + 34 * 2**20, more
-    # In a graph a sum and its LayerNorm are one kernel whatever their size, which is another order; bfloat16 has 8 bits.
-    np.testing.assert_allclose(
-        captured.logits or (), plain.logits or (), **({"rtol": 0.1, "atol": 0.1} if precision == "bfloat16" else CLOSE)
-    )
+    # In a graph a sum and its LayerNorm are one kernel whatever their size, which is another order through all layers;
+    # bfloat16 has 8 bits.
+    off = 0.1 if precision == "bfloat16" else 1e-4
+    np.testing.assert_allclose(captured.logits or (), plain.logits or (), rtol=off, atol=off)
 
 
 def test_a_captured_training_step_is_a_row() -> None:
     row = measure_here(PlannedRound(Cell(MANNEQUIN, "sdpa", mode="training", execution="captured"), RULE))
     assert row.status == "unavailable" and "no gradients" in row.reason
-
-
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # float32 through all layers, in another order
 
 
 def question(checkpoint: str, attention: str, precision: str) -> tuple[Classify, list[bytes]]:

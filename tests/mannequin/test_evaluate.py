@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,38 +24,38 @@ from vivit.video import probe
 CLIPS = ASSETS / "clips"
 
 
-def test_seeds_for_training_evaluation_and_bundled_clips_never_meet():
+def test_seeds_for_training_evaluation_and_bundled_clips_never_meet() -> None:
     ranges = sorted((r.start, r.stop) for r in (TRAINING_SEEDS, EVALUATION_SEEDS, BUNDLED_SEEDS))
     assert all(one[1] <= other[0] for one, other in pairwise(ranges))
     assert ranges[-1][1] <= 1 << 32  # torch's CPU generator looks at no more bits
 
 
-def test_the_checkpoint_is_small_and_has_tokens_enough():
+def test_the_checkpoint_is_small_and_has_tokens_enough() -> None:
     config = VivitConfig.from_pretrained(evaluate.CHECKPOINT)
     assert config.num_tokens >= 1000
     assert tuple(config.id2label.values()) == LABELS
     assert sum(file.stat().st_size for file in evaluate.CHECKPOINT.iterdir()) <= 10 << 20
 
 
-def classifier(batch_size=evaluate.BATCH):
+def classifier(batch_size: int = evaluate.BATCH) -> Classifier:
     model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
     processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
     return Classifier(model, processor, batch_size, load(evaluate.CHECKPOINT))
 
 
-def single_frame_model():
+def single_frame_model() -> VivitForVideoClassification:
     return VivitForVideoClassification.from_pretrained(evaluate.SINGLE_FRAME_CHECKPOINT)
 
 
 @pytest.fixture
-def small_files(monkeypatch):
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the pixels of the files that accuracy is measured on, to be quick."""
     monkeypatch.setattr(renders, "VIDEO_FPS", 6.0)
-    monkeypatch.setattr(renders.render_video, "__defaults__", (96, *renders.render_video.__defaults__[1:]))
+    monkeypatch.setattr(renders.render_video, "__defaults__", (96, *(renders.render_video.__defaults__ or ())[1:]))
 
 
 @pytest.mark.full
-def test_freshly_rendered_clips_are_classified_through_video_files(small_files, tmp_path):
+def test_freshly_rendered_clips_are_classified_through_video_files(small_files: None, tmp_path: Path) -> None:
     report, records = evaluate.evaluate(classifier(), single_frame_model(), len(LABELS), 9, tmp_path)
     # By chance 1 of 36 would be right.
     assert sum(record.right for record in records) >= 30
@@ -64,10 +65,11 @@ def test_freshly_rendered_clips_are_classified_through_video_files(small_files, 
     assert report["top1_interval"] == [round(bound, 4) for bound in wilson(sum(r.right for r in records), len(LABELS))]
 
 
-def test_every_bundled_clip_is_like_kinetics_and_named_right():
+def test_every_bundled_clip_is_like_kinetics_and_named_right() -> None:
     model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
     processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
     familiarity = load(evaluate.CHECKPOINT)
+    assert familiarity
     listed = json.loads((CLIPS / "clips.json").read_text(encoding="utf-8"))
     assert [clip["label"] for clip in listed] == list(LABELS)
     assert sum((CLIPS / clip["file"]).stat().st_size for clip in listed) <= 8 << 20
@@ -84,7 +86,9 @@ def test_every_bundled_clip_is_like_kinetics_and_named_right():
 
 
 @pytest.mark.parametrize("through", ["tensors", "H.264"])
-def test_the_report_has_what_it_promises(through, small_files, monkeypatch, tmp_path):
+def test_the_report_has_what_it_promises(
+    through: str, small_files: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(evaluate, "SAMPLES", 1)
     folder = tmp_path if through == "H.264" else None
     report, records = evaluate.evaluate(classifier(2), single_frame_model(), 3, 9, folder)
@@ -99,7 +103,7 @@ def test_the_report_has_what_it_promises(through, small_files, monkeypatch, tmp_
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
+def test_training_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("mannequin.train.PIXELS", 16)
     monkeypatch.setattr("mannequin.train.SAMPLES", 1)
     recipe = Recipe(steps=2, batch=2, pool=2, fresh=1, warmup=1, learning_rate=0.0)

@@ -22,6 +22,7 @@ from vivit.explain.maps import choose
 from vivit.hub import ASSETS
 from vivit.intervals import wilson
 from vivit.model import VivitForVideoClassification
+from vivit.processing import VivitImageProcessor
 
 EMBEDDED = ("vivit-mannequin", "vivit-mannequin-fe")
 
@@ -63,7 +64,7 @@ def test_one_command_gives_all_figures(
 def test_peaks_are_looked_up_where_the_figure_moves(quick: None) -> None:
     """Against the same counted clip by clip, from the library's own choice of a map."""
     model = VivitForVideoClassification.from_pretrained(evaluate.CHECKPOINT)
-    processor = evaluate.VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
+    processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
     report = inside.inside(model, processor, clips=2, seed=4, deletion_clips=0)
     assert report["deletion"] == {} and report["frozen_familiar"] is None
     hits, shares = [], []
@@ -123,7 +124,7 @@ def test_a_centred_map_peaks_in_the_middle() -> None:
     # Of an even number two are as central; the first counts, as it does in `top_tubelets`.
     for grid, middle in (((16, 8, 8), (7, 3, 3)), ((3, 5, 7), (1, 2, 3))):
         weights = inside.centred_map(grid)
-        assert weights.shape == grid and np.unravel_index(weights.argmax(), grid) == middle
+        assert weights.shape == grid and [*np.unravel_index(weights.argmax(), grid)] == [*middle]
 
 
 def test_every_clip_is_shuffled_once_in_its_own_way() -> None:

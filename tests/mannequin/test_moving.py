@@ -1,15 +1,17 @@
 """Where the moving limbs are, beside pictures in which the renderer paints known limbs in a colour of their own."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from mannequin import sample
-from mannequin.actions import ACTIONS, TAU, Action, Traits, steady
+from mannequin.actions import ACTIONS, BY_LABEL, Action
 from mannequin.body import Pose, both, vec
+from mannequin.clocks import Traits, steady
 from mannequin.moving import COVERED, MOVING, RAYS, moving_tubelets, seen_speed
+from mannequin.paths import TAU
 from mannequin.render import render
 from mannequin.sample import frame_times, perform
 from mannequin.scene import draws
@@ -27,12 +29,12 @@ def circling(phase: Tensor, traits: Traits) -> Pose:
 
 
 @pytest.fixture
-def perform_alone(monkeypatch: pytest.MonkeyPatch):
+def perform_alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], str]:
     """Makes an action of that pose known to `perform`, at so many cycles a second; returns its label."""
 
     def known(cycles: float) -> str:
         action = Action("circling", pose=circling, clock=steady(cycles, cycles))
-        monkeypatch.setitem(sample.BY_LABEL, action.label, action)
+        monkeypatch.setitem(BY_LABEL, action.label, action)
         return action.label
 
     return known
@@ -45,12 +47,12 @@ def painted(label: str, numbers: Tensor, seconds: Tensor, capsules: tuple[int, .
     colour = torch.zeros_like(figure.colour)
     colour[:, list(capsules)] = 1
     palette = torch.stack((blue, red)).expand(len(numbers), 2, 3)
-    world = {name: blue.expand_as(getattr(scene, name)) for name in ("wall", "floor")}
-    picture = render(replace(figure, colour=colour), travel, belt, replace(scene, palette=palette, **world), SIZE, SIZE)
+    world = replace(scene, palette=palette, wall=blue.expand_as(scene.wall), floor=blue.expand_as(scene.floor))
+    picture = render(replace(figure, colour=colour), travel, belt, world, SIZE, SIZE)
     return picture[..., 0] > picture[..., 2]
 
 
-def test_a_figure_that_stands_still_has_none_whatever_the_camera_does(perform_alone) -> None:
+def test_a_figure_that_stands_still_has_none_whatever_the_camera_does(perform_alone: Callable[[float], str]) -> None:
     numbers, seconds = draws(range(3)), torch.linspace(0, 5, 4).expand(3, -1)
     label = perform_alone(0.0)
     eyes = perform(label, numbers, seconds)[3].eye
@@ -59,7 +61,7 @@ def test_a_figure_that_stands_still_has_none_whatever_the_camera_does(perform_al
         assert not moving_tubelets(label, numbers, seconds, GRID, ever=ever).any()
 
 
-def test_the_limb_that_moves_is_marked_where_it_is_seen_and_nothing_else(perform_alone) -> None:
+def test_the_limb_that_moves_is_marked_where_it_is_seen_and_nothing_else(perform_alone: Callable[[float], str]) -> None:
     numbers, seconds = draws(range(4)), torch.linspace(0, 5, 4).expand(4, -1)
     label = perform_alone(1.0)
     moving = seen_speed(label, numbers, seconds, SIZE, SIZE) >= MOVING
@@ -94,7 +96,7 @@ def test_what_is_held_or_thrown_is_marked_wherever_it_is_seen(label: str) -> Non
     assert everywhere[seen].all()
 
 
-def test_the_mask_follows_the_mirrored_figure(perform_alone) -> None:
+def test_the_mask_follows_the_mirrored_figure(perform_alone: Callable[[float], str]) -> None:
     numbers = torch.full((2, draws([0]).shape[1]), 0.5)  # the camera stands right before the figure
     numbers[:, 6] = torch.tensor([0.1, 0.9])
     seconds = torch.tensor([[0.1, 0.4]]).expand(2, -1)

@@ -30,7 +30,7 @@ def marched(eye: Tensor, ray: Tensor, start: Tensor, end: Tensor, radius: Tensor
     return t
 
 
-def test_distances_agree_with_sphere_tracing():
+def test_distances_agree_with_sphere_tracing() -> None:
     random = torch.Generator().manual_seed(0)
     start = torch.rand(1, 1, 6, 3, generator=random, dtype=torch.float64) * 2 - 1
     end = start + torch.rand(1, 1, 6, 3, generator=random, dtype=torch.float64) - 0.5
@@ -52,12 +52,12 @@ def test_distances_agree_with_sphere_tracing():
     assert hits > 20
 
 
-def test_what_lies_behind_is_not_met():
+def test_what_lies_behind_is_not_met() -> None:
     rays = torch.tensor([0.0, 0.0, 1.0]).view(1, 1, 3, 1)
     assert float(capsule_distance(torch.zeros(1, 1, 3), rays, *ball(0, 0, -3, 0.5))) > 1e6
 
 
-def test_a_sphere_covers_the_pixels_that_perspective_gives_it():
+def test_a_sphere_covers_the_pixels_that_perspective_gives_it() -> None:
     axes = torch.eye(3)[None, None]
     rays = directions(axes, torch.tensor([[0.5]]), 200, 200)
     distance, radius = 4.0, 0.6
@@ -67,7 +67,7 @@ def test_a_sphere_covers_the_pixels_that_perspective_gives_it():
     assert float(seen.float().mean()) == pytest.approx(expected, rel=0.01)
 
 
-def test_a_shadow_falls_where_the_light_throws_it():
+def test_a_shadow_falls_where_the_light_throws_it() -> None:
     light = torch.nn.functional.normalize(torch.tensor([1.0, 2.0, 0.0]), dim=0).view(1, 1, 3)
     figure = ball(0.0, 1.0, 0.0, 0.2)
     # The light comes from +x and above, so the shadow of a ball 1 m up lies half a metre to -x.
@@ -78,7 +78,7 @@ def test_a_shadow_falls_where_the_light_throws_it():
     assert openness.min() > 0.9
 
 
-def test_contact_darkens_the_floor_by_the_solid_angle():
+def test_contact_darkens_the_floor_by_the_solid_angle() -> None:
     radius, height = 0.3, 0.5
     points = torch.tensor([0.0, 0.0, 0.0]).view(1, 1, 3, 1)
     up = torch.tensor([0.0, 1.0, 0.0]).view(1, 1, 3, 1)
@@ -88,14 +88,14 @@ def test_contact_darkens_the_floor_by_the_solid_angle():
     assert float(openness) == pytest.approx(math.exp(-1.1 * (radius / height) ** 2), rel=0.01)
 
 
-def test_the_same_seed_gives_the_same_pixels_and_another_seed_others():
+def test_the_same_seed_gives_the_same_pixels_and_another_seed_others() -> None:
     seconds = torch.tensor([[0.0, 1.0]])
     one, again, other = (render_clips("hula hooping", [seed], seconds, 48, 64) for seed in (11, 11, 12))
     assert torch.equal(one, again)
     assert (one.int() - other.int()).abs().float().mean() > 5
 
 
-def test_a_clip_does_not_depend_on_what_is_rendered_beside_it():
+def test_a_clip_does_not_depend_on_what_is_rendered_beside_it() -> None:
     seconds = torch.tensor([[0.0, 1.0]]).expand(2, -1)
     both = render_clips("squat", [3, 4], seconds, 40, 40)
     alone = render_clips("squat", [4], seconds[:1], 40, 40)
@@ -104,7 +104,7 @@ def test_a_clip_does_not_depend_on_what_is_rendered_beside_it():
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_every_action_is_in_the_picture_and_lit(label: str):
+def test_every_action_is_in_the_picture_and_lit(label: str) -> None:
     frames = render_clips(label, [1, 2], torch.tensor([[0.7], [1.3]]), 64, 64)
     assert frames.shape == (2, 1, 64, 64, 3) and frames.dtype == torch.uint8
     assert all(20 < float(frame.float().mean()) < 245 for frame in frames)

@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mannequin import calibrate, evaluate, teach
+from mannequin import evaluate, teach
 from mannequin.actions import LABELS
+from mannequin.evaluate import clips_as_tensors
 from mannequin.novel import NOVEL
-from mannequin.renders import evaluation_seeds
+from mannequin.renders import evaluation_seeds, render_video
 from mannequin.teach import (
     MOST_CLIPS,
     MOST_SEED,
@@ -30,6 +33,7 @@ from mannequin.teach import (
 from mannequin.train import EVALUATION_SEEDS
 from vivit.model import VivitForVideoClassification
 from vivit.processing import VivitImageProcessor
+from vivit.teach.heads import Taught, fit_head
 from vivit.video import probe
 
 THREE = ["air drumming", "climbing ladder", "shaking head"]
@@ -60,7 +64,8 @@ def clouds(model: VivitForVideoClassification, taught: int, apart: float, seed: 
     centres = random.normal(size=(4, model.config.hidden_size)) * apart
 
     def some(k: int, clips: int) -> np.ndarray:
-        return (centres[k] + random.normal(size=(clips, model.config.hidden_size))).astype(np.float32)
+        found: np.ndarray = centres[k] + random.normal(size=(clips, model.config.hidden_size))
+        return found.astype(np.float32)
 
     return Features(
         model,
@@ -99,12 +104,11 @@ def test_draws_share_no_clip(model: VivitForVideoClassification, monkeypatch: py
     features = clouds(model, 20, 2.0, 0)
     seen = []
 
-    def fit(model: VivitForVideoClassification, some: np.ndarray, labels: list[str], *, seed: int) -> teach.Taught:
+    def fit(model: VivitForVideoClassification, some: np.ndarray, labels: list[str], *, seed: int) -> Taught:
         seen.append({one.tobytes() for one in some})
         assert labels == [label for label in THREE for _ in range(len(labels) // 3)]
         return fit_head(model, some, labels, seed=seed)
 
-    fit_head = teach.fit_head
     monkeypatch.setattr(teach, "fit_head", fit)
     measure([features, features], [1, 2], draws=3, seed=0)
     fewer, more = seen[:3], seen[6:9]
@@ -126,12 +130,12 @@ def test_clips_are_rendered_once_for_both_models(
     monkeypatch.setattr(evaluate, "SAMPLES", 1)
     monkeypatch.setattr(teach, "LABELS", LABELS[:2])
     rendered = []
-    clips_as_tensors = calibrate.clips_as_tensors
-    monkeypatch.setattr(
-        calibrate,
-        "clips_as_tensors",
-        lambda label, seeds, *rest: rendered.append(label) or clips_as_tensors(label, seeds, *rest),
-    )
+
+    def told(label: str, *rest: Any) -> Iterator[np.ndarray]:
+        rendered.append(label)
+        return clips_as_tensors(label, *rest)
+
+    monkeypatch.setattr("mannequin.calibrate.clips_as_tensors", told)
     image_processor = VivitImageProcessor.from_pretrained(evaluate.CHECKPOINT)
     models = (model, with_random_weights(model, 0))
     ours, random = take_features(models, image_processor, labels=THREE[:2], taught=2, new=1, outside=1, seed=0)
@@ -158,7 +162,7 @@ def test_a_head_that_was_taught_from_five_clips_knows_new_ones(
 
 def test_clips_are_written_into_class_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teach, "VIDEO_FPS", 1.0)
-    monkeypatch.setattr(teach.render_video, "__defaults__", (96, *teach.render_video.__defaults__[1:]))
+    monkeypatch.setattr(render_video, "__defaults__", (96, *(render_video.__defaults__ or ())[1:]))
     write_clips(tmp_path, labels=THREE[:2], taught=2, new=1, seed=0, device="cpu")
     for name, clips, seeds in (("taught", 2, TAUGHT_SEEDS), ("new", 1, NEW_SEEDS)):
         for label in THREE[:2]:
