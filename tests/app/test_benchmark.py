@@ -184,6 +184,7 @@ def test_a_link_names_a_sweep_and_one_that_is_gone_is_told(page: Page, server: S
     expect(page).to_have_url(re.compile("sweep=h100-documentation-tables-transformers"))
 
 
+@pytest.mark.full
 def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, server: Server) -> None:
     open_page(page, server)
     show(page, "NVIDIA H100.*tables, ours")

@@ -99,6 +99,7 @@ def test_two_comparisons_at_once_take_turns(engine: Engine) -> None:
     assert first.wait(90) and second.wait(90) and first.number != second.number
 
 
+@pytest.mark.full
 def test_a_place_in_the_queue_is_told_once_and_no_longer_than_it_is_waited(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

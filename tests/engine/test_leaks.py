@@ -109,6 +109,7 @@ def resident_when_idle(checkpoint: Path, environment: dict[str, str]) -> tuple[i
         engine.stop()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others keep nothing")
 def test_an_idle_model_worker_gives_back_what_it_kept(tmp_path: Path) -> None:
     config = VivitConfig(

@@ -207,6 +207,7 @@ def test_a_visitors_second_sweep_takes_the_place_of_the_first(sweeps: Sweeps, ch
     assert second.wait(60) and second.state == "done"
 
 
+@pytest.mark.full
 def test_closing_the_page_does_not_end_a_sweep(sweeps: Sweeps, engine: Engine, checkpoint: str) -> None:
     running = started(sweeps, build(checkpoint, "eager", rounds=1), visitor="v")
     engine.forget("v")

@@ -60,6 +60,7 @@ def test_the_camera_is_asked_for_on_a_click_and_the_action_is_named(page: Page, 
     assert {said["label"] for said in found} == {FILMED}
 
 
+@pytest.mark.full
 def test_one_picture_is_on_its_way_at_most(page: Page, server: Server) -> None:
     most = 0
 
@@ -79,6 +80,7 @@ def test_one_picture_is_on_its_way_at_most(page: Page, server: Server) -> None:
     page.unroute_all(behavior="ignoreErrors")  # one is still held
 
 
+@pytest.mark.full
 def test_escape_puts_the_camera_out_first_and_then_leaves_presenter_mode(page: Page, server: Server) -> None:
     open_live(page, server, "?present=1")
     off = heard(page, "off")
