@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from tests.pixels import video_pixels
-from tests.vivit.test_processing import SIZES, assert_same, small_clip
+from tests.vivit.pictures import SIZES, assert_same, small_clip
 from vivit import VivitConfig, VivitImageProcessor
 from vivit.errors import UserError
 from vivit.hub import PROCESSORS

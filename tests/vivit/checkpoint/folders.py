@@ -11,7 +11,12 @@ from torch import Tensor
 
 from tests import oracle
 from vivit import VivitForVideoClassification
+from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.errors import UserError
+
+HEAD = ("classifier.weight", "classifier.bias")
+POOLER = ("pooler.dense.weight", "pooler.dense.bias")
+POSITIONS = "embeddings.position_embeddings"
 
 
 def tensors_of(folder: Path) -> dict[str, Tensor]:
@@ -50,3 +55,13 @@ def memory_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(pattern, replacement, name)
         renamed[name] = tensor
     return renamed
+
+
+def equal_tensors(ours: Any, wanted: dict[str, Tensor], but: tuple[str, ...] = ()) -> None:
+    """Whole tensors, bit by bit, by their published names."""
+    wanted = {published_name(name): tensor for name, tensor in wanted.items()}
+    mine = published_tensors(ours)
+    assert {n for n in mine if n not in but} == {n for n in wanted if n not in but}
+    for name, tensor in wanted.items():
+        if name not in but:
+            assert torch.equal(mine[name], tensor), name
