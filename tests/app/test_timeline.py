@@ -38,7 +38,13 @@ def click(page: Page, bar: Locator) -> None:
     """Click on a bar where it is: what plotly listens with lies above all of them."""
     box = bar.bounding_box()
     assert box
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(0, 0)
+    page.mouse.move(x, y)
+    expect(
+        page.locator(".stPlotlyChart .hoverlayer .hovertext").first
+    ).to_be_visible()  # before which no click is heard
+    page.mouse.click(x, y)
 
 
 def download(page: Page, label: str) -> str:
