@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.vivit.pictures import EXACT, OPTIONS, SIZES, SMALL, assert_same, both, picture, small_clip
 from vivit import VivitImageProcessor
-from vivit.processing import NORMALISATIONS, BatchFeature
+from vivit.batch_feature import BatchFeature
+from vivit.processing import NORMALISATIONS
 
 
 @pytest.mark.parametrize("size", SIZES)
