@@ -273,7 +273,7 @@ DIFFERENCES: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "names"), DIFFERENCES, ids=str)
+@pytest.mark.parametrize(("changes", "names"), DIFFERENCES, ids=lambda value: str(sorted(value)))
 def test_what_differs_from_the_defaults_is_enough(changes: dict[str, Any], names: set[str]) -> None:
     config = VivitConfig(**changes)
     assert config.to_diff_dict().keys() == names | {"model_type"}

@@ -249,7 +249,7 @@ def test_a_batch_of_frames(classify: VideoClassificationPipeline, clip_path: Pat
         {"video": None},
         {"video": [np.zeros((8, 48, 64, 3), np.uint8)]},
     ],
-    ids=lambda value: f"{type(value).__name__} {getattr(value, 'shape', value)}",
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'shape', getattr(value, 'size', value))}",
 )
 def test_what_is_no_clip_is_refused(classify: VideoClassificationPipeline, given: Any) -> None:
     with pytest.raises(ValueError, match=r"clip|channels"):
