@@ -6,16 +6,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from tests.hub_client import clean
+from tests.shorter import some
 from tests.y4m import write_y4m
 from ui.server import ASK_FIRST, LOCAL_FOLDERS
 from vivit.hub import ASSETS
@@ -37,15 +38,6 @@ QUIET = """() => {
     if (!idle || working) window.busy = performance.now()
     return performance.now() - window.busy > 500
 }"""
-
-
-def some(values: Iterable[Any], *here: Any) -> list[Any]:
-    """Parameters, tuples for several names, of which only some are tested without `make test-full`. Args: here: those."""
-
-    def marked(value: Any) -> Any:
-        return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full)
-
-    return [value if value in here else marked(value) for value in values]
 
 
 Scheme = Literal["light", "dark"]

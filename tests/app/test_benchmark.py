@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, answered, serving_script, settled, some
+from tests.app.conftest import Server, answered, serving_script, settled
 from tests.clips import write_clip
+from tests.shorter import some
 from tests.vivit.benchmark.children import result, row
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.results import save

@@ -9,8 +9,9 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.app.conftest import Server, answered, settled, some, tiles
+from tests.app.conftest import Server, answered, settled, tiles
 from tests.clips import write_clip
+from tests.shorter import some
 from vivit.config import VivitConfig
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Scheme, Server, settled, some
+from tests.app.conftest import SCHEMES, Scheme, Server, settled
+from tests.shorter import some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.app.conftest import Server, answered, some
+from tests.app.conftest import Server, answered
 from tests.clips import cut_out, draw_number, write_clip
+from tests.shorter import some
 from vivit.names import VIDEO_SUFFIXES
 
 

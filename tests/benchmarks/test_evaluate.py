@@ -21,6 +21,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["--model", str(folder / "tiny"), "--folder", str(folder), "--clips", "5", "--batch-size", "2"]
 
 
+@pytest.mark.full
 def test_every_contestant_does_all_clips_in_every_round(few: list[str]) -> None:
     found = evaluate.measure(evaluate.parse([*few, "--decoders", "1"]))
     assert found["agreed"] == found["agreed"] | {"clips": 5, "same_top1": 10, "of": 10}

@@ -119,6 +119,7 @@ def test_every_backend(kind: str, attention: str) -> None:
     same(found, wanted.hidden_states, torch.float32, **FLOAT32)
 
 
+@pytest.mark.full
 def test_flex_attention_over_both_axes() -> None:
     """In one case alone, for it compiles."""
     model = made("dot_product", "flex_attention", num_hidden_layers=1)

@@ -27,6 +27,7 @@ def test_whoever_has_settled_it_has_their_own(own: dict[str, str], monkeypatch: 
     assert threads.waiting() == ({} if own else threads.WAITING)
 
 
+@pytest.mark.full
 def test_command_line_model_worker_and_measuring_processes_start_with_it() -> None:
     plain = {name: value for name, value in os.environ.items() if name not in threads.OWN_WORD}
     done = subprocess.run([sys.executable, "-c", SHOW], env=plain, capture_output=True, text=True, timeout=120)

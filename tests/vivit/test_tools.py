@@ -18,6 +18,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import vivit
 from tests import oracle
+from tests.shorter import some
 from vivit.attention import ATTENTION
 from vivit.names import BACKENDS, PRECISIONS, TF32
 
@@ -81,7 +82,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", some(CALLS, "plain"))
 @pytest.mark.parametrize("attention", HERE)
 def test_it_compiles_to_one_graph(attention: str, call: str) -> None:
     """AOT's backend takes the graph as Inductor does, and needs no C++ compiler to run it."""
@@ -103,7 +104,7 @@ def _counted(model: nn.Module, backend: str = "aot_eager") -> tuple[Any, Compile
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("attention", WITH_GRADIENTS)
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("training", some([False, True], True))
 def test_gradients_of_what_is_compiled(attention: str, training: bool) -> None:
     model = made(attention).train(training)
     compiled, count = _counted(model)
@@ -162,6 +163,7 @@ print(model(oracle.clip(model.config)).logits.shape)
 """
 
 
+@pytest.mark.full
 def test_without_a_c_compiler_it_says_what_to_do(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "CXX"} | {"PATH": str(tmp_path)}
     said = subprocess.run(

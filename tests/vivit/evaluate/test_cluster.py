@@ -129,6 +129,7 @@ def ray(clips: list[LabelledClip]) -> Iterator[Any]:
     assert not alive
 
 
+@pytest.mark.full
 def test_records_are_those_of_this_process_to_the_bit(
     ray: Any, clips: list[LabelledClip], reading: Reading, here: dict[int, Record]
 ) -> None:

@@ -191,6 +191,7 @@ def blobs(seed: int, frames: int, side: int) -> Tensor:
     return torch.tensor(pixels[None], dtype=torch.float32)
 
 
+@pytest.mark.full
 def test_random_weights_are_no_better_than_chance() -> None:
     """At least 45 of 50 clips, for every map that a model has; ten clips of each of five models.
 

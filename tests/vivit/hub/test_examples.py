@@ -83,6 +83,7 @@ def test_the_examples_of_the_documentation(
     assert len(server.seen(r"storage GET .*safetensors")) == len(server.seen(r"storage GET .*mp4")) == 1
 
 
+@pytest.mark.full
 def test_a_sweep_asks_once_and_says_which_commit_it_measured(
     published: tuple[dict[str, bytes], bytes], server: HubServer, tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_run_that_is_killed_has_kept_its_features(tmp_path: Path) -> None:
     assert 2 <= before <= report["features_kept"] and report["clips"] == 10
 
 
+@pytest.mark.full
 def test_a_checkpoint_that_the_disk_does_not_take_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     folder, most = fill(tmp_path / "clips", arms=ARMS[:1], legs=LEGS[:1]), 1_000_000  # bytes of a file
     done = subprocess.run(

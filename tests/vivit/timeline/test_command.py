@@ -379,6 +379,7 @@ def test_an_interrupt_ends_the_process_with_130_and_whole_lines(knowing: Path, l
     assert len(rows_of("".join(lines))) == len(lines) < 1190
 
 
+@pytest.mark.full
 def test_a_reader_that_leaves_is_no_fault(knowing: Path, long_film: Path) -> None:
     """As `| head -1` does: before the first line, and after some."""
     command: list[str | Path] = [
