@@ -480,7 +480,6 @@ def test_an_interrupt_leaves_no_file_of_an_address(checkpoint: Path, tmp_path: P
     assert not [*tmp_path.glob("temporary/vivit-*")]
 
 
-@pytest.mark.full
 def test_a_reader_that_leaves_is_no_fault(checkpoint: Path, clip_path: Path) -> None:
     """As `| head -1` does."""
     command = [*CLASSIFY, *[clip_path] * 3, "--model", checkpoint]
