@@ -6,7 +6,6 @@ a time as take about a second, so that other visitors' jobs go between.
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Any
 from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
 from engine.jobs import Job
+from engine.lately import Lately
 from engine.running import Failed, Running
 from engine.tasks import ClassifiedClips, ClassifyClips, DownloadClip, ReadClip
 from vivit.benchmark.results import revision
@@ -32,7 +32,6 @@ logger = logging.getLogger("engine")
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
 SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
 SAVE_SHARE = 0.05  # of the time that writing may take
-UNSAVED = 5  # ended ones that could not be written are held in memory: the last so many
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
 NOT_WORKING = "The evaluation ended early. What was found stands here; begin again."
 
@@ -187,6 +186,21 @@ class RunningEvaluation(Running):
         )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a cell has found of some clips.
+
+    Args:
+        records: of all of them, in their order.
+        seconds: the model took for each; 0 where it was given none.
+        step: the fewest clips that fill passes.
+    """
+
+    records: list[Record]
+    seconds: float = 0.0
+    step: int = 1
+
+
 class Evaluations:
     """Every evaluation of this server.
 
@@ -198,8 +212,7 @@ class Evaluations:
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine = engine
         self._folder = folder
-        self._running: dict[str, RunningEvaluation] = {}
-        self._lock = threading.Lock()
+        self._lately: Lately[RunningEvaluation] = Lately()
 
     def start(self, what: ToEvaluate, visitor: str = "") -> RunningEvaluation:
         """Evaluate in the background; it goes on when the page is closed.
@@ -214,41 +227,35 @@ class Evaluations:
         cells = [RunningCell(cell, cell.asked, Tally(cell.labels)) for cell in what.cells]
         fresh = Kept((), ())  # for its name
         running = RunningEvaluation(fresh.id, what, visitor, created, cells)
-        with self._lock:
-            unsaved = [k for k, v in self._running.items() if v.state != "running" and not v.saved][-UNSAVED:]
-            self._running = {k: v for k, v in self._running.items() if v.state == "running" or k in unsaved}
-            self._running[running.id] = running
+        self._lately.add(running)
         running.begin(lambda: self._run(running), f"evaluation-{running.id}", NOT_WORKING)
         return running
 
     def get(self, id: str) -> RunningEvaluation | None:
         """The evaluation of that id, if this server has run it lately."""
-        with self._lock:
-            return self._running.get(id)
+        return self._lately.get(id)
 
     def all_running(self) -> list[RunningEvaluation]:
         """Every evaluation that runs now, the latest last."""
-        with self._lock:
-            return [one for one in self._running.values() if one.state == "running"]
+        return self._lately.running()
 
     def running(self, visitor: str) -> RunningEvaluation | None:
         """The evaluation of this visitor that runs now."""
-        return next((one for one in reversed(self.all_running()) if one.visitor == visitor), None)
+        return next(reversed(self._lately.running(visitor)), None)
 
     def kept(self) -> list[Kept]:
         """Every evaluation on disk and those that could not be written, newest first; without those that still run."""
-        with self._lock:
-            ours = dict(self._running)
-        ended = [one.kept for one in ours.values() if one.state != "running" and not one.empty]
-        others = [kept for kept in list_kept(self._folder) if kept.id not in ours]
+        ours = self._lately.all()
+        ids = {one.id for one in ours}
+        ended = [one.kept for one in ours if one.state != "running" and not one.empty]
+        others = [kept for kept in list_kept(self._folder) if kept.id not in ids]
         return sorted([*ended, *others], key=lambda kept: kept.created, reverse=True)
 
     def delete(self, id: str) -> None:
         """Forget an evaluation that has ended, for everybody."""
         running = self.get(id)
         if running is None or running.state != "running":
-            with self._lock:
-                self._running.pop(id, None)
+            self._lately.drop(id)
             evaluation_file(self._folder, id).unlink(missing_ok=True)
 
     def forget(self, folder: Path) -> None:
@@ -280,32 +287,34 @@ class Evaluations:
 
     def _step(self, running: RunningEvaluation, ahead: ClipsAhead, clips: list[Coming]) -> None:
         """Have every cell that has not failed classify some clips; a cancel meanwhile leaves all without them."""
-        good = [clip for clip in clips if not clip.error]
-        slowest, step = 0.0, 1
-        found_by: list[tuple[RunningCell, list[Record]]] = []
+        found_by: list[tuple[RunningCell, _Found]] = []
         for cell in running.cells:
             if cell.error:
                 continue
-            records = {clip.index: _record(clip, cell.cell, running.what) for clip in clips}
-            if good:
-                asked = [records[clip.index] for clip in good]
-                try:
-                    found, fewest = self._classify(running, ahead, cell, asked, good)
-                except Failed as failed:
-                    cell.error = str(failed)
-                    continue
-                records |= {record.index: record for record in found}
-                seconds = sum(record.model_seconds for record in found) / len(found)
-                slowest, step = max(slowest, seconds), max(step, fewest)
-                running.spend(model=seconds * len(found))
-            found_by.append((cell, [*records.values()]))
-        for cell, found_now in found_by:
-            cell.add(found_now)
+            try:
+                found_by.append((cell, self._find(running, ahead, cell, clips)))
+            except Failed as failed:
+                cell.error = str(failed)
+        for cell, found in found_by:
+            cell.add(found.records)
         if all(cell.error for cell in running.cells):
             raise Failed(running.cells[0].error)
-        if slowest:
+        if slowest := max(found.seconds for _, found in found_by):
             most = max(1, min(int(JOB_SECONDS / slowest), ahead.most_at_once))
+            step = max(found.step for _, found in found_by)
             ahead.at_once = most - most % step if most > step else most
+
+    def _find(self, running: RunningEvaluation, ahead: ClipsAhead, cell: RunningCell, clips: list[Coming]) -> _Found:
+        """Have one cell classify those of some clips that could be read. Raises as `_classify`."""
+        records = {clip.index: _record(clip, cell.cell, running.what) for clip in clips}
+        good = [clip for clip in clips if not clip.error]
+        if not good:
+            return _Found([*records.values()])
+        found, step = self._classify(running, ahead, cell, [records[clip.index] for clip in good], good)
+        records |= {record.index: record for record in found}
+        seconds = sum(record.model_seconds for record in found) / len(found)
+        running.spend(model=seconds * len(found))
+        return _Found([*records.values()], seconds, step)
 
     def _classify(
         self,

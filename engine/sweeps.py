@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.engine import Engine
+from engine.lately import Lately
 from engine.running import Running, Stopped
 from engine.tasks import MeasureRound
 from engine.undisturbed import undisturbed
@@ -25,7 +26,6 @@ Pixels = tuple[tuple[int, int, int, int], bytes]  # shape and bytes of a clip's 
 
 logger = logging.getLogger("engine")
 
-UNSAVED = 5  # finished sweeps that could not be written are held in memory: the last so many
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
 NOT_MEASURED = "The server ended before this cell was measured. Measure it again."
 
@@ -86,8 +86,7 @@ class Sweeps:
         self._engine = engine
         self._folder = folder
         self._recorded = tuple(recorded)
-        self._running: dict[str, RunningSweep] = {}
-        self._lock = threading.Lock()
+        self._lately: Lately[RunningSweep] = Lately()
 
     def start(
         self,
@@ -112,27 +111,22 @@ class Sweeps:
             self.cancel(former.id)
         first = snapshot(sweep, title, clip)
         running = RunningSweep(first.id, title, clip, sweep, visitor, first.created)
-        with self._lock:
-            unsaved = [k for k, v in self._running.items() if v.state != "running" and not v.saved][-UNSAVED:]
-            self._running = {k: v for k, v in self._running.items() if v.state == "running" or k in unsaved}
-            self._running[running.id] = running
+        self._lately.add(running)
         arguments = (running, dict(pixels or {}), normalisation)
         threading.Thread(target=self._run, args=arguments, name=f"sweep-{running.id}", daemon=True).start()
         return running
 
     def get(self, id: str) -> RunningSweep | None:
         """The sweep of that id, if this server has run it lately."""
-        with self._lock:
-            return self._running.get(id)
+        return self._lately.get(id)
 
     def all_running(self) -> list[RunningSweep]:
         """Every sweep that runs now, the latest last."""
-        with self._lock:
-            return [s for s in self._running.values() if s.state == "running"]
+        return self._lately.running()
 
     def running(self, visitor: str | None = None) -> RunningSweep | None:
         """The sweep that runs now: this visitor's, or for None anybody's latest."""
-        return next((s for s in reversed(self.all_running()) if visitor in (None, s.visitor)), None)
+        return next(reversed(self._lately.running(visitor)), None)
 
     def take_over(self, id: str, visitor: str) -> None:
         """From now on the sweep is this visitor's; for one whose own visitor has left, by a reload for instance."""
@@ -141,10 +135,10 @@ class Sweeps:
 
     def kept(self) -> list[Result]:
         """Every sweep on disk and those that could not be written, newest first; without those that still run."""
-        with self._lock:
-            ours = dict(self._running)
-        kept = [r for r in list_results(self._folder, *self._recorded) if r.id not in ours]
-        ended = [s.result for s in ours.values() if s.state != "running" and not s.empty]
+        ours = self._lately.all()
+        ids = {sweep.id for sweep in ours}
+        kept = [r for r in list_results(self._folder, *self._recorded) if r.id not in ids]
+        ended = [s.result for s in ours if s.state != "running" and not s.empty]
         return sorted([*ended, *kept], key=lambda r: r.created, reverse=True)
 
     def deletable(self, id: str) -> bool:
@@ -155,8 +149,7 @@ class Sweeps:
     def delete(self, id: str) -> None:
         """Forget a sweep of this server's that has ended, for everybody; one that is recorded with the app stays."""
         if self.deletable(id):
-            with self._lock:
-                self._running.pop(id, None)
+            self._lately.drop(id)
             sweep_file(self._folder, id).unlink(missing_ok=True)
 
     def cancel(self, id: str) -> None:

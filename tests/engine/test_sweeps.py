@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from engine import Engine, WorkerSpec, jobs
-from engine.sweeps import NOT_MEASURED, UNSAVED, Pixels, RunningSweep, Sweeps
+from engine.lately import UNSAVED
+from engine.sweeps import NOT_MEASURED, Pixels, RunningSweep, Sweeps
 from engine.tasks import Classify, MakePreview
 from tests import oracle
 from tests.engine.waiting import state_of, until
