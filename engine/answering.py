@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def score_windows(
     asked: WindowsAsked,
     frames: np.ndarray,
     rows: Sequence[tuple[int, ...]],
-    tell: Callable[[Job], None] = lambda job: None,
+    tell: Callable[[Job[Any]], None] = lambda job: None,
 ) -> Scored:
     """Classify windows, as one job of a chain.
 
@@ -44,7 +45,7 @@ def score_windows(
     Raises:
         engine.running.Stopped, engine.running.Failed: as `Running.reply_to`.
     """
-    request = ClassifyWindows(asked, frames.shape, tuple(rows))  # type: ignore[arg-type]
+    request = ClassifyWindows(asked, frames.shape, tuple(rows))
     key = f"{len(rows)} windows {asked.checkpoint} {asked.attention} {asked.precision} {asked.execution}"
     job = engine.ask(request, [frames.tobytes()], cost_key=key)
     answers = running.reply_to(engine, job, tell)

@@ -6,7 +6,7 @@ Between the jobs of a chain other visitors' jobs go; what has been answered when
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def _deletion(engine: Engine, running: RunningCheck[Deletion], masks: np.ndarray
     scores: list[float] = []
     for some in _batches(running, len(flat)):
         part = np.ascontiguousarray(flat[some])
-        request = DeleteTubelets(running.look, running.looked.label, part.shape)  # type: ignore[arg-type]
+        request = DeleteTubelets(running.look, running.looked.label, part.shape)
         scores += _ask(engine, running, request, [running.pixels, part.tobytes()], len(part)).of
         if len(scores) >= masks.shape[1]:
             running.found = Deletion.of(whole, scores)
@@ -111,7 +111,7 @@ def _ask(
     job: Job[Reply] = engine.ask(request, blobs, cost_key=f"{request.TASK} {running.look}")
     note = running.note
 
-    def tell(job: Job) -> None:
+    def tell(job: Job[Any]) -> None:
         running.note = f"{note} (number {job.position} in the queue)" if job.position else note
 
     reply = running.reply_to(engine, job, tell)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.engine import Engine
 from engine.jobs import Job
@@ -32,7 +33,7 @@ class Coming:
     index: int
     path: str
     download: DownloadClip | None = None
-    job: Job | None = None
+    job: Job[Any] | None = None
     read: ClipPixels = UNREAD
     pixels: bytes = field(default=b"", repr=False)
     error: str = ""

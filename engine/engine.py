@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 from engine.failures import cannot_start, overdue, unexpected, without_folder
 from engine.jobs import Job, Queue
 from engine.messages import Reply, Request, pack
-from engine.process import Overdue, Process, WorkerSpec
+from engine.process import Answer, Overdue, Process, WorkerSpec
 from vivit.records import from_json
 
 logger = logging.getLogger("engine")
@@ -66,7 +66,7 @@ class Engine:
         cost_key: str | None = None,
         slot: str = "",
         decode: Callable[[dict[str, Any]], Any] | None = None,
-    ) -> Job:
+    ) -> Job[Any]:
         """Queue a job that is given in JSON; `ask` is for the requests of `engine.tasks`.
 
         Args:
@@ -116,7 +116,7 @@ class Engine:
         decode = partial(from_json, request.REPLY)
         return self.submit(request.WORKER, request.TASK, asdict(request), blobs, decode=decode, **options)
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job[Any]) -> None:
         """Cancel a job: at once if it waits, within 2 seconds if it runs, in the middle of a C call too."""
         self._workers[job.worker].queue.cancel(job)
 
@@ -150,6 +150,32 @@ class Engine:
         return self._workers[worker].hello
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """How a job ended.
+
+    Args:
+        state: its last.
+        outcome: fields of the job.
+        usable: whether its process can take another.
+    """
+
+    state: Literal["done", "failed", "cancelled"]
+    outcome: dict[str, Any] = field(default_factory=dict)
+    usable: bool = True
+
+
+def _answered(job: Job[Any], header: dict[str, Any], blobs: list[bytes]) -> _Ending:
+    """What a reply makes of a job. Raises ValueError if it is not of the kind that was asked for."""
+    if header["state"] == "cancelled":
+        return _Ending("cancelled")
+    if header["state"] == "done":
+        return _Ending("done", {"result": job._decode(header["result"]), "blobs": blobs, "progress": 1.0})
+    if header["traceback"]:
+        logger.error("job %d (%s, %s): %s", job.id, job.worker, job.task, header["traceback"])
+    return _Ending("failed", {"error": without_folder(header["error"]), "details": header["details"]})
+
+
 def _as_it_is(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
@@ -167,7 +193,7 @@ class _Worker:
         self._failures = 0  # processes in a row that were of no use
         self._stopping = False
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job[Any]) -> None:
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the engine has been stopped")
@@ -190,6 +216,7 @@ class _Worker:
             return self.thread.is_alive() and not self._stopping and (self.state == "ready" or not self._failures)
 
     def _supervise(self) -> None:
+        """Run one process after the other, until the server stops."""
         while True:
             useful = False
             try:
@@ -197,21 +224,26 @@ class _Worker:
             except Exception:
                 logger.exception("worker '%s': its process could not be run", self.name)
             with self._changed:
-                if job := self.queue.running:
-                    self.queue.finish(
-                        job, "failed", error=unexpected("EngineError"), details="EngineError: see the log"
-                    )
-                self._failures = 0 if useful else self._failures + 1
-                self.state = "restarting"
-                if self._failures >= FAILURES_BEFORE_TELLING:
-                    self.state = "failing"
-                    self._fail_waiting()
-                pause = min(LONGEST_PAUSE, 0.25 * 2 ** min(self._failures, 10)) if self._failures else 0.0
-                if self._changed.wait_for(lambda: self._stopping, pause):
+                self._take_stock(useful)
+                if self._changed.wait_for(lambda: self._stopping, self._pause()):
                     self.state = "stopped"
                     return
                 self.state = "restarting"
                 self.restarts += 1
+
+    def _take_stock(self, useful: bool) -> None:
+        """After a process: no job is left running, and after too many of no use those that wait are told."""
+        if job := self.queue.running:
+            self.queue.finish(job, "failed", error=unexpected("EngineError"), details="EngineError: see the log")
+        self._failures = 0 if useful else self._failures + 1
+        self.state = "restarting"
+        if self._failures >= FAILURES_BEFORE_TELLING:
+            self.state = "failing"
+            self._fail_waiting()
+
+    def _pause(self) -> float:
+        """Seconds until the next start: none after a process that was of use, longer after each that was not."""
+        return min(LONGEST_PAUSE, 0.25 * 2 ** min(self._failures, 10)) if self._failures else 0.0
 
     def _fail_waiting(self) -> None:
         for job in list(self.queue.waiting):
@@ -254,7 +286,7 @@ class _Worker:
         logger.error("worker '%s' (%s) could not start: %s", self.name, self.spec.module, why)
         return False
 
-    def _next(self, process: Process) -> Job | None:
+    def _next(self, process: Process) -> Job[Any] | None:
         """Wait for the next job; None if the process or the server has ended."""
         with self._changed:
             while not (self.queue.waiting or self._stopping or process.dead()):
@@ -264,37 +296,32 @@ class _Worker:
             process.job = self.queue.take()
             return process.job
 
-    def _run(self, process: Process, job: Job) -> bool:
+    def _run(self, process: Process, job: Job[Any]) -> bool:
         """Run one job to its end, whatever that is; returns whether the process can take another."""
-        state: Literal["done", "failed", "cancelled"] = "failed"
-        outcome: dict[str, Any] = {}
-        usable = False
-        try:
-            header, blobs = self._converse(process, job)
-            usable, state = True, header["state"]
-            if state == "done":
-                outcome = {"result": job._decode(header["result"]), "blobs": blobs, "progress": 1.0}
-            elif state == "failed":
-                outcome = {"error": without_folder(header["error"]), "details": header["details"]}
-                if header["traceback"]:
-                    logger.error("job %d (%s, %s): %s", job.id, job.worker, job.task, header["traceback"])
-        except Overdue:
-            process.end()
-            outcome = {"error": overdue(job.time_limit or 0), "details": f"TimeLimit: {job.time_limit} s"}
-        except (EOFError, OSError, ValueError) as error:
-            usable, state = False, "failed"
-            if isinstance(error, ValueError):  # a reply, and not of the kind that was asked for
-                process.fault = f"{type(error).__name__}: {error}"
-            sentence, details = process.end_explained()
-            outcome = {"error": sentence, "details": details}
+        ending = self._ending(process, job)
         with self._changed:
             process.job = process.reply = None
             if job._cancel_asked:
-                state, outcome = "cancelled", {}
-            self.queue.finish(job, state, **outcome)
-        return usable
+                self.queue.finish(job, "cancelled")
+            else:
+                self.queue.finish(job, ending.state, **ending.outcome)
+        return ending.usable
 
-    def _converse(self, process: Process, job: Job) -> tuple[dict[str, Any], list[bytes]]:
+    def _ending(self, process: Process, job: Job[Any]) -> _Ending:
+        """Have a job done; a process that is of no more use afterwards has been ended."""
+        try:
+            return _answered(job, *self._converse(process, job))
+        except Overdue:
+            process.end()
+            sentence, details = overdue(job.time_limit or 0), f"TimeLimit: {job.time_limit} s"
+        except ValueError as error:  # a reply, and not of the kind that was asked for
+            process.fault = f"{type(error).__name__}: {error}"
+            sentence, details = process.end_explained()
+        except (EOFError, OSError):
+            sentence, details = process.end_explained()
+        return _Ending("failed", {"error": sentence, "details": details}, usable=False)
+
+    def _converse(self, process: Process, job: Job[Any]) -> Answer:
         """Send the job, pass on a cancel, and return the reply.
 
         Raises:
@@ -302,18 +329,32 @@ class _Worker:
             EOFError, OSError: the process died or sent nonsense.
         """
         process.send(job._message, job)
-        told = False
+        answer = self._listen(process, job, for_cancel=True)
+        if answer is None:
+            process.send(pack({"kind": "cancel", "job": job.id}), job)
+            answer = self._listen(process, job, for_cancel=False)
+        assert answer
+        return answer
+
+    def _listen(self, process: Process, job: Job[Any], *, for_cancel: bool) -> Answer | None:
+        """Wait for the reply, and `for_cancel` or not: None once one is asked for. Raises as `_converse`."""
+
+        def left() -> float:
+            return job._ends_by - time.monotonic()
+
+        def cancelled() -> bool:
+            return for_cancel and job._cancel_asked
+
         while True:
             with self._changed:
-                left = job._ends_by - time.monotonic()
-                if not (process.reply or process.gone or left <= 0 or (job._cancel_asked and not told)):
-                    self._changed.wait(min(left, TICK))
+                self._changed.wait_for(
+                    lambda: process.reply or process.gone or left() <= 0 or cancelled(), min(TICK, max(0.0, left()))
+                )
                 if process.reply:
                     return process.reply
             if process.dead():
                 raise EOFError
-            if time.monotonic() >= job._ends_by:
+            if left() <= 0:
                 raise Overdue
-            if job._cancel_asked and not told:
-                told = True
-                process.send(pack({"kind": "cancel", "job": job.id}), job)
+            if cancelled():
+                return None

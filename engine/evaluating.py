@@ -47,4 +47,4 @@ def classify(request: ClassifyClips, blobs: list[bytes], progress: Progress) -> 
     return ClassifiedClips(records, how, clips_of_a_step(size, request.shape[0])), []
 
 
-TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyClips: classify}
+TASKS: dict[type[Request[Any]], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyClips: classify}

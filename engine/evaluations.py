@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
@@ -325,7 +326,7 @@ class Evaluations:
         request = ClassifyClips(asked, tuple(records), clips[0].read.shape)
         key = f"{len(clips)} clips {asked.model} {name} {asked.execution} {asked.views}"
 
-        def tell(job: Job) -> None:
+        def tell(job: Job[Any]) -> None:
             running.note = f"waiting, number {job.position} in the queue" if job.position else f"classifying, {name}"
             ahead.look()
 

@@ -84,7 +84,7 @@ def read_film(request: ReadFilm, blobs: list[bytes], progress: Progress) -> tupl
     chunk = FilmChunk(
         info=found.info,
         opened=opened,
-        shape=(len(pictures), *shape),  # type: ignore[arg-type]
+        shape=(len(pictures), *shape),
         ticks=tuple(ticks),
         decoded=film.decoded,
         end_seconds=film.end_seconds,

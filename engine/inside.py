@@ -45,7 +45,7 @@ def look_inside(request: LookInside, blobs: list[bytes], progress: Progress) -> 
         answer=answer,
         label=label,
         known=checkpoint.trained,
-        shapes={name: array.shape for name, array in arrays.items()},  # type: ignore[misc]
+        shapes={name: array.shape for name, array in arrays.items()},
         pass_seconds=passed,
         at_once=clips_at_once(checkpoint.config, request.attention, request.precision, model.device),
     ), [array.tobytes() for array in arrays.values()]
@@ -80,7 +80,7 @@ def _ready(request: LookInside, pixels: bytes) -> tuple[Checkpoint, VivitForVide
     return checkpoint, model, cross([frames], normalising(checkpoint, request.normalisation), device, model.dtype)
 
 
-TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {
+TASKS: dict[type[Request[Any]], Callable[..., tuple[Any, list[bytes]]]] = {
     LookInside: look_inside,
     DeleteTubelets: delete,
     AnswerOrders: reorder,

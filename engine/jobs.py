@@ -101,11 +101,11 @@ class Queue:
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.waiting: list[Job] = []
-        self.running: Job | None = None
+        self.waiting: list[Job[Any]] = []
+        self.running: Job[Any] | None = None
         self._costs: dict[str, deque[float]] = {}
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job[Any]) -> None:
         """Queue a job at the end, or in the place of the same visitor's waiting job of the same task and slot."""
         with self.changed:
             for place, other in enumerate(self.waiting):
@@ -118,7 +118,7 @@ class Queue:
                 self.waiting.append(job)
             self.changed.notify_all()
 
-    def take(self) -> Job:
+    def take(self) -> Job[Any]:
         """Start the first waiting job; its time limit runs from here."""
         with self.changed:
             job = self.running = self.waiting.pop(0)
@@ -127,7 +127,7 @@ class Queue:
             job.state = "running"
             return job
 
-    def cancel(self, job: Job, note: str = "Cancelled.") -> None:
+    def cancel(self, job: Job[Any], note: str = "Cancelled.") -> None:
         """End a waiting job now; give a running one the grace time."""
         with self.changed:
             if job is self.running and not job._cancel_asked:
@@ -137,7 +137,7 @@ class Queue:
                 self.finish(job, "cancelled", note=note)
             self.changed.notify_all()
 
-    def finish(self, job: Job, state: Literal["done", "failed", "cancelled"], **outcome: Any) -> None:
+    def finish(self, job: Job[Any], state: Literal["done", "failed", "cancelled"], **outcome: Any) -> None:
         """Give a job its end, and the log its one line."""
         with self.changed:
             for name, value in outcome.items():
@@ -158,11 +158,11 @@ class Queue:
             job.state = state
             job._ended.set()
 
-    def position(self, job: Job) -> int:
+    def position(self, job: Job[Any]) -> int:
         with self.changed:
             return self.waiting.index(job) + 1 if job in self.waiting else 0
 
-    def estimate(self, job: Job) -> tuple[float | None, float | None]:
+    def estimate(self, job: Job[Any]) -> tuple[float | None, float | None]:
         with self.changed:
             if job.finished:
                 return 0.0, 0.0
@@ -174,6 +174,6 @@ class Queue:
             own = self._seconds_left(job)
             return start, None if start is None or own is None else start + own
 
-    def _seconds_left(self, job: Job) -> float | None:
+    def _seconds_left(self, job: Job[Any]) -> float | None:
         costs = self._costs.get(job.cost_key)
         return max(0.0, statistics.median(costs) - job.seconds_ran) if costs else None

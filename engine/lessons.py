@@ -8,81 +8,31 @@ import shutil
 import threading
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from hashlib import sha256
-from itertools import count
 from pathlib import Path
-from unicodedata import category, normalize
 
+from engine.class_names import new_name, one_line
 from engine.engine import Engine
 from engine.failures import NO_ROOM_FOR_CHECKPOINT, PREFIX
+from engine.lesson import FEATURES, Lesson, copy_clip
 from engine.private_folder import PrivateFolder
 from engine.running import Failed, Stopped
 from engine.teachings import Example, Fitted, RunningTeaching, Taught, TaughtClass, TeachAsked, fit_to
 from vivit.errors import UserError
-
-FEATURES = "features"  # in a visitor's folder
 
 MOST_CLASSES = 20
 MOST_CLIPS = 200  # of a visitor, all classes together
 MOST_CLIP_SECONDS = 60.0  # of a clip
 MOST_BYTES = 500_000_000  # of a visitor's clips
 MOST_BYTES_OF_ALL = 4 * 2**30  # of all visitors together, checkpoints included
-MOST_LETTERS = 60  # of a class's name
-JOINERS = "\u200c\u200d"  # within words and emoji they mean something
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_CLASS = "This class is no longer there. Make one, or choose another."
 NO_ROOM = "The server's disk has no room for this clip now. Choose a smaller one, or try again later."
 NO_ROOM_FOR_ZIP = "The server's disk has no room for the packed checkpoint now. Remove some clips, or try again later."
 NO_CHECKPOINT = "There is no checkpoint yet. Teach two classes first."
 NOT_WORKING = "Teaching ended early. Your clips are kept; teach again."
-
-
-@dataclass(eq=False)
-class _Lesson:
-    """All that a visitor teaches.
-
-    Args:
-        folder: where it lies.
-        classes: id → class, in the order in which they were made.
-        sizes: example id → bytes of its file.
-        seconds: example id → how long the clip is, once it has been read.
-        coming: bytes of each clip that is being written.
-        made: bytes of the checkpoint and of its zip.
-        former: the folder of the checkpoint before it, which other pages may still be at work with; former_bytes: its `made`.
-        running, taught: what was begun last, and what has come of it.
-        places: numbers of folders that a checkpoint is written into.
-        packing: held while the zip is made.
-        gone: whether the visitor has left.
-    """
-
-    folder: Path
-    classes: dict[str, TaughtClass] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    coming: list[int] = field(default_factory=list)
-    made: int = 0
-    former: Path | None = None
-    former_bytes: int = 0
-    running: RunningTeaching | None = None
-    taught: Taught | None = None
-    places: Iterator[int] = field(default_factory=lambda: count(1))
-    packing: threading.Lock = field(default_factory=threading.Lock)
-    gone: bool = False
-
-    @property
-    def clip_bytes(self) -> int:
-        return sum(self.sizes.values()) + sum(self.coming)
-
-    def class_of(self, example_id: str) -> TaughtClass | None:
-        """The class that has a clip."""
-        return next((one for one in self.classes.values() if any(c.id == example_id for c in one.examples)), None)
-
-    def keep(self, one: TaughtClass, examples: Iterable[Example]) -> None:
-        """Give a class other clips."""
-        self.classes[one.id] = replace(one, examples=tuple(examples))
 
 
 class Lessons:
@@ -97,7 +47,7 @@ class Lessons:
         self._engine = engine
         self._max_bytes = max_bytes
         self._folder = PrivateFolder(PREFIX)
-        self._lessons: dict[str, _Lesson] = {}
+        self._lessons: dict[str, Lesson] = {}
         self._lock = threading.Lock()
 
     def classes(self, visitor: str) -> tuple[TaughtClass, ...]:
@@ -115,11 +65,11 @@ class Lessons:
         with self._lock:
             lesson = self._lessons.get(visitor)
             there = lesson.classes if lesson else {}
-            name = _new_name(name, there.values())
+            name = new_name(name, there.values())
             if len(there) >= MOST_CLASSES:
                 raise UserError(f"There are {MOST_CLASSES} classes already, the most. Remove one first.")
             if lesson is None:
-                lesson = self._lessons[visitor] = _Lesson(self._folder.path / uuid.uuid4().hex)
+                lesson = self._lessons[visitor] = Lesson(self._folder.path / uuid.uuid4().hex)
             one = TaughtClass(uuid.uuid4().hex, name)
             lesson.classes[one.id] = one
             return one
@@ -130,7 +80,7 @@ class Lessons:
             lesson = self._lessons.get(visitor)
             if lesson and (one := lesson.classes.get(id)):
                 others = [other for other in lesson.classes.values() if other is not one]
-                lesson.classes[id] = replace(one, name=_new_name(name, others))
+                lesson.classes[id] = replace(one, name=new_name(name, others))
 
     def remove_class(self, visitor: str, id: str) -> None:
         """Delete a class with its clips."""
@@ -138,7 +88,7 @@ class Lessons:
             lesson = self._lessons.get(visitor)
             if lesson and (one := lesson.classes.pop(id, None)):
                 for clip in one.examples:
-                    _delete(lesson, clip)
+                    lesson.delete(clip)
 
     def add(self, visitor: str, class_id: str, name: str, content: bytes | memoryview | Path) -> Example:
         """Keep a clip as an example of a class.
@@ -163,7 +113,7 @@ class Lessons:
         part = lesson.folder / f"{uuid.uuid4().hex}.part"
         try:
             lesson.folder.mkdir(exist_ok=True)
-            id = _copy(content, part)  # others go on meanwhile
+            id = copy_clip(content, part)  # others go on meanwhile
             with self._lock:
                 return self._take_up(
                     lesson, class_id, Example(id, str(lesson.folder / f"{id}.clip"), one_line(name)), part
@@ -174,9 +124,9 @@ class Lessons:
             with self._lock:
                 lesson.coming.remove(size)
             part.unlink(missing_ok=True)
-            _tidy(lesson)
+            lesson.tidy()
 
-    def _check_room(self, lesson: _Lesson, size: int) -> None:
+    def _check_room(self, lesson: Lesson, size: int) -> None:
         if len(lesson.sizes) + len(lesson.coming) >= MOST_CLIPS:
             raise UserError(
                 f"There are {MOST_CLIPS} clips already, the most of all classes together. Remove one first."
@@ -192,7 +142,7 @@ class Lessons:
     def _bytes(self) -> int:
         return sum(lesson.clip_bytes + lesson.made + lesson.former_bytes for lesson in self._lessons.values())
 
-    def _take_up(self, lesson: _Lesson, class_id: str, clip: Example, part: Path) -> Example:
+    def _take_up(self, lesson: Lesson, class_id: str, clip: Example, part: Path) -> Example:
         if lesson.gone or not (one := lesson.classes.get(class_id)):
             raise UserError(NO_CLASS)
         if there := lesson.class_of(clip.id):
@@ -211,7 +161,7 @@ class Lessons:
             if lesson and (one := lesson.class_of(example_id)):
                 for clip in one.examples:
                     if clip.id == example_id:
-                        _delete(lesson, clip)
+                        lesson.delete(clip)
                 lesson.keep(one, [clip for clip in one.examples if clip.id != example_id])
 
     def move(self, visitor: str, example_id: str, class_id: str) -> None:
@@ -292,7 +242,7 @@ class Lessons:
                 part.unlink(missing_ok=True)
                 raise UserError(NO_ROOM_FOR_ZIP) from error
             finally:
-                _tidy(lesson)
+                lesson.tidy()
             return packed
 
     def drop(self, visitor: str) -> Path | None:
@@ -304,7 +254,7 @@ class Lessons:
             lesson.gone = True
             if lesson.running:
                 lesson.running.cancel()
-        _tidy(lesson)
+        lesson.tidy()
         return lesson.folder
 
     def clear(self) -> None:
@@ -313,7 +263,7 @@ class Lessons:
             self.drop(visitor)
         self._folder.clear()
 
-    def _run(self, lesson: _Lesson, running: RunningTeaching) -> None:
+    def _run(self, lesson: Lesson, running: RunningTeaching) -> None:
         place = lesson.folder / f"taught-{next(lesson.places)}"
         try:
             keep = partial(self._keep, lesson)
@@ -329,15 +279,15 @@ class Lessons:
         finally:
             if running.taught is None:
                 shutil.rmtree(place, ignore_errors=True)
-            _tidy(lesson)
+            lesson.tidy()
 
-    def _keep(self, lesson: _Lesson, example_id: str, write: Callable[[], None]) -> None:
+    def _keep(self, lesson: Lesson, example_id: str, write: Callable[[], None]) -> None:
         """Write something about a clip that its visitor has not removed meanwhile."""
         with self._lock:
             if example_id in lesson.sizes:
                 write()
 
-    def _take_over(self, lesson: _Lesson, running: RunningTeaching, fitted: Fitted) -> None:
+    def _take_over(self, lesson: Lesson, running: RunningTeaching, fitted: Fitted) -> None:
         """Put a checkpoint in the place of the visitor's former one.
 
         Raises:
@@ -369,55 +319,3 @@ def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
     own = asked.normalisation == "checkpoint"
     normalisation = before.normalisation if own else asked.normalisation
     return replace(asked, checkpoint=before.checkpoint, normalisation=normalisation)
-
-
-def one_line(text: str) -> str:
-    """A name in one line, without what no font has a picture for and marks that turn the direction of what follows."""
-    plain = (" " if category(c) in ("Cc", "Cs") else c for c in text if category(c) != "Cf" or c in JOINERS)
-    return " ".join("".join(plain).split())
-
-
-def _new_name(name: str, others: Iterable[TaughtClass]) -> str:
-    """A class's name as it is kept. Raises UserError as `Lessons.add_class`."""
-    name = normalize("NFC", one_line(name))
-    if not any(c.isprintable() for c in name):
-        raise UserError("A class needs a name. Type what its clips show.")
-    if len(name) > MOST_LETTERS:
-        raise UserError(f"The name has {len(name)} letters, and may have {MOST_LETTERS}. Shorten it.")
-    if there := next((one.name for one in others if _seen(one.name) == _seen(name)), None):
-        raise UserError(f"There is a class '{there}' already. Give this one another name.")
-    return name
-
-
-def _seen(name: str) -> str:
-    """What a name looks like, whatever its case."""
-    return "".join(c for c in name.casefold() if c not in JOINERS)
-
-
-def _copy(content: bytes | memoryview | Path, to: Path) -> str:
-    """Write a clip's file; returns its id. Raises OSError if it cannot be written whole."""
-    digest = sha256()
-    with to.open("wb") as file:
-        if isinstance(content, Path):
-            with content.open("rb") as source:
-                while piece := source.read(2**20):
-                    digest.update(piece)
-                    file.write(piece)
-        else:
-            digest.update(content)
-            file.write(content)
-    return digest.hexdigest()[:32]
-
-
-def _delete(lesson: _Lesson, clip: Example) -> None:
-    """Delete a clip's file, and its features by every model."""
-    del lesson.sizes[clip.id]
-    Path(clip.path).unlink(missing_ok=True)
-    for file in (lesson.folder / FEATURES).glob(f"*/{clip.id}.npy"):
-        file.unlink(missing_ok=True)
-
-
-def _tidy(lesson: _Lesson) -> None:
-    """Leave nothing of a visitor who has gone, whoever of theirs was still writing."""
-    if lesson.gone:
-        shutil.rmtree(lesson.folder, ignore_errors=True)

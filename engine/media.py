@@ -64,7 +64,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
         )
     sampled, info = clip.sampled, clip.sampled.info
     frames = Frames(
-        shape=clip.pixels.shape[1:],  # type: ignore[arg-type]
+        shape=clip.pixels.shape[1:],
         indices=sampled.indices,
         seconds=sampled.seconds,
         num_frames=info.num_frames,
@@ -117,7 +117,7 @@ def read_clip(request: ReadClip, blobs: list[bytes], progress: Progress) -> tupl
             progress=lambda fraction: progress(fraction, "reading a clip"),
         )
     seconds = time.process_time() - begin
-    read = ClipPixels(clip.pixels.shape, seconds, clip.sampled.info.duration_seconds)  # type: ignore[arg-type]
+    read = ClipPixels(clip.pixels.shape, seconds, clip.sampled.info.duration_seconds)
     return read, [clip.pixels.tobytes()]
 
 
@@ -185,7 +185,7 @@ def decode_pictures(request: DecodePictures, blobs: list[bytes], progress: Progr
     """Decode a camera's JPEGs; progress is not called."""
     processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
     pixels = np.stack([processor.resize_and_crop(decode_jpeg(file)) for file in blobs])
-    return Pictures(pixels.shape), [pixels.tobytes()]  # type: ignore[arg-type]
+    return Pictures(pixels.shape), [pixels.tobytes()]
 
 
 def encode_pictures(request: EncodePictures, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:

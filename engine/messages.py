@@ -29,6 +29,11 @@ class Request(Generic[Reply]):
     REPLY: ClassVar[type]
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """An answer that is all in its bytes, or in having been given."""
+
+
 def pack(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> list[bytes | memoryview]:
     """Turn one message into the pieces to send, without copying the blobs.
 

@@ -46,6 +46,9 @@ class WorkerSpec:
     hello: type = dict
 
 
+Answer = tuple[dict[str, Any], list[bytes]]  # the header of a reply, its shape made sure of, and its blobs
+
+
 class Overdue(Exception):
     """The job's time is up: its limit, or the grace after a cancel."""
 
@@ -59,8 +62,8 @@ class Process:
     def __init__(self, spec: WorkerSpec, changed: threading.Condition) -> None:
         self.hello: Any = None
         self.broken: dict[str, str] | None = None
-        self.job: Job | None = None
-        self.reply: tuple[dict[str, Any], list[bytes]] | None = None
+        self.job: Job[Any] | None = None
+        self.reply: Answer | None = None
         self.gone = False
         self.fault = ""
         self._spec = spec
@@ -125,7 +128,7 @@ class Process:
         else:
             raise ValueError("malformed reply")
 
-    def send(self, message: list[bytes | memoryview], job: Job) -> None:
+    def send(self, message: list[bytes | memoryview], job: Job[Any]) -> None:
         """Send a message, for as long as the job has time.
 
         Raises:

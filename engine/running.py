@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from engine.engine import Engine
 from engine.jobs import Job
@@ -47,7 +47,7 @@ class Running:
         """Wait until it has ended; returns whether it has."""
         return self._ended.wait(timeout)
 
-    def reply_to(self, engine: Engine, job: Job[Reply], tell: Callable[[Job], None] = lambda job: None) -> Reply:
+    def reply_to(self, engine: Engine, job: Job[Reply], tell: Callable[[Job[Any]], None] = lambda job: None) -> Reply:
         """The reply to a job of the chain, for the thread that does the work.
 
         Jobs of a chain are nobody's: a visitor's next one would take its place in the queue.
@@ -71,7 +71,7 @@ class Running:
         return job.result
 
     def done_by(
-        self, engine: Engine, ask: Callable[[], Job[Reply]], tell: Callable[[Job], None] = lambda job: None
+        self, engine: Engine, ask: Callable[[], Job[Reply]], tell: Callable[[Job[Any]], None] = lambda job: None
     ) -> Job[Reply]:
         """A job of the chain, once it is done: another one if the first one's process ended, perhaps by what others had sent.
 

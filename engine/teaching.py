@@ -62,7 +62,7 @@ def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tu
     return replace(taught.report, feature_seconds=request.feature_seconds), []
 
 
-TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {
+TASKS: dict[type[Request[Any]], Callable[..., tuple[Any, list[bytes]]]] = {
     TakeFeatures: take_features,
     TeachHead: teach_head,
 }

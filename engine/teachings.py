@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -223,7 +224,7 @@ def _features(
         key = f"{len(clips)} features {' '.join(how)}"
         return engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
 
-    def tell(job: Job) -> None:
+    def tell(job: Job[Any]) -> None:
         running.note = _note(job, f"looking at clip {running.done + 1} of {running.of}")
         ahead.look()
 
@@ -244,7 +245,7 @@ def _fit(engine: Engine, running: RunningTeaching, request: TeachHead, features:
         jobs.append(engine.ask(request, [features.tobytes()], cost_key=f"teach {request.checkpoint}"))
         return jobs[-1]
 
-    def tell(job: Job) -> None:
+    def tell(job: Job[Any]) -> None:
         running.note = _note(job, job.note or "fitting")
 
     try:
@@ -254,7 +255,7 @@ def _fit(engine: Engine, running: RunningTeaching, request: TeachHead, features:
             job.wait()  # one that was cancelled ends soon, and writes until then
 
 
-def _note(job: Job, doing: str) -> str:
+def _note(job: Job[Any], doing: str) -> str:
     return f"waiting, number {job.position} in the queue" if job.position else doing
 
 

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _ticks(engine: Engine, running: RunningTimeline) -> Iterator[Tick]:
     """The film's pictures, the next chunk of which is decoded while one is used."""
     asked, first = running.asked, 0
 
-    def request(first: int) -> Job:
+    def request(first: int) -> Job[Any]:
         begin = running.info.begin_seconds if running.info else None
         read = ReadFilm(running._number, running.path, asked.checkpoint, asked.grid.tick_seconds, first, begin)
         return engine.ask(read, cost_key="read_film")
@@ -159,7 +160,7 @@ def _ticks(engine: Engine, running: RunningTimeline) -> Iterator[Tick]:
 
 
 def _classify(engine: Engine, running: RunningTimeline, batch: Batch) -> Sequence[Answered]:
-    def tell(job: Job) -> None:
+    def tell(job: Job[Any]) -> None:
         running.note = f"waiting, number {job.position} in the queue" if job.position else "classifying"
 
     windows = batch.windows

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from engine.engine import Engine
 from engine.jobs import Job
@@ -31,7 +32,7 @@ def undisturbed(
         Stopped: if it was cancelled.
     """
 
-    def look(job: Job) -> None:
+    def look(job: Job[Any]) -> None:
         if cancelled.is_set():
             engine.cancel(job)
             raise Stopped

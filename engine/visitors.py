@@ -14,14 +14,21 @@ class Visitors:
     """Args:
     gone: called with a visitor once they have been away for `grace` seconds.
     connected: asked whether the session of a visitor of whom no more was heard than that they left is connected again.
+    grace: seconds.
+    timer: calls a function with its arguments, once, after so many seconds.
     """
 
     def __init__(
-        self, gone: Callable[[str], None], connected: Callable[[str], bool] = lambda session: False, grace: float = 60.0
+        self,
+        gone: Callable[[str], None],
+        connected: Callable[[str], bool] = lambda session: False,
+        grace: float = 60.0,
+        timer: Callable[[float, Callable[[str], None], list[str]], threading.Timer] = threading.Timer,
     ) -> None:
         self._gone = gone
         self._connected = connected
         self._grace = grace
+        self._timer = timer
         self._sessions: dict[str, str] = {}  # of every visitor who is not forgotten
         self._visits: dict[str, Any] = {}
         self._leaving: dict[str, threading.Timer] = {}
@@ -76,7 +83,7 @@ class Visitors:
         return visitor in self._leaving and not self._connected(self._sessions.get(visitor, ""))
 
     def _look_again_at(self, visitor: str) -> None:
-        timer = self._leaving[visitor] = threading.Timer(self._grace, self._forget, [visitor])
+        timer = self._leaving[visitor] = self._timer(self._grace, self._forget, [visitor])
         timer.daemon = True
         timer.start()
 

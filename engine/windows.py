@@ -34,4 +34,4 @@ def classify(request: ClassifyWindows, blobs: list[bytes], progress: Progress) -
     return WindowAnswers(tuple(familiar), names, at_once), [np.ascontiguousarray(scores, np.float32).tobytes()]
 
 
-TASKS: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyWindows: classify}
+TASKS: dict[type[Request[Any]], Callable[..., tuple[Any, list[bytes]]]] = {ClassifyWindows: classify}

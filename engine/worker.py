@@ -37,14 +37,14 @@ from vivit.records import from_json
 Task = Callable[[dict[str, Any], list[bytes], Progress], tuple[dict[str, Any], list[bytes]]]
 
 
-def typed(tasks: dict[type[Request], Callable[..., tuple[Any, list[bytes]]]]) -> dict[str, Task]:
+def typed(tasks: dict[type[Request[Any]], Callable[..., tuple[Any, list[bytes]]]]) -> dict[str, Task]:
     """TASKS from functions that take a request where others take JSON, and return its kind of reply.
 
     Args:
         tasks: kind of request → `task(request, blobs, progress) -> (reply, blobs)`.
     """
 
-    def as_task(kind: type[Request], function: Callable[..., tuple[Any, list[bytes]]]) -> Task:
+    def as_task(kind: type[Request[Any]], function: Callable[..., tuple[Any, list[bytes]]]) -> Task:
         def task(
             arguments: dict[str, Any], blobs: list[bytes], progress: Progress
         ) -> tuple[dict[str, Any], list[bytes]]:

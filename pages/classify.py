@@ -9,6 +9,8 @@ from engine import Job
 from engine.tasks import Classification, Classify, ReadFrames
 from ui.advice import show_advice
 from ui.answer import in_words, show_answer, show_brief, show_costs, show_stages
+from ui.chosen import Settings
+from ui.classified import Run
 from ui.clip_sources import choose_clip
 from ui.clips import play
 from ui.components.status_line import announce
@@ -20,9 +22,10 @@ from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.reproduce import show_reproduce
 from ui.runs import has_run, record, run_before, show_runs
-from ui.settings import CONTROLS, MOST_ANSWERS, SLOW_SECONDS, estimate_seconds, pick_settings, unavailable
+from ui.settings import CONTROLS, MOST_ANSWERS, pick_settings
 from ui.side_by_side import show_side_by_side
-from ui.visit import Run, Settings, visit, visitor
+from ui.visit import visit, visitor
+from ui.what_runs import SLOW_SECONDS, estimate_seconds, unavailable
 from vivit.checkpoint import open_checkpoint
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 import streamlit as st
 
+from ui.checkpoints import open_trained
 from ui.components.status_line import announce
 from ui.escape import literal
 from ui.evaluate_figures import statement_of
@@ -17,8 +18,9 @@ from ui.machine import show_machine
 from ui.page import frame, go_on
 from ui.query_params import check_link, remember_link
 from ui.server import get_machine, get_server
-from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line, unavailable
+from ui.settings import CONTROLS, pick_settings_in_a_line
 from ui.visit import visit, visitor
+from ui.what_runs import unavailable
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 go_on()

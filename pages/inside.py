@@ -14,14 +14,16 @@ from ui.inside_answer import insight_in_words, show_insight, show_over_time, sho
 from ui.inside_checks import show_map_check, show_time_check
 from ui.inside_files import show_exports, show_video
 from ui.inside_frames import show_heat, show_legend
+from ui.inside_kept import Insight
 from ui.inside_map import CONTROLS as MAP_CONTROLS
 from ui.inside_map import pick_map, pick_opacity, show_small_maps
 from ui.jobs import ask, finished, job_for, ready
 from ui.machine import show_machine
 from ui.page import frame
 from ui.query_params import check_link, remember_link
-from ui.settings import CONTROLS, SLOW_SECONDS, estimate_seconds, pick_settings_in_a_line, unavailable
-from ui.visit import Insight, visit, visitor
+from ui.settings import CONTROLS, pick_settings_in_a_line
+from ui.visit import visit, visitor
+from ui.what_runs import SLOW_SECONDS, estimate_seconds, unavailable
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import MapUnavailable
 from vivit.explain.kinds import refuse

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 import streamlit as st
 
+from ui.checkpoints import open_trained
 from ui.components.live_camera import live_camera
 from ui.components.status_line import announce
 from ui.escape import literal
@@ -13,8 +14,9 @@ from ui.machine import show_machine
 from ui.page import frame
 from ui.query_params import check_link, remember_link
 from ui.server import get_server
-from ui.settings import CONTROLS, estimate_seconds, open_trained, pick_settings_in_a_line, unavailable
+from ui.settings import CONTROLS, pick_settings_in_a_line
 from ui.visit import visit, visitor
+from ui.what_runs import estimate_seconds, unavailable
 from vivit.timeline.trained import trained_window
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell

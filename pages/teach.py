@@ -2,13 +2,14 @@
 
 import streamlit as st
 
+from ui.checkpoints import open_trained
 from ui.components.status_line import announce
 from ui.jobs import ready
 from ui.machine import show_machine
 from ui.page import frame, go_on
 from ui.query_params import check_link, remember_link
 from ui.server import get_server
-from ui.settings import CONTROLS, open_trained, pick_settings_in_a_line
+from ui.settings import CONTROLS, pick_settings_in_a_line
 from ui.teach_classes import name_class, show_classes
 from ui.teach_fill import fill
 from ui.teach_results import changes, news, show_confused, show_result, show_take_along

@@ -5,23 +5,26 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.tasks import DescribeFilm
+from ui.checkpoints import open_trained
 from ui.components.status_line import announce
 from ui.escape import literal
 from ui.jobs import ask, finished, job_for, ready
 from ui.machine import show_machine
 from ui.page import frame
 from ui.query_params import check_link, remember_link
-from ui.settings import CONTROLS, SLOW_SECONDS, estimate_seconds, open_trained, pick_settings_in_a_line, unavailable
+from ui.settings import CONTROLS, pick_settings_in_a_line
 from ui.timeline import begin, chosen_segment, file_key, find, former_of, found_in, key_of, middle_window, move
 from ui.timeline_files import show_exports
 from ui.timeline_films import CONTROLS as FILM_CONTROLS
 from ui.timeline_films import choose_film
 from ui.timeline_form import CONTROLS as FORM_CONTROLS
 from ui.timeline_form import pick_grid
+from ui.timeline_kept import Timeline
 from ui.timeline_moment import show_answer, show_player, show_window_frames
 from ui.timeline_progress import asked_to_begin, show_ended, show_progress
 from ui.timeline_segments import show_chart, show_table, timeline_in_words
-from ui.visit import Timeline, visit, visitor
+from ui.visit import visit, visitor
+from ui.what_runs import SLOW_SECONDS, estimate_seconds, unavailable
 
 visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
 remember_link("timeline")

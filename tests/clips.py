@@ -4,6 +4,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -106,7 +107,7 @@ def write_clip(
         pictures = (draw_number(number, *size) for number in range(num_frames))
     pictures = list(pictures)
     with av.open(str(path), "w", format=container, options=dict(container_options or {})) as output:
-        stream = output.add_stream(codec, rate=rate, options=dict(codec_options or {}))
+        stream = cast(av.VideoStream, output.add_stream(codec, rate=rate, options=dict(codec_options or {})))
         stream.height, stream.width, channels = pictures[0].shape
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1

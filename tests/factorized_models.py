@@ -1,7 +1,7 @@
 """Small models of each kind with random weights and no two sizes alike, and what the reference answers in their place."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -16,8 +16,11 @@ KINDS = ("none", "encoder", "self_attention", "dot_product")
 NEW = KINDS[1:]
 ORDERED = [*((kind, "time_space") for kind in KINDS), ("self_attention", "space_time")]
 RUN_ON_CPU = ("eager", "sdpa", "sdpa-math", "sdpa-flash")
-FLOAT32 = {"rtol": 1e-5, "atol": 1e-5}  # sums of some 40 terms of about 1, through three to five layers
-FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}
+FLOAT32: oracle.Tolerance = {
+    "rtol": 1e-5,
+    "atol": 1e-5,
+}  # sums of some 40 terms of about 1, through three to five layers
+FLOAT64: oracle.Tolerance = {"rtol": 1e-12, "atol": 1e-12}
 
 load = VivitForVideoClassification.from_pretrained
 
@@ -46,14 +49,16 @@ def wanted_of(model: Any, pixel_values: Tensor, config: VivitConfig | None = Non
 
 def logits_of(model: Any, pixel_values: Tensor | None = None, **options: Any) -> Tensor:
     with torch.no_grad():
-        return model(oracle.clip(model.config) if pixel_values is None else pixel_values, **options).logits
+        output = model(oracle.clip(model.config) if pixel_values is None else pixel_values, **options)
+    logits: Tensor = output.logits
+    return logits
 
 
 def flat(values: Any) -> list[Tensor]:
     return [values] if isinstance(values, Tensor) else [tensor for value in values for tensor in flat(value)]
 
 
-def same(mine: Any, wanted: Any, dtype: torch.dtype, **tolerance: float) -> None:
+def same(mine: Any, wanted: Any, dtype: torch.dtype, **tolerance: Unpack[oracle.Tolerance]) -> None:
     """Tensors or nested tuples of them: as many, of one shape, of the dtype, and near."""
     assert isinstance(mine, Tensor) == isinstance(wanted, Tensor)
     if isinstance(mine, Tensor):

@@ -18,11 +18,16 @@ def write_four(folder: Path, *, side: int = 32) -> dict[str, Path]:
 def write_one(folder: Path, factorization: str, *, side: int = 32) -> Path:
     torch.manual_seed(0)
     config = VivitConfig(
-        **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
-        **{"image_size": side, "num_frames": 4, "num_temporal_layers": 1, "id2label": LABELS},
+        image_size=side,
+        num_frames=4,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_temporal_layers=1,
+        id2label=LABELS,
         factorization=factorization,
     )
     VivitForVideoClassification(config).save_pretrained(folder)
-    size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
-    VivitImageProcessor(**size).save_pretrained(folder)
+    VivitImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side}).save_pretrained(folder)
     return folder

@@ -55,7 +55,8 @@ class Client:
         assert self._process.stdout
         line = self._process.stdout.readline()
         assert line, self.log()
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def call(self, function: str, stop_at: float | None = None, **arguments: Any) -> dict[str, Any]:
         """`start` and `answer`."""

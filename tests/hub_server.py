@@ -212,16 +212,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _repository(self, kind: str, name: str, content: bool) -> Repository | None:
         """The repository, or None once the refusal has been sent."""
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-        repository = getattr(self.hub, kind).get(name)
+        repositories: dict[str, Repository] = getattr(self.hub, kind)
+        repository = repositories.get(name)
         if token not in ("", TOKEN, OTHER_TOKEN):
-            return self._refuse(401, "Invalid credentials in Authorization header")
+            self._refuse(401, "Invalid credentials in Authorization header")
+            return None
         if repository is None or (repository.private and token != TOKEN):
             if token:
-                return self._refuse(404, "Repository not found", "RepoNotFound")
-            return self._refuse(401, "Invalid username or password.")
+                self._refuse(404, "Repository not found", "RepoNotFound")
+            else:
+                self._refuse(401, "Invalid username or password.")
+            return None
         if repository.gated and content and token != TOKEN:
             why = f"Access to {kind[:-1]} {name} is restricted"
-            return self._refuse(403 if token else 401, f"{why}. Visit the page to ask for access.", "GatedRepo")
+            self._refuse(403 if token else 401, f"{why}. Visit the page to ask for access.", "GatedRepo")
+            return None
         return repository
 
     def _info(self, name: str, repository: Repository, revision: str, blobs: bool) -> None:
@@ -323,9 +328,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(status, content[start:], headers)
 
     def _json(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
-        self._send(
-            200, json.dumps(value).encode(), {"Content-Type": "application/json; charset=utf-8"} | (headers or {})
-        )
+        kind = {"Content-Type": "application/json; charset=utf-8"}
+        self._send(200, json.dumps(value).encode(), kind | dict(headers or {}))
 
     def _refuse(
         self, status: int, message: str, code: str = "", commit: str = "", headers: Mapping[str, str] | None = None

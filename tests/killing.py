@@ -5,11 +5,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 
 
-def kill_once(running: subprocess.Popen, condition: Callable[[], bool]) -> None:
+def kill_once(running: subprocess.Popen[Any], condition: Callable[[], bool]) -> None:
     """Kill a command, as nothing can be done about, once something is so; what it had started has to end by itself."""
     until = time.monotonic() + 120
     while not condition():

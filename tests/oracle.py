@@ -1,11 +1,23 @@
 """The oracle: transformers' ViViT with random weights, and ways to hand those weights to ours."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import transformers
 from torch import nn
+
+
+class Tolerance(TypedDict):
+    """How far two numbers may lie apart, as `torch.testing.assert_close` and NumPy's take it."""
+
+    rtol: float
+    atol: float
+
+
+# Float32 in another order of operations: some 1e-6 at values of about 1.
+EXACT: Tolerance = {"rtol": 1e-5, "atol": 1e-5}
 
 # 4 × (2, 3, 5) tubelets, not square in any direction, an odd number of heads of an odd width.
 TINY: dict[str, Any] = {
@@ -61,6 +73,17 @@ def save(folder: Path, kind: str = "VivitForVideoClassification", **options: Any
         size={"shortest_edge": 28}, crop_size={"height": height, "width": width}
     ).save_pretrained(folder)
     return model
+
+
+def said_of(name: str) -> Callable[[str], str]:
+    """What `assert_close` is to say, `name` before it."""
+    return lambda text: f"{name}: {text}"
+
+
+def gradient(parameter: nn.Parameter) -> torch.Tensor:
+    """What a backward pass has left at a parameter that took part."""
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def clip(config: Any, batch: int = 2, seed: int = 0) -> torch.Tensor:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD, PILImageResampling
+from transformers.image_utils import PILImageResampling
+from transformers.utils.constants import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD
 
 MODES = {2: "bilinear", 3: "bicubic"}
 

@@ -21,6 +21,6 @@ def write_y4m(clip: Path, path: Path) -> Path:
         for frame in container.decode(stream):
             file.write(b"FRAME\n")
             for plane in frame.reformat(format="yuv420p").planes:
-                rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+                rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
                 file.write(rows[:, : plane.width].tobytes())
     return path

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui.escape import literal
 from ui.server import get_machine
-from ui.settings import missing, missing_executions
+from ui.what_runs import missing, missing_executions
 from vivit.benchmark.advice import Expected, advice, digits, expect, probed_busy
 from vivit.benchmark.measurement import MIB
 from vivit.benchmark.wording import percent

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from ui import charts
+from ui.classified import Run
 from ui.escape import capitalised, inert, literal
 from ui.taught import is_taught
-from ui.visit import Run
 from vivit.benchmark.charts import UNKNOWN
 
 # Streamlit lets fade to a third what a slow run has not come to yet. An answer stays as it is until it is known to be a former

@@ -34,8 +34,7 @@ def show(figure: go.Figure, key: str, alt: str, **options: Any) -> None:
         alt: what it shows, for those who cannot see.
         options: more, as `st.plotly_chart`'s.
     """
-    theme = f"theme.{st.context.theme.type or 'light'}"
-    text, background = st.get_option(f"{theme}.textColor"), st.get_option(f"{theme}.backgroundColor")
+    text, background = of_theme("textColor"), of_theme("backgroundColor")
     if visit().present:  # for those in the last row
         margin = figure.layout.margin
         figure.update_layout(font_size=PRESENTED, legend_font_size=PRESENTED, height=figure.layout.height * HIGHER)
@@ -55,7 +54,13 @@ def show(figure: go.Figure, key: str, alt: str, **options: Any) -> None:
 
 def palette() -> list[str]:
     """The theme's colours for what is told apart, the main one first."""
-    return st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
+    colours: list[str] = of_theme("chartCategoricalColors")
+    return colours
+
+
+def of_theme(option: str) -> Any:
+    """An option of the theme, light or dark as this visitor has it. Args: option: its name in Streamlit's configuration."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.{option}")
 
 
 def predictions(rows: Sequence[Prediction]) -> go.Figure:

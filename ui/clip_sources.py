@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.tasks import DownloadClip, ListClips
+from ui.chosen import ChosenClip
 from ui.clips import drop_upload, neighbour, own_clip, pick_clip, thumbnails, upload_clip
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import Tile, clip_strip
@@ -12,7 +13,7 @@ from ui.escape import inert, literal
 from ui.hub import LOOK_UP_SECONDS, REPOSITORY, on_demand, want, warn_offline
 from ui.jobs import ask, finished, job_for, ready
 from ui.server import get_server
-from ui.visit import ChosenClip, visit, visitor
+from ui.visit import visit, visitor
 from vivit.hub import KINETICS_MINI, Clip, ClipList, megabytes
 
 BUNDLED, KINETICS, OTHER, CAMERA = "Bundled", "Kinetics-mini", "Dataset…", "Camera"
@@ -49,24 +50,26 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
         if source == CAMERA:
             camera_recorder(get_server().cameras.token(visitor()))
             return own_clip()
-        dataset = KINETICS_MINI
-        if source == OTHER:
-            dataset = st.text_input(
-                "Dataset repository",
-                placeholder="owner/name",
-                key="dataset",
-                bind="query-params",
-                on_change=_leave_clip,
-                help="Any dataset of video files; the folders they lie in are their classes.",
-                width=420,
-            ).strip()
-            if dataset and not REPOSITORY.fullmatch(dataset):
-                st.error(
-                    f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:"
-                )
-                dataset = ""
+        dataset = _name_dataset() if source == OTHER else KINETICS_MINI
         clip = _browse(dataset, step) if dataset and ready("hub") and ready("download-clip") else None
         return own_clip() or clip
+
+
+def _name_dataset() -> str:
+    """Draw the box for a dataset's name, and say so where it is none; '' then, and while it is empty."""
+    dataset = st.text_input(
+        "Dataset repository",
+        placeholder="owner/name",
+        key="dataset",
+        bind="query-params",
+        on_change=_leave_clip,
+        help="Any dataset of video files; the folders they lie in are their classes.",
+        width=420,
+    ).strip()
+    if dataset and not REPOSITORY.fullmatch(dataset):
+        st.error(f"A dataset repository is written owner/name, such as {KINETICS_MINI}.", icon=":material/error:")
+        return ""
+    return dataset
 
 
 def _leave_clip() -> None:

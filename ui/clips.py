@@ -13,11 +13,12 @@ import streamlit as st
 
 from engine import Job
 from engine.tasks import Frames, MakePreview, MakeThumbnail
+from ui.chosen import ChosenClip
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_engine, get_server
-from ui.visit import ChosenClip, visit, visitor, widget
+from ui.visit import visit, visitor, widget
 from vivit.hub import ASSETS
 from vivit.names import VIDEO_SUFFIXES
 
@@ -86,7 +87,13 @@ def picture(jpeg: bytes) -> str:
 
 
 def neighbour(names: Sequence[str], chosen: str, step: int) -> str:
-    """The name so many places on, round the end; the first if none is chosen."""
+    """The name so many places on, round the end; the first if none is chosen.
+
+    Args:
+        names: at least one.
+        chosen: one of them, else none is chosen.
+        step: how many places, backwards if negative.
+    """
     return names[(names.index(chosen) + step) % len(names)] if chosen in names else names[0]
 
 

@@ -1,5 +1,7 @@
 """Strangers' text, such as file names and labels, made harmless before it is shown."""
 
+from collections.abc import Mapping
+
 JOINERS = "\u200c\u200d"  # in Persian words and emoji of several parts
 
 
@@ -17,3 +19,8 @@ def capitalised(text: str) -> str:
 def literal(text: str) -> str:
     """Text as Markdown that shows just that text."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~$:" else c for c in text)
+
+
+def listed(options: Mapping[str, str]) -> str:
+    """Names and what each means, as a list in Markdown."""
+    return "\n".join(f"- **{name}**: {text}" for name, text in options.items())

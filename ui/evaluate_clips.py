@@ -62,18 +62,8 @@ def show_clips(
         others: what another cell is called, and its record, of each clip, to be shown beside it.
         narrow: whether there is no room beside the table.
     """
-    rows, any_failed = [], any(record.error for record in records)
-    for k, record in enumerate(records):
-        best = record.top[0] if record.top else None
-        row: dict[str, Any] = {"clip": inert(record.path, 70), "shows": inert(record.label, 40)}
-        row |= {"answer": inert(best.label, 40) if best else "", "probability": best.score if best else None}
-        if others:
-            name, other = others[k]
-            row |= {name: inert(other.top[0].label, 40), "its probability": other.top[0].score}
-        row |= {"rank of what it shows": record.rank or None}
-        if any_failed:
-            row["why not"] = record.error
-        rows.append(row)
+    any_failed = any(record.error for record in records)
+    rows = [_row(record, others[k] if others else None, why_not=any_failed) for k, record in enumerate(records)]
     key = f"{part}-{kept.id}-{place}"
     percent = st.column_config.NumberColumn(format="percent")
     left, right = (st.container(), st.container()) if narrow else st.columns([7, 4], gap="medium")
@@ -95,6 +85,20 @@ def show_clips(
                 _show_clip(kept, place, records[chosen], key)
             case _:
                 st.caption(":material/touch_app: Choose a clip: its answers stand here, and it opens in Classify.")
+
+
+def _row(record: Record, other: tuple[str, Record] | None, *, why_not: bool) -> dict[str, Any]:
+    """A clip in the table. Args: other: as one of `show_clips`' others; why_not: whether there is a column of errors."""
+    best = record.top[0] if record.top else None
+    row: dict[str, Any] = {"clip": inert(record.path, 70), "shows": inert(record.label, 40)}
+    row |= {"answer": inert(best.label, 40) if best else "", "probability": best.score if best else None}
+    if other:
+        name, theirs = other
+        row |= {name: inert(theirs.top[0].label, 40), "its probability": theirs.top[0].score}
+    row |= {"rank of what it shows": record.rank or None}
+    if why_not:
+        row["why not"] = record.error
+    return row
 
 
 def _show_clip(kept: Kept, place: int, record: Record, key: str) -> None:

@@ -32,7 +32,12 @@ def calibration_of(kept: Kept, place: int) -> Calibration | None:
 
 @st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_STATE)
 def agreement_of(kept: Kept, place: int, other: Kept, other_place: int) -> Agreement:
-    """How a cell's answers go with another's, of this evaluation or another one."""
+    """How a cell's answers go with another's, of this evaluation or another one.
+
+    Args:
+        kept, place: an evaluation, and the place of its cell.
+        other, other_place: the other one's.
+    """
     return agree(kept.evaluations[place].records, other.evaluations[other_place].records)
 
 

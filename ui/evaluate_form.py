@@ -6,13 +6,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.evaluations import CellAsked, ToEvaluate
+from ui.checkpoints import pick_others
+from ui.chosen import Settings
 from ui.escape import inert, literal
-from ui.settings import READ_SECONDS, missing, pick_others, runs_here
-from ui.visit import Settings
+from ui.what_runs import READ_SECONDS, missing, runs_here
 from vivit.benchmark.cost import estimate_seconds
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.wording import duration
-from vivit.checkpoint import open_checkpoint
+from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.errors import UserError
 from vivit.evaluate.journal import source_of
 from vivit.evaluate.labels import Matching, labelled, match_labels
@@ -104,27 +105,26 @@ def to_evaluate(
         found,
         source_of(found, clips, both),
         tuple((path, label) for path, label in found.clips if label in both.targets)[:limit],
-        tuple(
-            CellAsked(
-                Asked(
-                    checkpoints[cell.checkpoint].name,
-                    checkpoints[cell.checkpoint].written_ns,
-                    attention=cell.attention,
-                    precision=cell.precision,
-                    execution=cell.execution,
-                    normalisation=settings.normalisation,
-                    sampling=settings.sampling,
-                    stride=settings.stride,
-                    views=settings.views,
-                    batch_size=0,
-                ),
-                checkpoints[cell.checkpoint].labels,
-                matched[cell.checkpoint].targets,
-            )
-            for cell in cells
-        ),
+        tuple(_asked(cell, settings, checkpoints[cell.checkpoint], matched[cell.checkpoint]) for cell in cells),
         machine,
     )
+
+
+def _asked(cell: Cell, settings: Settings, checkpoint: Checkpoint, matching: Matching) -> CellAsked:
+    """One cell of an evaluation. Args: matching: what the clips' labels mean to this checkpoint."""
+    asked = Asked(
+        checkpoint.name,
+        checkpoint.written_ns,
+        attention=cell.attention,
+        precision=cell.precision,
+        execution=cell.execution,
+        normalisation=settings.normalisation,
+        sampling=settings.sampling,
+        stride=settings.stride,
+        views=settings.views,
+        batch_size=0,
+    )
+    return CellAsked(asked, checkpoint.labels, matching.targets)
 
 
 def show_unknown(what: ToEvaluate) -> None:
@@ -132,10 +132,8 @@ def show_unknown(what: ToEvaluate) -> None:
     unknown = what.source.left_out
     if not unknown:
         return
-    clips, named = (
-        sum(unknown.values()),
-        [f"'{literal(inert(label, 40))}' ({count:,})" for label, count in unknown.items()],
-    )
+    clips = sum(unknown.values())
+    named = [f"'{literal(inert(label, 40))}' ({count:,})" for label, count in unknown.items()]
     more = f" and {len(named) - SHOWN:,} more" if len(named) > SHOWN else ""
     labels = f"{len(named):,} labels are" if len(named) > 1 else "1 label is"
     of = "these models" if len({cell.asked.model for cell in what.cells}) > 1 else "this checkpoint"

@@ -3,9 +3,9 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
+from ui.checkpoints import taught_folder
 from ui.escape import inert
 from ui.server import get_server, offers_folders
-from ui.settings import taught_folder
 from ui.taught import is_taught, public_name, same_visitor
 from vivit.evaluate.kept import Kept, as_json
 from vivit.evaluate.records import Asked

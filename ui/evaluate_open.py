@@ -4,13 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.checkpoints import FOLDER, REPOSITORY, taught_folder
+from ui.chosen import ChosenClip
 from ui.clips import NO_ROOM, bundled_clips, drop_upload
 from ui.escape import inert, literal
 from ui.page import go_to
 from ui.server import get_server, offers_folders
-from ui.settings import FOLDER, REPOSITORY, taught_folder
 from ui.taught import TAUGHT, is_taught
-from ui.visit import ChosenClip, set_widget, visit, visitor
+from ui.visit import set_widget, visit, visitor
 from vivit.evaluate.records import Asked, Record
 from vivit.hub import embedded_checkpoints, split_name
 

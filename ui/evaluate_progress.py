@@ -8,6 +8,7 @@ from engine.evaluations import RunningEvaluation
 from ui.escape import inert, literal
 from ui.evaluate_charts import show_share
 from ui.evaluate_kept import may_see
+from ui.following import watch_button, whose
 from ui.server import get_server
 from ui.visit import visit, visitor
 from vivit.benchmark.wording import duration
@@ -25,15 +26,14 @@ def find_running() -> RunningEvaluation | None:
         if visit().followed == running.id:
             return running
         here = server.visitors.here(running.visitor)
-        whose = "another visitor's" if here else "of a visitor who has left"
         what = running.what
         seen = may_see(running.kept)
         name = inert(what.source.name) if seen else "labelled clips"
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"An evaluation is running, {whose}: {literal(name)}. Yours would take turns with it.")
-            if seen and st.button(
-                "Watch it" if here else "Take it over", key=f"watch-{running.id}", icon=":material/visibility:"
-            ):
+            st.markdown(
+                f"An evaluation is running, {whose(here=here)}: {literal(name)}. Yours would take turns with it."
+            )
+            if seen and watch_button(running.id, here=here):
                 visit().followed = running.id
                 if not here:
                     running.visitor = me

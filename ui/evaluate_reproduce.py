@@ -4,9 +4,9 @@ import os
 
 import streamlit as st
 
+from ui.chosen import Settings
 from ui.evaluate_kept import is_bundled
 from ui.reproduce import evaluate_command
-from ui.visit import Settings
 from vivit.evaluate.kept import Kept
 from vivit.evaluate.records import Asked
 from vivit.evaluate.sources import LISTS

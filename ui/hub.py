@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import streamlit as st
 
@@ -85,7 +86,13 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
 
 
 def on_demand(slot: str, key: Hashable, label: str, what: str, begin: Callable[[], Job[Reply]]) -> Job[Reply] | None:
-    """A job that waits for a click on a button; returns it once it has succeeded."""
+    """A job that waits for a click on a button; returns it once it has succeeded.
+
+    Args:
+        slot, key, begin: as `job_for`'s slot, key and submit.
+        label: the button's.
+        what: as `finished`'s.
+    """
     if visit().wanted.get(slot) != key:
         st.button(
             label, key=f"{slot}-button", type="primary", icon=":material/download:", on_click=want, args=[slot, key]
@@ -113,7 +120,7 @@ def warn_offline() -> None:
         )
 
 
-def say_what_works(job: Job) -> None:
+def say_what_works(job: Job[Any]) -> None:
     """After a look-up that failed: the checkpoints that need no network."""
     if job.state == "failed":
         here = [*embedded_checkpoints(), *cached_checkpoints()]

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from engine import Job, checks
-from engine.checks import RunningCheck
+from engine.checks import Found, RunningCheck
 from engine.tasks import Frames, LookedInside, LookInside
+from ui.chosen import ChosenClip, Settings
+from ui.inside_kept import Insight, MapChoice
 from ui.jobs import ask
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds
 from ui.taught import public_name
-from ui.visit import ChosenClip, Insight, MapChoice, Settings, recall, visit, visitor
+from ui.visit import recall, visit, visitor
+from ui.what_runs import estimate_seconds
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.explain import maps
 from vivit.explain.deletion import CONTROLS, SHARES
@@ -59,7 +61,13 @@ def keep(
     settings: Settings,
     checkpoint: Checkpoint,
 ) -> Insight:
-    """Keep what a finished job has told, and return it."""
+    """Keep what a finished job has told, and return it.
+
+    Args:
+        key: as `key_of` made it.
+        job: has succeeded.
+        clip, frames, settings, checkpoint: what it was asked of.
+    """
     arrays = zip(job.result.shapes.items(), job.blobs, strict=True)
     insight = Insight(
         key,
@@ -121,7 +129,11 @@ def _leave_others(insight: Insight) -> None:
 
 
 def begin_checks(insight: Insight, choice: MapChoice, weights: np.ndarray) -> None:
-    """Begin what takes little without being asked: the check of time, and that of the map that is looked at first."""
+    """Begin what takes little without being asked: the check of time, and that of the map that is looked at first.
+
+    Args:
+        choice: that map; weights: (L, H, W), what it shows.
+    """
     if not compares_by_itself():
         return
     if not insight.orders and about_seconds(insight, ORDERS) <= BUDGET_SECONDS:
@@ -154,7 +166,7 @@ def check_orders(insight: Insight) -> None:
     insight.orders = _begin(lambda: checks.start_orders(get_engine(), insight.look, insight.pixels, insight.looked))
 
 
-def _begin(start: Callable[[], RunningCheck]) -> RunningCheck:
+def _begin(start: Callable[[], RunningCheck[Found]]) -> RunningCheck[Found]:
     """A check that ends when its visitor leaves for good."""
     running = start()
     held = get_server().checks

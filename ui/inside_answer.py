@@ -8,8 +8,8 @@ from ui.answer import FORMER, STAYS, show_truth, warn_unfamiliar
 from ui.escape import capitalised, inert, literal
 from ui.inside_charts import over_time
 from ui.inside_checks import map_in_words, time_in_words
+from ui.inside_kept import Insight, MapChoice
 from ui.taught import called
-from ui.visit import Insight, MapChoice
 from vivit.explain import maps
 from vivit.hub import same_label
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from ui import charts
 from ui.escape import inert
-from ui.visit import MapChoice, visit
+from ui.inside_kept import MapChoice
+from ui.visit import visit
 from vivit.benchmark.charts import write_values
 from vivit.explain.counterfactuals import NAMES, Answer, Counterfactuals
 from vivit.explain.deletion import SHARES, Deletion

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from engine.checks import RunningCheck
+from engine.checks import Found, RunningCheck
 from ui import charts
 from ui.escape import literal
+from ui.following import cancel_button
 from ui.inside import DELETIONS, ORDERS, about_seconds, check_map, check_orders
 from ui.inside_charts import answers, deletions
-from ui.visit import Insight, MapChoice
+from ui.inside_kept import Insight, MapChoice
 from vivit.explain.deletion import Deletion
 
 
@@ -25,7 +27,7 @@ def time_in_words(insight: Insight) -> str:
     return _in_words(insight.orders, lambda found: found.sentence, "Whether time is used")
 
 
-def _in_words(check: RunningCheck | None, say: Callable[..., str], what: str) -> str:
+def _in_words(check: RunningCheck[Found] | None, say: Callable[[Found], str], what: str) -> str:
     if check is None:
         return f"{what} has not been checked yet."
     if check.state == "running":
@@ -85,7 +87,7 @@ def show_time_check(insight: Insight, *, former: bool) -> None:
         st.markdown(f":small[{hatched} {literal(found.frozen_sentence)}]")
 
 
-def _drive(check: RunningCheck | None, key: str, what: str, begin: Callable[[], None], *, former: bool) -> None:
+def _drive(check: RunningCheck[Any] | None, key: str, what: str, begin: Callable[[], None], *, former: bool) -> None:
     """A check's progress, why it failed, or the button that begins it."""
     if check and check.state == "running":
         st.fragment(_follow, run_every=0.4)(check, key, what)
@@ -101,12 +103,9 @@ def _drive(check: RunningCheck | None, key: str, what: str, begin: Callable[[], 
             st.rerun()
 
 
-def _follow(check: RunningCheck, key: str, what: str) -> None:
+def _follow(check: RunningCheck[Any], key: str, what: str) -> None:
     if check.state != "running":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(check.progress, f"{what}: {check.note}")
-        if st.button("Cancel", key=f"{key}-cancel", icon=":material/cancel:"):
-            check.cancel()
-            check.wait(2.5)
-            st.rerun()
+        cancel_button(check, f"{key}-cancel")

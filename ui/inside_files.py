@@ -10,8 +10,9 @@ import streamlit as st
 
 from engine.tasks import DrawInside
 from ui.escape import inert
+from ui.inside_kept import Drawing, Insight, MapChoice
 from ui.jobs import ask, finished, job_for
-from ui.visit import Drawing, Insight, MapChoice, visit
+from ui.visit import visit
 from vivit.explain.kinds import has_heads
 
 Key = tuple[Any, ...]
@@ -27,7 +28,7 @@ def show_video(insight: Insight, choice: MapChoice, weights: np.ndarray, opacity
     """
     frames = insight.frames
     key = insight.key, choice, opacity
-    request = DrawInside(frames.shape, weights.shape, frames.seconds, _end(frames.seconds), opacity)  # type: ignore[arg-type]
+    request = DrawInside(frames.shape, weights.shape, frames.seconds, _end(frames.seconds), opacity)
     drawing = visit().drawing
     place = st.empty()
     if drawing is None or drawing.key != key:

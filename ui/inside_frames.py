@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 
 from ui.clips import picture
-from ui.visit import Insight, visit
+from ui.inside_kept import Insight
+from ui.visit import visit
 from vivit.explain.drawing import heat_png
 from vivit.explain.maps import shares
 

@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from ui import charts
-from ui.escape import literal
+from ui.escape import listed, literal
 from ui.inside_charts import MEAN, small_maps
-from ui.visit import Insight, MapChoice, set_widget, unset_widget, widget
+from ui.inside_kept import Insight, MapChoice
+from ui.visit import set_widget, unset_widget, widget
 from vivit.explain import METHODS, MapUnavailable, methods
 from vivit.explain.kinds import has_heads, refuse
 
@@ -36,7 +37,7 @@ def pick_map(insight: Insight) -> MapChoice:
             required=True,
             key="method",
             bind="query-params",
-            help="\n".join(f"- **{name}**: {literal(METHODS[name])}" for name in here),
+            help=listed({name: literal(METHODS[name]) for name in here}),
         )
         if lacking:
             with st.popover("Others", type="tertiary", help="Maps that this checkpoint has not, and why"):
@@ -103,7 +104,8 @@ def show_small_maps(insight: Insight, choice: MapChoice) -> None:
 
 def _small(maps: np.ndarray, method: str) -> np.ndarray:
     """(layers, heads, rows, columns). Over time each place's steps sum to 1, so that of these the time is what is drawn."""
-    return maps.mean((3, 4))[:, :, None] if method == "time" else maps.mean(2)
+    small: np.ndarray = maps.mean((3, 4))[:, :, None] if method == "time" else maps.mean(2)
+    return small
 
 
 def _choose(key: str) -> None:

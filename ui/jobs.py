@@ -18,7 +18,13 @@ def ask(request: Request[Reply], blobs: Sequence[bytes] = (), **options: Any) ->
 
 
 def job_for(slot: str, key: Hashable, submit: Callable[[], Job[Reply]]) -> Job[Reply]:
-    """The visitor's job for `key` in this slot: the one they have, or a new one; the slot's former job is cancelled."""
+    """The visitor's job for `key` in this slot: the one they have, or a new one; the slot's former job is cancelled.
+
+    Args:
+        slot: what for; a visitor has one job at a time in each.
+        key: what exactly; with another one there is a new job.
+        submit: queues it.
+    """
     held_key, job = visit().jobs.get(slot, (None, None))
     if job is None or held_key != key:
         if job is not None:
@@ -48,8 +54,14 @@ def _starting(worker: str) -> None:
         st.progress(0.0, f"The {worker} worker is starting: a few seconds, once")
 
 
-def finished(job: Job, slot: str, what: str) -> bool:
-    """Draw a job's progress until it ends, then what went wrong, if anything did; True once it has succeeded."""
+def finished(job: Job[Any], slot: str, what: str) -> bool:
+    """Draw a job's progress until it ends, then what went wrong, if anything did; True once it has succeeded.
+
+    Args:
+        job: as `job_for` returned it.
+        slot: its own, as `job_for`'s.
+        what: is done, in words for the page, such as 'Reading the clip'.
+    """
     if not job.finished:
         # Most jobs end within a moment: waiting for those here saves the visitor a flicker.
         job.wait(0.3)

@@ -7,12 +7,13 @@ import streamlit as st
 from engine.live import Taken
 from engine.tasks import EncodePictures, WindowsAsked
 from ui import charts
+from ui.chosen import Settings
 from ui.clips import CAMERA_CLIP, CAMERA_SLOT, own_clip
 from ui.escape import literal
 from ui.jobs import ask
 from ui.live_charts import in_words, minute
 from ui.server import get_server
-from ui.visit import Settings, visit, visitor
+from ui.visit import visit, visitor
 from vivit.checkpoint import Checkpoint
 from vivit.timeline import STRIDE_SECONDS, Answered, Grid, find_segments
 from vivit.timeline.trained import TrainedWindow, trained_window

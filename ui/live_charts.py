@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from html import escape
 
 import plotly.graph_objects as go
-import streamlit as st
 
 from engine.live import REMEMBERED_SECONDS
 from ui import charts
@@ -28,7 +27,7 @@ def minute(segments: Sequence[Segment], now: float, labels: Sequence[str], *, en
     names = [_name(segment, labels) for segment in segments]
     palette = charts.palette()
     colours = [charts.CONTROL if s.label is None else palette[s.label % len(palette)] for s in segments]
-    ink = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")  # read on every tint of both schemes
+    ink = charts.of_theme("textColor")  # read on every tint of both schemes
     figure.add_bar(
         y=[0] * len(segments),
         x=[segment.end - segment.start for segment in segments],

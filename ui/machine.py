@@ -19,21 +19,8 @@ def show_machine() -> None:
             f"{machine.threads} threads of PyTorch on {machine.cores} cores, {machine.cpu_capability}; "
             f"{machine.platform}; {machine.versions_text}."
         )
-        rows = [
-            {"backend": name}
-            | {
-                s.precision: "not here"
-                if s.reason
-                else f"{s.flops_per_second / 1e9:,.0f} GFLOP/s"
-                if s.flops_per_second
-                else "compiled first"
-                for s in machine.support
-                if s.attention == name
-            }
-            for name in dict.fromkeys(s.attention for s in machine.support)
-        ]
         st.dataframe(
-            rows,
+            _speeds(machine),
             hide_index=True,
             alt="Attention backends by precision: the speed of each, 'not here', or 'compiled first'",
         )
@@ -47,6 +34,16 @@ def show_machine() -> None:
         for name, reason, details in _reasons(machine):
             st.markdown(f"- `{name}`: {reason}")
             st.caption(f"In its own words: {details.splitlines()[0]}" if details else "")
+
+
+def _speeds(machine: Machine) -> list[dict[str, str]]:
+    """A row for each backend: its name, and under each precision its speed, or why there is none."""
+    rows: dict[str, dict[str, str]] = {}
+    for one in machine.support:
+        speed = f"{one.flops_per_second / 1e9:,.0f} GFLOP/s" if one.flops_per_second else "compiled first"
+        row = rows.setdefault(one.attention, {"backend": one.attention})
+        row[one.precision] = "not here" if one.reason else speed
+    return list(rows.values())
 
 
 def _reasons(machine: Machine) -> list[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.escape import inert, literal
-from ui.visit import visit, widget
+from ui.visit import Refused, visit, widget
 
 
 def remember_link(page: str) -> None:
@@ -21,13 +21,14 @@ def check_link(page: str, names: dict[str, str]) -> None:
     asked = visit().links[page]
     here = {key: str(value) for key in names if (value := widget(key)) is not None}
     wrong = {key: asked[key] for key in here if key in asked and not _same(asked[key], here[key])}
-    refused, then = visit().refused.setdefault(page, (wrong, here))
-    if refused and here == then:
-        text = "; ".join(
-            f"{names[key]} '{literal(inert(value))}', so '{literal(inert(here[key]))}' is used"
-            for key, value in refused.items()
-        )
-        st.warning(f"The link asks for what is not to be had here: {text}.", icon=":material/link_off:")
+    refused = visit().refused.setdefault(page, Refused(wrong, here))
+    if not refused.asked or refused.used != here:
+        return
+    text = "; ".join(
+        f"{names[key]} '{literal(inert(value))}', so '{literal(inert(here[key]))}' is used"
+        for key, value in refused.asked.items()
+    )
+    st.warning(f"The link asks for what is not to be had here: {text}.", icon=":material/link_off:")
 
 
 def _same(asked: str, here: str) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.chosen import Settings
 from ui.taught import is_taught, public_name
-from ui.visit import Settings
 from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import split_name
 from vivit.processing import NORMALISATIONS

@@ -13,11 +13,13 @@ import streamlit as st
 from engine import Job
 from engine.tasks import Classification, Frames
 from ui import charts
+from ui.chosen import Settings
+from ui.classified import Run
 from ui.escape import inert
 from ui.server import get_machine
 from ui.taught import called
-from ui.visit import Run, Settings, visit
-from vivit.benchmark.charts import UNKNOWN
+from ui.visit import visit
+from vivit.benchmark.charts import UNKNOWN, Bar
 from vivit.benchmark.results import revision
 
 SHOWN = 5  # answers of a run in the table
@@ -31,7 +33,14 @@ DIFFER = (
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
-    """Keep a finished run, once, and return it."""
+    """Keep a finished run, once, and return it.
+
+    Args:
+        job: has succeeded.
+        clip: its name.
+        settings: how it ran.
+        frames: those that it got.
+    """
     runs = visit().runs
     known = next((r for r in runs if r.job == job.id), None)
     if known is None:
@@ -111,7 +120,7 @@ def _show_charts(runs: list[Run]) -> None:
         cold = "" if run.result.warm else "the first pass, cold"
         busy = f"other programs held {run.others_share:.0%} of the processors" if run.busy else ""
         bars.append(
-            charts.Bar(
+            Bar(
                 f"{_number(run)} · {run.settings.attention} · {run.settings.precision}{run.settings.cell.manner}",
                 run.settings.attention,
                 run.settings.precision,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from starlette.requests import Request
@@ -80,7 +81,7 @@ class Server:
     sweeps: Sweeps
     evaluations: Evaluations
     comparisons: dict[str, RunningComparison]  # visitor → the one they began last
-    checks: dict[str, list[RunningCheck]]  # visitor → those of theirs that may be running
+    checks: dict[str, list[RunningCheck[Any]]]  # visitor → those of theirs that may be running
     timelines: dict[str, RunningTimeline]  # visitor → the one they began last
     cameras: Cameras
     lessons: Lessons
@@ -99,7 +100,7 @@ def get_server() -> Server:
 def _start_server() -> Server:
     engine, uploads = Engine(WORKERS), Uploads()
     comparisons: dict[str, RunningComparison] = {}
-    checks: dict[str, list[RunningCheck]] = {}
+    checks: dict[str, list[RunningCheck[Any]]] = {}
     timelines: dict[str, RunningTimeline] = {}
     cameras, lessons = Cameras(engine), Lessons(engine)
 
@@ -132,7 +133,8 @@ def get_engine() -> Engine:
 
 def get_machine() -> Machine | None:
     """What the model worker has found out of this machine; None until it has."""
-    return get_engine().hello("model")
+    machine: Machine | None = get_engine().hello("model")
+    return machine
 
 
 def check_options() -> None:

@@ -9,18 +9,23 @@ from html import escape
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine import Job, comparisons
 from engine.tasks import Frames
 from ui import charts
 from ui.advice import in_a_sentence
+from ui.checkpoints import pick_others
+from ui.chosen import Settings
+from ui.classified import Compared, Run
 from ui.components.hush import hush
 from ui.escape import inert, literal
+from ui.following import cancel_button
 from ui.server import compares_by_itself, get_engine, get_machine, get_server
-from ui.settings import estimate_seconds, first_call_seconds, missing_executions, pick_others, runs_here
 from ui.taught import called
-from ui.visit import Compared, Run, Settings, visit, visitor
-from vivit.benchmark.charts import Bar
+from ui.visit import visit, visitor
+from ui.what_runs import estimate_seconds, first_call_seconds, missing_executions, runs_here
+from vivit.benchmark.charts import Bar, Places
 from vivit.benchmark.cost import compile_seconds, default_cells
 from vivit.benchmark.families import explain_models, model_names
 from vivit.benchmark.headline import headline
@@ -63,35 +68,45 @@ def show_side_by_side(
     held = visit().compared
     ours = held is not None and held.key == key
     with again:
-        running = ours and held is not None and held.running.state == "running"
         label = "Measure again" if ours else f"Compare, about {math.ceil(about):,} s"
-        asked = st.button(label, icon=":material/speed:", disabled=running, key="compare", type="secondary")
+        asked = st.button(
+            label, icon=":material/speed:", disabled=ours and _runs(held), key="compare", type="secondary"
+        )
     alone = compares_by_itself() and about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
     if asked or (not ours and alone and visit().wanted.get("comparison") != key):
         visit().wanted["comparison"] = key  # begun, once, by itself
         _start(key, clip, frames, settings, cells)
         st.rerun()
-    if held is not None and not ours and held.running.state == "running":
+    if held is not None and not ours and _runs(held):
         held.running.cancel()  # of another clip or checkpoint
-    hush(bool(ours and held and held.running.state == "running"))
+    hush(ours and _runs(held))
     if held is None or (not ours and not _same_question(held, key)):
-        result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
-        of = "" if checkpoint.config.factorization == "none" else "model 1, unfactorised, "
-        where = f"{of}{'on ' * bool(of)}{result.machine.device_name}" if result else ""
-        with title:
-            st.subheader(f"Not measured here yet{f': these bars are of {where}' if result else ''}")
-        if result:
-            _show_recorded(result, of)
-    elif held.running.state == "running":
+        _show_nothing_yet(title, checkpoint)
+        return ""
+    if _runs(held):
         with title:
             _follow(held)
         _grow(held)
-    else:
-        with title:
-            verdict = _show_verdict(held, checkpoint, of="" if ours else f"Of '{inert(held.clip)}': ")
-        _show_bars(held)
-        return verdict if ours else ""
-    return ""
+        return ""
+    with title:
+        verdict = _show_verdict(held, checkpoint, of="" if ours else f"Of '{inert(held.clip)}': ")
+    _show_bars(held)
+    return verdict if ours else ""
+
+
+def _show_nothing_yet(title: DeltaGenerator, checkpoint: Checkpoint) -> None:
+    """Bars that were recorded elsewhere, in the place of those to come. Args: title: where to say so."""
+    result = next((r for r in get_server().sweeps.kept() if r.id == RECORDED), None)
+    of = "" if checkpoint.config.factorization == "none" else "model 1, unfactorised, "
+    where = f"{of}{'on ' * bool(of)}{result.machine.device_name}" if result else ""
+    with title:
+        st.subheader(f"Not measured here yet{f': these bars are of {where}' if result else ''}")
+    if result:
+        _show_recorded(result, of)
+
+
+def _runs(held: Compared | None) -> bool:
+    return held is not None and held.running.state == "running"
 
 
 def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
@@ -173,10 +188,7 @@ def _follow(held: Compared) -> None:
     left = f", about {seconds:.0f} s to the next look" if seconds else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(running.comparison.progress, f"Side by side, no verdict yet: {running.note}{left}")
-        if st.button("Stop", key="comparison-stop", icon=":material/stop:"):
-            running.cancel()
-            running.wait(2.5)
-            st.rerun()
+        cancel_button(running, "comparison-stop", "Stop", ":material/stop:")
 
 
 @st.fragment(run_every=2.0)
@@ -245,11 +257,11 @@ def _label(cell: Cell, models: Mapping[str, str]) -> str:
     return " · ".join(filter(None, (models[cell.checkpoint], cell.attention, f"{cell.precision}{cell.manner}")))
 
 
-def _places(cells: Sequence[Cell], models: Mapping[str, str]) -> charts.Places:
+def _places(cells: Sequence[Cell], models: Mapping[str, str]) -> Places:
     """A place for each cell; of several models those of one backend, precision and way to run under a heading."""
     if len(models) == 1:
         return [(label, label) for label in (_label(cell, models) for cell in cells)]
-    places: charts.Places = []
+    places: Places = []
     for cell in cells:
         heading = ("", f"<b>{cell.attention} · {cell.precision}{cell.manner}</b>")
         places += [heading] * (heading not in places)

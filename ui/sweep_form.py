@@ -1,17 +1,19 @@
 """Choosing what to measure: a preset, or any combination. It begins with what Classify had chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from ui.advice import in_a_sentence
+from ui.checkpoints import checkpoints_here, pick_others
+from ui.chosen import ChosenClip
 from ui.clips import bundled_clips, own_clip
 from ui.escape import inert, literal
-from ui.settings import checkpoints_here, first_calls_said, pick_others
 from ui.taught import called
-from ui.visit import ChosenClip, set_widget, visit, widget
+from ui.visit import set_widget, visit, widget
+from ui.what_runs import first_calls_said
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.sweep import BUDGET_SECONDS, runs_here
@@ -66,41 +68,23 @@ def pick_cells(machine: Machine) -> Selection:
     names = [*PRESETS, CUSTOM]
     preset = widget("preset") or st.query_params.get("preset")
     preset = preset if preset in names else names[0]
-    asked = widget(CHECKPOINT) or checkpoints_here()[0]
     given = PRESETS[preset].checkpoints if preset in PRESETS else ()  # of which a preset is, whatever is chosen
-    more = f" and {count} more" if (count := len(widget(MODELS_KEY) or ())) else ""
-    of = "random weights" if given else f"{called(asked)}{more}"
-    label = f"{preset} · {of} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
+    asked = widget(CHECKPOINT) or checkpoints_here()[0]
     # With another label it is another to Streamlit, and would shut.
     form = st.expander(
-        literal(inert(label, 120)), visit().form_open, icon=":material/tune:", key="form", on_change="rerun"
+        literal(inert(_in_a_line(preset, "" if given else asked, clips), 120)),
+        visit().form_open,
+        icon=":material/tune:",
+        key="form",
+        on_change="rerun",
     )
     visit().form_open = bool(form.open)
     with form:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             name = st.selectbox("What to measure", names, key="preset", bind="query-params", width=300)
-            checkpoint = asked
-            if not given:
-                checkpoint = st.selectbox(
-                    "Checkpoint",
-                    checkpoints_here(),
-                    key=CHECKPOINT,
-                    format_func=lambda name: inert(called(name)),
-                    width=280,
-                    help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
-                )
+            checkpoint = asked if given else _pick_checkpoint()
             clip = st.selectbox("Clip", list(clips), key=CLIP, width=220) if clips else None
-            least = PRESETS[name].budget_seconds if name in PRESETS else BUDGET_SECONDS
-            usual = next(label for label, seconds in BUDGETS.items() if seconds is None or seconds >= least)
-            if widget(f"budget-{name}") is None:
-                set_widget(f"budget-{name}", usual)
-            budget = st.segmented_control(
-                "Time budget",
-                list(BUDGETS),
-                required=True,
-                key=f"budget-{name}",
-                help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
-            )
+            budget_seconds = _pick_budget(name)
         checkpoints = given or (checkpoint, *pick_others(checkpoint, MODELS_KEY, "original"))
         if all(name in RANDOM_CONFIGS for name in checkpoints):
             whose = " of the same model" * (len(checkpoints) > 1)
@@ -110,17 +94,57 @@ def pick_cells(machine: Machine) -> Selection:
             cells, rule = PRESETS[name].cells(*checkpoints), PRESETS[name].rule
         else:
             cells, rule = _pick_grid(checkpoints), None
-        runs, reasons = runs_here(_chosen_first(cells), machine)
-        if reasons:
-            st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
-            for reason, which in reasons.items():
-                named = reason.startswith(which[0])  # by itself
-                st.caption(f"{', '.join(_named(which))}: " * (not named) + literal(reason))
+        runs = _leave_out(_chosen_first(cells), machine)
         if said := first_calls_said(runs, "in every process"):
             st.caption(literal(said))
     visit().form |= {key: widget(key) for key in KEPT if widget(key) is not None}
     path = clips[clip].path if clip else ""
-    return Selection(name, checkpoints, tuple(runs), rule, BUDGETS[budget or usual], clip or "", path)
+    return Selection(name, checkpoints, tuple(runs), rule, budget_seconds, clip or "", path)
+
+
+def _in_a_line(preset: str, checkpoint: str, clips: Mapping[str, ChosenClip]) -> str:
+    """What is chosen. Args: checkpoint: the first; '' where they are the preset's own, which have random weights."""
+    more = f" and {count} more" if (count := len(widget(MODELS_KEY) or ())) else ""
+    of = f"{called(checkpoint)}{more}" if checkpoint else "random weights"
+    return f"{preset} · {of} · clip '{widget(CLIP) or next(iter(clips), 'random numbers')}'"
+
+
+def _pick_checkpoint() -> str:
+    return st.selectbox(
+        "Checkpoint",
+        checkpoints_here(),
+        key=CHECKPOINT,
+        format_func=lambda name: inert(called(name)),
+        width=280,
+        help="Those on this machine: one of the Hub is here once the page Classify has downloaded it.",
+    )
+
+
+def _pick_budget(preset: str) -> float | None:
+    """The seconds that a sweep may take, None for 'full'; at first what its preset needs."""
+    least = PRESETS[preset].budget_seconds if preset in PRESETS else BUDGET_SECONDS
+    usual = next(label for label, seconds in BUDGETS.items() if seconds is None or seconds >= least)
+    if widget(f"budget-{preset}") is None:
+        set_widget(f"budget-{preset}", usual)
+    budget = st.segmented_control(
+        "Time budget",
+        list(BUDGETS),
+        required=True,
+        key=f"budget-{preset}",
+        help="Cells whose six processes do not fit into it are not begun; 'full' measures all, and longer.",
+    )
+    return BUDGETS[budget or usual]
+
+
+def _leave_out(cells: Sequence[Cell], machine: Machine) -> list[Cell]:
+    """The cells that run here; why the others do not is said."""
+    runs, reasons = runs_here(cells, machine)
+    if reasons:
+        st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
+        for reason, which in reasons.items():
+            named = reason.startswith(which[0])  # by itself
+            st.caption(f"{', '.join(_named(which))}: " * (not named) + literal(reason))
+    return runs
 
 
 def _named(cells: Sequence[str]) -> list[str]:

@@ -6,10 +6,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.tasks import ReadFrames
+from ui.checkpoints import checkpoints_here
 from ui.escape import literal
 from ui.jobs import ask, finished, job_for
 from ui.server import get_server
-from ui.settings import checkpoints_here
 from ui.sweep_form import BUDGETS, UPLOADED, Selection, clips_here, shut
 from ui.visit import visit, visitor
 from vivit.benchmark.first_calls import known_seconds

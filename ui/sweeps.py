@@ -9,6 +9,7 @@ import streamlit as st
 from engine.sweeps import RunningSweep
 from ui.charts import show_cells
 from ui.escape import inert, literal
+from ui.following import watch_button, whose
 from ui.server import get_server
 from ui.taught import called, is_taught, public_name
 from ui.visit import visit, visitor
@@ -30,12 +31,11 @@ def find_running() -> RunningSweep | None:
         if visit().watched == sweep.id:
             return sweep
         here = server.visitors.here(sweep.visitor)
-        whose = "another visitor's" if here else "of a visitor who has left"
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"A sweep is running, {whose}: '{literal(sweep.title)}'. Your cells would go between its cells."
+                f"A sweep is running, {whose(here=here)}: '{literal(sweep.title)}'. Your cells would go between its cells."
             )
-            if st.button("Watch it" if here else "Take it over", key=f"watch-{sweep.id}", icon=":material/visibility:"):
+            if watch_button(sweep.id, here=here):
                 visit().watched = sweep.id
                 if not here:
                     server.sweeps.take_over(sweep.id, me)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.lessons import MOST_BYTES, MOST_CLASSES, MOST_CLIP_SECONDS, MOST_CLIPS, MOST_LETTERS, Example, TaughtClass
+from engine.class_names import MOST_LETTERS
+from engine.lessons import MOST_BYTES, MOST_CLASSES, MOST_CLIP_SECONDS, MOST_CLIPS
 from engine.tasks import MakePreview
+from engine.teachings import Example, TaughtClass
 from ui.clips import thumbnails
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal

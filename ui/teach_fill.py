@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.lessons import Example, TaughtClass
+from engine.teachings import Example, TaughtClass
 from ui.clips import bundled_clips, bundled_tiles
 from ui.components.camera_recorder import camera_recorder
 from ui.components.clip_strip import clip_strip
@@ -101,7 +101,14 @@ def _pick(one: TaughtClass) -> None:
 
 
 def add_example(part: str, class_id: str, name: str, path: Path) -> Example | None:
-    """Make a file's copy an example; where that cannot be done, None, and it is told in that part of the page."""
+    """Make a file's copy an example; where that cannot be done, None, and it is told in that part of the page.
+
+    Args:
+        part: of the page, as `refuse`'s.
+        class_id: whose example it becomes.
+        name: what to call the clip.
+        path: the file.
+    """
     try_anew(part)
     try:
         return get_server().lessons.add(visitor(), class_id, name, path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.lessons import RunningTeaching, Taught, TaughtClass, TeachAsked
+from engine.teachings import RunningTeaching, Taught, TaughtClass, TeachAsked
 from ui.escape import inert, literal
 from ui.page import go_to
 from ui.server import get_server

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from engine.lessons import RunningTeaching, TaughtClass, TeachAsked
+from engine.teachings import RunningTeaching, TaughtClass, TeachAsked
+from ui.checkpoints import FOLDER, REPOSITORY
+from ui.chosen import Settings
 from ui.escape import capitalised, inert, literal
+from ui.following import cancel_button
 from ui.server import get_server
-from ui.settings import FOLDER, READ_SECONDS, REPOSITORY, estimate_seconds, unavailable
 from ui.taught import TAUGHT
 from ui.teach_classes import count, refuse, show_refused, shown, try_anew
-from ui.visit import Settings, set_widget, visit, visitor, widget
+from ui.visit import set_widget, visit, visitor, widget
+from ui.what_runs import READ_SECONDS, estimate_seconds, unavailable
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.errors import UserError
@@ -71,7 +74,13 @@ def show_base(settings: Settings) -> None:
 
 
 def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: Checkpoint | None, fault: str) -> None:
-    """Draw it, and why it cannot be pressed or how long it will take."""
+    """Draw it, and why it cannot be pressed or how long it will take.
+
+    Args:
+        classes: what is to be taught.
+        settings, checkpoint: by which model, None while there is none.
+        fault: why it cannot be used; '' where it can.
+    """
     filled = [one for one in classes if one.examples]
     reason = why_not(classes) or fault or unavailable(settings)
     if not reason and checkpoint is None:
@@ -127,10 +136,7 @@ def follow() -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(running.progress, literal(capitalised(running.note)))
-        if st.button("Cancel", key="teach-cancel", icon=":material/cancel:"):
-            running.cancel()
-            running.wait(2.5)
-            st.rerun()
+        cancel_button(running, "teach-cancel")
 
 
 def show_ended(running: RunningTeaching | None) -> None:

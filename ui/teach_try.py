@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from engine import Job
-from engine.lessons import Taught, TaughtClass
 from engine.tasks import Classification, Classify, Frames, ReadFrames
+from engine.teachings import Taught, TaughtClass
 from ui import charts
 from ui.answer import warn_unfamiliar
+from ui.chosen import ChosenClip
 from ui.clips import own_clip, pick_clip, upload_clip
 from ui.components.camera_recorder import camera_recorder
 from ui.escape import capitalised, inert, literal
@@ -18,7 +19,7 @@ from ui.jobs import ask, finished, job_for
 from ui.server import get_server
 from ui.teach_classes import show_refused
 from ui.teach_fill import BUNDLED, EXAMPLE_SECONDS, UPLOAD, add_example, pick_source
-from ui.visit import ChosenClip, visit, visitor, widget
+from ui.visit import visit, visitor, widget
 from vivit.benchmark.wording import percent
 
 ANSWERS = 5

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from engine.timelines import start_timeline
+from ui.chosen import Settings
 from ui.server import get_engine, get_server
-from ui.settings import estimate_seconds
-from ui.visit import ChosenFilm, Found, Settings, Timeline, recall, visit, visitor
+from ui.timeline_kept import ChosenFilm, Found, Timeline
+from ui.visit import recall, visit, visitor
+from ui.what_runs import estimate_seconds
 from vivit.checkpoint import Checkpoint
 from vivit.film import FilmInfo
 from vivit.timeline import Answered, Grid, Segment, group, moments
@@ -46,7 +48,13 @@ def former_of(timeline: Timeline | None) -> Timeline | None:
 
 
 def begin(key: Key, film: ChosenFilm, info: FilmInfo, settings: Settings, grid: Grid) -> Timeline:
-    """Begin a timeline; the visitor's former one ends, and what was found of it is kept."""
+    """Begin a timeline; the visitor's former one ends, and what was found of it is kept.
+
+    Args:
+        key: as `key_of` made it.
+        film: its file; info: what that holds.
+        settings: how windows are classified; grid: how they lie.
+    """
     held = get_server().timelines
     if running := held.pop(visitor(), None):
         running.cancel()

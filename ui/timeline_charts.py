@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui import charts
 from ui.escape import inert
-from ui.visit import Found, Shown, Timeline
+from ui.timeline_kept import Found, Shown, Timeline
 from vivit.film import clock
 from vivit.timeline import UNKNOWN, Segment
 from vivit.timeline.segments import Moments
@@ -45,6 +45,7 @@ COLOURS = {
 GREY = {"light": "#6b6675", "dark": "#a39eb0"}
 NAME, BETWEEN = 17, 7  # pixels of a row's name above it, and below a row
 ROWS = {"shown": 22, "answered": 52, "probable": 84}  # pixels
+WORDS = {"shown": "What it shows", "answered": "What the model says", "probable": "How probable that is"}
 AXIS, SIDE = 24, 14  # pixels of the times below, and for half a time beside
 MOST_POINTS = 2000  # of the curve
 ROOM = 0.13  # of the film that a segment takes whose name is written beside a pattern
@@ -87,22 +88,12 @@ def timeline_chart(timeline: Timeline, found: Found, labels: Mapping[int, str], 
     figure.update_layout(
         margin={"l": SIDE, "r": 3 * SIDE, "t": 0, "b": AXIS}, uniformtext={"minsize": 10, "mode": "hide"}
     )
-    words = {"shown": "What it shows", "answered": "What the model says", "probable": "How probable that is"}
     top = float(height)
     for place, (name, tall) in enumerate(rows.items(), 1):
-        figure.add_annotation(
-            text=words[name],
-            x=0,
-            y=(top - NAME) / height,
-            xref="paper",
-            yref="paper",
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-        )
-        domain = [(top - NAME - tall) / height, (top - NAME) / height]
-        figure.update_layout({f"yaxis{place if place > 1 else ''}": {"domain": domain, "fixedrange": True}})
         axis = f"y{place if place > 1 else ''}"
+        domain = [(top - NAME - tall) / height, (top - NAME) / height]
+        _set_axis(figure, axis, domain=domain, fixedrange=True)
+        _name_row(figure, WORDS[name], domain[1])
         if name == "shown":
             _add_truth(figure, timeline, truth, axis)
         elif name == "answered":
@@ -113,6 +104,31 @@ def timeline_chart(timeline: Timeline, found: Found, labels: Mapping[int, str], 
         top -= NAME + tall + BETWEEN
     if chosen is not None:
         _mark(figure, found.segments[chosen])
+    _set_time(figure, end)
+    return figure
+
+
+def _name_row(figure: go.Figure, text: str, bottom: float) -> None:
+    """Write what a row shows above it. Args: bottom: of the text, a share of the figure's height."""
+    figure.add_annotation(
+        text=text,
+        x=0,
+        y=bottom,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+    )
+
+
+def _set_axis(figure: go.Figure, axis: str, **options: Any) -> None:
+    """Args: axis: as a trace names it, 'y' or 'y2'; options: as plotly's."""
+    figure.update_layout({axis.replace("y", "yaxis"): options})
+
+
+def _set_time(figure: go.Figure, end: float) -> None:
+    """Let time run from 0 to `end` seconds, with as many ticks as can be read."""
     every = next((step for step in STEPS if end / step <= MOST_TICKS), STEPS[-1])
     ticks = np.arange(0, end + 1e-6, every).tolist()
     figure.update_xaxes(
@@ -123,7 +139,6 @@ def timeline_chart(timeline: Timeline, found: Found, labels: Mapping[int, str], 
         tickvals=ticks,
         ticktext=[clock(tick).removesuffix(".0") for tick in ticks],
     )
-    return figure
 
 
 def _end(timeline: Timeline, segments: Sequence[Segment]) -> float:
@@ -223,22 +238,12 @@ def _add_segments(
 
 
 def _hide(figure: go.Figure, axis: str) -> None:
-    figure.update_layout({axis.replace("y", "yaxis"): {"visible": False, "range": [-0.5, 0.5]}})
+    _set_axis(figure, axis, visible=False, range=[-0.5, 0.5])
 
 
 def _add_curve(figure: go.Figure, found: Found, labels: Mapping[int, str], axis: str) -> None:
     """The probability of each segment's label at each moment, without a line where it is unknown."""
-    figure.update_layout(
-        {
-            axis.replace("y", "yaxis"): {
-                "range": [0, 1.04],
-                "tickvals": [0, 0.5, 1],
-                "tickformat": ".0%",
-                "side": "right",
-                "zeroline": False,
-            }
-        }
-    )
+    _set_axis(figure, axis, range=[0, 1.04], tickvals=[0, 0.5, 1], tickformat=".0%", side="right", zeroline=False)
     if found.moments is None:
         return
     edges, scores, names = _curve(found.moments, found.segments, labels)
@@ -277,7 +282,6 @@ def _curve(
 
 
 def _mark(figure: go.Figure, segment: Segment) -> None:
-    colour = st.get_option(f"theme.{st.context.theme.type or 'light'}.textColor")
     figure.add_shape(
         type="rect",
         xref="x",
@@ -286,7 +290,7 @@ def _mark(figure: go.Figure, segment: Segment) -> None:
         x1=segment.end,
         y0=-0.01,
         y1=1,
-        line={"color": colour, "width": 2},
+        line={"color": charts.of_theme("textColor"), "width": 2},
         layer="above",
     )
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from ui.reproduce import timeline_command
 from ui.timeline import found_in, labels_of
-from ui.visit import Timeline
+from ui.timeline_kept import Timeline
 from vivit.timeline import report
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from ui.clips import own_clip, upload_clip
 from ui.escape import inert, literal
 from ui.server import offers_folders
-from ui.visit import ChosenFilm, Shown
+from ui.timeline_kept import ChosenFilm, Shown
 from vivit.film import clock
 from vivit.hub import ASSETS, as_path
 

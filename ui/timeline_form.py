@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui.escape import literal
+from ui.escape import listed, literal
 from vivit.checkpoint import Checkpoint
 from vivit.errors import UserError
 from vivit.timeline import SMOOTHING, STRIDE_SECONDS, Grid
@@ -61,7 +61,7 @@ def pick_grid(checkpoint: Checkpoint | None) -> tuple[Grid | None, str]:
             required=True,
             key="smoothing",
             bind="query-params",
-            help="\n".join(f"- **{name}**: {text}" for name, text in SMOOTHING.items()),
+            help=listed(SMOOTHING),
         )
         cuts = st.segmented_control(
             "At cuts",
@@ -70,7 +70,7 @@ def pick_grid(checkpoint: Checkpoint | None) -> tuple[Grid | None, str]:
             required=True,
             key="cuts",
             bind="query-params",
-            help="\n".join(f"- **{name}**: {text}" for name, text in CUTS.items()),
+            help=listed(CUTS),
         )
     if checkpoint is None or trained is None:
         return None, smoothing

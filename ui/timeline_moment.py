@@ -15,7 +15,7 @@ from ui.frames import show_strip
 from ui.jobs import ask, finished, job_for
 from ui.timeline import labels_of
 from ui.timeline_charts import in_words
-from ui.visit import Timeline
+from ui.timeline_kept import Timeline
 from vivit.checkpoint import open_checkpoint
 from vivit.film import clock
 from vivit.timeline import Answered, Grid, Segment

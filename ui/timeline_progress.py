@@ -3,9 +3,11 @@
 import streamlit as st
 
 from engine.timelines import RunningTimeline
+from ui.chosen import Settings
 from ui.escape import capitalised, literal
+from ui.following import cancel_button
 from ui.timeline import about_seconds, again
-from ui.visit import Settings, Timeline
+from ui.timeline_kept import Timeline
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import Checkpoint
 from vivit.film import FilmInfo, clock
@@ -41,10 +43,7 @@ def show_progress(timeline: Timeline, *, waits: bool) -> None:
         with st.container(gap="xxsmall"):
             st.progress(running.progress or 0.0, f"{_so_far(timeline)}: {literal(running.note)}")
             st.markdown(f":small[{_waits(running)}]")
-        if st.button("Cancel", key="timeline-cancel", icon=":material/cancel:"):
-            running.cancel()
-            running.wait(2.5)
-            st.rerun()
+        cancel_button(running, "timeline-cancel")
 
 
 def _so_far(timeline: Timeline) -> str:

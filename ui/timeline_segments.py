@@ -11,7 +11,8 @@ from ui.answer import FORMER, STAYS
 from ui.escape import inert, literal
 from ui.timeline import choose, chosen_segment, found_in, labels_of
 from ui.timeline_charts import in_words, keep_colours, segment_colour, timeline_chart
-from ui.visit import Timeline, widget
+from ui.timeline_kept import Timeline
+from ui.visit import widget
 from vivit.film import clock
 from vivit.timeline import Segment
 

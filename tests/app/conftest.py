@@ -3,27 +3,33 @@
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from tests.hub_client import clean
+from tests.y4m import write_y4m
 from ui.server import ASK_FIRST, LOCAL_FOLDERS
+from vivit.hub import ASSETS
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-expect.set_options(timeout=60_000)  # a machine that does much else at the same time is slow
+PATIENCE = 180.0  # seconds that anything may take on a machine that does much else at the same time
+expect.set_options(timeout=PATIENCE * 1e3)
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+FAKE = "--use-fake-device-for-media-stream"
+FILMED = "side kick"  # whose clip is sure whichever 6 s of its endless repetition are taken
 HARMLESS = r"/(benchmark|evaluate|inside|live|teach|timeline)/_stcore/|/media/\w+\.(mp4|webm)|Video source error - 404"
 QUIET = """() => {
     const idle = document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
@@ -42,59 +48,86 @@ def some(values: Iterable[Any], *here: Any) -> list[Any]:
     return [value if value in here else marked(value) for value in values]
 
 
+Scheme = Literal["light", "dark"]
 SCHEMES = some(["light", "dark"], "light")
 
 
 class Server:
-    """`streamlit run app.py` on a port of its own, as `make run` does it, and what it says on its output.
+    """`streamlit run` as `make run` has it, on a port that it chooses itself, and what it says on its output.
 
-    It compares nothing unasked: that would take time from whatever is tested, and from the next test.
+    The app compares nothing unasked: that would take time from whatever is tested, and from the next test.
 
     Args:
         log: where its output goes.
         options: for Streamlit, and after '--' for the app.
+        script: what it serves; the working directory is the project's, for the theme.
         environment: variables added to the tests' own.
     """
 
-    def __init__(self, log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, log: Path, options: Sequence[str] = OPTIONS, script: str = "app.py", **environment: str) -> None:
         self.log = log
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+        command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*command, "--server.port", str(self.port), *options],
+                [*command, "--server.port", "0", *options],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=clean(**{"HF_HUB_OFFLINE": "1", **environment}),
+                env=clean(**{"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **environment}),
             )
+        try:
+            self.url = self._until(self._address, "say where it is")
+        except BaseException:
+            self.stop()
+            raise
 
-    def wait_until_up(self, seconds: float = 60.0) -> None:
-        """Wait for the health route of our own, which answers 'ok' once the workers live."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    def _address(self) -> str:
+        """What it says it can be reached by, without a path; '' before."""
+        said = re.search(r"URL: (http://127\.0\.0\.1:\d+)\S*\n", self.log.read_text())
+        return said[1] if said else ""
+
+    def wait_until_up(self, health: str = "healthz") -> None:
+        """Wait for a route that answers 'ok'. Args: health: our own, which does so once the workers live."""
+
+        def is_up() -> bool:
             try:
-                with urlopen(f"{self.url}/healthz", timeout=5) as answer:
-                    if answer.read() == b"ok":
-                        return
+                with urlopen(f"{self.url}/{health}", timeout=30) as answer:
+                    return bool(answer.read() == b"ok")
             except OSError:
-                time.sleep(0.1)
-        raise AssertionError(f"the server did not come up:\n{self.log.read_text()}")
+                return False
+
+        self._until(is_up, "come up")
+
+    def _until(self, there: Callable[[], T], what: str) -> T:
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if found := there():
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"the server did not {what}:\n{self.log.read_text()}")
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager
-def serving(log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> Iterator[Server]:
-    """A server that must end without having logged a warning or a traceback. Args: as `Server`'s."""
-    server = Server(log, options, **environment)
+def serving(
+    log: Path,
+    options: Sequence[str] = OPTIONS,
+    script: str = "app.py",
+    health: str = "healthz",
+    **environment: str,
+) -> Iterator[Server]:
+    """A server that must end without having logged a warning or a traceback.
+
+    Args:
+        log, options, script, environment: as `Server`'s.
+        health: as `Server.wait_until_up`'s.
+    """
+    server = Server(log, options, script, **environment)
     try:
-        server.wait_until_up()
+        server.wait_until_up(health)
         yield server
     finally:
         server.stop()
@@ -105,39 +138,15 @@ def serving(log: Path, options: Sequence[str] = OPTIONS, **environment: str) -> 
 
 @contextmanager
 def serving_script(script: str, folder: Path) -> Iterator[str]:
-    """A Streamlit server with one small page; gives its address. It must log no warning and no traceback.
+    """A server with one small page; gives its address.
 
     Args:
         script: the page's source.
         folder: where it and the log go.
     """
     (folder / "page.py").write_text(script, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(folder / "page.py")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--server.headless", "true", "--server.port", str(port)],
-            cwd=ROOT,  # for the theme
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=clean(PYTHONPATH=str(ROOT)),
-        )
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            try:
-                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-    assert not re.search("WARNING|Traceback", said := (folder / "log").read_text()), said
+    with serving(folder / "log", (), str(folder / "page.py"), "_stcore/health") as server:
+        yield f"{server.url}/"
 
 
 @pytest.fixture(scope="package")
@@ -155,11 +164,28 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def another(browser: Browser, *flags: str) -> Iterator[Browser]:
+    """A browser with a fake camera. Args: flags: what it films, or that there is none."""
+    found = browser.browser_type.launch(executable_path=INSTALLED, args=[*FLAGS, FAKE, *flags])
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="package")
+def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera films `FILMED` again and again, from wherever it is."""
+    clip = ASSETS / "clips" / f"{FILMED.replace(' ', '_')}.mp4"
+    film = write_y4m(clip, tmp_path_factory.mktemp("camera") / "camera.y4m")
+    with another(browser, f"--use-file-for-fake-video-capture={film}") as found:
+        yield found
+
+
 @pytest.fixture(scope="package")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
     """One for all tests, so that the browser reads Streamlit's scripts once; every tab is a visitor of its own."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE * 1e3)
     yield context
     context.close()
 

@@ -1,99 +1,17 @@
-"""What those need who see little or nothing, or use no mouse: in the app itself, and its parts in a page of their own."""
+"""What those need who see little or nothing, or use no mouse, on the pages of the app itself."""
 
 import re
 import threading
-import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from tests.app.aids import CONTRAST, skip, status
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, answered, serving_script, settled
-from ui.components import status_line
-from ui.components.stamp import OVERTAKEN
+from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 
 pytestmark = pytest.mark.browser
 
-SCRIPT = """
-import time
-
-import streamlit as st
-
-from ui.components.keys import keys
-from ui.components.skip_link import skip_link
-from ui.components.status_line import announce
-
-state = st.session_state
-state["runs"] = state.get("runs", 0) + 1
-heard = state.setdefault("heard", [])
-time.sleep(float(st.query_params.get("seconds", 0)))
-if "bare" not in st.query_params:
-    skip_link()
-    announce(state.get("said", ""))
-    if "haste" in st.query_params and "said" not in state:
-        state.said = "In haste"
-        time.sleep(0.3)
-        st.rerun()
-    if not state.get("deaf"):
-        heard.append(keys())
-st.text(f"Heard: {' '.join(filter(None, heard))}.")
-st.video("vivit/assets/clips/applauding.mp4", width=200, loop=True, muted=True)
-st.text_input("Field")
-st.button("Run again")
-st.segmented_control("Segments", ["one", "two"], default="one", required=True)
-st.slider("Slider", 1, 9, 5)
-st.link_button("Link", "#nowhere")
-st.checkbox("Deaf", key="deaf")
-for word in ("Done", ""):
-    st.button(f"Say '{word}'", on_click=state.update, kwargs={"said": word})
-st.image("vivit/assets/clips/applauding.jpg")
-with st.popover("Popover"):
-    st.text("In the popover")
-st.dialog("Dialog")(lambda: st.text("In the dialog"))() if st.button("Ask") else None
-with st.container(key="controls"):
-    st.button("Not now", disabled=True)
-    st.selectbox("Control", ["a", "b"])
-st.container(height=2000)
-st.text(f"Runs: {state.runs}.")  # last, so that all the rest is there
-"""
-# What is painted, from the node outwards: its text over all that is behind it, and that alone.
-CONTRAST = """node => {
-    const paint = text => {
-        const [red, green, blue, alpha = 1] = text.match(/^rgba?\\((.*)\\)$/)[1].split(',').map(Number)
-        return [red * alpha, green * alpha, blue * alpha, alpha]
-    }
-    const over = (above, below) => above.map((part, i) => part + below[i] * (1 - above[3]))
-    const luminance = layer => layer.slice(0, 3)
-        .map(part => part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0)
-    let layers = [paint(getComputedStyle(node).color), [0, 0, 0, 0]]
-    for (; node; node = node.parentElement ?? node.parentNode.host) {
-        const { backgroundColor, opacity } = getComputedStyle(node)
-        layers = layers.map(layer => over(layer, paint(backgroundColor)).map(part => part * opacity))
-    }
-    const [less, more] = layers.map(layer => luminance(over(layer, [255, 255, 255, 1]))).sort((a, b) => a - b)
-    return (more + 0.05) / (less + 0.05)
-}"""
-# Streamlit makes a URL of a component's script and imports that.
-LATE = """
-const [make, PlainBlob] = [URL.createObjectURL, Blob]
-Blob = class extends PlainBlob {
-    constructor(parts, options) {
-        super(parts, options)
-        this.late = String(parts[0]).includes('st-bidi-status_line')
-    }
-}
-URL.createObjectURL = blob => blob.late ? new URL('/late.js', location).href : make.call(URL, blob)
-"""
-# The listener for keys is the one on the document that can be aborted.
-LISTENS = """
-const listen = document.addEventListener
-document.addEventListener = function (kind, hear, options) {
-    window.listens ||= kind === 'keydown' && Boolean(options?.signal)
-    return listen.call(this, kind, hear, options)
-}
-"""
 CAPTIONS = "[data-testid=stCaptionContainer] p"
 PRIMARY = "[data-testid=stBaseButton-primary]:enabled p"
 CHOSEN = "[role=radiogroup] button[aria-checked=true] p"
@@ -114,8 +32,8 @@ def open_page(page: Page, server: Server, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "kinds"), [("/", [CAPTIONS, CHOSEN]), ("/benchmark", [CAPTIONS, PRIMARY, CHOSEN])], ids=["/", "/benchmark"]
 )
-def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
-    context: BrowserContext, server: Server, path: str, kinds: list[str], scheme: str
+def test_axe_has_nothing_against_the_pages_which_can_be_read_and_skip_to_their_controls(
+    context: BrowserContext, server: Server, path: str, kinds: list[str], scheme: Scheme
 ) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme=scheme)
@@ -132,6 +50,9 @@ def test_axe_has_nothing_against_the_pages_and_all_can_be_read(
         assert ratios, f"no {kind}"
         found += [f"a contrast of {ratio:.2f}: {kind}" for ratio in ratios if ratio < 4.5]
     assert not found, "\n\n".join(found)
+    if path == "/":
+        expect(status(page)).not_to_be_empty()  # it says the answer
+    skip(page)
 
 
 def test_what_draws_a_page_may_come_late_and_greys_no_title_meanwhile(context: BrowserContext, server: Server) -> None:
@@ -163,242 +84,3 @@ def test_axe_sees_what_is_wrong(context: BrowserContext) -> None:
     )
     assert [found.split()[0] for found in violations(page)] == ["color-contrast", "label"]
     assert page.locator("p").evaluate(CONTRAST) == pytest.approx(2.32, abs=0.01)
-
-
-@pytest.mark.parametrize("path", ["/", "/benchmark"])
-def test_the_pages_skip_to_their_controls_and_say_their_answer(
-    context: BrowserContext, server: Server, path: str
-) -> None:
-    page = context.new_page()
-    open_page(page, server, path)
-    if path == "/":
-        expect(status(page)).not_to_be_empty()
-    skip(page)
-
-
-def skip(page: Page) -> None:
-    """The first stop in the page's main part is the link, and Enter on it leads to the controls."""
-    link = page.get_by_role("link", name="Skip to the controls")
-    assert link.evaluate("node => getComputedStyle(node).clipPath") == "inset(50%)"
-    page.locator("main").focus()
-    page.keyboard.press("Tab")
-    expect(link).to_be_focused()
-    assert link.evaluate("node => getComputedStyle(node).clipPath") == "none"
-    box = link.bounding_box()
-    assert box and box["width"] > 100 and box["height"] > 20
-    assert link.evaluate(CONTRAST) >= 4.5
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.closest('.st-key-controls') !== null")
-    expect(page.get_by_role("listbox")).to_have_count(0)  # which would be open
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with a page of nothing but the parts."""
-    with serving_script(SCRIPT, tmp_path_factory.mktemp("parts")) as url:
-        yield url
-
-
-@pytest.fixture
-def parts(context: BrowserContext, url: str) -> Page:
-    page = context.new_page()
-    page.add_init_script(LISTENS)
-    open_parts(page, url)
-    return page
-
-
-def open_parts(page: Page, url: str) -> None:
-    """Open the small page, and wait until the scripts of all its parts have run."""
-    page.goto(url)
-    expect(page.get_by_text("Runs: 1.")).to_be_visible()
-    expect(status(page)).to_be_attached()
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    page.wait_for_function("window.listens")
-
-
-def status(page: Page) -> Locator:
-    return page.locator(".st-key-status-line").get_by_role("status")
-
-
-def heard(page: Page, *names: str, runs: int) -> None:
-    """These keys and no others were heard, and the page is at rest."""
-    expect(page.get_by_text(f"Runs: {runs}.")).to_be_visible()
-    page.wait_for_timeout(300)
-    expect(page.get_by_text(f"Heard: {' '.join(names)}.")).to_be_visible()
-    expect(page.get_by_text(f"Runs: {runs}.")).to_be_visible()
-
-
-def test_the_parts_take_no_room(parts: Page, url: str) -> None:
-    def top() -> float:
-        box = parts.get_by_text("Heard:").bounding_box()
-        assert box
-        return box["y"]
-
-    with_them = top()
-    parts.goto(f"{url}?bare")
-    expect(parts.get_by_text("Runs: 1.")).to_be_visible()
-    assert with_them == top()
-
-
-def test_the_skip_link_leads_to_the_first_control_that_can_be_used(parts: Page) -> None:
-    skip(parts)
-    expect(parts.get_by_role("combobox", name="Control")).to_be_focused()
-    heard(parts, runs=1)
-
-
-def test_what_is_announced_is_set_when_it_changes(parts: Page) -> None:
-    expect(status(parts)).to_be_empty()
-    box = status(parts).bounding_box()
-    assert box and box["width"] <= 1 and box["height"] <= 1
-    status(parts).evaluate("""node => {
-        window.sets = []
-        new MutationObserver(all => window.sets.push(node.textContent)).observe(node, { childList: true })
-    }""")
-    for runs, (name, said) in enumerate(
-        (("Say 'Done'", "Done"), ("Run again", "Done"), ("Say ''", ""), ("Say 'Done'", "Done")), 2
-    ):
-        parts.get_by_role("button", name=name).click()
-        expect(status(parts)).to_have_text(said)
-        heard(parts, runs=runs)
-    assert parts.evaluate("window.sets") == ["Done", "", "Done"]  # of the node that was there from the first
-
-
-def test_what_has_been_overtaken_is_not_said(parts: Page) -> None:
-    said = parts.evaluate(
-        """async script => {
-            const line = document.createElement('div')
-            line.innerHTML = '<div role="status"></div>'
-            const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }))
-            const { default: draw } = await import(url)
-            return [[2, 'Done'], [1, ''], [2, 'Done'], [3, 'Next']].map(([stamp, text]) => {
-                draw({ data: { stamp, text }, parentElement: line })
-                return line.textContent
-            })
-        }""",
-        OVERTAKEN + status_line.JS,
-    )
-    assert said == ["Done", "Done", "Done", "Next"]
-
-
-def test_the_last_text_stands_even_if_the_script_comes_late(context: BrowserContext, url: str) -> None:
-    def late(route: Route) -> None:
-        time.sleep(1)  # both texts are there by then, and the browser begins with either
-        route.fulfill(body=OVERTAKEN + status_line.JS, content_type="text/javascript")
-
-    for _ in range(5):
-        page = context.new_page()
-        page.add_init_script(LATE)
-        page.route("**/late.js", late)
-        page.goto(f"{url}?haste")
-        expect(page.get_by_text("Runs: 2.")).to_be_visible()
-        expect(status(page)).to_have_text("In haste")
-        page.close()
-
-
-def test_keys_are_heard_once(parts: Page) -> None:
-    names = {"1": "1", "9": "9", "ArrowLeft": "left", "ArrowRight": "right", "Escape": "escape"}
-    for runs, key in enumerate(names, 2):
-        parts.keyboard.press(key)
-        heard(parts, *list(names.values())[: runs - 1], runs=runs)
-    for key in ("0", "q", "ArrowUp", "Control+1", "Alt+2", "Meta+3"):
-        parts.keyboard.press(key)
-    heard(parts, *names.values(), runs=6)
-    parts.locator("main").click(position={"x": 5, "y": 300})  # which gives <main> the focus
-    parts.keyboard.down("Escape")
-    for _ in range(3):
-        parts.keyboard.down("Escape")  # as one that is held is repeated
-    heard(parts, *names.values(), "escape", runs=7)
-    parts.emulate_media(color_scheme="dark")
-    parts.wait_for_timeout(500)
-    parts.keyboard.press("2")
-    heard(parts, *names.values(), "escape", "2", runs=8)
-    parts.get_by_text("Deaf").click()
-    heard(parts, *names.values(), "escape", "2", runs=9)
-    parts.evaluate("document.activeElement.blur()")
-    parts.keyboard.press("3")
-    heard(parts, *names.values(), "escape", "2", runs=9)
-
-
-def test_a_key_is_heard_even_if_its_run_is_cut_short(parts: Page, url: str) -> None:
-    open_parts(parts, f"{url}?seconds=1")
-    parts.keyboard.press("1")
-    parts.wait_for_timeout(300)
-    parts.get_by_role("button", name="Run again").click()
-    heard(parts, "1", runs=3)
-
-
-def test_the_space_bar_starts_and_stops_the_video(parts: Page) -> None:
-    video = parts.locator("video")
-    for paused in (False, True, False):
-        parts.keyboard.press("Space")
-        expect(video).to_have_js_property("paused", paused)
-    parts.locator("main").focus()
-    parts.keyboard.press("Space")
-    expect(video).to_have_js_property("paused", True)
-    heard(parts, runs=1)
-    assert parts.locator("main").evaluate("node => node.scrollTop") == 0
-    parts.get_by_role("button", name="Run again").focus()
-    parts.keyboard.press("Space")  # is the button's
-    heard(parts, runs=2)
-    expect(video).to_have_js_property("paused", True)
-
-
-def test_keys_are_left_to_the_control_with_the_focus(parts: Page) -> None:
-    controls = [
-        parts.get_by_role("button", name="Run again"),
-        parts.get_by_role("radio", name="one"),
-        parts.get_by_role("link", name="Link"),
-        parts.locator("video"),
-        parts.get_by_role("checkbox"),
-        parts.get_by_role("slider"),
-    ]
-    for control in controls:
-        control.focus()
-        expect(control).to_be_focused()
-        parts.keyboard.press("1")
-    parts.locator("video").focus()
-    parts.keyboard.press("ArrowRight")
-    heard(parts, runs=1)
-    names = []
-    for runs, control in enumerate(controls, 2):
-        control.focus()
-        parts.keyboard.press("Escape")  # which says nothing to them
-        names.append("escape")
-        heard(parts, *names, runs=runs)
-    for control in (parts.get_by_role("textbox", name="Field"), parts.get_by_role("combobox", name="Control")):
-        control.focus()
-        parts.keyboard.press("1")
-        parts.keyboard.press("Escape")
-        control.blur()
-    expect(parts.get_by_role("textbox", name="Field")).to_have_value("1")
-    expect(parts.get_by_text(re.compile(r"Heard: (escape ?){6}\."))).to_be_visible()
-
-
-def test_what_is_open_has_the_keys(parts: Page) -> None:
-    parts.get_by_role("button", name="Popover").click()
-    inside = parts.get_by_text("In the popover")
-    expect(inside).to_be_visible()
-    parts.keyboard.press("1")
-    parts.keyboard.press("Escape")
-    expect(inside).to_be_hidden()
-    parts.get_by_test_id("stMainMenu").get_by_role("button").click()
-    inside = parts.get_by_text("Print")
-    expect(inside).to_be_visible()
-    parts.keyboard.press("Escape")
-    expect(inside).to_be_hidden()
-    parts.get_by_test_id("stImage").hover()
-    parts.get_by_role("button", name="Fullscreen").click()
-    inside = parts.get_by_role("button", name="Close fullscreen")
-    expect(inside).to_be_attached()
-    parts.keyboard.press("Escape")
-    expect(inside).to_have_count(0)
-    heard(parts, runs=1)
-    parts.get_by_role("button", name="Ask").click()
-    inside = parts.get_by_text("In the dialog")
-    expect(inside).to_be_visible()
-    parts.keyboard.press("1")
-    parts.keyboard.press("Escape")
-    expect(inside).to_be_hidden()
-    heard(parts, runs=2)
-    parts.keyboard.press("Escape")
-    heard(parts, "escape", runs=3)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def measure(page: Page) -> None:
 
 
 def ended(page: Page) -> None:
-    expect(page.get_by_role("button", name=AGAIN)).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("button", name=AGAIN)).to_be_visible(timeout=300_000)
     expect(page.get_by_text(ROWS)).to_have_count(0)
     settled(page)
 
@@ -183,6 +184,7 @@ def test_a_link_names_a_sweep_and_one_that_is_gone_is_told(page: Page, server: S
     expect(page).to_have_url(re.compile("sweep=h100-documentation-tables-transformers"))
 
 
+@pytest.mark.full
 def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, server: Server) -> None:
     open_page(page, server)
     show(page, "NVIDIA H100.*tables, ours")
@@ -268,30 +270,35 @@ show_cells(BARS, ("c", "d"), "batch size 1")
 """
 
 
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a page of nothing but charts."""
+    with serving_script(CHARTS, tmp_path_factory.mktemp("charts")) as url:
+        yield url
+
+
 @pytest.mark.parametrize(
     ("width", "mode"), some([(420, ""), (1440, ""), (1440, "?present"), (1920, "?present")], (420, ""))
 )
-def test_no_value_is_cut_off_and_bars_have_room(context: BrowserContext, tmp_path: Path, width: int, mode: str) -> None:
+def test_no_value_is_cut_off_and_bars_have_room(context: BrowserContext, charts: str, width: int, mode: str) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 900})
-    with serving_script(CHARTS, tmp_path) as address:
-        page.goto(address + mode)
-        expect(page.locator(".js-plotly-plot")).to_have_count(4)
-        settled(page)
-        cut_off = page.locator(".js-plotly-plot").evaluate_all(
-            """charts => charts.flatMap(chart => {
-                const edge = chart.getBoundingClientRect().right
-                return [...chart.querySelectorAll('text')].filter(text => text.getBoundingClientRect().right > edge + 0.5)
-            }).map(text => text.textContent)"""
-        )
-        assert page.locator(".js-plotly-plot text").count() > 40
-        shares = page.locator(".js-plotly-plot").evaluate_all(
-            """charts => charts.map(chart => {
-                const widths = [...chart.querySelectorAll('.bars .point')].map(bar => bar.getBoundingClientRect().width)
-                return Math.max(...widths) / chart.querySelector('.bglayer, .plot').closest('svg').clientWidth
-            })"""
-        )
-        page.close()
+    page.goto(charts + mode)
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    settled(page)
+    cut_off = page.locator(".js-plotly-plot").evaluate_all(
+        """charts => charts.flatMap(chart => {
+            const edge = chart.getBoundingClientRect().right
+            return [...chart.querySelectorAll('text')].filter(text => text.getBoundingClientRect().right > edge + 0.5)
+        }).map(text => text.textContent)"""
+    )
+    assert page.locator(".js-plotly-plot text").count() > 40
+    shares = page.locator(".js-plotly-plot").evaluate_all(
+        """charts => charts.map(chart => {
+            const widths = [...chart.querySelectorAll('.bars .point')].map(bar => bar.getBoundingClientRect().width)
+            return Math.max(...widths) / chart.querySelector('.bglayer, .plot').closest('svg').clientWidth
+        })"""
+    )
     assert not cut_off
     assert min(shares) > 0.1 and min(shares[1::2]) > 0.25, "of the chart's width: latencies with long marks, memories"
 

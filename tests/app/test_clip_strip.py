@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import serving_script
+from tests.app.conftest import Scheme, serving_script
 
 pytestmark = pytest.mark.browser
 
@@ -102,10 +102,11 @@ def checked(page: Page) -> str:
 
 def focused(page: Page) -> str:
     """The name of the tile with the focus, else the label of what has it."""
-    return page.evaluate(
+    name: str = page.evaluate(
         "() => { let n = document.activeElement; n = n.shadowRoot?.activeElement ?? n;"
         " return n.dataset.name ?? n.ariaLabel ?? n.innerText }"
     )
+    return name
 
 
 def test_a_click_chooses_and_is_reported_once(page: Page, url: str) -> None:
@@ -204,7 +205,8 @@ def test_the_chosen_one_is_in_view_and_the_page_stays(page: Page, url: str) -> N
     assert not tile(page, 0).evaluate(SEEN)  # who looks elsewhere is left there
     assert scroller.evaluate("node => node.scrollTop") == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.locator("[data-testid=stBidiComponentIsolated]").bounding_box()["height"] <= 100
+    box = page.locator("[data-testid=stBidiComponentIsolated]").bounding_box()
+    assert box and box["height"] <= 100
 
 
 def test_the_filter_hides_and_outlives_a_run(page: Page, url: str) -> None:
@@ -276,7 +278,7 @@ def test_what_is_taken_off_the_page_no_longer_listens(page: Page, url: str) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_labels_and_the_focus_can_be_seen(page: Page, url: str, scheme: str) -> None:
+def test_labels_and_the_focus_can_be_seen(page: Page, url: str, scheme: Scheme) -> None:
     page.emulate_media(color_scheme=scheme)
     opened(page, f"{url}?tiles=40&chosen=t2")
     for text in ("Clip 1 of these", "Clip 2 of these", "1.2 MB"):

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, answered, settled
+from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -117,9 +117,9 @@ def test_it_is_cancelled_kept_shown_again_and_deleted(page: Page, server: Server
 
 @pytest.mark.full
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, folder: Path, scheme: str) -> None:
+def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, folder: Path, scheme: Scheme) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     evaluate(page, server, folder)
     for tab in ("Confusion", "Calibration", "Agreement", "Clips", "Speed", "Two evaluations"):
         page.get_by_role("tab", name=tab).click()

@@ -18,7 +18,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from tests.app.conftest import Server, answered, tiles
 from tests.clips import write_clip
 from tests.streamlit_client import Browser
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 
@@ -135,8 +135,8 @@ def test_hostile_labels_are_shown_as_text(page: Page, server: Server, tmp_path: 
         initializer_range=1e-4,  # so that all are as likely, and all are shown
     )
     VivitForVideoClassification(config).save_pretrained(tmp_path)
-    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    VivitImageProcessor(**size).save_pretrained(tmp_path)
+    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path)
     page.goto(f"{server.url}/?checkpoint={FOLDER}")
     page.get_by_label("Folder").fill(str(tmp_path))
     page.get_by_label("Folder").press("Enter")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
-from tests.app.conftest import ROOT, SCHEMES, Server, answered, serving, settled, tiles
+from tests.app.conftest import ROOT, SCHEMES, Scheme, Server, answered, serving, settled, tiles
 from tests.clips import write_clip
 from ui.side_by_side import RECORDED
 from vivit.benchmark.results import list_results
@@ -20,6 +20,7 @@ from vivit.names import colour
 pytestmark = pytest.mark.browser
 
 PLAY = "video => video.play()"  # Streamlit plays a clip by itself once, and not when it comes back
+OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"  # scrolled sideways
 VERDICT = re.compile(r"sdpa|SDPA")
 
 
@@ -41,31 +42,40 @@ def parts(page: Page) -> dict[str, Locator]:
     }
 
 
+def beyond(page: Page, width: int, height: int) -> dict[str, dict[str, float]]:
+    """The parts that do not lie wholly on a screen of this size."""
+    found = {name: box(place) for name, place in parts(page).items()}
+    return {
+        name: where
+        for name, where in found.items()
+        if where["y"] < 0 or where["bottom"] > height or where["x"] < 0 or where["right"] > width
+    }
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_everything_is_on_the_first_screen(context: BrowserContext, server: Server, scheme: str) -> None:
+def test_everything_is_on_the_first_screen_and_on_a_phone_in_order(
+    context: BrowserContext, server: Server, scheme: Scheme
+) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     page.goto(server.url)
     answered(page)
     for width, height in ((1440, 900), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(1000)  # until charts have found their new width
-        for name, place in parts(page).items():
-            found = box(place)
-            assert found["y"] >= 0 and found["bottom"] <= height, (name, found)
-            assert found["x"] >= 0 and found["right"] <= width, (name, found)
+        for _ in range(60):  # which takes longer on a machine that does much else
+            if not (outside := beyond(page, width, height)):
+                break
+            page.wait_for_timeout(1000)
+        assert not outside
         assert box(page.get_by_role("button", name=re.compile("^Compare, about")))["bottom"] <= height
         assert box(parts(page)["video"])["width"] == pytest.approx(300, abs=110)
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-
-
-def test_on_a_phone_everything_comes_in_order(context: BrowserContext, server: Server) -> None:
-    page = context.new_page()
+        assert page.evaluate(OVERHANG) == 0
     page.set_viewport_size({"width": 420, "height": 900})
-    page.goto(server.url)
-    answered(page)
+    page.wait_for_function(f"{OVERHANG} === 0")
     tops = [box(place)["y"] for place in parts(page).values()]
     assert tops == sorted(tops)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
 def test_a_switch_keeps_the_old_answer_and_the_progress_is_where_the_click_was(page: Page, server: Server) -> None:
@@ -141,7 +151,7 @@ def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(pa
     expect(page.get_by_text("Side by side, no verdict yet")).to_be_visible()
     expect(page.locator("video").first).to_have_js_property("paused", True)
     assert page.get_by_role("heading", name=VERDICT).count() == 0
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=120_000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=300_000)
     expect(page.get_by_role("heading", name=VERDICT)).to_be_visible()
     expect(recorded).to_have_count(0)
     for name, place in parts(page).items():
@@ -174,7 +184,7 @@ def test_a_comparison_begins_by_itself_where_it_takes_little(context: BrowserCon
         if asked.count():  # this machine is too slow now: it offers, and says how long
             assert int(re.findall(r"\d+", asked.inner_text())[0]) > 5
         else:
-            expect(page.get_by_role("heading", name=VERDICT)).to_be_visible(timeout=120_000)
+            expect(page.get_by_role("heading", name=VERDICT)).to_be_visible(timeout=300_000)
         page.goto("about:blank")
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.app.conftest import Server, answered
 from tests.unusable import UNUSABLE, stating
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 
 pytestmark = pytest.mark.browser
@@ -20,11 +20,18 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = VivitConfig(image_size=32, num_frames=4, num_labels=3, **shape)
+    config = VivitConfig(
+        image_size=32,
+        num_frames=4,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=3,
+    )
     VivitForVideoClassification(config).save_pretrained(tmp_path / "theirs")
-    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    VivitImageProcessor(**size).save_pretrained(tmp_path / "theirs")
+    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path / "theirs")
     yield tmp_path / "theirs"
 
 

@@ -16,8 +16,8 @@ from tests.app.conftest import Server, answered, serving, tiles
 from tests.app.test_benchmark import ended, measure, open_form, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
+from ui.checkpoints import REPOSITORY
 from ui.clip_sources import KINETICS, OTHER
-from ui.settings import REPOSITORY
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT, KINETICS_MINI, kinetics400_labels
 
@@ -239,11 +239,8 @@ def test_without_a_hub_what_is_here_still_works(
     with serving(tmp_path / "log", **environment) as away:
         # Another program of the visitor's has filled the cache.
         client = Client(**environment)
-        for call in (
-            ("download", {"name": KINETICS_CHECKPOINT}),
-            ("download_clip", {"dataset": KINETICS_MINI, "file": CLIP}),
-        ):
-            assert "error" not in client.call(call[0], **call[1])
+        assert "error" not in client.call("download", name=KINETICS_CHECKPOINT)
+        assert "error" not in client.call("download_clip", dataset=KINETICS_MINI, file=CLIP)
         client.close()
         hub.stop()
         page = context.new_page()

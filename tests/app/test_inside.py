@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, settled, some
+from tests.app.conftest import SCHEMES, Scheme, Server, settled, some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
 
@@ -32,7 +32,8 @@ def open_inside(page: Page, server: Server, query: str = "") -> None:
 
 def pictures(page: Page) -> list[str]:
     """The frames with the map over them, as data."""
-    return heat(page).evaluate_all("all => all.map(one => one.src)")
+    sources: list[str] = heat(page).evaluate_all("all => all.map(one => one.src)")
+    return sources
 
 
 def choose(page: Page, box: str, option: str) -> None:
@@ -108,8 +109,8 @@ def test_the_video_plays_and_the_files_are_what_they_say(page: Page, server: Ser
     assert names == [f"cartwheeling-attention-layer-2-head-0.{suffix}" for suffix in ("png", "mp4", "json")]
     strip, video, numbers = (file.read_bytes() for file in files.values())
     assert Image.open(io.BytesIO(strip)).convert("RGB").size[0] > 1000
-    with av.open(io.BytesIO(video)) as container:
-        frames = [frame.to_image().size for frame in container.decode(video=0)]
+    with av.open(io.BytesIO(video), "r") as container:
+        frames = [(frame.width, frame.height) for frame in container.decode(video=0)]
     assert len(frames) == 32 and frames[0][0] > 2 * frames[0][1] - 2, "both side by side"
     report = json.loads(numbers)
     assert (report["method"], report["layer"], report["head"]) == ("attention", 2, 0)
@@ -182,9 +183,9 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
+def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     open_inside(page, server)
     page.locator(".st-key-orders-begin").get_by_role("button").click()
     expect(page.locator(".st-key-orders .barlayer").first).to_be_visible(timeout=LONG)

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_token_string
 from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
-from engine.lessons import TeachAsked
+from engine.teachings import TeachAsked
 from tests.clips import write_clip
 from ui import server
 from ui.camera_routes import CAMERA_ROUTES

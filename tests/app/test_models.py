@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.app.conftest import Server, answered, settled
 from tests.four_models import write_four
-from ui.settings import FOLDER
+from ui.checkpoints import FOLDER
 
 pytestmark = pytest.mark.browser
 
@@ -57,6 +57,7 @@ def test_a_trained_checkpoint_has_no_such_choice(page: Page, server: Server) -> 
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_count(0)
 
 
+@pytest.mark.full
 def test_two_models_side_by_side_are_told_apart_and_compared(page: Page, two: list[str]) -> None:
     first, second = two
     page.get_by_role("button", name="Choose cells…").click()

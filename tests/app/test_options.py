@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
@@ -13,47 +13,61 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.app.conftest import ROOT, Server
+from tests.app.conftest import PATIENCE, ROOT, Server, serving
 from tests.hub_client import clean
 from tests.streamlit_client import Browser
+from ui.checkpoints import FOLDER
 from ui.server import DEVICE, LOCAL_FOLDERS, check_options
-from ui.settings import FOLDER
+
+BELOW = "demo/of/ours"
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.2"])
-def test_folders_are_refused_where_others_can_reach_the_server(address: str) -> None:
+def test_folders_are_refused_where_others_can_reach_the_server() -> None:
     """In one sentence, and before anybody is served."""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", "0"]
-    command += ["--server.address", address, "--", LOCAL_FOLDERS]
-    done = subprocess.run(command, cwd=ROOT, env=clean(), capture_output=True, text=True, timeout=60, check=False)
+    command += ["--server.address", "0.0.0.0", "--", LOCAL_FOLDERS]
+    done = subprocess.run(command, cwd=ROOT, env=clean(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in said, said
     (sentence,) = [line for line in said.splitlines() if LOCAL_FOLDERS in line]
     assert sentence.endswith("Leave one of the two away.") and "--server.address 127.0.0.1 alone" in sentence
 
 
-@pytest.mark.parametrize(("options", "offered"), [((), False), (("--", LOCAL_FOLDERS), True)])
-def test_folders_are_offered_only_where_the_server_was_told_to(
-    options: Sequence[str], offered: bool, tmp_path: Path
+@pytest.mark.parametrize("address", [None, "", "::", "127.0.0.2"])
+def test_no_other_address_that_others_can_reach_goes_with_folders(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = Server(tmp_path / "log", options, VIVIT_RESULTS=str(tmp_path / "results"))
+    monkeypatch.setattr(sys, "argv", ["app.py", LOCAL_FOLDERS])
+    monkeypatch.setattr("streamlit.get_option", {"server.address": address}.get)
+    with pytest.raises(SystemExit, match=f"not with {address or 'every address'}"):
+        check_options()
 
-    async def choices() -> list[str]:
-        async with Browser(server.url) as browser:
-            tab = await browser.open()
-            box = await tab.until(
-                lambda: next((s for s in tab.elements("selectbox") if s.label == "Checkpoint"), None), "the controls"
-            )
-            await tab.close()
-            return list(box.options)
 
-    try:
-        server.wait_until_up()
+@pytest.fixture(scope="module")
+def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that is told nothing but a base path."""
+    folder = tmp_path_factory.mktemp("below")
+    with serving(folder / "log", ("--server.baseUrlPath", BELOW), VIVIT_RESULTS=str(folder / "results")) as server:
+        yield server
+
+
+async def checkpoints(url: str) -> list[str]:
+    """What the page that is served there offers as checkpoints."""
+    async with Browser(url) as browser:
+        tab = await browser.open()
+        box = await tab.until(
+            lambda: next((s for s in tab.elements("selectbox") if s.label == "Checkpoint"), None), "the controls"
+        )
+        await tab.close()
+        assert box
+        return list(box.options)
+
+
+def test_folders_are_offered_only_where_the_server_was_told_to(server: Server, below: Server) -> None:
+    for url, offered in ((server.url, True), (f"{below.url}/{BELOW}", False)):
         with ThreadPoolExecutor(1) as thread:  # since this one has playwright's loop, if browser tests came before
-            found = thread.submit(asyncio.run, choices()).result()
+            found = thread.submit(asyncio.run, checkpoints(url)).result()
         assert "vivit-mannequin" in found and (FOLDER in found) is offered
-    finally:
-        server.stop()
 
 
 def test_a_device_is_chosen_for_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +85,7 @@ def test_a_device_is_chosen_for_the_workers(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp_path: Path) -> None:
     server = Server(tmp_path / "log", ("--", DEVICE, "cuda:7"))
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while "could not start" not in (said := server.log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
         (line, *_) = [line for line in said.splitlines() if "could not start" in line]
@@ -79,7 +93,7 @@ def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp
         assert "Traceback" not in said
         while True:  # the log has it a moment before
             try:
-                urlopen(f"{server.url}/healthz", timeout=30).close()
+                urlopen(f"{server.url}/healthz", timeout=PATIENCE).close()
             except HTTPError as answer:
                 assert answer.code == 503 and answer.read() == b"down: model"
                 break
@@ -89,15 +103,10 @@ def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp
         server.stop()
 
 
-def test_a_probe_is_answered_and_a_checkpoint_sent_below_a_base_path(tmp_path: Path) -> None:
-    server = Server(tmp_path / "log", ("--server.baseUrlPath", "demo/of/ours"))
-    try:
-        server.wait_until_up()
-        for path in ("healthz", "demo/of/ours/healthz"):
-            with urlopen(f"{server.url}/{path}", timeout=30) as answer:
-                assert answer.read() == b"ok"
-        for path in ("teach/checkpoint.zip", "demo/of/ours/teach/checkpoint.zip"):
-            with pytest.raises(HTTPError, match="403"):
-                urlopen(f"{server.url}/{path}", timeout=30)
-    finally:
-        server.stop()
+def test_a_probe_is_answered_and_a_checkpoint_sent_below_a_base_path(below: Server) -> None:
+    for path in ("healthz", f"{BELOW}/healthz"):
+        with urlopen(f"{below.url}/{path}", timeout=PATIENCE) as answer:
+            assert answer.read() == b"ok"
+    for path in ("teach/checkpoint.zip", f"{BELOW}/teach/checkpoint.zip"):
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(f"{below.url}/{path}", timeout=PATIENCE)

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from benchmarks.soak import soak
 from benchmarks.soak_visitors import Tally
 
@@ -18,6 +20,7 @@ def enough(tally: Tally) -> bool:
     return bool(tally.sentences and tally.actions["show a camera"] and tally.actions["look at a film"])
 
 
+@pytest.mark.full
 def test_visitors_come_and_go_and_leave_nothing_behind() -> None:
     with ThreadPoolExecutor(1) as pool:  # since this thread has the browser tests' event loop, if they came before
         report = pool.submit(soak, seconds=30, visitors=8, seed=0, enough=enough).result()

@@ -11,11 +11,11 @@ from streamlit.testing.v1.element_tree import Button, Multiselect
 import ui.clips
 import ui.visit
 from tests.drawn import until
-from ui import settings
+from ui import checkpoints, settings
 from ui.server import get_server
+from vivit import names
 from vivit.attention import ATTENTION
 from vivit.hub import embedded_checkpoints
-from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES
 from vivit.processing import NORMALISATIONS
 from vivit.video import SAMPLING
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("workers")
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(settings, "offers_folders", lambda: True)  # AppTest's visitors sit nowhere
-    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+    monkeypatch.setattr(checkpoints, "offers_folders", lambda: True)  # AppTest's visitors sit nowhere
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
 
 
 def answered(app: AppTest) -> bool:
@@ -94,7 +94,7 @@ def test_each_of_the_four_models_is_chosen_and_its_scores_are_counted(
 ) -> None:
     app.query_params |= {"checkpoint": RANDOM, "model": label}
     until(app, lambda a: any(scores in c.value for c in a.caption))
-    assert app.selectbox(key="model").options == list(settings.MODELS)
+    assert app.selectbox(key="model").options == list(checkpoints.MODELS)
     assert app.session_state["visit"].settings.checkpoint == name
     assert any(c.value.startswith(f"Model {label[0]}: ") and "predicts nothing" in c.value for c in app.caption)
     assert any("Random weights have no answer" in c.value for c in app.caption)
@@ -121,7 +121,7 @@ def test_what_factorising_buys_is_asked_of_the_four_whatever_is_chosen(app: AppT
     assert said_of_random_weights(app).endswith("only the agreement between cells of the same model.")
 
 
-def beside_of(app: AppTest) -> Multiselect:
+def beside_of(app: AppTest) -> Multiselect[str]:
     return app.multiselect(key="b-models")
 
 
@@ -154,7 +154,7 @@ def test_every_embedded_checkpoint_is_explained_where_it_is_chosen(app: AppTest)
 
 
 def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: Path) -> None:
-    app.query_params["checkpoint"] = settings.FOLDER
+    app.query_params["checkpoint"] = checkpoints.FOLDER
     app.run()
     assert any("save_pretrained" in i.value for i in app.info)
     app.text_input[0].input(str(tmp_path)).run()
@@ -165,10 +165,10 @@ def test_a_folder_is_asked_for_and_a_wrong_one_is_named(app: AppTest, tmp_path: 
 def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settings, "offers_folders", lambda: False)
-    app.query_params["checkpoint"] = settings.FOLDER
+    monkeypatch.setattr(checkpoints, "offers_folders", lambda: False)
+    app.query_params["checkpoint"] = checkpoints.FOLDER
     until(app, answered)
-    assert settings.FOLDER not in app.selectbox(key="checkpoint").options
+    assert checkpoints.FOLDER not in app.selectbox(key="checkpoint").options
     assert any("so 'vivit\\-mannequin' is used" in w.value for w in app.warning)
 
 
@@ -178,7 +178,12 @@ def test_every_run_says_that_its_visitor_is_here(app: AppTest, page: str, monkey
     until(app, answered)
     app.switch_page(page).run()
     here: list[str] = []
-    monkeypatch.setattr(ui.visit, "_present", lambda visitor: here.append(visitor) or visitor)
+
+    def present(visitor: str) -> str:
+        here.append(visitor)
+        return visitor
+
+    monkeypatch.setattr(ui.visit, "_present", present)
     app.run()
     assert not app.exception and set(here) == {app.session_state["visit"].visitor}
 
@@ -235,6 +240,6 @@ def test_several_views_are_seen_and_said(app: AppTest) -> None:
 def test_the_controls_offer_just_what_the_library_has() -> None:
     assert set(settings.ATTENTION) == set(ATTENTION)
     assert set(settings.PRECISION) == set(DTYPES)
-    assert set(settings.SAMPLING) == set(SAMPLING)
-    assert list(settings.MODELS.values()) == list(FACTORIZATIONS)
-    assert set(settings.NORMALISATION) == {"checkpoint", *NORMALISATIONS}
+    assert set(names.SAMPLING) == set(SAMPLING)
+    assert list(checkpoints.MODELS.values()) == list(names.FACTORIZATIONS)
+    assert set(names.NORMALISATION) == {"checkpoint", *NORMALISATIONS}

@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import FLAGS, INSTALLED, SCHEMES, Server, settled, watched
-from tests.y4m import write_y4m
+from tests.app.conftest import PATIENCE, SCHEMES, Server, settled, watched
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -20,16 +19,7 @@ CLIPS = Path(ASSETS) / "clips"
 KICK, JUMP = "side *kick* 🦵", "سكوت"  # names are the visitor's own, in any letters
 UPLOADED = ["jogging", "yawning"]
 MODEL = "vivit-mannequin-fe"  # not the one that there is without a choice
-LONG = 40_000  # ms that teaching may take on a machine that does much else
-
-
-@pytest.fixture(scope="module")
-def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    film = write_y4m(CLIPS / "side_kick.mp4", tmp_path_factory.mktemp("camera") / "camera.y4m")
-    fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
-    found = browser.browser_type.launch(executable_path=INSTALLED, args=[*FLAGS, *fake])
-    yield found
-    found.close()
+LONG = 300_000  # ms that teaching may take on a machine that does much else
 
 
 @pytest.fixture(params=SCHEMES)
@@ -37,7 +27,7 @@ def page(with_camera: Browser, request: pytest.FixtureRequest) -> Iterator[Page]
     context = with_camera.new_context(
         viewport={"width": 1440, "height": 900}, permissions=["camera"], color_scheme=request.param
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE * 1e3)
     with watched(context):
         yield context.new_page()
     context.close()

@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Server, answered, settled
+from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 from ui.timeline_films import bundled_films
 
 pytestmark = pytest.mark.browser
@@ -37,7 +38,13 @@ def click(page: Page, bar: Locator) -> None:
     """Click on a bar where it is: what plotly listens with lies above all of them."""
     box = bar.bounding_box()
     assert box
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(0, 0)
+    page.mouse.move(x, y)
+    expect(
+        page.locator(".stPlotlyChart .hoverlayer .hovertext").first
+    ).to_be_visible()  # before which no click is heard
+    page.mouse.click(x, y)
 
 
 def download(page: Page, label: str) -> str:
@@ -46,8 +53,9 @@ def download(page: Page, label: str) -> str:
     return file.value.path().read_text(encoding="utf-8")
 
 
-def rows(page: Page, kind: str) -> list[dict]:
-    return json.loads(download(page, f"{kind}, JSON"))
+def rows(page: Page, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(download(page, f"{kind}, JSON"))
+    return found
 
 
 def model_jobs(server: Server) -> list[str]:
@@ -56,8 +64,8 @@ def model_jobs(server: Server) -> list[str]:
     return [json.loads(line[line.index("{") :])["task"] for line in lines]
 
 
-def overlap(row: dict, start: float, end: float) -> float:
-    return min(row["end"], end) - max(row["start"], start)
+def overlap(row: dict[str, Any], start: float, end: float) -> float:
+    return min(float(row["end"]), end) - max(float(row["start"]), start)
 
 
 def test_what_the_film_shows_is_what_the_table_says_and_files_say_the_same(page: Page, server: Server) -> None:
@@ -161,9 +169,9 @@ def test_the_arrows_go_from_segment_to_segment_for_an_audience(page: Page, serve
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: str) -> None:
+def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.emulate_media(color_scheme=scheme)
     open_timeline(page, server)
     click(page, bars(page, 1).first)
     expect(page.locator(".st-key-frames img")).to_have_count(32)

@@ -53,7 +53,7 @@ def test_the_uploader_offers_what_can_be_read(page: Page, server: Server) -> Non
     assert set(VIDEO_SUFFIXES) <= set(re.split(r",\s*", accepted))
 
 
-@pytest.mark.parametrize("name", some(UPLOADS, "00001.MTS", "figure.webm"))
+@pytest.mark.parametrize("name", some(UPLOADS, "00001.MTS"))
 def test_an_upload_is_answered_and_plays(page: Page, server: Server, tmp_path: Path, name: str) -> None:
     write, under_player, of_frames = UPLOADS[name]
     page.goto(server.url)

@@ -40,6 +40,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> str:
     return "lost"
 
 
+@pytest.mark.full
 def test_transformers_and_ours_are_timed_and_agree_and_a_missing_package_is_a_row(tiny: Path, lost: str) -> None:
     found = rivals.run(plan(tiny, "transformers", "ours", lost))
     theirs, ours, missing = found.rows

@@ -44,7 +44,13 @@ def steps(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> 
 
 def chatty(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
     """Leave a thread behind that goes on reporting."""
-    Thread(target=lambda: [(progress(0.5, str(step)), time.sleep(0.01)) for step in range(20)], daemon=True).start()
+
+    def go_on() -> None:
+        for step in range(20):
+            progress(0.5, str(step))
+            time.sleep(0.01)
+
+    Thread(target=go_on, daemon=True).start()
     return {"pid": os.getpid()}, []
 
 

@@ -1,14 +1,13 @@
 """Looks inside and their checks, with real workers: one pass, chains of jobs, others between them, cancelled, broken off."""
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
-import psutil
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from engine import Engine, Job, checks
 from engine.checks import RunningCheck, start_deletion, start_orders
 from engine.tasks import Classify, DeleteTubelets, DrawInside, LookedInside, LookInside, Probabilities, ReadFrames
+from tests.engine.waiting import state_of, until, worker
 from tests.four_models import write_four
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -30,7 +30,7 @@ from vivit.model import VivitForVideoClassification
 MANNEQUIN = "vivit-mannequin"
 CLIP = str(Path(ASSETS) / "clips" / "clean_and_jerk.mp4")
 # A worker has as many threads as there are processors, and a batch of these 16 clips; sums are taken in other orders.
-SUMS = {"rel": 1e-4, "abs": 1e-5}
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -43,29 +43,22 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def frames(engine: Engine) -> Job:
+def frames(engine: Engine) -> Job[Any]:
     return done(engine.ask(ReadFrames(CLIP, MANNEQUIN)))
 
 
 @pytest.fixture(scope="module")
-def looked(engine: Engine, frames: Job) -> Job[LookedInside]:
+def looked(engine: Engine, frames: Job[Any]) -> Job[LookedInside]:
     return done(engine.ask(asked(frames), [frames.blobs[0]]))
 
 
-def asked(frames: Job, checkpoint: str = MANNEQUIN, attention: str = "sdpa") -> LookInside:
+def asked(frames: Job[Any], checkpoint: str = MANNEQUIN, attention: str = "sdpa") -> LookInside:
     return LookInside(checkpoint, attention, "float32", "checkpoint", frames.result.shape)
 
 
-def done(job: Job) -> Job:
+def done(job: Job[Any]) -> Job[Any]:
     assert job.wait(120) and job.state == "done", job.error
     return job
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
 
 
 def maps_of(job: Job[LookedInside]) -> dict[str, np.ndarray]:
@@ -76,7 +69,7 @@ def maps_of(job: Job[LookedInside]) -> dict[str, np.ndarray]:
     }
 
 
-def here(frames: Job) -> tuple[VivitForVideoClassification, torch.Tensor]:
+def here(frames: Job[Any]) -> tuple[VivitForVideoClassification, torch.Tensor]:
     """The model and the clip in this process."""
     checkpoint = open_checkpoint(MANNEQUIN)
     pixels = np.frombuffer(frames.blobs[0], np.uint8).reshape(frames.result.shape)
@@ -84,7 +77,7 @@ def here(frames: Job) -> tuple[VivitForVideoClassification, torch.Tensor]:
     return checkpoint.load(VivitForVideoClassification, dtype="float32", device="cpu"), clip
 
 
-def test_one_pass_gives_the_answer_and_every_map(frames: Job, looked: Job[LookedInside]) -> None:
+def test_one_pass_gives_the_answer_and_every_map(frames: Job[Any], looked: Job[LookedInside]) -> None:
     found, maps = looked.result, maps_of(looked)
     assert found.answer.label == "clean and jerk" and found.answer.score > 0.5 and found.known
     assert found.answer.same_score == found.answer.score and found.answer.familiar is True
@@ -110,17 +103,19 @@ def test_all_four_models_can_be_looked_into_and_random_weights_are_told(engine: 
 
 
 def test_a_look_is_the_same_by_another_backend_and_leaves_nothing_behind(
-    engine: Engine, frames: Job, looked: Job
+    engine: Engine, frames: Job[Any], looked: Job[Any]
 ) -> None:
     eager = done(engine.ask(asked(frames, attention="eager"), [frames.blobs[0]]))
     for name, array in maps_of(eager).items():
         np.testing.assert_allclose(array, maps_of(looked)[name], rtol=0, atol=1e-5)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     answer = done(engine.ask(request, [frames.blobs[0]])).result
-    assert answer.predictions[0].score == pytest.approx(looked.result.answer.score, **SUMS)
+    assert answer.predictions[0].score == pytest.approx(looked.result.answer.score, rel=RELATIVE, abs=ABSOLUTE)
 
 
-def test_checks_run_to_their_ends_as_they_do_without_workers(engine: Engine, frames: Job, looked: Job) -> None:
+def test_checks_run_to_their_ends_as_they_do_without_workers(
+    engine: Engine, frames: Job[Any], looked: Job[Any]
+) -> None:
     weights = choose(maps_of(looked)["attention"])
     deletion = start_deletion(engine, asked(frames), frames.blobs[0], looked.result, weights)
     changed = start_orders(engine, asked(frames), frames.blobs[0], looked.result)
@@ -133,41 +128,39 @@ def test_checks_run_to_their_ends_as_they_do_without_workers(engine: Engine, fra
     whole, label = whole_answer(model, look(model, clip).features, checkpoint.labels, familiarity)
     wanted = check_deletion(model, clip, weights, whole.score, label, at_once=16)
     assert deletion.found and len(deletion.found.controls) == CONTROLS
-    assert deletion.found.attended == pytest.approx(wanted.attended, **SUMS)
+    assert deletion.found.attended == pytest.approx(wanted.attended, rel=RELATIVE, abs=ABSOLUTE)
     for mine, theirs in zip(deletion.found.controls, wanted.controls, strict=True):
-        assert mine == pytest.approx(theirs, **SUMS)
+        assert mine == pytest.approx(theirs, rel=RELATIVE, abs=ABSOLUTE)
     other = check_orders(model, clip, whole, label, checkpoint.labels, familiarity, at_once=16)
     assert changed.found and [*changed.found.changed] == [*orders(32)]
     for name, answers in other.changed.items():
-        for mine, theirs in zip(changed.found.changed[name], answers, strict=True):
-            assert (mine.label, mine.familiar) == (theirs.label, theirs.familiar)
-            assert mine.score == pytest.approx(theirs.score, **SUMS)
+        for found, sought in zip(changed.found.changed[name], answers, strict=True):
+            assert (found.label, found.familiar) == (sought.label, sought.familiar)
+            assert found.score == pytest.approx(sought.score, rel=RELATIVE, abs=ABSOLUTE)
 
 
-def slow(engine: Engine, frames: Job, looked: Job) -> RunningCheck:
+def slow(engine: Engine, frames: Job[Any], looked: Job[Any]) -> RunningCheck[Any]:
     """A check whose every clip is a job, so that there is a middle."""
     one = LookedInside(**vars(looked.result) | {"at_once": 1})
     weights = choose(maps_of(looked)["attention"])
     return start_deletion(engine, asked(frames), frames.blobs[0], one, weights)
 
 
-def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, frames: Job, looked: Job) -> None:
+def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:
     running = slow(engine, frames, looked)
     until(lambda: running.found is not None and len(running.found.controls) >= 2)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     job = engine.ask(request, [frames.blobs[0]])
     done(job)
-    assert job.seconds_queued < 10, "waits for one clip, not for all"
-    assert running.state == "running"
+    assert state_of(running) == "running", "it waits for one clip, not for all"
     running.cancel()
-    begin = time.monotonic()
-    assert running.wait(10) and time.monotonic() - begin < 2.5
+    assert running.wait(90)
     assert running.state == "cancelled" and running.found and running.note == ""
     assert 2 <= len(running.found.controls) < CONTROLS and 0 < running.progress < 1
     assert f"{len(running.found.controls)} controls" in running.found.sentence
 
 
-def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job, looked: Job) -> None:
+def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job[Any], looked: Job[Any]) -> None:
     """On an accelerator each is shorter than the time between two looks."""
 
     class Quick:
@@ -188,30 +181,30 @@ def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job, looked: Jo
 
 
 def test_a_worker_that_dies_in_the_middle_ends_the_check_with_a_sentence(
-    engine: Engine, frames: Job, looked: Job
+    engine: Engine, frames: Job[Any], looked: Job[Any]
 ) -> None:
     running = slow(engine, frames, looked)
     until(lambda: running.found is not None)
-    next(child for child in psutil.Process().children() if "engine.model" in child.cmdline()).kill()
+    worker("engine.model").kill()
     assert running.wait(60) and running.state == "failed"
     assert running.error and running.found is not None
     again = start_orders(engine, asked(frames), frames.blobs[0], looked.result)
     assert again.wait(120) and again.state == "done", again.error
 
 
-def test_a_checkpoint_that_has_gone_is_a_sentence(engine: Engine, frames: Job, looked: Job) -> None:
+def test_a_checkpoint_that_has_gone_is_a_sentence(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:
     running = start_orders(engine, asked(frames, "/nowhere"), frames.blobs[0], looked.result)
     assert running.wait(60) and running.state == "failed" and "nowhere" in running.error
 
 
-def test_what_was_seen_is_drawn(engine: Engine, frames: Job, looked: Job) -> None:
+def test_what_was_seen_is_drawn(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:
     weights = choose(maps_of(looked)["attention"])
     clip = frames.result
-    request = DrawInside(clip.shape, weights.shape, clip.seconds, clip.duration_seconds, 0.6)  # type: ignore[arg-type]
+    request = DrawInside(clip.shape, weights.shape, clip.seconds, clip.duration_seconds, 0.6)
     strip, film = done(engine.ask(request, [frames.blobs[0], weights.tobytes()])).blobs
     picture = Image.open(io.BytesIO(strip))
     assert picture.format == "PNG" and picture.width > 4 * 128
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(pictures) == 32
     width = pictures[0].shape[1]

@@ -13,6 +13,7 @@ import pytest
 from engine import Engine
 from engine.tasks import Classify, ReadFrames
 from tests.clips import write_clip
+from tests.engine.waiting import worker
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 
@@ -50,8 +51,8 @@ def checkpoint(tmp_path: Path) -> Path:
         image_size=32, num_frames=4, hidden_size=384, num_hidden_layers=2, num_attention_heads=6, intermediate_size=1536
     )
     VivitForVideoClassification(config).save_pretrained(tmp_path / "model")
-    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    VivitImageProcessor(**size).save_pretrained(tmp_path / "model")
+    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -97,26 +98,30 @@ def resident_when_idle(checkpoint: Path, environment: dict[str, str]) -> tuple[i
         for attention in ("sdpa", "eager"):  # the first has the model loaded
             job = engine.ask(Classify(str(checkpoint), attention, "float32", "checkpoint", 3, shape), [pixels])
             assert job.wait(120) and job.state == "done", job.error
-            (worker,) = (child for child in psutil.Process().children() if "engine.worker" in child.cmdline())
-            sizes = [worker.memory_info().rss]
+            model = worker("engine.model")
+            sizes = [model.memory_info().rss]
             while len(sizes) < 10 or max(sizes[-10:]) - min(sizes[-10:]) > 2**20:  # it gives back after it has answered
                 time.sleep(0.05)
-                sizes.append(worker.memory_info().rss)
+                sizes.append(model.memory_info().rss)
             found.append(sizes[-1])
         return found[0], found[1]
     finally:
         engine.stop()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others keep nothing")
 def test_an_idle_model_worker_gives_back_what_it_kept(tmp_path: Path) -> None:
-    tubelets = {
-        "image_size": 112,
-        "num_frames": 8,
-        "tubelet_size": (2, 8, 8),
-    }  # 785 tokens: 30 MB of scores, several times
-    sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 12, "intermediate_size": 192}
-    VivitForVideoClassification(VivitConfig(**tubelets, **sizes)).save_pretrained(tmp_path)
+    config = VivitConfig(
+        image_size=112,
+        num_frames=8,
+        tubelet_size=(2, 8, 8),  # 785 tokens: 30 MB of scores, several times
+        hidden_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=12,
+        intermediate_size=192,
+    )
+    VivitForVideoClassification(config).save_pretrained(tmp_path)
     VivitImageProcessor(size={"shortest_edge": 112}, crop_size={"height": 112, "width": 112}).save_pretrained(tmp_path)
     keeping = resident_when_idle(tmp_path, {"GLIBC_TUNABLES": ""})
     plain = resident_when_idle(tmp_path, {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=65536"})

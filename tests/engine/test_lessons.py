@@ -19,17 +19,14 @@ import torch
 
 from engine import Engine, Job
 from engine import lessons as lessons_module
+from engine.class_names import MOST_LETTERS
 from engine.lessons import (
     MOST_CLASSES,
     MOST_CLIP_SECONDS,
-    MOST_LETTERS,
     Lessons,
-    RunningTeaching,
-    TaughtClass,
-    TeachAsked,
 )
 from engine.tasks import Classify, ReadFrames
-from engine.teachings import MOST_MODELS, Example, _forget_some, examples_of
+from engine.teachings import MOST_MODELS, Example, RunningTeaching, TaughtClass, TeachAsked, _forget_some, examples_of
 from tests.clips import write_clip
 from tests.engine.waiting import until, worker
 from ui.server import WORKERS
@@ -54,7 +51,7 @@ class Counting(Engine):
 
     asked: Counter[str]
 
-    def ask(self, request: Any, blobs: Sequence[bytes] = (), **options: Any) -> Job:
+    def ask(self, request: Any, blobs: Sequence[bytes] = (), **options: Any) -> Job[Any]:
         self.asked[request.TASK] += len(blobs) or 1
         return super().ask(request, blobs, **options)
 
@@ -114,9 +111,9 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
     assert taught.report.feature_seconds > 0 and engine.asked["take_features"] == 5
     checkpoint = open_checkpoint(taught.folder)
     assert [*checkpoint.labels.values()] == ["arms", "legs"]
-    assert trained_window(checkpoint) == TrainedWindow(
-        pytest.approx(statistics.median(map(seconds_of, ALL[:5])), abs=0.1), True
-    )
+    window = trained_window(checkpoint)
+    assert window and window == TrainedWindow(window.seconds, True)
+    assert window.seconds == pytest.approx(statistics.median(map(seconds_of, ALL[:5])), abs=0.1)
     wanted = by_the_library(ALL[:5], ["arms"] * 3 + ["legs"] * 2)
     for path in ALL[2:4]:
         assert answer(engine, taught.folder, path) == pytest.approx(wanted[path], abs=2e-4)
@@ -171,7 +168,7 @@ def answer(engine: Engine, checkpoint: str, path: Path) -> dict[str, float]:
     request = Classify(checkpoint, "sdpa", "float32", "checkpoint", 2, frames.result.shape)
     job = engine.ask(request, [frames.blobs[0]])
     assert job.wait(60) and job.state == "done", job.error
-    return {one.label: one.score for one in job.result.predictions}
+    return {one.label: one.score for one in job.result.predictions or ()}
 
 
 def test_a_killed_worker_costs_no_clip_and_what_was_cancelled_goes_on(engine: Counting, lessons: Lessons) -> None:
@@ -181,7 +178,7 @@ def test_a_killed_worker_costs_no_clip_and_what_was_cancelled_goes_on(engine: Co
     worker("engine.model").kill()
     until(lambda: first.done >= 4 or first.state != "running")
     first.cancel()
-    assert first.wait(10) and first.state == "cancelled" and lessons.taught(ME) is None
+    assert first.wait(90) and first.state == "cancelled" and lessons.taught(ME) is None
     assert len(files(lessons)) == 36 + first.done, "clips and features are kept"
     engine.asked.clear()
     second = ended(lessons.teach(ME, MANNEQUIN))
@@ -190,7 +187,7 @@ def test_a_killed_worker_costs_no_clip_and_what_was_cancelled_goes_on(engine: Co
     until(lambda: engine.idle("media") and engine.idle("model"))
     third = lessons.teach(ME, MANNEQUIN)
     fourth = ended(lessons.teach(ME, MANNEQUIN))
-    assert third.wait(10) and third.state in ("cancelled", "done") and fourth.taught
+    assert third.wait(90) and third.state in ("cancelled", "done") and fourth.taught
     assert lessons.taught(ME) is fourth.taught and fourth.taught.report.feature_seconds == 0.0
 
 
@@ -225,7 +222,7 @@ def test_nothing_is_left_of_who_leaves_meanwhile(engine: Counting, lessons: Less
     running = lessons.teach(ME, MANNEQUIN)
     until(lambda: engine.asked["teach_head"])
     lessons.drop(ME)
-    assert running.wait(30) and running.state == "cancelled"
+    assert running.wait(90) and running.state == "cancelled"
     until(lambda: engine.idle("model"))
     assert not files(lessons)
     with pytest.raises(UserError, match="no checkpoint"):

@@ -1,15 +1,13 @@
-"""Cameras: who may send what, what is held of it and for how long, and the right label for a bundled clip's pictures."""
+"""Cameras: who may send what, and what is held of it and for how long."""
 
-import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from engine import Engine, Job, live
+from engine import live
 from engine.live import (
     BURST,
     EARLY,
@@ -21,26 +19,9 @@ from engine.live import (
     RunningLive,
     Taken,
 )
-from engine.tasks import Classify, ReadFrames, WindowsAsked
-from mannequin.film import CLIPS
-from ui.server import WORKERS
-from vivit.timeline import Grid
-from vivit.video import decode, probe
-
-GRID = Grid(6.5, 0.5, 32)
-ASKED = WindowsAsked("vivit-mannequin", "sdpa", "float32", "checkpoint", "plain", GRID)
-JPEG = b"\xff\xd8\xff" + bytes(100)
-STEP = GRID.tick_seconds * 1e3  # ms
-
-
-class Clock:
-    """A clock that goes on when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from engine.tasks import WindowsAsked
+from tests.engine.cameras import ASKED, GRID, JPEG, STEP, Clock, assert_empty
+from tests.engine.waiting import until
 
 
 class NoEngine:
@@ -63,11 +44,6 @@ class NoEngine:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def cameras(clock: Clock) -> Iterator[Cameras]:
     found = Cameras(NoEngine(), clock)  # type: ignore[arg-type]
     yield found
@@ -78,18 +54,6 @@ def cameras(clock: Clock) -> Iterator[Cameras]:
 
 def running_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("live-")]
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.005)
-
-
-def assert_empty(running: RunningLive) -> None:
-    """No picture of it is held, neither as it came nor decoded."""
-    assert running.last_pictures() == [] and not running._ring and not running._pixels
 
 
 def refused(act: Callable[[], object]) -> int:
@@ -131,7 +95,7 @@ def test_another_visitors_camera_is_another(cameras: Cameras) -> None:
     assert ann and bob and ann is not bob
     assert [taken.jpeg[-3:] for taken in ann._ring] == [b"ann"]
     cameras.off("bob", 2.0)
-    assert bob.wait(10) and ann.state == "running"
+    assert bob.wait(90) and ann.state == "running"
 
 
 def test_pictures_that_come_too_fast_are_refused_until_time_has_passed(cameras: Cameras, clock: Clock) -> None:
@@ -282,7 +246,7 @@ def test_off_ends_it_and_empties_it(cameras: Cameras) -> None:
     assert running_threads() and running._ring
     cameras.off("ann", 10.0)
     assert refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409, "it was on its way"
-    assert running.wait(10) and running.state == "cancelled" and running.error == ""
+    assert running.wait(90) and running.state == "cancelled" and running.error == ""
     assert_empty(running)
     running.add(Taken(1e5, JPEG))
     assert_empty(running)
@@ -296,7 +260,7 @@ def test_silence_ends_it(cameras: Cameras, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(live, "SILENCE_SECONDS", 0.3)
     cameras.expect("ann", ASKED)
     running = cameras.picture(cameras.token("ann"), Taken(0.0, JPEG))
-    assert running.wait(30) and running.state == "cancelled"
+    assert running.wait(90) and running.state == "cancelled"
     assert_empty(running)
 
 
@@ -307,15 +271,15 @@ def test_leaving_the_page_or_the_server_ends_it(cameras: Cameras) -> None:
     cameras.expect("ann", ASKED)
     assert not running._cancel.is_set(), "the page was only drawn again"
     cameras.expect("ann", WindowsAsked("vivit-mannequin", "eager", "float32", "checkpoint", "plain", GRID))
-    assert running.wait(10) and cameras.live("ann") is None
+    assert running.wait(90) and cameras.live("ann") is None
     other = cameras.picture(token, Taken(5.0, JPEG))
     assert other.asked.attention == "eager"
     cameras.expect("ann", None)
-    assert other.wait(10) and refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409
+    assert other.wait(90) and refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409
     cameras.expect("ann", ASKED)
     last = cameras.picture(token, Taken(10.0, JPEG))
     cameras.forget("ann")
-    assert last.wait(10) and refused(lambda: cameras.picture(token, Taken(11.0, JPEG))) == 403
+    assert last.wait(90) and refused(lambda: cameras.picture(token, Taken(11.0, JPEG))) == 403
 
 
 def test_a_job_at_work_is_cancelled_with_it(cameras: Cameras, clock: Clock) -> None:
@@ -327,135 +291,6 @@ def test_a_job_at_work_is_cancelled_with_it(cameras: Cameras, clock: Clock) -> N
     engine = cameras._engine
     until(lambda: engine.asked)  # type: ignore[attr-defined]
     cameras.off("ann", 1e9)
-    assert running.wait(10) and running.state == "cancelled"
+    assert running.wait(90) and running.state == "cancelled"
     assert engine.cancelled == 1  # type: ignore[attr-defined]
     assert_empty(running)
-
-
-# With the app's own workers
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    built = Engine({name: WORKERS[name] for name in ("media", "model")})
-    built.start()
-    classify(built)  # so that the model is loaded: meanwhile these cameras would fall silent
-    yield built
-    built.stop()
-
-
-def classify(engine: Engine) -> Job:
-    """What another visitor asks for."""
-    frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), "vivit-mannequin"))
-    assert frames.wait(60) and frames.state == "done"
-    job: Job = engine.ask(
-        Classify("vivit-mannequin", "sdpa", "float32", "checkpoint", 3, frames.result.shape), [frames.blobs[0]]
-    )
-    assert job.wait(60) and job.state == "done"
-    return job
-
-
-def jpegs(label: str) -> list[bytes]:
-    """A clip as a camera's pictures, one a step, shown twice over."""
-    info = probe(CLIPS / f"{label}.mp4")
-    count = int(info.duration_seconds / GRID.tick_seconds)
-    found = []
-    for frame in decode(info, [int(k * GRID.tick_seconds * 25 + 1e-6) for k in range(count)]):
-        file = io.BytesIO()
-        Image.fromarray(frame.image).save(file, "JPEG", quality=90)
-        found.append(file.getvalue())
-    return found * 2
-
-
-def show(cameras: Cameras, clock: Clock, visitor: str, pictures: list[bytes], begin: int = 0) -> RunningLive:
-    """Send them as a browser would, faster than it is."""
-    token = cameras.token(visitor)
-    for number, jpeg in enumerate(pictures, begin):
-        clock.now += GRID.tick_seconds
-        running = cameras.picture(token, Taken(5e11 + number * STEP, jpeg))
-        time.sleep(0.01)
-    return running
-
-
-@pytest.mark.parametrize("label", ["hula_hooping", "jogging"])
-def test_the_right_label_and_what_is_late_is_dropped(engine: Engine, clock: Clock, label: str) -> None:
-    cameras = Cameras(engine, clock)
-    cameras.expect("ann", ASKED)
-    pictures = jpegs(label)
-    running = show(cameras, clock, "ann", pictures)
-    last = 5e11 + (len(pictures) - 1) * STEP
-    until(lambda: running.answers and running.due == len(running.answers) + running.dropped)  # none is at work
-    assert running.answers[-1].newest_ms > last - 500 - STEP
-    newest = running.newest
-    assert newest and running.labels[newest.answered.label] == label.replace("_", " ")
-    assert [answer.number for answer in running.answers] == list(range(len(running.answers)))
-    ends = [answer.answered.end for answer in running.answers]
-    strides = [int((end - ends[0] + STEP / 2e3) / GRID.stride_seconds) for end in ends]
-    assert strides == sorted(set(strides)), "one a stride at most, on a schedule that a late answer does not move"
-    assert running.dropped > 0
-    assert running.due == pytest.approx((len(pictures) - GRID.num_frames) * GRID.tick_seconds / 0.5, abs=2)
-    assert newest.answered.seconds[-1] == pytest.approx(running.now_seconds(), abs=0.5 + STEP / 1e3)
-    assert len(running._pixels) <= GRID.num_frames and len(running.last_pictures()) <= GRID.num_frames + 2
-    cameras.off("ann", 1e12)
-    assert running.wait(10)
-    assert_empty(running)
-    assert running.answers, "what was answered is no picture, and stays"
-
-
-def test_only_the_last_minute_is_remembered(engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "REMEMBERED_SECONDS", 3.0)
-    cameras = Cameras(engine, clock)
-    cameras.expect("ann", ASKED)
-    running = show(cameras, clock, "ann", jpegs("hula_hooping") * 2)
-    until(lambda: running.answers and running.answers[-1].number > 2)
-    ends = [answer.answered.end for answer in running.answers]
-    assert ends[-1] - ends[0] <= 3.0
-    cameras.off("ann", 1e12)
-    assert running.wait(10)
-
-
-def test_others_go_between(engine: Engine, clock: Clock) -> None:
-    cameras = Cameras(engine, clock)
-    for visitor in ("ann", "bob"):
-        cameras.expect(visitor, ASKED)
-    pictures = jpegs("jogging")
-    both = [show(cameras, clock, visitor, pictures) for visitor in ("ann", "bob")]
-    assert classify(engine).seconds_queued < 10
-    until(lambda: all(running.answers for running in both))
-    for visitor, running in zip(("ann", "bob"), both, strict=True):
-        cameras.forget(visitor)
-        assert running.wait(10)
-
-
-@pytest.mark.parametrize("kind", ["damaged", "huge", "bomb"])
-def test_a_picture_that_cannot_be_read_is_a_sentence_and_ends_it(engine: Engine, clock: Clock, kind: str) -> None:
-    file = io.BytesIO()
-    size = (4000, 16) if kind == "huge" else (16, 16)
-    Image.fromarray(np.zeros((*size[::-1], 3), np.uint8)).save(file, "JPEG")
-    bad = bytearray(file.getvalue())
-    if kind == "bomb":  # its header says 65 500 × 65 500 pixels
-        at = bad.index(b"\xff\xc0") + 5
-        bad[at : at + 4] = b"\xff\xdc" * 2
-    cameras = Cameras(engine, clock)
-    cameras.expect("ann", ASKED)
-    pictures = jpegs("jogging")[: GRID.num_frames]
-    pictures[9] = JPEG if kind == "damaged" else bytes(bad)
-    running = show(cameras, clock, "ann", pictures)
-    assert running.wait(60) and running.state == "failed"
-    assert running.error.startswith("A camera's picture") and running.error.endswith(".")
-    assert_empty(running)
-    assert engine.restarts("media") == 0
-    cameras.off("ann", 5e11 + 999 * STEP)
-    again = show(cameras, clock, "ann", jpegs("jogging")[: GRID.num_frames + 4], begin=1000)
-    until(lambda: again.answers)
-    cameras.forget("ann")
-    assert again.wait(10)
-
-
-def test_no_workers_no_answers(clock: Clock) -> None:
-    stopped = Engine({name: WORKERS[name] for name in ("media", "model")})
-    stopped.stop()
-    cameras = Cameras(stopped, clock)
-    cameras.expect("ann", ASKED)
-    running = show(cameras, clock, "ann", [JPEG] * GRID.num_frames)
-    assert running.wait(30) and running.state == "failed" and running.error == live.NOT_WORKING

@@ -1,7 +1,5 @@
 """Which windows of a camera fall due, which are dropped, and what is held meanwhile, by the pictures' own times. No workers."""
 
-import time
-
 import pytest
 
 from engine.live import BURST, EARLY, MOST_BYTES, Cameras, RefusedPicture, RunningLive, Taken, _next_window
@@ -173,7 +171,4 @@ def test_a_picture_is_bounded_in_size_type_and_rate() -> None:
     live = cameras.live("somebody")
     assert live and live.pictures == BURST
     cameras.forget("somebody")
-    deadline = time.monotonic() + 60
-    while live.state == "running" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert live.state == "cancelled"
+    assert live.wait(90) and live.state == "cancelled"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def _broken(path: Path) -> Path:
 
     write_clip(path, 60, codec_options=CUT)
     with av.open(str(path)) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        places = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
     for position, size in places[8:]:
         data[position : position + size] = b"\xff" * size
@@ -79,7 +80,7 @@ def engine() -> Iterator[Engine]:
     engine.stop()
 
 
-def _done(job: Job) -> Job:
+def _done(job: Job[Any]) -> Job[Any]:
     assert job.wait(60) and job.state == "done", (job.state, job.error, job.details)
     return job
 

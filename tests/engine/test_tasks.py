@@ -38,8 +38,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model that takes 8 frames of 64 × 64."""
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
-    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96}
-    config = VivitConfig(image_size=64, num_frames=8, initializer_range=0.2, num_labels=7, **shape)
+    config = VivitConfig(
+        image_size=64,
+        num_frames=8,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=96,
+        initializer_range=0.2,
+        num_labels=7,
+    )
     VivitForVideoClassification(config).save_pretrained(folder)
     VivitImageProcessor(size={"shortest_edge": 64}, crop_size={"height": 64, "width": 64}).save_pretrained(folder)
     return folder
@@ -50,7 +58,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "numbers.mp4", 57, size=(64, 64))
 
 
-def done(job: Job) -> Job:
+def done(job: Job[Any]) -> Job[Any]:
     assert job.wait(60) and job.state == "done", (job.state, job.error, job.details)
     return job
 
@@ -203,8 +211,7 @@ def test_a_model_that_has_changed_since_its_frames_were_read_says_so(
 ) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "theirs")
     usable = done(read(engine, folder, clip))
-    smaller = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    VivitImageProcessor(**smaller).save_pretrained(folder)
+    VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     config = VivitConfig.from_pretrained(folder, image_size=32)
     VivitForVideoClassification(config).save_pretrained(folder)
     job = classify(engine, folder, usable)

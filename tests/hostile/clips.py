@@ -82,6 +82,7 @@ def sound(name: str, codec: str) -> bytes:
         path = Path(folder) / name
         with av.open(str(path), "w") as output:
             stream = output.add_stream(codec, rate=48_000, layout="mono")
+            assert isinstance(stream, av.AudioStream)
             samples = stream.codec_context.frame_size or 1024
             for number in range(48_000 // samples):
                 kind = stream.codec_context.format.name

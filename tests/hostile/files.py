@@ -6,6 +6,7 @@ import random
 import struct
 import tarfile
 import zipfile
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -58,10 +59,7 @@ OTHER: dict[str, Writer] = {
     "a web page": write(lambda: b"<!DOCTYPE html><html><body><video src=/etc/passwd></video></body></html>\n"),
     "json": write(lambda: json.dumps({"video": [[[0] * 3] * 64] * 48}).encode()),
     "subtitles": write(lambda: b"1\n00:00:00,000 --> 00:00:02,000\nHello.\n\n" * 50),
-    **{
-        f"a {kind} picture": lambda path, kind=kind: _still(kind, path)
-        for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "ICO")
-    },
+    **{f"a {kind} picture": partial(_still, kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "ICO")},
     "the first bytes of an MP4": write(lambda: b"\0\0\0\x20ftypisom"),
     "the first bytes of a Matroska file": write(lambda: b"\x1a\x45\xdf\xa3"),
     "the first bytes of an AVI": write(lambda: b"RIFF\xff\xff\xff\xffAVI LIST"),

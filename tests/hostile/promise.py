@@ -4,12 +4,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import psutil
 from PIL import Image
 
 from engine import Engine, Job
 from engine.failures import KILLED, OUT_OF_MEMORY, TOO_MUCH_WORK, cannot_start, overdue, process_ended, unexpected
 from engine.media import THUMBNAIL
+from tests.engine.waiting import worker
 
 READ = {"checkpoint": "vivit-mannequin", "sampling": "uniform", "stride": 1}
 
@@ -23,12 +23,12 @@ FAULTS = [
 ]
 
 
-def submit(engine: Engine, task: str, path: Path, worker: str = "media") -> Job:
+def submit(engine: Engine, task: str, path: Path, worker: str = "media") -> Job[Any]:
     arguments: dict[str, Any] = {"path": str(path)} | (READ if task == "read" else {})
     return engine.submit(worker, task, arguments)
 
 
-def broken_promise(job: Job, path: Path, folder: Path) -> str:
+def broken_promise(job: Job[Any], path: Path, folder: Path) -> str:
     """What is wrong with the end of a job; empty if nothing is.
 
     Args:
@@ -45,7 +45,7 @@ def broken_promise(job: Job, path: Path, folder: Path) -> str:
     )
 
 
-def _wrong_with_sentence(job: Job, path: Path, folder: Path) -> str:
+def _wrong_with_sentence(job: Job[Any], path: Path, folder: Path) -> str:
     sentence, all_words = job.error, job.error + job.details
     if any(sentence.startswith(fault) for fault in FAULTS):
         return f"the app is to blame: {sentence} ({job.details})"
@@ -56,7 +56,7 @@ def _wrong_with_sentence(job: Job, path: Path, folder: Path) -> str:
     return ""
 
 
-def _wrong_with_frames(job: Job) -> str:
+def _wrong_with_frames(job: Job[Any]) -> str:
     result, (pixels, *jpegs) = job.result, job.blobs
     frames, height, width, channels = result["shape"]
     indices, seconds = result["indices"], result["seconds"]
@@ -73,11 +73,11 @@ def _wrong_with_frames(job: Job) -> str:
     return ""
 
 
-def _wrong_with_preview(job: Job) -> str:
+def _wrong_with_preview(job: Job[Any]) -> str:
     return "" if job.blobs[0][4:8] == b"ftyp" else f"the preview is no MP4: {job.blobs[0][:20]!r}"
 
 
-def _wrong_with_thumbnail(job: Job) -> str:
+def _wrong_with_thumbnail(job: Job[Any]) -> str:
     with Image.open(BytesIO(job.blobs[0])) as picture:
         return "" if (picture.format, picture.size) == ("JPEG", THUMBNAIL) else f"the thumbnail is {picture}"
 
@@ -86,7 +86,7 @@ class Memory:
     """The resident memory of the process of this process's one media worker."""
 
     def __init__(self) -> None:
-        (self.process,) = (child for child in psutil.Process().children() if "engine.media" in child.cmdline())
+        self.process = worker("engine.media")
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_damaged_clips_give_frames_or_one_clear_sentence(engine: Engine, tmp_path: Path, kind: str) -> None:
-    jobs: deque[tuple[int, Path, Job]] = deque()
+    jobs: deque[tuple[int, Path, Job[Any]]] = deque()
     states = []
 
     def finish_one() -> None:

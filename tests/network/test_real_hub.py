@@ -18,7 +18,7 @@ from vivit.processing import NORMALISATIONS
 
 pytestmark = pytest.mark.network
 
-SPAGHETTI = {"dataset": "hf-internal-testing/spaghetti-video", "file": "eating_spaghetti_32_frames.npy"}
+SPAGHETTI = "hf-internal-testing/spaghetti-video"
 # First five logits on those 32 frames, and how far off ours may be: transformers' integration test of ViViT for pixels in
 # [-3, 1], and the same with pixels in [-1, 1] as the original was trained.
 REFERENCE = {
@@ -43,7 +43,8 @@ def good(answer: dict[str, Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def checkpoint(client: Client) -> dict[str, Any]:
-    return good(client.call("download", name=hub.KINETICS_CHECKPOINT))
+    answer: dict[str, Any] = good(client.call("download", name=hub.KINETICS_CHECKPOINT))
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_the_checkpoint_is_what_the_documentation_says(
 def test_the_reference_logits(
     normalisation: str, model: VivitForVideoClassification, checkpoint: dict[str, Any], client: Client
 ) -> None:
-    frames = np.load(good(client.call("download_clip", **SPAGHETTI))[0])
+    frames = np.load(good(client.call("download_clip", dataset=SPAGHETTI, file="eating_spaghetti_32_frames.npy"))[0])
     assert frames.shape[0] == 32 and frames.dtype == np.uint8
     processor = VivitImageProcessor.from_pretrained(checkpoint["folder"], **NORMALISATIONS[normalisation])
     with torch.no_grad():

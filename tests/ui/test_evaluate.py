@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.vivit.evaluate.kept import kept
 from ui import evaluate_kept, evaluate_open, evaluate_source
-from ui.settings import FOLDER as FOLDER_HERE
-from ui.settings import REPOSITORY
+from ui.checkpoints import FOLDER as FOLDER_HERE
+from ui.checkpoints import REPOSITORY
 from ui.visit import visit
 from vivit.__main__ import _parser
 from vivit.evaluate.kept import Kept
@@ -151,7 +151,8 @@ def test_what_is_of_this_machines_folders_is_for_who_may_open_them(monkeypatch: 
         return [*evaluate_kept.kept_here()]
 
     def root(kept: Kept) -> str:
-        return json.loads(evaluate_kept.to_take_along(kept))["evaluations"][0]["source"]["root"]
+        folder: str = json.loads(evaluate_kept.to_take_along(kept))["evaluations"][0]["source"]["root"]
+        return folder
 
     for allowed, seen in ((False, ["two", "other", "later", "bundled"]), (True, [one.id for one in ALL])):
         monkeypatch.setattr(evaluate_kept, "offers_folders", lambda allowed=allowed: allowed)
@@ -221,7 +222,11 @@ def test_a_dataset_says_what_it_downloads_and_that_models_may_have_learned_from_
         "val/running/2.mp4": False,
         "val/walking/3.mp4": False,
     }
-    clips = [Clip(*file.split("/")[:2], file, 20_000_000, cached) for file, cached in files.items()]
+    clips = [
+        Clip(split, label, f"{split}/{label}/{name}", 20_000_000, cached)
+        for file, cached in files.items()
+        for split, label, name in [file.split("/")]
+    ]
     listing = SimpleNamespace(result=ClipList("owner/name", "c0ffee", tuple(clips), str(tmp_path)))
 
     def held(slot: str, *_: object) -> SimpleNamespace:

@@ -1,6 +1,5 @@
 """Which checks begin without being asked, which end with the clip they are of, and what is kept."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import checks
 from ui import inside
-from ui.visit import Insight, MapChoice, Visit
+from ui.inside_kept import Insight, MapChoice
+from ui.visit import Visit
 
 FIRST, SECOND = MapChoice("attention"), MapChoice("attention", 0, 1)
 WEIGHTS = np.ones((2, 2, 2), np.float32)
@@ -27,10 +28,16 @@ class Check:
 
 
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
+def held() -> dict[str, list[Any]]:
+    """visitor → those checks of theirs that the server knows."""
+    return {}
+
+
+@pytest.fixture
+def visit(held: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch) -> Visit:
     """A visit on a server whose checks do nothing, and of which a pass is said to take 10 ms."""
     one = Visit("somebody")
-    server = SimpleNamespace(checks={})
+    server = SimpleNamespace(checks=held)
     for name, value in {
         "visit": lambda: one,
         "visitor": lambda: one.visitor,
@@ -41,13 +48,13 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
     }.items():
         monkeypatch.setattr(inside, name, value)
     for name in ("start_deletion", "start_orders"):
-        monkeypatch.setattr(inside.checks, name, lambda *_: Check())
-    yield one
+        monkeypatch.setattr(checks, name, lambda *_: Check())
+    return one
 
 
 def insight(number: int) -> Insight:
-    anything: Any = None
-    return Insight((number,), *[anything] * 8, {})
+    nothing: Any = None
+    return Insight((number,), nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing, maps={})
 
 
 def test_what_takes_little_begins_once_and_for_the_first_map_alone(visit: Visit) -> None:
@@ -70,19 +77,21 @@ def test_what_takes_long_waits_to_be_asked(visit: Visit, monkeypatch: pytest.Mon
     assert not other.checks
 
 
-def test_another_map_or_clip_ends_a_check_and_the_server_knows_those_that_run(visit: Visit) -> None:
+def test_another_map_or_clip_ends_a_check_and_the_server_knows_those_that_run(
+    visit: Visit, held: dict[str, list[Any]]
+) -> None:
     first, second = insight(0), insight(1)
     visit.insights += [first, second]
     inside.begin_checks(first, FIRST, WEIGHTS)
     inside.check_map(first, SECOND, WEIGHTS)
     of_first, of_second = (first.deletions[choice] for choice in (FIRST, SECOND))
     assert of_first.cancelled and not of_second.cancelled  # type: ignore[attr-defined]
-    assert inside.get_server().checks["somebody"] == [first.orders, of_first, of_second]
+    assert held["somebody"] == [first.orders, of_first, of_second]
     assert inside.find((1,)) is second
     assert all(check.cancelled for check in first.checks)  # type: ignore[attr-defined]
     of_first.state = "cancelled"
     inside.check_orders(second)
-    assert of_first not in inside.get_server().checks["somebody"]
+    assert of_first not in held["somebody"]
 
 
 def test_what_was_looked_at_last_is_kept(visit: Visit) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from engine.live import LiveAnswer, RunningLive, Taken
 from engine.tasks import EncodePictures, WindowsAsked
 from ui import clips, live
+from ui.chosen import ChosenClip, Settings
 from ui.live_charts import in_words
-from ui.visit import ChosenClip, Settings, Visit
+from ui.visit import Visit
 from vivit.checkpoint import open_checkpoint
 from vivit.timeline import Answered, Grid, Segment
 from vivit.timeline.trained import TrainedWindow
@@ -100,7 +102,7 @@ def said(app: AppTest) -> str:
 
 
 def charts_of(app: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]  # type: ignore[attr-defined]
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
 
 
 def filmed(*labels: int, seconds: float = 6.5) -> RunningLive:
@@ -123,7 +125,7 @@ def test_the_window_is_that_of_the_training_clips_and_a_stride_fits_it() -> None
     assert (grid.window_seconds, grid.stride_seconds, grid.num_frames) == (6.5, 0.5, 32)
     assert live.interval_seconds(grid) == 6.5 / 32
     for said_seconds, stride in ((64.0, 2.0), (0.3, 0.3)):  # a picture's time; no more than a window
-        config = replace(checkpoint.config, extra=checkpoint.config.extra | {"clip_seconds": said_seconds})
+        config = replace(checkpoint.config, extra={**checkpoint.config.extra, "clip_seconds": said_seconds})
         other = live.asked_of(SETTINGS, replace(checkpoint, config=config)).grid
         assert (other.window_seconds, other.stride_seconds) == (said_seconds, stride)
     assert live.interval_seconds(other) == live.FASTEST_SECONDS, "no more than cameras give"
@@ -132,7 +134,7 @@ def test_the_window_is_that_of_the_training_clips_and_a_stride_fits_it() -> None
 def test_what_takes_long_or_is_not_stated_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, list[str]] = {"caption": [], "warning": []}
     for name, texts in told.items():
-        monkeypatch.setattr(live.st, name, lambda text, texts=texts, **_: texts.append(text))
+        monkeypatch.setattr(st, name, lambda text, texts=texts, **_: texts.append(text))
     asked = filmed().asked
     live.show_window(asked, TrainedWindow(6.5, True), 0.05)
     assert len(told["caption"]) == 1 and "Every 0.5 s the last 6.5 s" in told["caption"][0] and not told["warning"]

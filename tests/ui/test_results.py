@@ -63,7 +63,8 @@ def test_what_was_not_begun_is_told_from_what_failed() -> None:
     def label(*statuses: str) -> str:
         rows = [Measurement(replace(FLASH, batch_size=k), status, "why") for k, status in enumerate(statuses, 2)]
         (notes,) = missing(page(result(*PLAIN.rows, *rows)))
-        return notes.label
+        said: str = notes.label
+        return said
 
     assert label("failed", "cancelled", "cancelled", "cancelled") == "3 of 6 cells were not measured, 1 failed"
     assert label("cancelled") == "1 of 3 cells was not measured"

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.lessons import Example, RunningTeaching, Taught, TaughtClass, TeachAsked
+from engine.teachings import Example, RunningTeaching, Taught, TaughtClass, TeachAsked
 from tests.drawn import until
 from tests.vivit.evaluate.kept import kept
 from ui import clips, evaluate_kept, teach_classes, teach_results, teach_start
+from ui.checkpoints import FOLDER, REPOSITORY
 from ui.server import get_server
-from ui.settings import FOLDER, REPOSITORY
 from ui.taught import TAUGHT, called, public_name
 from ui.teach_fill import BUNDLED
 from ui.teach_results import changes, news, verdict
@@ -63,7 +63,7 @@ def test_what_is_different_since_is_counted() -> None:
     more = replace(TWO, examples=(*TWO.examples, *(Example(id, f"/{id}.clip", id) for id in "xyz")))
     assert since([ONE, more]) == "3 clips were added since: teach again."
     assert not since([ONE, more], "xyz")
-    moved = [replace(ONE, examples=FOUR[:1]), replace(TWO, examples=FOUR[1:3])]
+    moved = [replace(ONE, examples=tuple(FOUR[:1])), replace(TWO, examples=tuple(FOUR[1:3]))]
     assert since(moved) == "1 clip was removed, 1 clip was moved or renamed since: teach again."
     assert since([replace(ONE, name="winking"), TWO]).startswith("2 clips were moved or renamed")
     assert since([ONE, TWO], asked=TeachAsked("another")) == "the model was changed since: teach again."
@@ -206,7 +206,8 @@ def app(workers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def visitor(app: AppTest) -> str:
-    return app.session_state["visit"].visitor
+    name: str = app.session_state["visit"].visitor
+    return name
 
 
 def said(app: AppTest) -> str:

@@ -11,14 +11,16 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import ui.visit
+from engine.tasks import WindowsAsked
 from engine.timelines import RunningTimeline
 from mannequin.film import join_clips
 from tests.drawn import until
 from ui import query_params, timeline, timeline_charts, timeline_films
+from ui.chosen import Settings
 from ui.server import get_server
 from ui.timeline_films import BUNDLED, HERE, OWN
-from ui.visit import ChosenFilm, Shown, Timeline
+from ui.timeline_kept import ChosenFilm, Shown, Timeline
+from ui.visit import Visit
 from vivit.film import clock
 from vivit.timeline import Answered, Segment, find_segments
 from vivit.timeline.segments import Moments
@@ -54,7 +56,8 @@ def app(assets: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 
 def timelines(app: AppTest) -> list[Timeline]:
-    return app.session_state["visit"].timelines
+    found: list[Timeline] = app.session_state["visit"].timelines
+    return found
 
 
 def table(app: AppTest) -> Any:
@@ -211,15 +214,20 @@ def test_random_weights_are_refused_in_a_sentence(app: AppTest) -> None:
     ]
 
 
-def test_a_new_timeline_ends_the_visitors_former_one(visit: ui.visit.Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_timeline_ends_the_visitors_former_one(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     server = SimpleNamespace(timelines={})
-    began: list[Any] = []
+    began: list[WindowsAsked] = []
+
+    def start(engine: None, path: str, asked: WindowsAsked) -> RunningTimeline:
+        began.append(asked)
+        return RunningTimeline(path, asked)
+
     for name, value in {
         "visit": lambda: visit,
         "visitor": lambda: visit.visitor,
         "get_server": lambda: server,
         "get_engine": lambda: None,
-        "start_timeline": lambda engine, path, asked: began.append(asked) or RunningTimeline(path, asked),
+        "start_timeline": start,
     }.items():
         monkeypatch.setattr(timeline, name, value)
     first = begin(1)
@@ -240,13 +248,13 @@ def test_a_new_timeline_ends_the_visitors_former_one(visit: ui.visit.Visit, monk
 
 
 @pytest.fixture
-def visit() -> ui.visit.Visit:
-    return ui.visit.Visit("somebody")
+def visit() -> Visit:
+    return Visit("somebody")
 
 
 def begin(number: int) -> Timeline:
     anything: Any = None
-    settings = ui.visit.Settings("vivit-mannequin", "sdpa", "float32", "uniform", 1, "checkpoint", 5)
+    settings = Settings("vivit-mannequin", "sdpa", "float32", "uniform", 1, "checkpoint", 5)
     return timeline.begin((number,), ChosenFilm("film.mp4", "film"), anything, settings, anything)
 
 

@@ -10,8 +10,11 @@ from streamlit.testing.v1 import AppTest
 import engine.model as worker
 from engine.loaded import unload
 from engine.tasks import Classification, Classify, Frames, ReadTimings
-from ui.visit import Run, Settings
+from ui.chosen import Settings
+from ui.classified import Run
+from ui.visit import Visit
 from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.measure import peak_memory
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine
 from vivit.records import from_json
@@ -21,8 +24,7 @@ MANNEQUIN = "vivit-mannequin"
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    counted = worker.peak_memory
-    monkeypatch.setattr(worker, "peak_memory", lambda *arguments: (counted(*arguments)[0], None))
+    monkeypatch.setattr(worker, "peak_memory", lambda *arguments: (peak_memory(*arguments)[0], None))
     frames, height, width = open_checkpoint(MANNEQUIN).config.clip_size
     shape = (frames, height, width, 3)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 5, shape)
@@ -40,22 +42,17 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_costs_and_runs_say_that_it_is_not_known(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def script(run):  # type: ignore[no-untyped-def]
-        from types import SimpleNamespace
-
-        import ui.charts
-        import ui.runs
+    def script(run: "Run") -> None:
         from ui.answer import show_costs
+        from ui.runs import show_runs
 
-        ui.charts.visit = ui.runs.visit = lambda: SimpleNamespace(runs=[run], present=False)
-        ui.runs.get_machine = lambda: None
         show_costs(run, run)
-        ui.runs.show_runs(None)
+        show_runs(None)
 
-    for name in ("ui.charts", "ui.runs"):
-        module = __import__(name, fromlist=["visit"])
-        monkeypatch.setattr(module, "visit", module.visit)  # the script's changes end with the test
-    monkeypatch.setattr("ui.runs.get_machine", None)
+    visit = Visit("somebody", runs=[run])
+    monkeypatch.setattr("ui.charts.visit", lambda: visit)
+    monkeypatch.setattr("ui.runs.visit", lambda: visit)
+    monkeypatch.setattr("ui.runs.get_machine", lambda: None)
     app = AppTest.from_function(script, kwargs={"run": run}, default_timeout=60).run()
     assert not app.exception
     assert {m.label: m.value for m in app.metric}["Peak memory"] == UNKNOWN

@@ -12,7 +12,7 @@ import transformers
 CLOSE = 1e-5
 
 
-def assert_same_predictions(ours: list[dict], theirs: list[dict]) -> None:
+def assert_same_predictions(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
     assert [p["label"] for p in ours] == [p["label"] for p in theirs]
     assert [p["score"] for p in ours] == pytest.approx([p["score"] for p in theirs], abs=CLOSE)
     assert all(type(p["score"]) is float and p.keys() == {"label", "score"} for p in ours)

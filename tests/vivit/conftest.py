@@ -1,7 +1,10 @@
 """What the library's tests share."""
 
+import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 from tests import oracle
+from tests.serving import running, serving
 from vivit import VideoClassificationPipeline, pipeline
 
 
@@ -52,7 +56,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint with named classes, as transformers writes it. Not to be written to."""
     folder = tmp_path_factory.mktemp("checkpoint")
     names = ["walking", "running", "jumping", "sitting down", "waving", "dancing", "résumé reading"]
-    labels = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
+    labels: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: k for k, name in enumerate(names)}}
     oracle.save(folder, num_labels=7, **labels)
     return folder
 
@@ -61,3 +65,44 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classify(checkpoint: Path) -> VideoClassificationPipeline:
     """A pipeline of that checkpoint, which gives all its classes."""
     return pipeline("video-classification", model=checkpoint, top_k=7)
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier as transformers saves it. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "classifier"
+    oracle.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a head, with a pooler. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "headless"
+    oracle.save(folder, "VivitModel")
+    return folder
+
+
+@pytest.fixture
+def no_warning() -> Iterator[None]:
+    """A warning of ours that no test expects is an error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning, module=r"vivit|tests")
+        yield
+
+
+@pytest.fixture
+def clip_address(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The clip on a web server."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with running(serving(clip_path.parent)) as base:
+        yield f"{base}/{clip_path.name}"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, of which none may be left."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    yield tmp_path / "temporary"
+    assert not [*(tmp_path / "temporary").iterdir()]

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from vivit.attention import ATTENTION, AttentionUnavailable, attention_probabilities, get_attention
+from vivit.attention import ATTENTION, attention_probabilities, get_attention
 from vivit.benchmark.probes import check_support
 from vivit.dynamic_int8 import has_vnni
+from vivit.errors import AttentionUnavailable
 from vivit.machine import Probes
 from vivit.names import DYNAMIC_INT8, TF32
 from vivit.precision import DTYPES
@@ -57,10 +58,10 @@ def test_every_backend_computes_the_definition(name: str, shape: tuple[int, int,
 
 @pytest.mark.parametrize("name", CPU)
 def test_gradients_of_every_backend(name: str) -> None:
-    inputs = [t.requires_grad_() for t in random_qkv()]
-    pull = torch.randn(inputs[0].shape, generator=torch.Generator().manual_seed(1))
-    ours = torch.autograd.grad(ATTENTION[name](*inputs, 0.0), inputs, pull)
-    wanted = torch.autograd.grad(by_definition(*inputs), inputs, pull.double())
+    query, key, value = inputs = [t.requires_grad_() for t in random_qkv()]
+    pull = torch.randn(query.shape, generator=torch.Generator().manual_seed(1))
+    ours = torch.autograd.grad(ATTENTION[name](query, key, value, 0.0), inputs, pull)
+    wanted = torch.autograd.grad(by_definition(query, key, value), inputs, pull.double())
     for gradient, exact in zip(ours, wanted, strict=True):
         torch.testing.assert_close(gradient, exact, rtol=1e-5, atol=5e-6)
 

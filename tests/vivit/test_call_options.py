@@ -31,11 +31,12 @@ def test_limits_and_progress_reach_the_reader(
 def test_an_unknown_option_is_named_with_the_nearest(
     checkpoint: Path, clip_path: Path, option: str, meant: str
 ) -> None:
+    given: dict[str, Any] = {option: 1}
     with pytest.raises(ValueError, match=f"'{option}', the nearest being '{meant}'"):
-        pipeline("video-classification", checkpoint, **{option: 1})
+        pipeline("video-classification", checkpoint, **given)
     if meant != "device":  # which is no option of the call
         with pytest.raises(ValueError, match=f"'{option}', the nearest being '{meant}'"):
-            pipeline("video-classification", checkpoint)(clip_path, **{option: 1})
+            pipeline("video-classification", checkpoint)(clip_path, **given)
 
 
 @pytest.mark.parametrize(

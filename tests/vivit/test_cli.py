@@ -22,6 +22,8 @@ from tests.unusable import UNUSABLE
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
 
+CLASSIFY: list[str | bytes | Path] = [sys.executable, "-m", "vivit", "classify"]
+
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
     """The same without a new process: (exit status, stdout, stderr). An error that is not caught fails the test."""
@@ -114,7 +116,7 @@ def test_a_clip_may_be_an_address(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with running(serving(clip_path.parent)) as base:
-        clips = [f"{base}/{clip_path.name}", f"{base}/none.mp4?key=secret", f"file://{clip_path}", clip_path]
+        clips = [f"{base}/{clip_path.name}", f"{base}/none.mp4?key=secret", f"file://{clip_path}", str(clip_path)]
         status, out, err = run_here(capsys, "classify", *clips, "--model", checkpoint, "--json")
     assert status == 2
     reports = [json.loads(line) for line in out.splitlines()]
@@ -147,7 +149,7 @@ def test_names_that_cannot_be_printed_cost_nothing_but_their_looks(
         shutil.copy(os.fsencode(clip_path), path)
     for path in paths[2:]:
         Path(os.fsdecode(path)).write_bytes(b"not a video")
-    command = [sys.executable, "-m", "vivit", "classify", *paths, clip_path, "--model", checkpoint, *choice]
+    command = [*CLASSIFY, *paths, clip_path, "--model", checkpoint, *choice]
     for encoding in ("ascii", "utf-8"):
         environment = os.environ | {"PYTHONIOENCODING": encoding}
         done = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
@@ -156,7 +158,7 @@ def test_names_that_cannot_be_printed_cost_nothing_but_their_looks(
         printed = done.stdout.decode(encoding)
         if choice:
             clips = [json.loads(line)["clip"] for line in printed.splitlines()]
-            assert clips == [os.fsdecode(path) for path in (*paths[:2], clip_path)]
+            assert clips == [*map(os.fsdecode, paths[:2]), str(clip_path)]
         else:
             clips = [line for line in printed.splitlines() if not line.startswith("  ")]
             cyrillic = "клип" if encoding == "utf-8" else "клип".encode("ascii", "backslashreplace").decode()
@@ -346,8 +348,11 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(
 ) -> None:
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" if place == "a file" else tmp_path / "file" / "out"
-    arguments = ["bench", "--model", checkpoint, "--out", out] if command == "bench" else ["convert", checkpoint, out]
-    status, _, err = run_here(capsys, *arguments)
+    arguments: dict[str, list[str | Path]] = {
+        "bench": ["bench", "--model", checkpoint, "--out", out],
+        "convert": ["convert", checkpoint, out],
+    }
+    status, _, err = run_here(capsys, *arguments[command])
     assert status == 2 and "Errno" not in err
     assert_one_sentence(err, str(out), "Give a")
 
@@ -385,7 +390,9 @@ def enormous(tmp_path: Path) -> Path:
         intermediate_size=8,
     )
     VivitForVideoClassification(config).save_pretrained(tmp_path / "enormous")
-    VivitImageProcessor(crop_size=448, size={"shortest_edge": 448}).save_pretrained(tmp_path / "enormous")
+    VivitImageProcessor(crop_size={"height": 448, "width": 448}, size={"shortest_edge": 448}).save_pretrained(
+        tmp_path / "enormous"
+    )
     return tmp_path / "enormous"
 
 
@@ -393,18 +400,7 @@ def test_memory_that_runs_out_is_one_sentence_a_clip(enormous: Path, clip_path: 
     def little_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (16 * 2**30, 16 * 2**30))
 
-    command = [
-        sys.executable,
-        "-m",
-        "vivit",
-        "classify",
-        clip_path,
-        clip_path,
-        "--model",
-        enormous,
-        "--attention",
-        "eager",
-    ]
+    command = [*CLASSIFY, clip_path, clip_path, "--model", enormous, "--attention", "eager"]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=little_memory, timeout=120, check=False)
     assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr, done.stderr
     lines = done.stderr.splitlines()
@@ -421,7 +417,7 @@ def test_memory_that_runs_out_before_the_work_is_one_sentence(
 
     monkeypatch.setattr("vivit.checkpoint.opening.Checkpoint.load", full)
     monkeypatch.setattr("vivit.benchmark.probes.describe", full)
-    arguments = {
+    arguments: dict[str, list[str | Path]] = {
         "classify": ["classify", clip_path],
         "convert": ["convert", "vivit-mannequin", tmp_path / "out"],
         "bench": ["bench"],
@@ -455,7 +451,7 @@ def test_random_weights_are_no_answer(clip_path: Path) -> None:
 
 def test_an_interrupt_ends_the_process_with_130(checkpoint: Path, clip_path: Path) -> None:
     """After its first answer of many: the process is at work then, wherever exactly."""
-    command = [sys.executable, "-m", "vivit", "classify", *[clip_path] * 500, "--model", checkpoint, "--json"]
+    command = [*CLASSIFY, *[clip_path] * 500, "--model", checkpoint, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr and process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -468,7 +464,7 @@ def test_an_interrupt_leaves_no_file_of_an_address(checkpoint: Path, tmp_path: P
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary"), "no_proxy": "127.0.0.1"}
     server = Stalling()
     with running(server) as base:
-        command = [sys.executable, "-m", "vivit", "classify", f"{base}/clip.mp4", "--model", checkpoint]
+        command = [*CLASSIFY, f"{base}/clip.mp4", "--model", checkpoint]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
             try:
                 assert server.begun.wait(60)
@@ -486,7 +482,7 @@ def test_an_interrupt_leaves_no_file_of_an_address(checkpoint: Path, tmp_path: P
 
 def test_a_reader_that_leaves_is_no_fault(checkpoint: Path, clip_path: Path) -> None:
     """As `| head -1` does."""
-    command = [sys.executable, "-m", "vivit", "classify", *[clip_path] * 3, "--model", checkpoint]
+    command = [*CLASSIFY, *[clip_path] * 3, "--model", checkpoint]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout and process.stderr
         process.stdout.close()

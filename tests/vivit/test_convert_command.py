@@ -186,7 +186,8 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
 
 def test_the_process_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_bytes((SCENIC / "none.msgpack").read_bytes()[:1000])
-    command = [sys.executable, "-m", "vivit", "convert", "--from", "scenic", tmp_path / "checkpoint", tmp_path / "out"]
+    command = [sys.executable, "-m", "vivit", "convert", "--from", "scenic"]
+    command += [str(tmp_path / name) for name in ("checkpoint", "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "out").exists()
     assert "cut short" in done.stderr and len(done.stderr.splitlines()) == 1

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -21,13 +21,19 @@ from tests.running import no_child_left
 from vivit import decoders
 from vivit.decoders import Reading, decode_ahead, read_clip
 from vivit.errors import UserError
-from vivit.preparing import prepare_clip
+from vivit.preparing import ReadyClip, prepare_clip
 from vivit.processing import VivitImageProcessor, VivitVideoProcessor
 from vivit.video import VideoError, VideoLimits
+from vivit.video.decoding import FramesMissingError
 
 ROOT = Path(__file__).parents[2]
 SMALL = VivitImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32})
 READING = Reading(4, SMALL)
+
+# Spellings of sizes that a processor takes and puts into its own.
+PAIR: dict[str, Any] = {"size": (30, 50)}
+NUMBER: dict[str, Any] = {"crop_size": 300}
+NUMBERS: dict[str, Any] = {"size": 40, "crop_size": 32}
 
 # A decoder that writes down which files it is given, and in which some of them do what a codec or the system may do.
 STRANGE = """
@@ -75,8 +81,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def assert_same(clip: object, path: str | Path, reading: Reading = READING) -> None:
     """As this process reads it, with as many threads as it likes."""
-    assert isinstance(clip, decoders.ReadyClip), clip
-    choice = {"sampling": reading.sampling, "stride": reading.stride, "start": reading.start}
+    assert isinstance(clip, ReadyClip), clip
+    choice: dict[str, Any] = {"sampling": reading.sampling, "stride": reading.stride, "start": reading.start}
     wanted = prepare_clip(path, reading.num_frames, reading.processor, geometry=reading.geometry, **choice)
     np.testing.assert_array_equal(clip.pixels, wanted.pixels)
     sampled = wanted.sampled
@@ -87,7 +93,7 @@ def assert_same(clip: object, path: str | Path, reading: Reading = READING) -> N
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_clips_are_as_read_here_and_in_order(paths: list[Path], processes: int) -> None:
-    several = [str(paths[0]), *paths[1:], os.path.relpath(paths[0])]
+    several: list[str | Path] = [str(paths[0]), *paths[1:], os.path.relpath(paths[0])]
     for clip, path in zip(decode_ahead(several, READING, processes, 2), several, strict=True):
         assert_same(clip, path)
 
@@ -95,12 +101,12 @@ def test_clips_are_as_read_here_and_in_order(paths: list[Path], processes: int) 
 @pytest.mark.parametrize(
     "reading",
     [
-        replace(READING, sampling="center", stride=2, num_frames=np.int64(3)),
+        replace(READING, sampling="center", stride=2, num_frames=cast(int, np.int64(3))),
         replace(
             READING, sampling="consecutive", start=1, geometry="stored", limits=VideoLimits(max_seconds=float("inf"))
         ),
-        replace(READING, processor=VivitVideoProcessor(size=(30, 50), do_center_crop=False, extra={"any": object()})),
-        replace(READING, processor=VivitImageProcessor(crop_size=300)),
+        replace(READING, processor=VivitVideoProcessor(**PAIR, do_center_crop=False, extra={"any": object()})),
+        replace(READING, processor=VivitImageProcessor(**NUMBER)),
     ],
     ids=["chosen", "stored", "torchvision", "padded"],
 )
@@ -119,7 +125,7 @@ def test_one_thread_reads(paths: list[Path], monkeypatch: pytest.MonkeyPatch) ->
             threads.add(psutil.Process().num_threads())
             return super().crops(frame, count)
 
-    reading, usual = replace(READING, processor=Watching(size=40, crop_size=32)), psutil.Process().num_threads()
+    reading, usual = replace(READING, processor=Watching(**NUMBERS)), psutil.Process().num_threads()
     for path in paths:
         read_clip(path, reading)
     assert threads == {usual}
@@ -129,7 +135,7 @@ def test_what_is_wrong_is_said_as_here(paths: list[Path], tmp_path: Path) -> Non
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "cut.mp4").write_bytes(paths[0].read_bytes()[:900])
-    bad = [
+    bad: list[str | Path] = [
         "",
         str(tmp_path),
         f"{tmp_path}/",
@@ -151,6 +157,7 @@ def test_what_is_wrong_is_said_as_here(paths: list[Path], tmp_path: Path) -> Non
             read_clip(path, reading)
         assert type(error) is here.type and str(error) == str(here.value), path
         if isinstance(error, VideoError):
+            assert isinstance(here.value, VideoError)
             assert error.details.split(":")[0] == here.value.details.split(":")[0]  # the rest has the path
 
 
@@ -161,7 +168,7 @@ def test_what_is_wrong_is_said_as_here(paths: list[Path], tmp_path: Path) -> Non
         PermissionError("not yours"),
         MemoryError(),
         UserError("Do that.", "since this"),
-        decoders.FramesMissingError("Frame 3 is gone."),
+        FramesMissingError("Frame 3 is gone."),
         KeyError("a"),
     ],
     ids=repr,
@@ -303,7 +310,8 @@ def test_they_end_with_a_program_that_needs_no_guard(paths: list[Path], tmp_path
     (tmp_path / "cwd").mkdir()
     (tmp_path / "cwd" / "json.py").write_text("raise ImportError")
     (tmp_path / "script.py").write_text(SCRIPT)
-    command, said = [sys.executable, tmp_path / "script.py", *paths], tmp_path / "said"
+    command: list[str | Path] = [sys.executable, tmp_path / "script.py", *paths]
+    said = tmp_path / "said"
     options: dict[str, Any] = {"cwd": tmp_path / "cwd", "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
     with (
         said.open("w") as errors,

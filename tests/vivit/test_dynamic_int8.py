@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 import vivit
@@ -35,7 +36,8 @@ def layers(model: nn.Module) -> list[DynamicInt8Linear]:
 
 def logits(model: Any, seed: int = 0) -> Tensor:
     with torch.inference_mode():
-        return model(oracle.clip(model.config, seed=seed)).logits
+        found: Tensor = model(oracle.clip(model.config, seed=seed)).logits
+    return found
 
 
 def rounded_to_256(x: Tensor) -> Tensor:
@@ -109,6 +111,7 @@ def test_a_model_is_one_whose_tokens_and_matrices_are_rounded(folder: Path) -> N
             self.layer, self.meant = layer, layer.weight.double() * layer.SCB.double()[:, None] / 127
 
         def forward(self, x: Tensor) -> Tensor:
+            assert self.layer.bias is not None
             return (rounded_to_256(x) @ self.meant.T + self.layer.bias).float()
 
     plain = copy.deepcopy(model)
@@ -162,7 +165,7 @@ def test_it_is_saved_in_float32_and_read_by_anyone(tmp_path: Path, folder: Path)
     model.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["dtype"] == "float32" and "quantization_config" not in written
-    theirs = oracle.transformers.VivitForVideoClassification.from_pretrained(tmp_path)
+    theirs = transformers.VivitForVideoClassification.from_pretrained(tmp_path)
     ours = load(tmp_path)
     pixel_values = oracle.clip(ours.config)
     with torch.inference_mode():

@@ -64,7 +64,10 @@ def layers(model: nn.Module) -> list[Int8Linear]:
 
 def logits(model: Any, pixel_values: Tensor | None = None) -> Tensor:
     with torch.inference_mode():
-        return model(oracle.clip(model.config).to(model.dtype) if pixel_values is None else pixel_values).logits
+        found: Tensor = model(
+            oracle.clip(model.config).to(model.dtype) if pixel_values is None else pixel_values
+        ).logits
+    return found
 
 
 def agree(ours: Any, theirs: Any, of: str = "logits") -> None:
@@ -169,7 +172,7 @@ def test_large_numbers_go_by_the_threshold(folder: Path, threshold: float) -> No
 
 def test_without_biases(tmp_path: Path) -> None:
     oracle.save(tmp_path, qkv_bias=False)
-    ours = load(tmp_path, load_in_8bit=True)
+    ours: Any = load(tmp_path, load_in_8bit=True)
     assert ours.vivit.layers[0].attention.qkv.bias is None
     agree(ours, in_8_bit(tmp_path))
 
@@ -312,7 +315,7 @@ def test_state_dicts_of_8_bit_are_read_by_any_model(tmp_path: Path, folder: Path
         exact = VivitForVideoClassification(model.config)
         exact.load_state_dict(state)  # every name of it, `weight_format` too
         for name, tensor in published_tensors(exact).items():
-            assert torch.equal(tensor, wanted.get(name, wanted.get(f"vivit.{name}"))), name
+            assert torch.equal(tensor, wanted[name if name in wanted else f"vivit.{name}"]), name
         eight = set_precision(VivitForVideoClassification(model.config).eval(), EIGHT_BIT)
         eight.load_state_dict(state)
         assert torch.equal(logits(eight), logits(model))
@@ -411,7 +414,8 @@ def test_what_transformers_saved_is_read(tmp_path: Path, folder: Path, head: str
     config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped, llm_int8_threshold=threshold)
     theirs = theirs_of(folder, quantization_config=config)
     theirs.save_pretrained(tmp_path)
-    for options in ({}, {"load_in_8bit": True}, {"dtype": "auto"}, {"dtype": EIGHT_BIT}):
+    ways: list[dict[str, Any]] = [{}, {"load_in_8bit": True}, {"dtype": "auto"}, {"dtype": EIGHT_BIT}]
+    for options in ways:
         ours = load(tmp_path, **options)
         assert {layer.threshold for layer in layers(ours)} == {threshold}
         mine, wanted = published_tensors(ours), {published_name(k): t for k, t in theirs.state_dict().items()}

@@ -18,8 +18,6 @@ from vivit.execution import Execution, ExecutionUnavailable, get_execution, why_
 from vivit.names import EXECUTIONS
 from vivit.precision import set_precision
 
-EXACT = {"rtol": 1e-5, "atol": 1e-5}  # float32 in another order
-
 
 def made(attention: str = "sdpa", **changes: Any) -> vivit.VivitForVideoClassification:
     model = vivit.VivitForVideoClassification(vivit.VivitConfig(**oracle.TINY | changes), attn_implementation=attention)
@@ -46,10 +44,10 @@ def plainly(model: vivit.VivitForVideoClassification, *arguments: Any, **options
 @torch.inference_mode()
 def test_compiled_is_plain_in_full(compiled: vivit.VivitForVideoClassification) -> None:
     pixel_values = oracle.clip(compiled.config)
-    torch.testing.assert_close(compiled(pixel_values).logits, plainly(compiled, pixel_values).logits, **EXACT)
+    torch.testing.assert_close(compiled(pixel_values).logits, plainly(compiled, pixel_values).logits, **oracle.EXACT)
     features = copy.deepcopy(compiled)
     features.set_execution("plain")
-    torch.testing.assert_close(compiled.features(pixel_values), features.features(pixel_values), **EXACT)
+    torch.testing.assert_close(compiled.features(pixel_values), features.features(pixel_values), **oracle.EXACT)
     assert [*compiled.executions] == [("sdpa", "compiled")]
 
 
@@ -64,9 +62,7 @@ def test_gradients_of_a_compiled_model_are_the_plain_ones(compiled: vivit.VivitF
     for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
         assert ours.grad is not None and theirs.grad is not None, name
         # Of sums of hundreds of terms, in another order.
-        torch.testing.assert_close(
-            ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=lambda said, name=name: name + said
-        )
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=oracle.said_of(name))
 
 
 @torch.inference_mode()
@@ -76,7 +72,7 @@ def test_another_backend_after_compiling_is_that_backend(compiled: vivit.VivitFo
     for attention in ("sdpa", "eager", "sdpa"):
         model.set_attn_implementation(attention)
         found[attention] = model(pixel_values).logits
-        torch.testing.assert_close(found[attention], plainly(model, pixel_values).logits, **EXACT)
+        torch.testing.assert_close(found[attention], plainly(model, pixel_values).logits, **oracle.EXACT)
     assert [*model.executions] == [("sdpa", "compiled"), ("eager", "compiled")], "each is made once"
 
 
@@ -88,8 +84,8 @@ def test_a_copy_runs_so_with_weights_of_its_own(compiled: vivit.VivitForVideoCla
     nn.init.normal_(again.vivit.embeddings.cls_token)
     with torch.inference_mode():
         found, before = again(pixel_values).logits, compiled(pixel_values).logits
-        torch.testing.assert_close(found, plainly(again, pixel_values).logits, **EXACT)
-        torch.testing.assert_close(before, plainly(compiled, pixel_values).logits, **EXACT)
+        torch.testing.assert_close(found, plainly(again, pixel_values).logits, **oracle.EXACT)
+        torch.testing.assert_close(before, plainly(compiled, pixel_values).logits, **oracle.EXACT)
     assert (found - before).abs().max() > 0.1
 
 

@@ -26,12 +26,12 @@ from tests.factorized_models import (
     write_kinds,
 )
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
-from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.attention import ATTENTION
 from vivit.checkpoint.layout import published_tensors
 from vivit.checkpoint.random_weights import RANDOM_CONFIGS
 from vivit.dynamic_int8 import DynamicInt8Linear
 from vivit.eight_bit import Int8Linear
-from vivit.errors import UserError
+from vivit.errors import AttentionUnavailable, UserError
 from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES, TF32
 from vivit.tf32 import Tf32Unavailable
@@ -173,7 +173,7 @@ def test_parameters_and_operations_of_the_papers_table() -> None:
 def multiply_adds(model: Any, pixel_values: Tensor, **options: Any) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(pixel_values, **options)
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
 @pytest.mark.parametrize("attention", RUN_ON_CPU)
@@ -187,7 +187,8 @@ def test_cls_alone_is_the_same_and_less_work(kind: str, attention: str) -> None:
     if attention != "eager":  # whose products are counted one by one
         return
     batch, (steps, height, width) = len(pixel_values), model.config.grid_size
-    size, wide = model.config.hidden_size, model.config.intermediate_size
+    size: int = model.config.hidden_size
+    wide: int = model.config.intermediate_size
 
     def spared(tokens: int) -> int:
         """Of one encoder's last layer: queries, scores, sums, outputs and MLPs of all tokens but the first."""
@@ -247,7 +248,8 @@ def test_model_3_without_attention_over_time_sees_each_step_alone() -> None:
 
 def permuted(pixel_values: Tensor, order: list[int]) -> Tensor:
     """Tubelet steps, of two frames each, in another order."""
-    return pixel_values.unflatten(1, (-1, 2))[:, order].flatten(1, 2)
+    steps: Tensor = pixel_values.unflatten(1, (-1, 2))
+    return steps[:, order].flatten(1, 2)
 
 
 @pytest.mark.parametrize(("kind", "order"), ORDERED)

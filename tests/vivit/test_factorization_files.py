@@ -167,7 +167,8 @@ def test_copies_and_state_dicts(kind: str) -> None:
 @pytest.mark.parametrize("wrapper", ["torch.compile", "DataParallel", "both"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_of_a_wrapped_model(tmp_path: Path, folders: dict[str, Path], kind: str, wrapper: str) -> None:
-    wrapped = model = load(folders[kind])
+    model = load(folders[kind])
+    wrapped: Any = model
     if wrapper != "DataParallel":
         wrapped = torch.compile(wrapped)
     if wrapper != "torch.compile":
@@ -219,19 +220,21 @@ def test_the_fields_of_the_config() -> None:
         assert VivitConfig.from_dict(config.to_diff_dict()) == config
         assert config.grid_size == (6, 3, 5) and config.has_cls == (kind in ("none", "encoder"))
         assert config.num_tokens == {"none": 91, "encoder": 96}.get(kind, 90)
-    meaningful = {"encoder": {"num_temporal_layers": 4}, "self_attention": {"attention_order": "time_space"}}
+    meaningful: dict[str, dict[str, Any]] = {
+        "encoder": {"num_temporal_layers": 4},
+        "self_attention": {"attention_order": "time_space"},
+    }
     for kind in NEW:
         written = VivitConfig(factorization=kind).to_dict()
         assert written == usual.to_dict() | {"factorization": kind} | meaningful.get(kind, {})
 
 
+NO_FACTORIZATION: list[Any] = ["", "model 2", "factorised", None, 3, True, ["encoder"], {}]
+NO_ORDER: list[Any] = ["", "time", "time-space", None, 3, True, ["time", "space"], {}]
 BAD: list[tuple[dict[str, Any], str]] = [
     *(({"num_temporal_layers": n}, "num_temporal_layers") for n in (0, -1, True, None, 2.0, "4", 10**9)),
-    *(({"factorization": v}, "factorization") for v in ("", "model 2", "factorised", None, 3, True, ["encoder"], {})),
-    *(
-        ({"attention_order": v}, "attention_order")
-        for v in ("", "time", "time-space", None, 3, True, ["time", "space"], {})
-    ),
+    *(({"factorization": v}, "factorization") for v in NO_FACTORIZATION),
+    *(({"attention_order": v}, "attention_order") for v in NO_ORDER),
     ({"factorization": "dot_product", "num_attention_heads": 3}, "num_attention_heads=3 must be even"),
     ({"factorization": "dot_product", "num_attention_heads": 1}, "num_attention_heads=1 must be even"),
 ]
@@ -258,8 +261,9 @@ def test_what_cannot_be_is_named(tmp_path: Path, values: dict[str, Any], named: 
 
 def test_the_known_are_listed() -> None:
     for name, known in (("factorization", FACTORIZATIONS), ("attention_order", ATTENTION_ORDERS)):
+        unknown: dict[str, Any] = {name: "spacetime"}
         with pytest.raises(ValueError) as caught:
-            VivitConfig(**{name: "spacetime"})
+            VivitConfig(**unknown)
         assert "'spacetime'" in str(caught.value) and all(one in str(caught.value) for one in known)
 
 

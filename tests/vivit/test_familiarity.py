@@ -1,5 +1,7 @@
 """The rule that says whether a clip is like the training clips."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def clouds(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return means[labels] + random.normal(size=(2 * per_class, 6)) * spread[labels], labels
 
 
-def test_the_score_is_the_mahalanobis_distance_when_nothing_is_shared():
+def test_the_score_is_the_mahalanobis_distance_when_nothing_is_shared() -> None:
     features, labels = clouds(400, 0)
     statistics = fit(features, labels, num_directions=6 - 1, shared=0.0)
     point = np.array([3.0, -1, 2, 0, 1, 1])
@@ -25,7 +27,7 @@ def test_the_score_is_the_mahalanobis_distance_when_nothing_is_shared():
     assert statistics.score(point) == pytest.approx(expected, rel=1e-3)
 
 
-def test_typical_clips_score_about_one_and_strangers_far_more():
+def test_typical_clips_score_about_one_and_strangers_far_more() -> None:
     features, labels = clouds(400, 1)
     fresh, _ = clouds(200, 2)
     statistics = fit(features, labels, num_directions=2)
@@ -36,7 +38,7 @@ def test_typical_clips_score_about_one_and_strangers_far_more():
     assert statistics.score(np.array([8.0, 0, 0, 0, 0, 0])) < 2
 
 
-def test_it_is_the_same_after_saving(tmp_path):
+def test_it_is_the_same_after_saving(tmp_path: Path) -> None:
     features, labels = clouds(50, 3)
     fitted = vars(fit(features, labels, num_directions=2)) | {"threshold": 1.5}
     statistics = Familiarity(**fitted)
@@ -48,5 +50,5 @@ def test_it_is_the_same_after_saving(tmp_path):
         assert again.is_familiar(one) == (statistics.score(one) <= 1.5)
 
 
-def test_a_checkpoint_without_statistics_has_none(tmp_path):
+def test_a_checkpoint_without_statistics_has_none(tmp_path: Path) -> None:
     assert load(tmp_path) is None

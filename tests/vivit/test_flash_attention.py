@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tests import oracle
 from vivit import VivitConfig, VivitForVideoClassification, flash_attention
-from vivit.attention import ATTENTION, AttentionUnavailable, eager_attention
+from vivit.attention import ATTENTION, eager_attention
+from vivit.errors import AttentionUnavailable
 from vivit.flash_attention import PACKAGES, installed, lacking
 from vivit.names import BACKENDS
 
@@ -102,7 +103,8 @@ class Package:
             self.calls.append({"shape": tuple(query.shape)} | options)
             if isinstance(answer, Exception):
                 raise answer
-            out = eager_attention(*(t.transpose(1, 2) for t in (query, key, value))).transpose(1, 2)
+            query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+            out = eager_attention(query, key, value).transpose(1, 2)
             return (out, None) if answer == "tuple" else out
 
         sys.modules[MODULES[name]].flash_attn_func = flash_attn_func  # type: ignore[attr-defined]

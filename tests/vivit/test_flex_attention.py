@@ -15,14 +15,18 @@ from torch import Tensor
 from tests import oracle
 from tests.vivit.test_attention import by_definition
 from tests.vivit.test_tools import made
-from vivit.attention import ATTENTION, AttentionUnavailable
+from vivit.attention import ATTENTION
 from vivit.benchmark import measure, passes
+from vivit.errors import AttentionUnavailable
 from vivit.flex_attention import REGION, lacking, refuse_flex
 
 flex_attention = ATTENTION["flex_attention"]
 CPU = torch.device("cpu")
-EXACT = {"rtol": 1e-5, "atol": 2e-6}  # float32 sums of up to 200 terms of about 1, as in the other backends' tests
-HAVING = {"gradients": False, "compiler": "", "vectors": True}
+EXACT: oracle.Tolerance = {
+    "rtol": 1e-5,
+    "atol": 2e-6,
+}  # float32 sums of up to 200 terms of about 1, as in the other backends' tests
+HAVING: dict[str, Any] = {"gradients": False, "compiler": "", "vectors": True}
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +35,14 @@ def without_gradients() -> Iterator[None]:
         yield
 
 
-def qkv(tokens: int, batch: int = 1, heads: int = 3, width: int = 16, dtype: torch.dtype = torch.float32) -> Any:
+def qkv(
+    tokens: int, batch: int = 1, heads: int = 3, width: int = 16, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor]:
     """As a model makes them: views of one (B, N, 3, A, D)."""
     generator = torch.Generator().manual_seed(tokens)
-    return torch.randn(batch, tokens, 3, heads, width, generator=generator).to(dtype).permute(2, 0, 3, 1, 4)
+    together = torch.randn(batch, tokens, 3, heads, width, generator=generator).to(dtype)
+    query, key, value = together.permute(2, 0, 3, 1, 4)
+    return query, key, value
 
 
 def compiled_kernels() -> int:
@@ -123,7 +131,7 @@ def test_the_profiler_names_it_and_only_where_it_was_compiled() -> None:
     # N × N scores of 3 heads would be 12 B each.
     tokens = 1000
     _, found = measure.record(lambda: flex_attention(*qkv(tokens), 0.0), CPU)
-    assert found.peak_bytes < tokens**2 * 12
+    assert found.peak_bytes is not None and found.peak_bytes < tokens**2 * 12
 
 
 def test_names_of_a_gpus_profile() -> None:
@@ -162,14 +170,14 @@ def test_compiling_is_no_part_of_what_is_looked_at_side_by_side(monkeypatch: pyt
 
 
 def test_gradients_and_dropout_are_refused_in_a_sentence() -> None:
-    inputs = [t.clone().requires_grad_() for t in qkv(9)]
+    query, key, value = (t.clone().requires_grad_() for t in qkv(9))
     with torch.enable_grad(), pytest.raises(AttentionUnavailable) as caught:
-        flex_attention(*inputs, 0.1)
+        flex_attention(query, key, value, 0.1)
     assert str(caught.value) == (
         "'flex_attention' needs torch.no_grad() (it has no gradients on a CPU) and attention_probs_dropout_prob 0 "
         "(it has no dropout). Choose 'sdpa'."
     )
-    assert not flex_attention(*inputs, 0.0).requires_grad, "none are wanted here"
+    assert not flex_attention(query, key, value, 0.0).requires_grad, "none are wanted here"
 
 
 def test_a_dtype_that_it_has_not_is_refused() -> None:

@@ -33,7 +33,8 @@ def times_made(model: Any) -> list[int]:
 
         def counted(x: Tensor, k: int = k, usual: Any = usual) -> Tensor:
             counts[k] += 1
-            return usual(x)
+            normed: Tensor = usual(x)
+            return normed
 
         norm.forward = counted
     return counts
@@ -127,12 +128,12 @@ def test_it_is_a_gpus(model: Any) -> None:
 
 
 def test_a_hook_of_every_kind_is_seen() -> None:
-    norm = torch.nn.LayerNorm(3)
+    norm: Any = torch.nn.LayerNorm(3)
     assert not hooked(norm)
     for register in (norm.register_forward_hook, norm.register_forward_pre_hook):
         with register(lambda *_: None):
             assert hooked(norm)
     with torch.nn.modules.module.register_module_forward_hook(lambda *_: None):
         assert hooked(norm)
-    norm.forward = lambda x: x  # type: ignore[method-assign]
+    norm.forward = lambda x: x
     assert hooked(norm)

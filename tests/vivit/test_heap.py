@@ -50,7 +50,8 @@ def shown(**environment: str) -> tuple[bool, list[int], int, int, list[int]]:
     done = subprocess.run(
         [sys.executable, "-c", SHOW], env=mine | environment, capture_output=True, text=True, timeout=120, check=True
     )
-    return json.loads(done.stdout)
+    kept, found, grown, left, elsewhere = json.loads(done.stdout)
+    return kept, found, grown, left, elsewhere
 
 
 @pytest.mark.parametrize("other", [{}, {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}])

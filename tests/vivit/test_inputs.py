@@ -52,7 +52,7 @@ FILES: dict[str, Callable[[Path], Any]] = {
     "bytes": lambda path: path.read_bytes(),
     "bytearray": lambda path: bytearray(path.read_bytes()),
     "memoryview": lambda path: memoryview(path.read_bytes()),
-    "every second byte": lambda path: memoryview(np.frombuffer(path.read_bytes(), np.uint8).repeat(2))[::2],
+    "every second byte": lambda path: memoryview(np.frombuffer(path.read_bytes(), np.uint8).repeat(2).data)[::2],
     "file": lambda path: path.open("rb"),
     "unnamed file": lambda path: io.BytesIO(path.read_bytes()),
     "a dict": lambda path: {"video": path, "label": 3},
@@ -259,9 +259,10 @@ def test_what_is_no_clip_is_refused(classify: VideoClassificationPipeline, given
 @pytest.fixture(params=[0, 1], ids=["", "a pass ahead"])
 def passes_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As on an accelerator, which is given a pass before the answers of the one before are read; and as on a CPU."""
-    if request.param:
+    ahead: int = request.param
+    if ahead:
         monkeypatch.setattr("vivit.pipelines.passes_ahead", lambda _, workers: int(workers > 0))
-    return request.param
+    return ahead
 
 
 @pytest.fixture
@@ -294,7 +295,8 @@ def test_batches_and_threads_answer_the_same(
     batch_size: int,
     num_workers: int,
 ) -> None:
-    wanted, options = [classify(clip) for clip in several], {"batch_size": batch_size, "num_workers": num_workers}
+    wanted = [classify(clip) for clip in several]
+    options: dict[str, Any] = {"batch_size": batch_size, "num_workers": num_workers}
     passes: list[int] = []
     with classify.model.vivit.register_forward_hook(lambda _, inputs, __: passes.append(len(inputs[0]))):
         assert_same_answers(classify(several, **options), wanted)
@@ -503,7 +505,7 @@ def test_transfers_are_broken_off_with_the_iterator(
             server.over.set()
 
 
-class Numbered(torch.utils.data.Dataset):
+class Numbered(torch.utils.data.Dataset[Any]):
     """As PyTorch's are: with items and a length, and no end that an iteration would meet."""
 
     def __init__(self, clip: Any) -> None:
@@ -528,7 +530,7 @@ def test_a_dataset_is_an_iterator(classify: VideoClassificationPipeline, clip_pa
 
 
 def test_a_dataset_without_an_end_is_refused(classify: VideoClassificationPipeline, clip_path: Path) -> None:
-    class Endless(torch.utils.data.Dataset):
+    class Endless(torch.utils.data.Dataset[Path]):
         def __getitem__(self, index: int) -> Path:
             return clip_path
 

@@ -1,6 +1,7 @@
 """Intervals of shares beside published ones, and beside the equation that they solve."""
 
 from statistics import NormalDist
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,6 @@ def test_none_all_and_nothing() -> None:
 
 
 @pytest.mark.parametrize("wrong", [(-1, 5), (6, 5), (0, -1), (1, 2, 0.0), (1, 2, 1.0)])
-def test_what_is_no_count_is_refused(wrong: tuple) -> None:
+def test_what_is_no_count_is_refused(wrong: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="no count"):
         wilson(*wrong)

@@ -17,10 +17,6 @@ from tests import oracle
 from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.config import ACTIVATIONS
 
-# Both sides compute in float32, in another order (one fused product, a matrix instead of a convolution): values of about 1
-# then differ by some 1e-6.
-EXACT = {"rtol": 1e-5, "atol": 1e-5}
-
 SHAPES: dict[str, dict[str, Any]] = {
     "odd": {},
     "square": {"image_size": 16, "tubelet_size": [2, 8, 8], "hidden_size": 32, "num_attention_heads": 4},
@@ -34,8 +30,10 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def assert_close(ours: Tensor, theirs: Tensor, what: str, **tolerance: float) -> None:
-    torch.testing.assert_close(ours, theirs, **EXACT | tolerance, msg=lambda text: f"{what}: {text}")
+def assert_close(
+    ours: Tensor, theirs: Tensor, what: str, rtol: float = oracle.EXACT["rtol"], atol: float = oracle.EXACT["atol"]
+) -> None:
+    torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol, msg=oracle.said_of(what))
 
 
 def both(tmp_path: Path, attention: str, kind: str = "VivitForVideoClassification", **changes: Any) -> tuple[Any, Any]:
@@ -48,7 +46,7 @@ def both(tmp_path: Path, attention: str, kind: str = "VivitForVideoClassificatio
 
 
 def assert_same_gradients(ours: Any, theirs: Any, **tolerance: float) -> None:
-    our_gradients = published_tensors(ours, of=lambda p: p.grad)
+    our_gradients = published_tensors(ours, of=oracle.gradient)
     their_gradients = {published_name(name): p.grad for name, p in theirs.named_parameters()}
     assert our_gradients.keys() == their_gradients.keys()
     for name, gradient in their_gradients.items():
@@ -213,7 +211,7 @@ def test_maps_of_attention_carry_gradients(tmp_path: Path) -> None:
         attentions = torch.stack(model(pixel_values, output_attentions=True).attentions)
         weights = torch.linspace(-1, 1, attentions.numel()).reshape(attentions.shape)
         (attentions * weights).sum().backward()
-    mine = published_tensors(ours, of=lambda p: p.grad)
+    mine = published_tensors(ours, of=oracle.gradient)
     wanted = {published_name(name): p.grad for name, p in theirs.named_parameters() if p.grad is not None}
     assert len(wanted) > 30 and any("query" in name and g.abs().max() > 1e-3 for name, g in wanted.items())
     for name, gradient in wanted.items():
@@ -223,12 +221,14 @@ def test_maps_of_attention_carry_gradients(tmp_path: Path) -> None:
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("which", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
 def test_dropout_only_in_training(tmp_path: Path, which: str, attention: str) -> None:
-    ours, theirs = both(tmp_path, attention, **{which: 0.5})
+    dropping: dict[str, Any] = {which: 0.5}
+    ours, theirs = both(tmp_path, attention, **dropping)
     pixel_values = oracle.clip(theirs.config)
 
     def logits(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return ours(pixel_values).logits
+        found: Tensor = ours(pixel_values).logits
+        return found
 
     with torch.no_grad():
         assert torch.equal(logits(1), logits(2)), "evaluation mode must not drop anything"
@@ -356,9 +356,9 @@ def test_interpolated_positions_leave_the_other_axes_alone(axis: int) -> None:
     noise = torch.randn(GRID[axis], generator=torch.Generator().manual_seed(1))
     shape = [1, 1, 1]
     shape[axis] = -1
-    grid = list(GRID)
-    grid[axis] *= 3
-    resized, _ = positions_at(tuple(grid), lambda t, h, w: noise.view(shape).expand(GRID))
+    time, height, width = (3 * length if k == axis else length for k, length in enumerate(GRID))
+    grid = (time, height, width)
+    resized, _ = positions_at(grid, lambda t, h, w: noise.view(shape).expand(GRID))
     line = F.interpolate(noise[None, None], size=grid[axis], mode="linear", align_corners=False).view(shape)
     assert_close(resized, line.expand(grid), "positions", atol=1e-6)
 
@@ -439,7 +439,7 @@ def test_the_embeddings_are_let_go_unless_they_are_asked_for(wanted: bool, compi
 def vivit_b(one_thread: int) -> tuple[Any, Any, Tensor]:
     """ViViT-B/16x2 with the same random weights on both sides, and a clip."""
     torch.set_num_threads(one_thread)
-    config = transformers.VivitConfig(num_labels=400)
+    config = transformers.VivitConfig(num_labels=400)  # type: ignore[call-arg]
     config._attn_implementation = "sdpa"
     with torch.device("meta"):
         theirs = transformers.VivitForVideoClassification(config)

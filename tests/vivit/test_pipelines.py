@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ from vivit import (
     pipelines,
 )
 from vivit.checkpoint import open_checkpoint
-from vivit.decoders import usual_processes
+from vivit.decoders import decode_ahead, usual_processes
 from vivit.errors import UserError
 from vivit.familiarity import Familiarity
 from vivit.pipelines import UNFAMILIAR
@@ -62,7 +62,7 @@ def test_any_sampling_is_classified_as_those_frames_by_transformers(
     with torch.inference_mode():
         wanted = theirs(**inputs).logits[0].softmax(-1)
     order = wanted.argsort(descending=True)
-    names = theirs.config.id2label
+    names: Any = theirs.config.id2label
     assert_same_predictions(ours, [{"label": names[int(k)], "score": float(wanted[k])} for k in order])
 
 
@@ -172,7 +172,7 @@ def test_models_and_processors_may_be_objects_names_or_paths(checkpoint: Path, c
         {"revision": "main"},
     ],
 )
-def test_a_model_object_has_what_is_decided_on_loading(checkpoint: Path, option: dict[str, str]) -> None:
+def test_a_model_object_has_what_is_decided_on_loading(checkpoint: Path, option: dict[str, Any]) -> None:
     model = VivitForVideoClassification.from_pretrained(checkpoint)
     processor = VivitImageProcessor.from_pretrained(checkpoint)
     with pytest.raises(ValueError, match=rf"{next(iter(option))} would not.*from_pretrained"):
@@ -336,8 +336,9 @@ def test_where_to_look_is_for_what_is_given_by_name(checkpoint: Path, tmp_path: 
     options: dict[str, Any] = {"token": "x", "model_kwargs": {"subfolder": "inner"}}
     model, opened = VivitForVideoClassification.from_pretrained(checkpoint), open_checkpoint(checkpoint)
     for option in ("image_processor", "video_processor"):
+        named: dict[str, Any] = {option: tmp_path}
         for given in (model, opened):
-            assert pipeline(model=given, **{option: tmp_path}, **options).image_processor.output_size == (24, 20)
+            assert pipeline(model=given, **named, **options).image_processor.output_size == (24, 20)
     assert pipeline(model=opened, config=tmp_path, **options).model.config.problem_type == "regression"
     with pytest.raises(ValueError, match=r"^attn_implementation, config would not change"):
         pipeline(
@@ -373,13 +374,14 @@ def test_a_config_of_ones_own(checkpoint: Path, clip_path: Path, tmp_path: Path)
 
 def test_a_processor_by_its_other_name(checkpoint: Path, clip_path: Path) -> None:
     processor = VivitImageProcessor.from_pretrained(checkpoint, do_normalize=False)
-    ours, other = (pipeline(model=checkpoint, **{f"{k}_processor": processor}) for k in ("image", "video"))
+    ours = pipeline(model=checkpoint, image_processor=processor)
+    other = pipeline(model=checkpoint, video_processor=processor)
     assert other.image_processor is processor and other(clip_path) == ours(clip_path)
     assert isinstance(pipeline(model=checkpoint, video_processor=checkpoint).image_processor, VivitVideoProcessor)
     with pytest.raises(ValueError, match="one of them"):
         pipeline(model=checkpoint, image_processor=processor, video_processor=processor)
     with pytest.raises(ValueError, match="image_processor must be"):
-        pipeline(model=checkpoint, image_processor=transformers.VivitImageProcessor())
+        pipeline(model=checkpoint, image_processor=cast(Any, transformers.VivitImageProcessor()))
 
 
 @pytest.mark.parametrize("model", [None, 3, torch.nn.Linear(2, 2)], ids=lambda value: type(value).__name__)
@@ -389,23 +391,25 @@ def test_a_model_that_is_none(model: Any) -> None:
 
 
 def test_what_is_wrong_is_named_and_not_shown(checkpoint: Path) -> None:
-    linear = torch.nn.Linear(2, 2)
-    for model in (linear, torch.compile(linear)):
+    linear: Any = torch.nn.Linear(2, 2)
+    compiled: Any = torch.compile(linear)
+    for model in (linear, compiled):
         with pytest.raises(ValueError, match=r"not Linear$"):
             pipeline(model=model)
     with pytest.raises(ValueError, match=r"not Linear$"):
-        pipeline(model=checkpoint, image_processor=linear)  # type: ignore[arg-type]
+        pipeline(model=checkpoint, image_processor=linear)
 
 
 def test_a_compiled_model_is_used_as_compiled(checkpoint: Path, clip_path: Path) -> None:
-    model, processor = (kind.from_pretrained(checkpoint) for kind in (VivitForVideoClassification, VivitImageProcessor))
+    model = VivitForVideoClassification.from_pretrained(checkpoint)
+    processor = VivitImageProcessor.from_pretrained(checkpoint)
     passes: list[int] = []
 
     def backend(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
         return lambda *inputs: passes.append(1) or graph(*inputs)  # type: ignore[func-returns-value]
 
     torch.compiler.reset()
-    compiled = torch.compile(model.train(), backend=backend)
+    compiled: Any = torch.compile(model.train(), backend=backend)
     classify = pipeline(model=compiled, image_processor=processor, device="cpu")
     assert classify.model is compiled and not model.training and classify.device == torch.device("cpu")
     assert_same_predictions(classify(clip_path), pipeline(model=checkpoint)(clip_path))
@@ -477,7 +481,7 @@ def test_a_list_of_files_is_read_by_processes(
     """The same answers to the bit as without them. Only where it is worth it, and nobody wants to be called there."""
     classify = pipeline("video-classification", model=checkpoint, top_k=7, batch_size=2)
     started: list[int] = []
-    usual = pipelines.decode_ahead
+    usual = decode_ahead
     monkeypatch.setattr(
         pipelines,
         "decode_ahead",

@@ -1,67 +1,35 @@
 """The calls that models share, against transformers' of the same folder: from_pretrained's options, state dicts, training."""
 
-import copy
 import json
-import pickle
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import vivit
 from tests import oracle
-from tests.vivit.checkpoint.folders import EXACT, logits_agree, memory_names, rewrite, tensors_of
+from tests.vivit.checkpoint.folders import (
+    HEAD,
+    POOLER,
+    POSITIONS,
+    equal_tensors,
+    logits_agree,
+    memory_names,
+    rewrite,
+    tensors_of,
+)
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel, pipeline
 from vivit.checkpoint import open_checkpoint
-from vivit.checkpoint.layout import published_name, published_tensors
+from vivit.checkpoint.layout import published_tensors
 from vivit.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("no_warning")
 load = VivitForVideoClassification.from_pretrained
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny classifier as transformers saves it. Not to be written to."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "classifier"
-    oracle.save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without a head, with a pooler. Not to be written to."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "headless"
-    oracle.save(folder, "VivitModel")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def no_warning() -> Iterator[None]:
-    """A warning of ours that no test expects is an error."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", category=UserWarning, module=r"vivit|tests")
-        yield
-
-
-def equal_tensors(ours: Any, wanted: dict[str, Tensor], but: tuple[str, ...] = ()) -> None:
-    """Whole tensors, bit by bit, by their published names."""
-    wanted = {published_name(name): tensor for name, tensor in wanted.items()}
-    mine = published_tensors(ours)
-    assert {n for n in mine if n not in but} == {n for n in wanted if n not in but}
-    for name, tensor in wanted.items():
-        if name not in but:
-            assert torch.equal(mine[name], tensor), name
-
-
-HEAD = ("classifier.weight", "classifier.bias")
-POOLER = ("pooler.dense.weight", "pooler.dense.bias")
-POSITIONS = "embeddings.position_embeddings"
 
 
 # A head that is not there, or of another size
@@ -78,7 +46,9 @@ def test_a_checkpoint_without_a_head_gets_a_new_one_and_says_so(headless: Path) 
 
 def test_a_new_head_has_as_many_classes_as_the_config_says(headless: Path) -> None:
     three = {"id2label": {0: "a", 1: "b", 2: "c"}}
-    for options, classes in (({}, 7), ({"num_labels": 3}, 3), (three, 3), ({"ignore_mismatched_sizes": True}, 7)):
+    cases: list[tuple[dict[str, Any], int]]
+    cases = [({}, 7), ({"num_labels": 3}, 3), (three, 3), ({"ignore_mismatched_sizes": True}, 7)]
+    for options, classes in cases:
         with pytest.warns(UserWarning, match="no classification head"):
             ours = load(headless, **options)
         assert ours.num_labels == ours.classifier.out_features == classes
@@ -120,7 +90,7 @@ def stored_at(classifier: Path, grid: tuple[int, int, int]) -> Tensor:
     return torch.cat([stored[:, :1], body.flatten(2).transpose(1, 2)], dim=1)
 
 
-SIZES = {
+SIZES: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "more frames": ({"num_frames": 12}, (6, 3, 5)),
     "fewer frames": ({"num_frames": 2}, (1, 3, 5)),
     "another image size": ({"image_size": (40, 12)}, (4, 5, 3)),
@@ -141,7 +111,8 @@ def test_positions_of_another_size_are_interpolated_and_told(size: str, classifi
     # The same interpolation of the same numbers.
     torch.testing.assert_close(published_tensors(ours)[POSITIONS], wanted, rtol=0, atol=1e-7)
     assert {name for name, *_ in info["mismatched_keys"]} == {f"vivit.{POSITIONS}"}
-    theirs = oracle.reference(**{k: list(v) if isinstance(v, tuple) else v for k, v in changes.items()})
+    as_lists: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in changes.items()}
+    theirs = oracle.reference(**as_lists)
     theirs.load_state_dict(memory_names(tensors_of(classifier) | {f"vivit.{POSITIONS}": wanted}))
     logits_agree(ours, theirs)
 
@@ -195,7 +166,7 @@ def test_a_pooler_is_left_out_on_request(headless: Path) -> None:
     pixel_values = oracle.clip(ours.config)
     mine, wanted = ours(pixel_values), theirs(pixel_values)
     assert list(mine) == list(wanted.keys()) == ["last_hidden_state"]
-    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **EXACT)
+    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **oracle.EXACT)
 
 
 # What did not fit, as transformers tells it
@@ -231,7 +202,7 @@ def test_the_loading_info_is_transformers(case: str, request: pytest.FixtureRequ
 
 # dtype
 
-AUTO = {
+AUTO: dict[str, tuple[dict[str, Any], torch.dtype, str]] = {
     "what the config says": ({"dtype": "float16"}, torch.float16, "float16"),
     "as it was spelt": ({"torch_dtype": "bfloat16"}, torch.bfloat16, "bfloat16"),
     "the config before the tensors": ({"dtype": "bfloat16"}, torch.float16, "bfloat16"),
@@ -373,79 +344,6 @@ def test_a_subfolder_of_a_folder(classifier: Path, headless: Path) -> None:
         load(classifier, subfolder=f"../../{headless.parent.name}/headless")
 
 
-# A model and its config
-
-
-def test_a_models_config_lets_its_labels_be_named_and_its_shape_be(classifier: Path) -> None:
-    ours = load(classifier)
-    names = {k: f"action {k}" for k in range(7)}
-    ours.config.id2label = names
-    assert ours.config.label2id == {name: k for k, name in names.items()} and ours.num_labels == 7
-    ours.config.label2id = {"other": 3}
-    ours.config.problem_type = "multi_label_classification"
-    labels = torch.eye(7)[:2]
-    wanted = F.binary_cross_entropy_with_logits(ours(oracle.clip(ours.config)).logits, labels)
-    torch.testing.assert_close(ours(oracle.clip(ours.config), labels=labels).loss, wanted, rtol=0, atol=0)
-    for field, value in {"num_labels": 3, "num_frames": 4, "hidden_size": 70}.items():
-        with pytest.raises(ValueError, match=f"{field} of a model's config cannot be set: its weights"):
-            setattr(ours.config, field, value)
-    with pytest.raises(ValueError, match=r"must name the 7 classes of the model .*num_labels=2"):
-        ours.config.id2label = {0: "yes", 1: "no"}
-    with pytest.raises(ValueError, match="clustering"):
-        ours.config.problem_type = "clustering"
-    assert ours.config.id2label == names and ours.config.num_frames == 8, "what was refused changed nothing"
-
-
-COPIES: dict[str, Callable[[Any], Any]] = {
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
-    "changed": lambda config: config.changed(),
-}
-
-
-@pytest.mark.parametrize("how", COPIES)
-def test_a_copy_of_a_models_config_is_free(how: str, classifier: Path) -> None:
-    ours = load(classifier)
-    free = COPIES[how](ours.config)
-    assert free == ours.config and free is not ours.config
-    free.num_labels = 3
-    assert free.num_labels == 3 and ours.num_labels == len(ours.config.id2label) == 7
-
-
-@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
-@pytest.mark.parametrize("kind", [VivitForVideoClassification, VivitModel])
-def test_the_config_in_a_copy_of_a_model_is_settled(how: str, kind: Any, classifier: Path) -> None:
-    ours = kind.from_pretrained(classifier)
-    copied = COPIES[how](ours)
-    assert copied.config is not ours.config and copied.base_model.embeddings.config is copied.config
-    with pytest.raises(ValueError, match="num_frames of a model's config"):
-        copied.config.num_frames = 4
-    copied.config.problem_type = "regression"
-    assert ours.config.problem_type is None
-    equal_tensors(copied, {name: t for name, t in published_tensors(ours).items()})
-
-
-def test_a_model_has_a_settled_copy_of_the_config_that_it_was_made_of() -> None:
-    config = VivitConfig(**oracle.TINY)
-    config.num_labels = 4
-    first, second = VivitForVideoClassification(config), VivitForVideoClassification(config)
-    assert first.config == config and first.config is first.vivit.config is first.vivit.embeddings.config
-    with pytest.raises(ValueError, match="its weights were made for 4"):
-        first.config.num_labels = 5
-    first.config.id2label = dict(enumerate("abcd"))
-    assert first.vivit.config.id2label[3] == "d" and second.config.id2label[3] == config.id2label[3] == "LABEL_3"
-    config.num_labels = 5
-    assert VivitForVideoClassification(config).classifier.out_features == 5
-
-
-def test_models_of_one_checkpoint_have_configs_of_their_own(classifier: Path) -> None:
-    checkpoint = open_checkpoint(classifier)
-    first, second = (checkpoint.load(VivitForVideoClassification) for _ in range(2))
-    first.config.id2label = dict(enumerate("abcdefg"))
-    assert second.config.id2label == checkpoint.labels != first.config.id2label
-
-
 # What tools ask a model
 
 
@@ -464,277 +362,6 @@ def test_what_tools_ask_is_transformers(classifier: Path, headless: Path) -> Non
         assert ours.num_parameters() - ours.num_parameters(only_trainable=True) == 35 * (3 * 2 * 8 * 4 + 1)
         [mine], [wanted] = ([p for p in m.get_input_embeddings().parameters() if p.ndim > 1] for m in (ours, theirs))
         assert torch.equal(mine, wanted.flatten(1))
-
-
-def gradients(model: Any, kwargs: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], int]:
-    """Every gradient of a step in training, and how often a layer was computed."""
-    calls = 0
-
-    def count(*_: Any) -> None:
-        nonlocal calls
-        calls += 1
-
-    hooks = [layer.layernorm_before.register_forward_hook(count) for layer in model.base_model.layers]
-    model.train().zero_grad()
-    torch.manual_seed(0)
-    model(oracle.clip(model.config), labels=torch.tensor([1, 5])).loss.backward()
-    for hook in hooks:
-        hook.remove()
-    return {name: p.grad.clone() for name, p in model.named_parameters()}, calls
-
-
-@pytest.mark.parametrize("kwargs", [None, {}, {"use_reentrant": False}, {"use_reentrant": True}], ids=str)
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_layers_that_are_computed_twice_give_the_same_gradients(
-    attention: str, kwargs: dict[str, Any] | None, classifier: Path
-) -> None:
-    options = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.4}  # the same masks a second time
-    ours = load(classifier, attn_implementation=attention, **options)
-    assert not ours.is_gradient_checkpointing
-    wanted, once = gradients(ours)
-    ours.gradient_checkpointing_enable(*([] if kwargs is None else [kwargs]))
-    assert ours.is_gradient_checkpointing and ours.vivit.is_gradient_checkpointing
-    found, twice = gradients(ours)
-    assert (once, twice) == (3, 6)
-    for name, gradient in wanted.items():
-        assert torch.equal(found[name], gradient), name
-    ours.eval()
-    calls: list[int] = []
-    ours.vivit.layers[0].register_forward_hook(lambda *_: calls.append(1))
-    ours(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
-    assert len(calls) == 1, "in evaluation mode nothing is"
-    ours.gradient_checkpointing_disable()
-    assert not ours.is_gradient_checkpointing and gradients(ours)[1] == 3
-
-
-def test_gradients_with_recomputation_are_transformers(classifier: Path) -> None:
-    theirs = transformers.VivitForVideoClassification.from_pretrained(classifier, attn_implementation="eager")
-    ours = load(classifier, attn_implementation="eager")
-    for model in (ours, theirs):
-        model.train()
-        model.activation_checkpointing_enable({"use_reentrant": False})
-        assert model.is_activation_checkpointing
-        model(oracle.clip(ours.config), labels=torch.tensor([1, 5])).loss.backward()
-    mine = published_tensors(ours, of=lambda p: p.grad)
-    for name, parameter in theirs.named_parameters():
-        torch.testing.assert_close(
-            mine[published_name(name)], parameter.grad, **EXACT, msg=lambda t, n=name: f"{n}: {t}"
-        )
-
-
-@pytest.mark.parametrize("every", [1, 2, 3, 9])
-def test_every_few_layers_are_computed_twice_by_either_name(every: int, classifier: Path) -> None:
-    ours = load(classifier)
-    wanted, once = gradients(ours)
-    for enable in (ours.activation_checkpointing_enable, ours.gradient_checkpointing_enable):
-        enable(every_n_layers=every)
-        assert ours.is_activation_checkpointing and ours.is_gradient_checkpointing
-        found, calls = gradients(ours)
-        assert calls - once == len(range(0, 3, every))
-        assert all(torch.equal(found[name], gradient) for name, gradient in wanted.items())
-    ours.activation_checkpointing_disable()
-    assert not ours.is_activation_checkpointing and gradients(ours)[1] == once
-    for impossible in ({"every_n_layers": 0}, {"offload": True}):
-        with pytest.raises(ValueError, match=next(iter(impossible))):
-            ours.activation_checkpointing_enable(**impossible)
-
-
-# State dicts
-
-
-@pytest.mark.parametrize("layout", [dict, memory_names], ids=["transformers 4", "transformers 5"])
-@pytest.mark.parametrize("kind", ["VivitForVideoClassification", "VivitModel"])
-@pytest.mark.parametrize("options", [{}, {"assign": True}, {"strict": False}], ids=str)
-def test_a_state_dict_of_transformers_loads_whole(
-    layout: Any, kind: str, options: dict[str, Any], tmp_path: Path
-) -> None:
-    theirs = oracle.save(tmp_path, kind)
-    state = layout(tensors_of(tmp_path))
-    assert layout is dict or state.keys() == theirs.state_dict().keys()
-    ours = getattr(vivit, kind)(VivitConfig.from_pretrained(tmp_path)).eval()
-    before = list(state)
-    told = ours.load_state_dict(state, **options)
-    assert not told.missing_keys and not told.unexpected_keys and list(state) == before
-    equal_tensors(ours, tensors_of(tmp_path))
-    pixels = oracle.clip(theirs.config)
-    with torch.inference_mode():
-        field = "logits" if kind == "VivitForVideoClassification" else "pooler_output"
-        torch.testing.assert_close(getattr(ours(pixels), field), getattr(theirs(pixels), field), **EXACT)
-
-
-def test_a_state_dict_of_ones_own_goes_round(classifier: Path) -> None:
-    ours, again = load(classifier), VivitForVideoClassification(VivitConfig.from_pretrained(classifier))
-    again.load_state_dict(ours.state_dict())
-    for name, tensor in ours.state_dict().items():
-        assert torch.equal(again.state_dict()[name], tensor), name
-
-
-LAYER = "vivit.encoder.layer.1."
-FAULTS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], set[str], set[str]]] = {
-    "a tensor too many": (lambda s: s.update({"vivit.foo": torch.zeros(1)}), set(), {"vivit.foo"}),
-    "a tensor too few": (lambda s: s.pop("classifier.bias"), {"classifier.bias"}, set()),
-    "a third of query, key and value": (
-        lambda s: s.pop(f"{LAYER}attention.attention.key.weight"),
-        {"vivit.layers.1.attention.qkv.weight"},
-        {f"{LAYER}attention.attention.{part}.weight" for part in ("query", "value")},
-    ),
-    "parts of other shapes": (
-        lambda s: s.update({f"{LAYER}attention.attention.key.weight": torch.zeros(35, 3)}),
-        {"vivit.layers.1.attention.qkv.weight"},
-        {f"{LAYER}attention.attention.{part}.weight" for part in ("query", "key", "value")},
-    ),
-    "a pooler": (lambda s: s.update({"vivit.pooler.dense.bias": torch.zeros(35)}), set(), {"vivit.pooler.dense.bias"}),
-    "two names for one": (
-        lambda s: s.update({"vivit.layers.1.mlp.fc1.bias": torch.zeros(44)}),
-        set(),
-        {"vivit.layers.1.mlp.fc1.bias"},
-    ),
-    "two names for a key": (
-        lambda s: s.update({"vivit.layers.1.attention.k_proj.bias": torch.zeros(35)}),
-        set(),
-        {"vivit.layers.1.attention.k_proj.bias"},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_does_not_fit_in_a_state_dict_is_told_by_the_names_it_has(fault: str, classifier: Path) -> None:
-    change, missing, unexpected = FAULTS[fault]
-    state = tensors_of(classifier)
-    change(state)
-    with pytest.raises(RuntimeError) as caught:
-        load(classifier).load_state_dict(state)
-    assert all(f'"{name}"' in str(caught.value) for name in missing | unexpected)
-    ours = VivitForVideoClassification(VivitConfig.from_pretrained(classifier))
-    told = ours.load_state_dict(state, strict=False)
-    assert (set(told.missing_keys), set(told.unexpected_keys)) == (missing, unexpected)
-    kept = {published_name(name) for name in missing}
-    for name, tensor in published_tensors(ours).items():
-        if not (name in kept or (missing and "layer.1.attention.attention" in name)):
-            on_disk = name if name in HEAD else f"vivit.{name}"
-            assert torch.equal(tensor, tensors_of(classifier)[on_disk]), name
-
-
-def test_a_tensor_of_another_shape_in_a_state_dict_is_told(classifier: Path) -> None:
-    state = tensors_of(classifier) | {f"{LAYER}intermediate.dense.bias": torch.zeros(3)}
-    for strict in (True, False):
-        with pytest.raises(RuntimeError, match=r"layers\.1\.intermediate\.bias.*\[3\].*\[44\]"):
-            load(classifier).load_state_dict(state, strict=strict)
-
-
-# What a user adds to a model, and how it is written
-
-
-class Derived(VivitForVideoClassification):
-    """As users of transformers write them."""
-
-    def __init__(self, config: VivitConfig) -> None:
-        super().__init__(config)
-        self.projection = nn.Linear(config.hidden_size, 4)
-        self.register_buffer("scale", torch.full((2,), 3.0))
-        self.register_buffer("steps", torch.arange(5), persistent=False)
-        self.post_init()
-
-
-def test_a_derived_class_loads_and_its_own_layers_are_new(classifier: Path, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"has no projection\.bias, projection\.weight, scale: this model's are new"):
-        model = Derived.from_pretrained(classifier, attn_implementation="eager")
-    assert model.attn_implementation == "eager" and not model.training
-    theirs = transformers.VivitForVideoClassification.from_pretrained(classifier)
-    equal_tensors(model, dict(theirs.named_parameters()), but=("projection.weight", "projection.bias", "scale"))
-    assert 0.01 < model.projection.weight.std() < 0.03 and torch.equal(model.projection.bias, torch.zeros(4))
-    assert model.scale.tolist() == [3, 3] and model.steps.tolist() == [0, 1, 2, 3, 4]
-    with torch.no_grad():
-        model.projection.weight.fill_(7)
-    model.save_pretrained(tmp_path)
-    written = tensors_of(tmp_path)
-    assert {"projection.weight", "projection.bias", "scale", "classifier.weight"} < set(written)
-    assert all(
-        name.startswith("vivit.") for name in written if name.split(".")[0] not in ("projection", "scale", "classifier")
-    )
-    again = Derived.from_pretrained(tmp_path)  # without a warning
-    assert torch.equal(again.projection.weight, torch.full((4, 35), 7.0))
-    with pytest.raises(UserError, match="3 unexpected"):
-        load(tmp_path)
-
-
-def test_parts_that_were_replaced_are_written_by_their_names(classifier: Path, tmp_path: Path) -> None:
-    model = load(classifier)
-    model.classifier = nn.Sequential(nn.Dropout(0.1), nn.Linear(35, 7))
-    model.vivit.pooler = nn.Identity()
-    model.save_pretrained(tmp_path)
-    assert {name for name in tensors_of(tmp_path) if not name.startswith("vivit.")} == {
-        "classifier.1.weight",
-        "classifier.1.bias",
-    }
-    model.layernorm = nn.LayerNorm(3)  # as that of the transformer is called
-    with pytest.raises(ValueError, match=r"'layernorm\.weight' another name"):
-        model.save_pretrained(tmp_path)
-
-
-@pytest.mark.parametrize("kind", [VivitForVideoClassification, VivitModel])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
-def test_a_state_dict_of_ours_is_a_checkpoint_too(kind: Any, prefix: str, headless: Path, tmp_path: Path) -> None:
-    """As transformers' Trainer writes it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = kind.from_pretrained(headless)
-    rewrite(tmp_path, {prefix + name: tensor for name, tensor in model.state_dict().items()})
-    model.config.save_pretrained(tmp_path)
-    again = kind.from_pretrained(tmp_path)
-    for (name, mine), read in zip(model.named_parameters(), again.parameters(), strict=True):
-        assert torch.equal(mine, read), name
-
-
-def test_a_state_dict_of_ours_that_does_not_fit_is_told(classifier: Path, tmp_path: Path) -> None:
-    state = load(classifier).state_dict()
-    state["vivit.layers.0.attention.qkv.weight"] = torch.zeros(100, 35)
-    state["vivit.layers.1.attention.qkv.bias"] = torch.tensor(1.0)
-    state["vivit.embeddings.projection.weight"] = torch.zeros(35, 7)
-    rewrite(tmp_path, state)
-    load(classifier).config.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="6 missing") as caught:
-        load(tmp_path)
-    assert "projection.weight is (35, 7)" in caught.value.details
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"safe_serialization": True, "push_to_hub": False, "max_shard_size": "5GB"},
-        {"is_main_process": True, "save_function": print},
-    ],
-)
-def test_saving_takes_the_options_that_ask_for_what_is_done(
-    options: dict[str, Any], classifier: Path, tmp_path: Path
-) -> None:
-    model = load(classifier)
-    model.save_pretrained(save_directory=tmp_path, **options)
-    logits_agree(load(tmp_path), model)
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ({"safe_serialization": False}, "only safe_serialization=True"),
-        ({"push_to_hub": True}, "only push_to_hub=False"),
-        ({"max_shards": 1}, "no option 'max_shards', the nearest being 'max_shard_size'"),
-        ({"state_dict": {}}, "state_dict lacks"),
-    ],
-)
-def test_saving_refuses_what_is_not_done(option: dict[str, Any], said: str, classifier: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=said):
-        load(classifier).save_pretrained(tmp_path / "new", **option)
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_gathered_state_dict_is_written_in_place_of_the_models_own(classifier: Path, tmp_path: Path) -> None:
-    model = load(classifier)
-    model.save_pretrained(tmp_path, state_dict={name: tensor + 1 for name, tensor in model.state_dict().items()})
-    for name, tensor in tensors_of(classifier).items():
-        assert torch.equal(tensors_of(tmp_path)[name], tensor + 1), name
-    model.save_pretrained(tmp_path / "other", is_main_process=False)
-    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,8 @@
 """The image processor against transformers', option by option."""
 
-import copy
-import dataclasses
-import json
-import pickle
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,77 +11,10 @@ import torch
 import transformers
 from PIL import Image
 
-from vivit import VivitImageProcessor, VivitVideoProcessor
+from tests.vivit.pictures import EXACT, OPTIONS, SIZES, SMALL, assert_same, both, picture, small_clip
+from vivit import VivitImageProcessor
 from vivit.batch_feature import BatchFeature
-from vivit.hub import HubError
 from vivit.processing import NORMALISATIONS
-
-# Both sides round in float32, in another order: values of up to 3 differ by at most 2e-6, larger ones in proportion.
-EXACT = {"rtol": 7e-7, "atol": 2e-6}
-
-SIZES = {  # (height, width)
-    "landscape": (48, 85),
-    "portrait": (85, 48),
-    "odd": (37, 53),
-    "odd portrait": (53, 37),
-    "square": (40, 40),
-    "tiny": (2, 3),
-    "one pixel": (1, 1),
-    "thin": (5, 61),
-}
-
-# Small, so that a hundred cases take a second; and unequal, so that height and width cannot be mistaken.
-SMALL: dict[str, Any] = {"size": {"shortest_edge": 30}, "crop_size": {"height": 22, "width": 26}}
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "upscaling": {"size": {"shortest_edge": 120}},
-    "height and width": {"size": {"height": 31, "width": 44}},
-    "width only grows": {"size": {"height": 20, "width": 90}, "crop_size": {"height": 20, "width": 64}},
-    "crop larger than picture": {"crop_size": {"height": 71, "width": 150}},
-    "crop taller than picture": {"crop_size": {"height": 101, "width": 8}},
-    "crop wider than picture": {"crop_size": {"height": 8, "width": 201}},
-    "odd crop": {"crop_size": {"height": 17, "width": 23}},
-    "no resize": {"do_resize": False},
-    "no resize, larger crop": {"do_resize": False, "crop_size": {"height": 90, "width": 91}},
-    "no crop": {"do_center_crop": False},
-    "no resize, no crop": {"do_resize": False, "do_center_crop": False},
-    "no rescale": {"do_rescale": False, "offset": False},
-    "no rescale, no normalise": {"do_rescale": False, "offset": False, "do_normalize": False},
-    "another factor": {"rescale_factor": 1 / 255},
-    "no offset": {"rescale_factor": 1 / 255, "offset": False},
-    "no normalise": {"do_normalize": False},
-    "mean and std": {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
-    "one mean and std": {"image_mean": 0.3, "image_std": 0.2},
-    **{f"filter {number}": {"resample": number} for number in range(6)},
-}
-
-
-def picture(size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    """Noise over a slope: every pixel tells where it is, and edges are sharp."""
-    height, width = size
-    slope = np.linspace(0, 180, height)[:, None, None] + np.linspace(0, 60, width)[:, None]
-    noise = np.random.default_rng(seed).integers(-40, 40, (height, width, 3))
-    return np.clip(slope + noise, 0, 255).astype(np.uint8)
-
-
-def small_clip(size: tuple[int, int] = (48, 85), frames: int = 3) -> list[np.ndarray]:
-    return [picture(size, seed) for seed in range(frames)]
-
-
-def both(videos: Any, oracle_videos: Any = None, **options: Any) -> tuple[np.ndarray, np.ndarray]:
-    """`pixel_values` of ours and theirs with `SMALL` and these options."""
-    call = {k: options.pop(k) for k in ("data_format", "input_data_format") if k in options}
-    ours = VivitImageProcessor(**SMALL | options)(videos, return_tensors="np", **call).pixel_values
-    theirs = transformers.VivitImageProcessor(**SMALL | options)
-    wanted = theirs(videos if oracle_videos is None else oracle_videos, return_tensors="np", **call).pixel_values
-    return ours, wanted
-
-
-def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
-    assert ours.shape == theirs.shape
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs, **EXACT)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -116,16 +45,11 @@ def test_black_and_white_are_minus_three_and_one() -> None:
 
 @pytest.mark.parametrize("option", ["size", "resample", "crop_size", "do_resize", "do_center_crop", "do_normalize"])
 def test_options_may_be_given_with_the_call(option: str) -> None:
-    value = {
-        "size": {"height": 25, "width": 40},
-        "resample": 0,
-        "crop_size": {"height": 10, "width": 12},
-    }.get(option, False)
+    values = {"size": {"height": 25, "width": 40}, "resample": 0, "crop_size": {"height": 10, "width": 12}}
+    given: dict[str, Any] = {option: values.get(option, False)}
     processor = VivitImageProcessor(**SMALL)
-    ours = processor(small_clip(), return_tensors="np", **{option: value}).pixel_values
-    theirs = transformers.VivitImageProcessor(**SMALL)(
-        small_clip(), return_tensors="np", **{option: value}
-    ).pixel_values
+    ours = processor(small_clip(), return_tensors="np", **given).pixel_values
+    theirs = transformers.VivitImageProcessor(**SMALL)(small_clip(), return_tensors="np", **given).pixel_values
     assert_same(ours, theirs)
     assert processor == VivitImageProcessor(**SMALL), "a call must not change the processor"
 
@@ -170,7 +94,7 @@ def test_input_format_decides_where_the_shape_does_not() -> None:
     assert_same(*both(narrow, input_data_format="channels_last"))
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Any], Any]] = {
     "PIL": lambda frame: Image.fromarray(frame),
     "numpy": lambda frame: frame,
     "tensor": lambda frame: torch.from_numpy(frame),
@@ -229,7 +153,7 @@ def test_pictures_of_other_modes_become_rgb(mode: str) -> None:
     assert_same(*both(pictures, oracle_videos=rgb))
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "one picture": (lambda clip: clip[0], lambda clip: clip[0]),
     "one PIL picture": (lambda clip: Image.fromarray(clip[0]), lambda clip: clip[0]),
     "a clip": (list, list),
@@ -297,94 +221,6 @@ def test_the_dict_of_a_batch_is_the_batch() -> None:
     assert_same(*(batch.data["pixel_values"] for batch in batches))
 
 
-# A field can be set, and is checked as it is
-
-SETTINGS: list[dict[str, Any]] = [
-    {"do_normalize": False},
-    {"size": {"shortest_edge": 36}},
-    {"size": {"height": 25, "width": 40}},
-    {"crop_size": {"height": 10, "width": 12}},
-    {"resample": 0},
-    {"image_mean": [0.1, 0.2, 0.3]},
-    {"image_std": 0.25},
-    {"rescale_factor": 1 / 255},
-    {"offset": False, "do_rescale": False},  # in this order
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_what_is_set_is_transformers(settings: dict[str, Any]) -> None:
-    ours, theirs = VivitImageProcessor(**SMALL), transformers.VivitImageProcessor(**SMALL)
-    for processor in (ours, theirs):
-        for name, value in settings.items():
-            setattr(processor, name, value)
-    assert_same(*(p(small_clip(), return_tensors="np").pixel_values for p in (ours, theirs)))
-    assert ours.to_dict() == theirs.to_dict() and ours == VivitImageProcessor(**SMALL | settings)
-
-
-def test_old_spellings_can_be_set() -> None:
-    processor = VivitImageProcessor()
-    processor.size, processor.crop_size, processor.image_mean = 30, (22, 26), (0.1, 0.2, 0.3)
-    assert processor == VivitImageProcessor(**SMALL, image_mean=[0.1, 0.2, 0.3])
-    assert processor.image_mean == [0.1, 0.2, 0.3] and processor.output_size == (22, 26)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "named"),
-    [
-        ("size", {"longest_edge": 5}, "longest_edge"),
-        ("crop_size", 0, "0"),
-        ("do_normalize", "no", "'no'"),
-        ("do_rescale", False, "offset=True"),
-        ("image_std", 0, "image_std"),
-        ("resample", 9, "9"),
-        ("backend", "cv2", "'cv2'"),
-    ],
-)
-def test_an_impossible_setting_is_named_and_changes_nothing(name: str, value: Any, named: str) -> None:
-    processor = VivitImageProcessor()
-    with pytest.raises(ValueError) as caught:
-        setattr(processor, name, value)
-    assert named in str(caught.value) and processor == VivitImageProcessor()
-
-
-@pytest.mark.parametrize("kind", [VivitImageProcessor, VivitVideoProcessor])
-def test_what_is_no_field_cannot_be_set(kind: Any) -> None:
-    with pytest.raises(AttributeError, match=f"a {kind.__name__} has no field 'do_normalise', .*'do_normalize'"):
-        kind().do_normalise = False
-    processor = kind()
-    processor.do_normalize = False
-    assert processor == kind(do_normalize=False)
-    with pytest.raises(ValueError):
-        processor.size = "large"
-
-
-@pytest.mark.parametrize(
-    "how",
-    [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p)), lambda p: p.changed(), dataclasses.replace],
-)
-def test_a_copy_is_equal_and_apart(how: Any) -> None:
-    processor = VivitImageProcessor(**SMALL, extra={"mine": 1})
-    copied = how(processor)
-    assert copied == processor and repr(copied) == repr(processor)
-    copied.size, copied.do_normalize = 99, False
-    assert processor == VivitImageProcessor(**SMALL, extra={"mine": 1})
-    with pytest.raises(ValueError):
-        copied.size = 0
-
-
-@pytest.mark.parametrize("how", [lambda p, f: p.save_pretrained(f), lambda p, f: p.save_pretrained(save_directory=f)])
-def test_saving_tells_the_file_and_uploads_nothing(how: Any, tmp_path: Path) -> None:
-    wanted = how(transformers.VivitImageProcessor(), str(tmp_path / "theirs"))
-    assert [Path(f).name for f in wanted] == ["preprocessor_config.json"]
-    assert how(VivitImageProcessor(), str(tmp_path / "ours")) == [f.replace("theirs", "ours") for f in wanted]
-    assert how(VivitVideoProcessor(), tmp_path / "ours") == [str(tmp_path / "ours" / "video_preprocessor_config.json")]
-    VivitImageProcessor().save_pretrained(tmp_path / "ours", push_to_hub=False)
-    with pytest.raises(ValueError, match="nothing is uploaded from here"):
-        VivitVideoProcessor().save_pretrained(tmp_path / "ours", push_to_hub=True)
-    assert [f.name for f in (tmp_path / "ours").iterdir()] == ["preprocessor_config.json"], "what was there stays"
-
-
 def test_the_input_is_left_alone() -> None:
     clip = small_clip()
     before = [frame.copy() for frame in clip]
@@ -416,7 +252,7 @@ def test_huge_resizes_keep_only_the_crop_and_are_right_to_one_level(size: tuple[
     frame = picture(size)
     ours = VivitImageProcessor().resize_and_crop(frame).astype(int)
     theirs = transformers.VivitImageProcessor(do_rescale=False, offset=False, do_normalize=False)
-    last = {"data_format": "channels_last", "input_data_format": "channels_last"}
+    last: dict[str, Any] = {"data_format": "channels_last", "input_data_format": "channels_last"}
     wanted = theirs([frame], return_tensors="np", **last).pixel_values[0, 0].astype(int)
     assert ours.shape == wanted.shape
     assert np.abs(ours - wanted).max() <= 1
@@ -460,186 +296,6 @@ def test_crop_box_is_what_the_model_sees(options: str, size: str) -> None:
     # Centred, to within one pixel of the resized picture.
     assert abs((left + right) / 2 - width / 2) <= width / new_width
     assert abs((top + bottom) / 2 - height / 2) <= height / new_height
-
-
-# Files
-
-
-def test_every_default_is_transformers() -> None:
-    ours, theirs = VivitImageProcessor(), transformers.VivitImageProcessor()
-    for field in dataclasses.fields(ours):
-        if field.name not in ("extra", "backend"):
-            value, wanted = getattr(ours, field.name), getattr(theirs, field.name)
-            assert value == wanted, field.name
-
-
-@pytest.mark.parametrize("options", OPTIONS)
-def test_files_are_interchangeable(tmp_path: Path, options: str) -> None:
-    theirs = transformers.VivitImageProcessor(**SMALL | OPTIONS[options])
-    theirs.save_pretrained(tmp_path / "theirs")
-    ours = VivitImageProcessor.from_pretrained(tmp_path / "theirs")
-    wanted = theirs(small_clip(), return_tensors="np").pixel_values
-    assert_same(ours(small_clip(), return_tensors="np").pixel_values, wanted)
-    ours.save_pretrained(tmp_path / "ours")
-    back = transformers.VivitImageProcessor.from_pretrained(tmp_path / "ours")
-    np.testing.assert_array_equal(back(small_clip(), return_tensors="np").pixel_values, wanted)
-    assert VivitImageProcessor.from_pretrained(tmp_path / "ours") == ours
-
-
-def test_a_file_of_transformers_4(tmp_path: Path) -> None:
-    published = {
-        "crop_size": {"height": 224, "width": 224},
-        "do_center_crop": True,
-        "do_normalize": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_processor_type": "VivitImageProcessor",
-        "image_std": [0.5, 0.5, 0.5],
-        "offset": True,
-        "resample": 2,
-        "rescale_factor": 0.00784313725490196,
-        "size": {"shortest_edge": 256},
-        "my_own_key": {"deep": [1, None]},
-    }
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(published))
-    ours = VivitImageProcessor.from_pretrained(tmp_path)
-    for field in dataclasses.fields(ours):
-        if field.name not in ("extra", "rescale_factor"):
-            value, wanted = getattr(ours, field.name), getattr(VivitImageProcessor(), field.name)
-            assert value == wanted, field.name
-    ours.save_pretrained(tmp_path)
-    assert published.items() <= json.loads((tmp_path / "preprocessor_config.json").read_text()).items()
-
-
-def test_a_checkpoint_without_a_file_gets_the_defaults(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    ours = VivitImageProcessor.from_pretrained(tmp_path)
-    assert dataclasses.replace(ours, extra=None) == VivitImageProcessor()
-    assert VivitImageProcessor.from_pretrained(tmp_path, do_normalize=False).do_normalize is False
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
-def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "preprocessor_config.json").write_text(text)
-    with pytest.raises(HubError, match=r"preprocessor_config\.json"):
-        VivitImageProcessor.from_pretrained(tmp_path)
-
-
-def test_the_keys_that_are_written_are_transformers() -> None:
-    for options in ({}, SMALL, {"image_mean": [0.1, 0.2, 0.3], "image_std": 0.4, "do_resize": False, "resample": 3}):
-        ours, theirs = VivitImageProcessor(**options), transformers.VivitImageProcessor(**options)
-        assert ours.to_dict() == theirs.to_dict()
-        assert json.loads(ours.to_json_string()) == json.loads(theirs.to_json_string())
-        assert VivitImageProcessor.from_dict(ours.to_dict()) == VivitImageProcessor.from_dict(theirs.to_dict()) == ours
-        back = transformers.VivitImageProcessor.from_dict(ours.to_dict())
-        assert back.to_dict() == theirs.to_dict()
-    assert ours.model_input_names == theirs.model_input_names == ["pixel_values"]
-
-
-def test_what_is_said_with_a_dict_or_a_name_comes_before_what_it_holds(tmp_path: Path) -> None:
-    changes = {"size": {"shortest_edge": 33}, "do_normalize": False, "image_mean": [0.1, 0.2, 0.3]}
-    values = transformers.VivitImageProcessor(**SMALL).to_dict() | {"my_own_key": 3}
-    ours, theirs = (
-        kind.from_dict(values, **changes) for kind in (VivitImageProcessor, transformers.VivitImageProcessor)
-    )
-    assert_same(*(p(small_clip(), return_tensors="np").pixel_values for p in (ours, theirs)))
-    assert (
-        ours.size == {"shortest_edge": 33} and ours.crop_size == SMALL["crop_size"] and ours.extra == {"my_own_key": 3}
-    )
-    VivitImageProcessor.from_dict(values).save_pretrained(tmp_path)
-    options = {"revision": "main", "token": False, "cache_dir": tmp_path, "local_files_only": True}
-    assert VivitImageProcessor.from_pretrained(tmp_path.parent, subfolder=tmp_path.name, **changes, **options) == ours
-    assert ours.changed(do_normalize=True) == VivitImageProcessor.from_dict(values, **changes | {"do_normalize": True})
-
-
-def test_an_unknown_option_is_named_with_the_nearest() -> None:
-    for use in (
-        lambda: VivitImageProcessor.from_pretrained("no/such-repository", do_normalise=False),
-        lambda: VivitImageProcessor.from_dict({}, do_normalise=False),
-        lambda: VivitImageProcessor().changed(do_normalise=False),
-        lambda: VivitImageProcessor()(small_clip(), do_normalise=False),
-    ):
-        with pytest.raises(ValueError, match="no option 'do_normalise', the nearest being 'do_normalize'"):
-            use()
-    with pytest.raises(ValueError, match="no option 'cachedir', the nearest being 'cache_dir'"):
-        VivitImageProcessor.from_pretrained("no/such-repository", cachedir="x")
-
-
-# Batches
-
-
-def test_a_batch_converts_numbers_and_leaves_whole_ones_as_they_are() -> None:
-    tensors = {
-        "pixel_values": torch.rand(2, 3),
-        "doubles": torch.rand(2, dtype=torch.float64),
-        "labels": torch.tensor([1, 2]),
-        "mask": torch.tensor([True, False]),
-        "names": ["a", "b"],
-        "clips": [torch.rand(2), (torch.tensor([3]), None)],
-    }
-    for arguments, options in (
-        ((torch.float16,), {}),
-        (("cpu", torch.bfloat16), {}),
-        (("cpu",), {"dtype": torch.float16}),
-        ((), {"dtype": torch.float16}),
-        (("cpu",), {}),
-        ((torch.device("cpu"),), {"non_blocking": True}),
-        (("meta",), {}),
-        (("meta", torch.float16), {}),
-    ):
-        ours, theirs = BatchFeature(tensors), transformers.BatchFeature(tensors)
-        assert ours.to(*arguments, **options) is ours and theirs.to(*arguments, **options) is theirs
-        assert list(ours) == list(theirs) and ours.names == ["a", "b"] and ours.clips[1][1] is None
-        for name, mine, value in (
-            *((name, ours[name], theirs[name]) for name in ("pixel_values", "doubles", "labels", "mask")),
-            ("a clip", ours.clips[0], theirs.clips[0]),
-            ("whole numbers in a tuple", ours.clips[1][0], theirs.clips[1][0]),
-        ):
-            assert (mine.dtype, mine.device) == (value.dtype, value.device), (arguments, name)
-            assert value.is_meta or torch.equal(mine, value), (arguments, name)
-        assert ours.pixel_values is ours["pixel_values"]
-    assert tensors["pixel_values"].dtype == torch.float32, "what it was made of stays"
-
-
-def test_a_batch_is_copied_and_pickled_whole() -> None:
-    batch = VivitImageProcessor(**SMALL)(small_clip(), return_tensors="np")
-    for copied in (copy.copy(batch), copy.deepcopy(batch), pickle.loads(pickle.dumps(batch))):
-        assert isinstance(copied, BatchFeature) and np.array_equal(copied.pixel_values, batch["pixel_values"])
-
-
-# Video processors
-
-
-def test_a_video_processor_makes_torchvisions_pixels_of_any_file(tmp_path: Path) -> None:
-    transformers.VivitImageProcessor(**SMALL).save_pretrained(tmp_path)
-    ours = VivitVideoProcessor.from_pretrained(tmp_path, do_normalize=False)
-    assert type(ours) is VivitVideoProcessor and ours.backend == "torchvision"
-    same = dataclasses.replace(VivitImageProcessor(**SMALL, do_normalize=False), backend="torchvision")
-    [mine, wanted, pil] = (
-        p(small_clip(), return_tensors="np").pixel_values
-        for p in (ours, same, VivitImageProcessor(**SMALL, do_normalize=False))
-    )
-    assert np.array_equal(mine, wanted) and mine.shape == pil.shape
-    # It rounds otherwise, by a level of 255 at most: 2 / 255 in [-1, 1].
-    assert 0 < np.abs(mine - pil).max() < 2.01 / 255
-    for processor in (ours, VivitVideoProcessor()):
-        values = processor.to_dict()
-        assert values["video_processor_type"] == "VivitVideoProcessor" and "image_processor_type" not in values
-        assert VivitVideoProcessor.from_dict(values) == processor
-    ours.save_pretrained(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["video_preprocessor_config.json"]
-    assert VivitVideoProcessor.from_pretrained(tmp_path) == ours
-    read = VivitImageProcessor.from_pretrained(tmp_path)
-    assert np.array_equal(read(small_clip(), return_tensors="np").pixel_values, mine)
-
-
-def test_a_video_processor_of_a_checkpoint_without_one_crops_to_its_model(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"image_size": 112}')
-    ours = VivitVideoProcessor.from_pretrained(tmp_path)
-    assert (type(ours), ours.output_size, ours.size) == (VivitVideoProcessor, (112, 112), {"shortest_edge": 128})
 
 
 # Faults

@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from tests.pixels import video_pixels
-from tests.vivit.test_processing import SIZES, assert_same, small_clip
+from tests.vivit.pictures import SIZES, assert_same, small_clip
 from vivit import VivitConfig, VivitImageProcessor
 from vivit.errors import UserError
 from vivit.hub import PROCESSORS
@@ -45,7 +45,8 @@ def write(folder: Path, values: Any, file: str = IMAGE, config: dict[str, Any] |
 
 
 def pixels_of(folder: Path, clip: list[np.ndarray]) -> np.ndarray:
-    return VivitImageProcessor.from_pretrained(folder)(clip, return_tensors="np").pixel_values
+    pixels: np.ndarray = VivitImageProcessor.from_pretrained(folder)(clip, return_tensors="np").pixel_values
+    return pixels
 
 
 def assert_same_but_for_ties(ours: np.ndarray, theirs: np.ndarray, step: float, share: float = 2e-3) -> None:
@@ -123,7 +124,7 @@ def test_null_is_what_the_class_makes_of_it(name: str, switch: str, tmp_path: Pa
 @pytest.mark.parametrize("section", ["image_processor", "video_processor"])
 def test_the_nested_file_of_transformers_5(section: str, tmp_path: Path) -> None:
     clip = small_clip(frames=2)
-    inner = {"crop_size": {"height": 20, "width": 22}, "rescale_factor": 1 / 255}
+    inner: dict[str, Any] = {"crop_size": {"height": 20, "width": 22}, "rescale_factor": 1 / 255}
     if section == "image_processor":
         inner |= {"image_processor_type": "VideoMAEImageProcessor"}
         theirs = transformers.VideoMAEImageProcessorPil(**inner)(clip, return_tensors="np").pixel_values
@@ -284,6 +285,6 @@ def test_what_is_saved_takes_the_place_of_what_was_there(tmp_path: Path) -> None
 
 def test_a_file_that_joins_others_says_nothing_of_pixels(tmp_path: Path) -> None:
     VivitImageProcessor(size={"shortest_edge": 40}).save_pretrained(tmp_path)
-    joined = {"processor_class": "P", "chat_template": "x", "tokenizer": {}, "image_processor": None}
+    joined: dict[str, Any] = {"processor_class": "P", "chat_template": "x", "tokenizer": {}, "image_processor": None}
     (tmp_path / "processor_config.json").write_text(json.dumps(joined))
     assert VivitImageProcessor.from_pretrained(tmp_path).size == {"shortest_edge": 40}

@@ -21,7 +21,6 @@ from tests import oracle
 from vivit.attention import ATTENTION
 from vivit.names import BACKENDS, PRECISIONS, TF32
 
-EXACT = {"rtol": 1e-5, "atol": 1e-5}  # float32 in another order
 HERE = [name for name, backend in BACKENDS.items() if not backend.cuda_only]
 WITH_GRADIENTS = [name for name in HERE if name != "flex_attention"]  # on a CPU
 
@@ -63,7 +62,7 @@ def test_a_model_can_be_copied_with_every_backend(attention: str, how: str) -> N
     if attention in HERE:
         pixel_values = oracle.clip(model.config)
         with torch.no_grad():
-            torch.testing.assert_close(again(pixel_values).logits, model(pixel_values).logits, **EXACT)
+            torch.testing.assert_close(again(pixel_values).logits, model(pixel_values).logits, **oracle.EXACT)
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_it_compiles_to_one_graph(attention: str, call: str) -> None:
     assert count.frame_count == 1
     assert type(found) is type(wanted)
     for mine, plain in zip(found if call == "tuple" else found.to_tuple(), wanted[:], strict=True):
-        torch.testing.assert_close(mine, plain, **EXACT)
+        torch.testing.assert_close(mine, plain, **oracle.EXACT)
 
 
 def _counted(model: nn.Module, backend: str = "aot_eager") -> tuple[Any, CompileCounterWithBackend]:
@@ -115,7 +114,7 @@ def test_gradients_of_what_is_compiled(attention: str, training: bool) -> None:
     model(pixel_values, labels).loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and found[name] is not None
-        torch.testing.assert_close(found[name], parameter.grad, **EXACT, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(found[name], parameter.grad, **oracle.EXACT, msg=oracle.said_of(name))
     assert count.frame_count == 1
 
 
@@ -130,7 +129,7 @@ def test_every_precision_compiles_to_one_graph(tmp_path: Path, precision: str) -
         found, wanted = compiled(pixel_values).logits, model(pixel_values).logits
     assert count.frame_count == 1 and found.dtype == wanted.dtype
     # The graph's operators are those of the plain model, one by one; float32's linear is another product.
-    torch.testing.assert_close(found, wanted, **EXACT)
+    torch.testing.assert_close(found, wanted, **oracle.EXACT)
 
 
 @pytest.mark.usefixtures("fresh_compiler")
@@ -187,7 +186,7 @@ def test_inductor_makes_one_graph_of_it(attention: str) -> None:
     compiled, count = _counted(model, "inductor")
     pixel_values = oracle.clip(model.config)
     with torch.inference_mode():
-        torch.testing.assert_close(compiled(pixel_values).logits, model(pixel_values).logits, **EXACT)
+        torch.testing.assert_close(compiled(pixel_values).logits, model(pixel_values).logits, **oracle.EXACT)
     assert count.frame_count == 1
 
 
@@ -201,7 +200,7 @@ def test_onnx_runtime_gives_the_same_logits(tmp_path: Path, attention: str, dyna
 
     model = made(attention)
     file = tmp_path / "model.onnx"
-    names = {"input_names": ["pixel_values"], "output_names": ["logits"]}
+    names: dict[str, Any] = {"input_names": ["pixel_values"], "output_names": ["logits"]}
     shapes: dict[str, Any] = (
         {"dynamic_shapes": {"pixel_values": {0: torch.export.Dim("clips", min=1, max=64)}}}
         if dynamo
@@ -213,10 +212,10 @@ def test_onnx_runtime_gives_the_same_logits(tmp_path: Path, attention: str, dyna
         pixel_values = oracle.clip(model.config, batch=batch, seed=batch)
         (logits,) = session.run(["logits"], {"pixel_values": pixel_values.numpy()})
         with torch.no_grad():
-            torch.testing.assert_close(torch.from_numpy(logits), model(pixel_values).logits, **EXACT)
+            torch.testing.assert_close(torch.from_numpy(logits), model(pixel_values).logits, **oracle.EXACT)
 
 
-class Clips(torch.utils.data.Dataset):
+class Clips(torch.utils.data.Dataset[dict[str, Tensor]]):
     """Random clips, each with a label."""
 
     def __len__(self) -> int:
@@ -261,4 +260,4 @@ def test_transformers_trainer_does_with_ours_as_with_its_own(tmp_path: Path, gra
     ours.save_pretrained(tmp_path / "trained")
     again = transformers.VivitForVideoClassification.from_pretrained(tmp_path / "trained").eval()
     pixel_values = oracle.clip(ours.config)
-    torch.testing.assert_close(again(pixel_values).logits, ours.eval()(pixel_values).logits, **EXACT)
+    torch.testing.assert_close(again(pixel_values).logits, ours.eval()(pixel_values).logits, **oracle.EXACT)

@@ -119,7 +119,8 @@ def test_passes_hold_no_more_views_than_a_batch(classify: VideoClassificationPip
     assert sizes == [4, 4, 4, 4, 2]
     for found, one in zip(together, alone, strict=True):
         # Another size of batch sums in another order.
-        assert torch.allclose(*(logits_of(classify.model, a) for a in (found, one)), rtol=0, atol=1e-5)
+        pair = (logits_of(classify.model, answer) for answer in (found, one))
+        torch.testing.assert_close(*pair, rtol=0, atol=1e-5)
     _, mean = by_hand(classify.model, decode_all(paths[0]), [0, 29], 2, 3)
     spread = np.ones((1, 1), np.float32)
     near = Familiarity(mean[None], np.eye(1, len(mean), dtype=np.float32)[None], spread, spread[0], threshold=1e-9)

@@ -81,6 +81,6 @@ def keys(*, key: str = "keys") -> str | None:
         What was pressed, in the one run that tells: '1' to '9', 'left', 'right' or 'escape'; else None.
     """
     _KEYS(key=key, on_pressed_change=partial(_hear, key))
-    pressed = widget(f"{key}-heard")
+    pressed: str | None = widget(f"{key}-heard")
     set_widget(f"{key}-heard", None)
     return pressed

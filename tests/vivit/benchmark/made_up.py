@@ -33,7 +33,12 @@ def quick(planned: PlannedRound) -> tuple[Measurement, float]:
 def ran(sweep: Sweep, execute: Execute = quick) -> list[PlannedRound]:
     """Every run of a sweep that is run to its end."""
     runs: list[PlannedRound] = []
-    run_all(sweep, lambda run: (runs.append(run), execute(run))[1])
+
+    def keep(run: PlannedRound) -> tuple[Measurement, float]:
+        runs.append(run)
+        return execute(run)
+
+    run_all(sweep, keep)
     return runs
 
 
@@ -56,7 +61,7 @@ def machine_of(sweep: Sweep, factor: float = 1.0, start: float = START_SECONDS["
     chance = random.Random(0)
 
     def execute(planned: PlannedRound) -> tuple[Measurement, float]:
-        took = []
+        took: list[float] = []
 
         def call() -> float:
             ms = factor * (sweep.estimates[planned.cell].latency_ms or 0.0) * (1 + spread * chance.gauss(0, 1))

@@ -23,11 +23,12 @@ from vivit.benchmark.verdict import statement
 from vivit.names import colour
 
 EAGER, SDPA, HALF = Cell("m", "eager"), Cell("m", "sdpa"), Cell("m", "sdpa", "float16")
-STEADY = [(1.0,)] * 6
-SHAKEN = [(1.1,), (0.9,)] * 3
+Rounds = list[tuple[float, ...]]
+STEADY: Rounds = [(1.0,)] * 6
+SHAKEN: Rounds = [(1.1,), (0.9,)] * 3
 
 
-def times(ms: float, rounds: list[tuple[float, ...]] = STEADY) -> list[tuple[float, ...]]:
+def times(ms: float, rounds: Rounds = STEADY) -> Rounds:
     return [tuple(ms * factor for factor in samples) for samples in rounds]
 
 
@@ -309,7 +310,9 @@ def grown(whole: Result) -> list[Any]:
 
 
 def tradeoff_points(whole: Result) -> list[Any]:
-    return [trace for trace in tradeoff(whole).data if trace.hovertext]
+    figure = tradeoff(whole)
+    assert figure
+    return [trace for trace in figure.data if trace.hovertext]
 
 
 def marked() -> dict[str, list[bool]]:
@@ -445,9 +448,9 @@ def test_no_ratio_is_ever_formed_with_a_figure_that_is_not_sound(seed: int) -> N
         assert drawn == len(points(figure)) == sum(gain.ratio is not None for gain in found)
         for line, measured in zip(report.table(whole, name), whole.rows, strict=True):
             assert measured.sound or all(line[key] is None for key in COMPARED)
-    pairs = compare(whole, other)
-    in_their_order = charts.pairs(pairs, "ms").data[0].text
-    for pair, text in zip(pairs, in_their_order, strict=True):
+    both = compare(whole, other)
+    in_their_order = charts.pairs(both, "ms").data[0].text
+    for pair, text in zip(both, in_their_order, strict=True):
         assert text.startswith(f"{pair.ours.cell.attention}: ")
         assert (pair.ratio is None) == ("no ratio" in text)
         assert pair.ratio is None or (pair.ours.sound and pair.theirs.sound)

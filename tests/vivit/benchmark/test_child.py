@@ -302,7 +302,7 @@ def test_a_cell_out_of_time_is_a_row(checkpoint: str) -> None:
         ({"num_frames": 3}, "num_frames"),
     ],
 )
-def test_what_is_wrong_is_a_row_with_its_traceback(checkpoint: str, cell: dict, words: str) -> None:
+def test_what_is_wrong_is_a_row_with_its_traceback(checkpoint: str, cell: dict[str, Any], words: str) -> None:
     found = measured(planned(checkpoint, **cell))
     assert found.status == "failed" and re.search(re.escape(words), found.reason) and "Traceback" in found.details
 

@@ -58,7 +58,7 @@ def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:
     assert "plotly-graph-div" in written and html.escape(verdict(kept)) in written
 
 
-def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--model", checkpoint, "--attention", "sdpa", "--budget", "30", "--mode", "training"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith(f"training, {checkpoint}: ") and out[1].split()[:2] == ["attention", "precision"]
@@ -150,7 +150,7 @@ def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, w
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(
-    checkpoint: str, words: list[str], sentence: str, capsys: pytest.CaptureFixture
+    checkpoint: str, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "--model", checkpoint, *words]) == 2
     said = capsys.readouterr()

@@ -48,6 +48,7 @@ def command(*arguments: object) -> dict[str, Any]:
 def run(*arguments: object) -> str:
     """Its stdout, all being well."""
     done = subprocess.run(**command(*arguments), capture_output=True, timeout=300)
+    assert isinstance(done.stdout, str) and isinstance(done.stderr, str)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     return done.stdout
 

@@ -122,7 +122,7 @@ B16 = VivitConfig(num_labels=400)
 
 @pytest.mark.parametrize("factorization", FACTORIZATIONS)
 @pytest.mark.parametrize("changes", [{}, {"qkv_bias": False}, {"num_hidden_layers": 0}, {"num_labels": 3}])
-def test_parameters_are_counted_exactly(changes: dict, factorization: str) -> None:
+def test_parameters_are_counted_exactly(changes: dict[str, Any], factorization: str) -> None:
     config = VivitConfig(**oracle.TINY | EVEN | changes | {"factorization": factorization})
     model = VivitForVideoClassification(config)
     assert sum(parameters(config)) == sum(p.numel() for p in model.parameters())
@@ -155,7 +155,7 @@ def test_weights_are_counted_by_what_computes_on_a_gpu() -> None:
         *({"factorization": name} | MANY_TOKENS for name in FACTORIZATIONS),
     ],
 )
-def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: dict, precision: str) -> None:
+def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: dict[str, Any], precision: str) -> None:
     config = replace(SMALL, **shape)
     model = set_precision(VivitForVideoClassification(config, attn_implementation=attention).eval(), precision)
     pixels = oracle.clip(config, batch=2)
@@ -163,6 +163,7 @@ def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: d
         _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
     cell = Cell("m", attention, precision, batch_size=2)
     machine = replace(MACHINE, threads=torch.get_num_threads())
+    assert peak is not None
     # Every tensor is counted, but for what there is one of a row, and what kernels need for themselves.
     assert estimate(cell, config, machine).activations == pytest.approx(peak + pixels.nbytes, rel=0.03)
 
@@ -192,7 +193,9 @@ def test_what_has_no_rate_has_no_latency() -> None:
         {"factorization": "self_attention", "attention_order": "space_time", "intermediate_size": 96} | MANY_TOKENS,
     ],
 )
-def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode: str, attention: str) -> None:
+def test_predicted_memory_is_near_the_measured(
+    shape: dict[str, Any], precision: str, mode: str, attention: str
+) -> None:
     config = replace(SMALL, **shape)
     cell = Cell("m", attention, precision, batch_size=2, mode=mode)
     model = set_precision(VivitForVideoClassification(config, attn_implementation=attention), precision)
@@ -213,6 +216,7 @@ def test_predicted_memory_is_near_the_measured(shape: dict, precision: str, mode
         model.eval()
         with torch.inference_mode():
             _, peak = peak_memory(lambda: model(pixels), torch.device("cpu"))
+    assert peak is not None
     # A count of tensors, not a trace of the allocator: of a forward pass every large tensor, and not what each thread of
     # a kernel holds, which in half precision is more. What the way back frees, and when, is simplified.
     rel = 0.15 if mode == "training" or precision != "float32" else 0.05
@@ -251,7 +255,7 @@ def test_time_of_every_model_is_that_of_its_operations_and_scores(factorization:
     config = RANDOM_CONFIGS[random_name(factorization)]
     sdpa, eager = (estimate(Cell("m", attention, batch_size=2), config, MACHINE) for attention in ("sdpa", "eager"))
     assert sdpa.latency_ms == pytest.approx(sdpa.flops / 1e11 * 1e3)
-    assert eager.latency_ms == pytest.approx(sdpa.latency_ms + 2 * 6 * 4 * sdpa.scores / 1e10 * 1e3)
+    assert sdpa.latency_ms and eager.latency_ms == pytest.approx(sdpa.latency_ms + 2 * 6 * 4 * sdpa.scores / 1e10 * 1e3)
 
 
 def test_scores_in_memory_cost_their_traffic() -> None:

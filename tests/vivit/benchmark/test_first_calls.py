@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vivit.benchmark.made_up import MACHINE
+from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig
 from vivit.benchmark.first_calls import FILE, FirstCall, keep, keep_row, known, known_seconds, said
 from vivit.benchmark.measurement import Cell, Latency, Measurement, Round

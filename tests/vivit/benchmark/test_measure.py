@@ -1,4 +1,4 @@
-"""Time and memory: real sleeps and known allocations."""
+"""Time and memory: a clock handed in, a real sleep, and known allocations."""
 
 import time
 from collections.abc import Callable
@@ -17,12 +17,28 @@ def megabytes(count: int) -> Tensor:
     return torch.empty(count * MB, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.2])
-def test_timed_is_wall_time_in_milliseconds(seconds: float) -> None:
-    result, ms = timed(lambda: time.sleep(seconds) or "slept", CPU)
-    assert result == "slept"
-    # A sleep is never shorter than asked; on a busy machine it may be a good deal longer.
-    assert seconds * 1e3 <= ms < seconds * 1e3 + 150
+def peak_of(call: Callable[[], object]) -> int:
+    _, peak = peak_memory(call, CPU)
+    assert peak is not None
+    return peak
+
+
+def test_timed_is_what_passes_on_the_clock_during_the_call_in_milliseconds() -> None:
+    now = 100.0
+
+    def call() -> str:
+        nonlocal now
+        now += 0.25
+        return "done"
+
+    assert timed(call, CPU, clock=lambda: now) == ("done", 250.0)
+    assert timed(lambda: "at once", CPU, clock=lambda: now) == ("at once", 0.0)
+
+
+def test_the_clock_is_the_walls() -> None:
+    """A sleep takes no processor time, and is never shorter than asked."""
+    _, ms = timed(lambda: time.sleep(0.02), CPU)
+    assert ms >= 20
 
 
 def test_timed_passes_errors_on() -> None:
@@ -70,12 +86,12 @@ def computed() -> Tensor:
     ],
 )
 def test_peak_memory_of_known_allocations(call: Callable[[], object], peak: int) -> None:
-    assert peak_memory(call, CPU)[1] == pytest.approx(peak * MB, rel=0.02)
+    assert peak_of(call) == pytest.approx(peak * MB, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [4, 50, 1000])
 def test_peak_memory_is_exact_at_every_size(size: int) -> None:
-    assert peak_memory(lambda: megabytes(size), CPU)[1] == pytest.approx(size * MB, rel=0.02)
+    assert peak_of(lambda: megabytes(size)) == pytest.approx(size * MB, rel=0.02)
 
 
 def test_peak_memory_is_beyond_what_was_held_before() -> None:
@@ -93,7 +109,7 @@ def test_memory_freed_from_before_is_not_counted_against_the_peak() -> None:
         return megabytes(40)
 
     # 40 MB are new, though 100 MB were given back: never more was held than before.
-    assert 0 <= peak_memory(call, CPU)[1] <= 40 * MB * 1.02
+    assert 0 <= peak_of(call) <= 40 * MB * 1.02
 
 
 def test_nothing_allocated_is_nothing_held() -> None:
@@ -103,7 +119,7 @@ def test_nothing_allocated_is_nothing_held() -> None:
 def test_memory_of_other_threads_counts() -> None:
     """A backward pass runs in a thread of its own."""
     x = torch.ones(5 * MB, requires_grad=True)
-    _, peak = peak_memory(lambda: (x * x).sum().backward(), CPU)
+    peak = peak_of(lambda: (x * x).sum().backward())
     # The square (20 MB), then the gradient in parts; the square's gradient is an expanded scalar.
     assert 40 * MB * 0.98 <= peak <= 80 * MB * 1.02
 
@@ -111,4 +127,4 @@ def test_memory_of_other_threads_counts() -> None:
 def test_peak_memory_passes_errors_on_and_works_again() -> None:
     with pytest.raises(ZeroDivisionError):
         peak_memory(lambda: 1 / 0, CPU)
-    assert peak_memory(lambda: megabytes(5), CPU)[1] == pytest.approx(5 * MB, rel=0.02)
+    assert peak_of(lambda: megabytes(5)) == pytest.approx(5 * MB, rel=0.02)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_statistics_are_those_of_all_rounds() -> None:
     latency = Latency((Round(50.0, tuple(samples[:2])), Round(70.0, tuple(samples[2:]))))
     assert latency.samples_ms == samples
     assert (latency.median, latency.mean, latency.first_ms) == (3.0, 4.0, 60.0)
-    assert (latency.p5, latency.p95) == (pytest.approx(1.2), pytest.approx(8.8))
+    assert (latency.p5, latency.p95) == pytest.approx((1.2, 8.8))
     assert latency.iqr == 2.0
     assert latency.round_medians == [2.0, 4.0]
 
@@ -163,7 +164,7 @@ def test_rounds_survive_json_with_what_others_had() -> None:
 
 
 @pytest.mark.parametrize("values", [{"mode": "eval"}, {"batch_size": 0}, {"num_frames": 0}])
-def test_impossible_cells_are_refused_by_name(values: dict) -> None:
+def test_impossible_cells_are_refused_by_name(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(values))}={next(iter(values.values()))!r}"):
         Cell("m", **values)
 

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.vivit.benchmark.made_up import CONFIGS, ran
 from tests.vivit.benchmark.stepping import drive
 from vivit.__main__ import main
 from vivit.benchmark import charts, documentation, report, scaling
-from vivit.benchmark.families import explain_models, foremost, model_gains, model_names, together
+from vivit.benchmark.families import explain_models, foremost, gains, model_gains, model_names, together
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell, Estimate, Measurement
 from vivit.benchmark.presets import grid
@@ -135,7 +136,7 @@ def estimate(ms: float) -> Estimate:
     return Estimate(3137, int(ms * 10**9), ms, 100 * MIB, int(9 * ms) * MIB)
 
 
-def measured(cell: Cell, ms: float, **more: object) -> Measurement:
+def measured(cell: Cell, ms: float, **more: Any) -> Measurement:
     found = row(cell, *[(ms,) * 5] * ROUNDS, weights=100, activations=int(9 * ms), **more)
     return replace(found, estimate=estimate(ms))
 
@@ -257,7 +258,7 @@ def test_models_are_measured_in_the_same_rounds(budget: float | None) -> None:
     whole = Result("", "", MACHINE, tuple(sweep.rows[cell] for cell in sweep.cells), {}, budget, "")
     found = model_gains(whole)
     assert len(found) == 6 and all(gain.ratio for gain in found)
-    assert all(gain.ratio for gain in report.gains(whole))
+    assert all(gain.ratio for gain in gains(whole))
 
 
 def test_a_report_names_the_models() -> None:

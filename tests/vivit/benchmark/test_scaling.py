@@ -143,6 +143,7 @@ def test_the_trade_off_has_a_point_a_cell_and_what_its_colours_and_shapes_mean()
         steady(replace(EAGER, batch_size=4), 200.0, 900), steady(SDPA, 100.0), row(HALF, *[(45.0, 55.0)] * 6)
     )
     figure = tradeoff(whole)
+    assert figure
     points = {trace.marker.color: (list(trace.x), list(trace.y)) for trace in figure.data if trace.hovertext}
     assert points == {
         BACKENDS["eager"].colour: ([50.0], [1000.0]),
@@ -161,6 +162,7 @@ def test_the_trade_off_has_a_point_a_cell_and_what_its_colours_and_shapes_mean()
 @pytest.mark.parametrize("ms", [1.0, 3.3, 456.0, 9.9])
 def test_an_axis_has_a_number_even_if_all_points_are_one(ms: float) -> None:
     figure = tradeoff(result(steady(SDPA, ms)))
+    assert figure
     for axis in (figure.layout.xaxis, figure.layout.yaxis):
         low, high = axis.range
         assert any(low <= math.log10(value) <= high for value in axis.tickvals)

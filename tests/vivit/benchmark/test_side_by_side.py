@@ -4,6 +4,7 @@ import itertools
 import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_orders_are_uniform_and_independent_of_the_one_before() -> None:
     runs = [drive(SideBySide(cells, seconds=1e9, seed=seed), restless) for seed in range(100)]
     assert {len(run) for run in runs} == {64}
 
-    def chi_square(counts: Counter, kinds: int) -> float:
+    def chi_square(counts: Counter[Any], kinds: int) -> float:
         expected = counts.total() / kinds
         return (kinds - len(counts)) * expected + sum((n - expected) ** 2 / expected for n in counts.values())
 

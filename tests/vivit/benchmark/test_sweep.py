@@ -201,7 +201,7 @@ def test_repeated_cells_count_once() -> None:
 
 
 def test_cancelling_keeps_what_is_done() -> None:
-    done = []
+    done: list[Cell] = []
 
     def execute(planned: PlannedRound) -> tuple[Measurement, float]:
         if len(done) == 3:

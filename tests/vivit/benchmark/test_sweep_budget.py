@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -258,7 +259,7 @@ def test_a_budget_shortens_the_timed_calls() -> None:
         steady = repeat(lambda: 1e3 * once, run.rule).samples_ms
         for factor in (0.95, 1.05):  # the rule ends between calls, so that calls a little quicker are as many
             quicker = 1e3 * once * factor
-            assert len(repeat(lambda ms=quicker: ms, run.rule).samples_ms) == len(steady)
+            assert len(repeat(partial(float, quicker), run.rule).samples_ms) == len(steady)
         return len(steady)
 
     least = Sweep(cells, CONFIGS, at(1e13)).sound_seconds
@@ -271,7 +272,8 @@ def test_a_budget_shortens_the_timed_calls() -> None:
 def test_first_cells_have_all_their_calls_before_others_are_begun() -> None:
     """Of one call a process, whose time is a little longer now and then, every figure would seem noisy."""
     sweep = Sweep(PRESETS["this clip, all backends"].cells("big"), CONFIGS, at(1e13), budget_seconds=90.0)
-    execute, calls = machine_of(sweep), {}
+    execute = machine_of(sweep)
+    calls: dict[int, list[tuple[Cell, int]]] = {}
     while run := sweep.next():
         answer, seconds = execute(run)
         if answer.latency and run.cell in sweep.cells:
@@ -362,15 +364,15 @@ def test_what_is_told_is_what_it_takes_though_the_machine_is_faster() -> None:
 @pytest.mark.usefixtures("roomy")
 def test_a_process_may_take_much_longer_than_expected_but_not_for_ever() -> None:
     sweep = Sweep(grid("big", ("eager", "sdpa")), CONFIGS, at(1e12), budget_seconds=600.0)
-    execute, limits = machine_of(sweep), {True: [], False: []}
+    execute = machine_of(sweep)
+    limits: dict[bool, list[float]] = {True: [], False: []}
     while run := sweep.next():
         limits[run.record].append((run.limit_seconds or 0.0) + sweep.spent_seconds * run.record)
         sweep.record(*execute(run))
     assert limits[True] == [pytest.approx(PATIENCE * 600.0)] * 2, "of the first ones nothing is known yet"
     assert all(15 <= limit < 30 for limit in limits[False]) and len(limits[False]) == 10
     quickly = Sweep(CELLS, CONFIGS, MACHINE)
-    limits = [run.limit_seconds for run in ran(quickly) if not run.record]
-    assert limits and set(limits) == {15.0}
+    assert {run.limit_seconds for run in ran(quickly) if not run.record} == {15.0}
 
 
 def test_full_has_no_limit_and_more_time() -> None:
@@ -400,8 +402,9 @@ def test_free_memory_of_a_gpu_is_nearly_all_of_it() -> None:
 def test_what_a_process_takes_beside_its_calls_is_learned(preset: str) -> None:
     sweep = preset_at(preset, "0.1 s", None)
     execute = machine_of(sweep, factor=2.0, start=4.0)
-    told, spent = [], []
-    run_all(sweep, execute, lambda: (told.append(sweep.seconds_left), spent.append(sweep.spent_seconds)))
+    seen: list[tuple[float, float]] = []
+    run_all(sweep, execute, lambda: seen.append((sweep.seconds_left, sweep.spent_seconds)))
+    told, spent = zip(*seen, strict=True)
     half = len(told) // 2
     assert told[0] < 0.6 * spent[-1], "nobody could know before"
     assert told[half] == pytest.approx(spent[-1] - spent[half], rel=0.4)

@@ -50,7 +50,7 @@ def test_a_measured_cell_has_its_time_and_no_memory(checkpoint: Path, monkeypatc
 
 
 def test_a_cell_that_is_looked_at_has_its_weights_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "peak_memory", uncounted(passes.peak_memory))
+    monkeypatch.setattr(passes, "peak_memory", uncounted(measure.peak_memory))
     model = open_checkpoint(checkpoint).load(VivitForVideoClassification)
     config = model.config
     clip = np.zeros((config.num_frames, config.num_channels, *config.clip_size[1:]), np.float32)

@@ -26,8 +26,8 @@ def cell(name: str = "eager/float32", **more: Any) -> Cell:
 def found(of: Cell | str, ms: float, times: tuple[float, ...] = STEADY, **more: Any) -> Measurement:
     """A row of a process for each factor, every call of which takes so long; 1000 MiB and the usual answer."""
     of = cell(of) if isinstance(of, str) else of
-    more = {"weights": 100, "activations": 900, "logits": ANSWER} | more
-    return row(of, *((ms * factor,) * 5 for factor in times), **more)
+    usual: dict[str, Any] = {"weights": 100, "activations": 900, "logits": ANSWER}
+    return row(of, *((ms * factor,) * 5 for factor in times), **usual | more)
 
 
 EAGER = found("eager/float32", 200.0)

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from tests import oracle
 from vivit import VivitForVideoClassification
+from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.errors import UserError
 
-# The same weights in another order of operations: some 1e-6 at values of about 1.
-EXACT = {"rtol": 1e-5, "atol": 1e-5}
+HEAD = ("classifier.weight", "classifier.bias")
+POOLER = ("pooler.dense.weight", "pooler.dense.bias")
+POSITIONS = "embeddings.position_embeddings"
 
 
 def tensors_of(folder: Path) -> dict[str, Tensor]:
@@ -28,7 +30,7 @@ def rewrite(folder: Path, tensors: dict[str, Tensor]) -> None:
 def logits_agree(ours: Any, theirs: Any) -> None:
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
-        torch.testing.assert_close(ours(pixel_values).logits, theirs(pixel_values).logits, **EXACT)
+        torch.testing.assert_close(ours(pixel_values).logits, theirs(pixel_values).logits, **oracle.EXACT)
 
 
 def faults(folder: Path, kind: Any = VivitForVideoClassification, **options: Any) -> str:
@@ -53,3 +55,13 @@ def memory_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(pattern, replacement, name)
         renamed[name] = tensor
     return renamed
+
+
+def equal_tensors(ours: Any, wanted: dict[str, Tensor], but: tuple[str, ...] = ()) -> None:
+    """Whole tensors, bit by bit, by their published names."""
+    wanted = {published_name(name): tensor for name, tensor in wanted.items()}
+    mine = published_tensors(ours)
+    assert {n for n in mine if n not in but} == {n for n in wanted if n not in but}
+    for name, tensor in wanted.items():
+        if name not in but:
+            assert torch.equal(mine[name], tensor), name

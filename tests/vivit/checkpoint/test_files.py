@@ -37,7 +37,7 @@ def test_sharded_bin(tmp_path: Path) -> None:
     theirs = oracle.save(tmp_path)
     tensors = list(tensors_of(tmp_path).items())
     (tmp_path / "model.safetensors").unlink()
-    where = {}
+    where: dict[str, str] = {}
     for k, part in enumerate((tensors[:20], tensors[20:])):
         name = f"pytorch_model-0000{k + 1}-of-00002.bin"
         torch.save(dict(part), tmp_path / name)

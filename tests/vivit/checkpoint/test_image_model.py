@@ -33,8 +33,6 @@ SHAPE = {name: value for name, value in TINY.items() if name != "patch_size"} | 
     "layer_norm_eps": 1e-12,
     "num_labels": 7,
 }
-# The same sums in another order of operations: some 1e-6 at values of about 1.
-EXACT = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def save_vit(folder: Path, kind: str = "ViTModel", **changes: Any) -> Any:
@@ -79,7 +77,7 @@ def run_vit(vit: Any, picture: Tensor, cls: bool = True) -> list[Tensor]:
             found.append(x if isinstance(x, Tensor) else x[0])
         found.append(vit.layernorm(found[-1]))
         if cls:
-            torch.testing.assert_close(found[-1], vit(picture).last_hidden_state, **EXACT)
+            torch.testing.assert_close(found[-1], vit(picture).last_hidden_state, **oracle.EXACT)
     return found
 
 
@@ -92,7 +90,7 @@ def every_state(model: VivitForVideoClassification, pixel_values: Tensor) -> lis
 def compare(ours: list[Tensor], theirs: list[Tensor]) -> None:
     assert len(ours) == len(theirs)
     for our, their in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(our, their, **EXACT)
+        torch.testing.assert_close(our, their, **oracle.EXACT)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +128,7 @@ def test_model_2_begins_as_the_mean_over_time(vit: Any, vit_folder: Path) -> Non
     normalised = F.layer_norm(cls, cls.shape[-1:], eps=1e-12)
     expected = F.layer_norm(normalised.mean(0, keepdim=True), cls.shape[-1:], eps=1e-12)
     with torch.inference_mode():
-        torch.testing.assert_close(model.features(seen[None]), expected, **EXACT)
+        torch.testing.assert_close(model.features(seen[None]), expected, **oracle.EXACT)
     embedded = every_state(model, seen[None])[4]
     assert embedded.std(-1).min() > 1e-3, (
         "at zero the gradient of a LayerNorm of epsilon 1e-12 is a million times too large"
@@ -170,7 +168,7 @@ def test_half_of_the_heads_of_model_4_are_the_image_models_over_space(tmp_path: 
             x = x + attention.o_proj(heads)
             x = x + layer.mlp(layer.layernorm_after(x))
         expected = vit.layernorm(x).repeat(1, 3, 1)
-    torch.testing.assert_close(every_state(model, still(pictures()))[-1], expected, **EXACT)
+    torch.testing.assert_close(every_state(model, still(pictures()))[-1], expected, **oracle.EXACT)
 
 
 @pytest.mark.parametrize(("tubelet", "middle"), [(1, 0), (2, 1), (3, 1), (4, 2)])

@@ -9,8 +9,9 @@ import torch
 import transformers
 from torch import nn
 
+import vivit
 from tests import oracle
-from tests.vivit.checkpoint.folders import EXACT, faults, logits_agree, memory_names, rewrite, tensors_of
+from tests.vivit.checkpoint.folders import faults, logits_agree, memory_names, rewrite, tensors_of
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
 from vivit.checkpoint import open_checkpoint
 from vivit.checkpoint.layout import published_name, published_tensors
@@ -46,7 +47,7 @@ def test_every_name_in_memory_has_its_name_on_disk(tmp_path: Path, kind: str) ->
 def test_both_layouts_load(tmp_path: Path, kind: str, qkv_bias: bool) -> None:
     oracle.save(tmp_path, kind, qkv_bias=qkv_bias)
     on_disk = tensors_of(tmp_path)
-    ours = {"VivitForVideoClassification": VivitForVideoClassification, "VivitModel": VivitModel}[kind]
+    ours = getattr(vivit, kind)
     for tensors in (on_disk, memory_names(on_disk)):
         rewrite(tmp_path, tensors)
         loaded = published_tensors(ours.from_pretrained(tmp_path))
@@ -58,7 +59,7 @@ def test_both_layouts_load(tmp_path: Path, kind: str, qkv_bias: bool) -> None:
 @pytest.mark.parametrize("kind", ["VivitForVideoClassification", "VivitModel"])
 def test_our_files_are_theirs(tmp_path: Path, kind: str) -> None:
     theirs = oracle.save(tmp_path / "theirs", kind)
-    ours = {"VivitForVideoClassification": VivitForVideoClassification, "VivitModel": VivitModel}[kind]
+    ours = getattr(vivit, kind)
     ours.from_pretrained(tmp_path / "theirs").save_pretrained(tmp_path / "ours")
     written, wanted = tensors_of(tmp_path / "ours"), tensors_of(tmp_path / "theirs")
     assert written.keys() == wanted.keys()
@@ -109,7 +110,7 @@ def test_the_config_says_what_holds_every_saved_tensor(tmp_path: Path, precision
 
 
 def test_views_are_the_models_memory() -> None:
-    model = VivitForVideoClassification(VivitConfig(**oracle.TINY))
+    model: Any = VivitForVideoClassification(VivitConfig(**oracle.TINY))
     with torch.no_grad():
         for k, view in enumerate(published_tensors(model).values()):
             view.fill_(k + 1)
@@ -234,7 +235,7 @@ def test_a_head_of_another_size_needs_the_callers_word(tmp_path: Path, num_label
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
         wanted = theirs.vivit(pixel_values).last_hidden_state
-        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **EXACT)
+        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **oracle.EXACT)
 
 
 def test_ignoring_sizes_changes_nothing_where_they_fit(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_classifier_from_a_bare_model(tmp_path: Path, options: dict[str, Any])
     pixel_values = oracle.clip(theirs.config)
     with torch.inference_mode():
         wanted = theirs(pixel_values).last_hidden_state
-        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **EXACT)
+        torch.testing.assert_close(ours.vivit(pixel_values).last_hidden_state, wanted, **oracle.EXACT)
 
 
 def test_a_bare_model_that_is_opened_to_answer_is_refused(tmp_path: Path) -> None:
@@ -279,7 +280,7 @@ def test_a_bare_model_from_a_classifier_has_no_pooler(tmp_path: Path) -> None:
     with torch.inference_mode():
         mine, wanted = ours(pixel_values), theirs.vivit(pixel_values)
     assert ours.pooler is None and mine.pooler_output is None
-    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **EXACT)
+    torch.testing.assert_close(mine.last_hidden_state, wanted.last_hidden_state, **oracle.EXACT)
 
 
 def test_half_a_pooler_is_a_fault(tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_state_survives_a_round_trip_through_training(tmp_path: Path) -> None:
 )
 def test_names_of_wrapped_models_load(tmp_path: Path, prefix: str, layout: Any, kind: str) -> None:
     oracle.save(tmp_path, kind)
-    ours = {"VivitForVideoClassification": VivitForVideoClassification, "VivitModel": VivitModel}[kind]
+    ours = getattr(vivit, kind)
     wanted = published_tensors(ours.from_pretrained(tmp_path))
     rewrite(tmp_path, {f"{prefix}{name}": tensor for name, tensor in layout(tensors_of(tmp_path)).items()})
     loaded = published_tensors(ours.from_pretrained(tmp_path))
@@ -396,7 +397,8 @@ def test_parts_that_were_compiled_alone_load(tmp_path: Path) -> None:
 
 def test_what_compile_and_data_parallel_write_loads(tmp_path: Path) -> None:
     theirs = oracle.save(tmp_path)
-    wrapped = torch.compile(nn.DataParallel(torch.compile(theirs)))
+    compiled: Any = torch.compile(theirs)
+    wrapped: Any = torch.compile(nn.DataParallel(compiled))
     assert next(iter(wrapped.state_dict())).startswith("_orig_mod.module._orig_mod.")
     (tmp_path / "model.safetensors").unlink()
     torch.save(wrapped.state_dict(), tmp_path / "pytorch_model.bin")

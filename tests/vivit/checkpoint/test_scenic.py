@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.oracle import Tolerance
 from tests.vivit.checkpoint.flax_files import (
     SCENIC,
     Tree,
@@ -150,7 +151,7 @@ def test_half_precisions_become_float32(tmp_path: Path, dtype: str) -> None:
 
     made = loaded(write(tmp_path / "checkpoint", {"params": half(tree)}), **CLIP)
     # bfloat16 has 8 bits of a fraction, and was cut.
-    tolerance = {"rtol": 2**-7 if dtype == "bfloat16" else 2**-10, "atol": 1e-6}
+    tolerance: Tolerance = {"rtol": 2**-7 if dtype == "bfloat16" else 2**-10, "atol": 1e-6}
     mine, wanted = published_tensors(made), published_tensors(theirs)
     for name, tensor in mine.items():
         assert tensor.dtype == torch.float32
@@ -523,13 +524,11 @@ def test_the_config_is_that_of_the_original(tmp_path: Path) -> None:
     assert config == VivitConfig(
         **CLIP,
         tubelet_size=(2, 8, 4),
-        **{
-            "hidden_size": 24,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 44,
-            "num_labels": 7,
-        },
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=44,
+        num_labels=7,
     )
     assert (config.hidden_act, config.layer_norm_eps, config.qkv_bias) == ("gelu_fast", 1e-6, True)
     assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0

@@ -1,9 +1,8 @@
 """A server that answers as the Hub does, and the real client against it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
-def clients(shared: HubServer, home: Path) -> Iterator[Any]:
+def clients(shared: HubServer, home: Path) -> Iterator[Callable[..., Client]]:
     """Starts clients, one for each environment."""
     started: dict[tuple[tuple[str, str], ...], Client] = {}
 
@@ -49,12 +48,12 @@ def clients(shared: HubServer, home: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def client(clients: Any) -> Client:
+def client(clients: Callable[..., Client]) -> Client:
     return clients()
 
 
 @pytest.fixture
-def offline(clients: Any) -> Client:
+def offline(clients: Callable[..., Client]) -> Client:
     return clients(HF_HUB_OFFLINE="1")
 
 
@@ -64,7 +63,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def token(home: Path) -> Iterator[Any]:
+def token(home: Path) -> Iterator[Callable[[str], int]]:
     """Log in as the visitor would: the file that `hf auth login` writes."""
     yield lambda text: (home / "token").write_text(text)
     (home / "token").unlink(missing_ok=True)

@@ -46,7 +46,7 @@ def good(answer: Answer) -> Any:
 def refused(answer: Answer, *words: str) -> str:
     """The sentence of an expected error, which is one the visitor can read and act on."""
     assert answer.get("class") == "HubError", answer
-    sentence = answer["error"]
+    sentence: str = answer["error"]
     assert all(word in sentence for word in words), sentence
     assert sentence.endswith(".") and "\n" not in sentence and 30 < len(sentence) < 330, sentence
     assert re.search(r"Choose|Check|[Tt]ry again|Give|Leave|log in|Free|Unset|still works", sentence), sentence

@@ -138,7 +138,7 @@ def test_a_head_of_400_without_names_gets_those_of_kinetics(named: bool, tmp_pat
     from vivit.config import VivitConfig
 
     names = {k: f"class {k}" for k in range(400)}
-    VivitConfig(num_labels=None if named else 400, id2label=names if named else None).save_pretrained(tmp_path)
+    (VivitConfig(id2label=names) if named else VivitConfig(num_labels=400)).save_pretrained(tmp_path)
     config = VivitConfig.from_pretrained(tmp_path)
     expected = names if named else dict(enumerate(hub.kinetics400_labels()))
     assert config.id2label == expected and config.label2id == {v: k for k, v in expected.items()}

@@ -41,11 +41,15 @@ def names(folder: str) -> set[str]:
 # token
 
 
+def closed_repository(how: str) -> Repository:
+    return Repository(files(), private=how == "private", gated=how == "gated")
+
+
 @pytest.mark.parametrize("closed", ["private", "gated"])
 def test_a_token_opens_what_is_closed_and_goes_to_the_hub_alone(
     closed: str, server: HubServer, client: Client, name: str
 ) -> None:
-    server.models[name] = Repository(files(), **{closed: True})
+    server.models[name] = closed_repository(closed)
     refused(client.call("find_checkpoint", name=name), "log in" if closed == "gated" else "no public repository")
     server.requests.clear()
     answer = find(client, TOKEN, name=name, token=TOKEN)
@@ -85,7 +89,7 @@ def test_a_stored_token_that_is_wanted_and_not_there_is_told(server: HubServer, 
 def test_a_token_that_opens_nothing_is_never_told(
     wrong: str, closed: str, server: HubServer, client: Client, name: str
 ) -> None:
-    server.models[name] = Repository(files(), **{closed: True})
+    server.models[name] = closed_repository(closed)
     refused(find(client, wrong, name=name, token=wrong))
 
 
@@ -156,7 +160,7 @@ def test_a_cache_of_ones_own_is_found_by_the_hubs_client(
 
 def test_files_of_this_machine_alone_ask_nobody(server: HubServer, client: Client, name: str, tmp_path: Path) -> None:
     server.models[name] = Repository(files())
-    own = {"cache_dir": str(tmp_path)}
+    own: dict[str, Any] = {"cache_dir": str(tmp_path)}
     folder = good(client.call("find_checkpoint", name=name, **own))
     server.models[name].commit(files(id2label={"0": "newer"}))
     server.requests.clear()

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.codeccontext import VideoCodecContext
 from PIL import Image
 
 from tests.clips import cut_out, draw_number, read_number, write_clip, written_once
@@ -71,6 +72,7 @@ def test_pictures_are_those_of_libvpx(tmp_path: Path, codec: str, hidden: dict[s
     path = write_clip(tmp_path / "a.webm", codec=codec, pix_fmt="yuva420p", codec_options=hidden, pictures=soft)
     with av.open(str(path)) as container:
         decoder = av.CodecContext.create(codec, "r")
+        assert isinstance(decoder, VideoCodecContext)
         packets = [packet for packet in container.demux(video=0) if packet.size]
         pictures = [picture for packet in (*packets, None) for picture in decoder.decode(packet)]
     expected = [on_ground(picture.reformat(format="gbrap").to_ndarray()) for picture in pictures]

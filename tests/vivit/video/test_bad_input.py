@@ -173,7 +173,7 @@ def test_cut_off_in_the_pictures(tmp_path: Path, name: str, part: float) -> None
 def _break_from(path: Path, packet_number: int) -> None:
     """Make every later packet's length fields impossible; the headers stay whole."""
     with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
     for position, size in packets[packet_number:]:
         data[position : position + size] = b"\xff" * size

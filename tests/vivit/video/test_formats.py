@@ -1,6 +1,6 @@
 """What can be uploaded can be read: a clip of every kind that phones, cameras, recorders and editors write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ def _as(
     container: str | None = None,
     pix_fmt: str = "yuv420p",
     size: tuple[int, int] = (176, 144),
-    **options: str,
+    options: Mapping[str, str] | None = None,
 ) -> Callable[[Path], Path]:
     return lambda path: write_clip(
         path, 30, codec=codec, container=container, pix_fmt=pix_fmt, rate=25, size=size, codec_options=options
@@ -23,11 +23,12 @@ def _as(
 
 
 H264 = {"x264-params": "log-level=none"}
+H265 = {"x265-params": "log-level=none"}
 WRITERS: dict[str, Callable[[Path], Path]] = {
-    ".mp4": _as("libx264", **H264),
+    ".mp4": _as("libx264", options=H264),
     ".mov": _as("prores_ks", pix_fmt="yuv422p10le"),
     ".mkv": _as("ffv1"),
-    ".webm": _as("libvpx-vp9", deadline="realtime"),
+    ".webm": _as("libvpx-vp9", options={"deadline": "realtime"}),
     ".avi": _as("mpeg4"),
     ".gif": _as("gif", pix_fmt="rgb8"),
     ".m4v": _as("mpeg4", "mp4"),
@@ -36,8 +37,8 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     ".mpg": _as("mpeg1video", "mpeg"),
     ".mpeg": _as("mpeg2video", "vob"),
     ".vob": _as("mpeg2video", "vob"),
-    ".ts": _as("libx264", "mpegts", **H264),
-    ".mts": _as("libx264", "mpegts", **H264),
+    ".ts": _as("libx264", "mpegts", options=H264),
+    ".mts": _as("libx264", "mpegts", options=H264),
     ".m2ts": lambda path: write_clip(
         path, 30, container="mpegts", rate=25, size=(176, 144), container_options={"mpegts_m2ts_mode": "1"}
     ),
@@ -52,12 +53,12 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     ".png": _as("apng", "apng", pix_fmt="rgb24"),
     ".y4m": _as("wrapped_avframe", "yuv4mpegpipe"),
     ".ivf": _as("libvpx", "ivf"),
-    ".h264": _as("libx264", "h264", **H264),
-    ".264": _as("libx264", "h264", **H264),
-    ".avc": _as("libx264", "h264", **H264),
-    ".h265": _as("libx265", "hevc", **{"x265-params": "log-level=none"}),
-    ".265": _as("libx265", "hevc", **{"x265-params": "log-level=none"}),
-    ".hevc": _as("libx265", "hevc", **{"x265-params": "log-level=none"}),
+    ".h264": _as("libx264", "h264", options=H264),
+    ".264": _as("libx264", "h264", options=H264),
+    ".avc": _as("libx264", "h264", options=H264),
+    ".h265": _as("libx265", "hevc", options=H265),
+    ".265": _as("libx265", "hevc", options=H265),
+    ".hevc": _as("libx265", "hevc", options=H265),
     ".mjpeg": _as("mjpeg", "mjpeg", pix_fmt="yuvj420p"),
     ".mjpg": _as("mjpeg", "mjpeg", pix_fmt="yuvj420p"),
     ".obu": _as("libsvtav1", "obu"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -73,7 +74,7 @@ def test_its_other_path_has_the_first_frame_of_each_part(
     clip: Callable[[str], Path], name: str, num_frames: int
 ) -> None:
     """What is asked is the reader that transformers' video processor calls: the processor itself needs torchvision."""
-    theirs, metadata = load_video(str(clip(name)), num_frames=num_frames, backend="pyav")
+    theirs, metadata = load_video(cast(Any, str(clip(name))), num_frames=num_frames, backend="pyav")
     ours = read_frames(clip(name), num_frames, sampling="transformers-torchvision", geometry="stored")
     assert ours.indices == tuple(metadata.frames_indices)
     np.testing.assert_array_equal(ours.frames, theirs)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -252,7 +253,7 @@ def test_what_is_no_film_is_a_sentence(tmp_path: Path, content: bytes | None, sa
 
 
 LONG = 300
-KINDS: dict[str, dict] = {
+KINDS: dict[str, dict[str, Any]] = {
     "faststart.mp4": {"container_options": {"movflags": "faststart"}},
     "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov+default_base_moof"}},
     "h264.mkv": {},
@@ -266,10 +267,9 @@ KINDS: dict[str, dict] = {
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    def writer(name: str, options: dict) -> Callable[[Path], Path]:
-        return lambda path: write_clip(
-            path, LONG, **{"codec_options": CLOSED_GOP, "rate": 25, "size": (192, 144)} | options
-        )
+    def writer(name: str, options: dict[str, Any]) -> Callable[[Path], Path]:
+        usual: dict[str, Any] = {"codec_options": CLOSED_GOP, "rate": 25, "size": (192, 144)}
+        return lambda path: write_clip(path, LONG, **usual | options)
 
     return written_once(tmp_path_factory.mktemp("long"), {name: writer(name, o) for name, o in KINDS.items()})
 
@@ -319,7 +319,7 @@ def test_of_a_film_that_is_damaged_in_the_middle_both_ends_are_kept(
 def test_many_damaged_places_are_few_words(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "worn.mp4", 1200, rate=25, codec_options=CLOSED_GOP)
     with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        packets = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
     for position, size in packets[30::100]:
         data[position : position + size] = b"\xff" * size
@@ -391,7 +391,7 @@ def test_too_large_pictures_and_too_many_are_refused(clip: Callable[[str], Path]
     ):
         pass
     with open_film(clip("h264.mp4"), limits=replace(FILM_LIMITS, max_frames=20)) as film:
-        read = []
+        read: list[Tick] = []
         with pytest.raises(VideoError, match="more than 20 frames"):
             read += film.ticks(TICK, same)
 

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -85,7 +86,7 @@ def test_a_clip_that_begins_late_has_times_from_its_first_frame(tmp_path: Path, 
 
 def _animation(path: Path, durations_ms: Sequence[int]) -> Path:
     first, *others = [Image.fromarray(draw_number(number)) for number in range(len(durations_ms))]
-    options = {"lossless": True} if path.suffix == ".webp" else {}
+    options: dict[str, Any] = {"lossless": True} if path.suffix == ".webp" else {}
     first.save(path, save_all=True, append_images=others, duration=list(durations_ms), **options)
     return path
 

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorPrimaries
+from av.video.stream import VideoStream
 
 from tests.clips import write_clip
 from vivit.video import probe, read_frames
 from vivit.video.tone_mapping import TO_BT709, hlg_to_light, pq_to_light, to_bt709
 
 WHITE = 203.0  # cd/m²
-PRIMARIES = {"BT.2020": 9, "Display P3": 12}
+PRIMARIES = {"BT.2020": ColorPrimaries.BT2020, "Display P3": ColorPrimaries.SMPTE432}
 PQ, HLG, BT2020_10 = 16, 18, 14
 
 
@@ -27,9 +30,10 @@ def _pq(light: np.ndarray) -> np.ndarray:
 def _hlg(light: np.ndarray) -> np.ndarray:
     """cd/m² on a screen of 1000 cd/m² → signal: ITU-R BT.2100's inverse OOTF and OETF."""
     luminance = (light @ np.array([0.2627, 0.6780, 0.0593]))[..., None] / 1000
-    scene = light / 1000 * np.power(np.maximum(luminance, 1e-9), (1 - 1.2) / 1.2)
+    scene: np.ndarray = light / 1000 * np.power(np.maximum(luminance, 1e-9), (1 - 1.2) / 1.2)
     upper = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
-    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), upper)
+    signal: np.ndarray = np.where(scene <= 1 / 12, np.sqrt(3 * scene), upper)
+    return signal
 
 
 def _ordinary(light: np.ndarray) -> np.ndarray:
@@ -56,11 +60,12 @@ def _pictures() -> list[np.ndarray]:
 
 def _converted(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     """To YUV of BT.2020. FFmpeg does that wrongly in the last columns of some widths, so for pictures of one colour by hand."""
-    options = {"format": pix_fmt, "dst_colorspace": "BT2020", "dst_color_range": "MPEG"}
+    options: dict[str, Any] = {"format": pix_fmt, "dst_colorspace": "BT2020", "dst_color_range": "MPEG"}
     if frame.width % 16 == 0:
         return frame.reformat(**options)
     pixel = frame.to_ndarray()[:1, :1]
-    small = av.VideoFrame.from_ndarray(np.tile(pixel, (16, 16, 1)), format=frame.format.name).reformat(**options)
+    square = np.tile(pixel, (16, 16, 1)).astype(np.uint16)
+    small = av.VideoFrame.from_ndarray(square, format=frame.format.name).reformat(**options)
     size = 2 if "10" in pix_fmt else 1
     filled = av.VideoFrame(frame.width, frame.height, pix_fmt)
     for plane, like in zip(filled.planes, small.planes, strict=True):
@@ -74,6 +79,7 @@ def _write(path: Path, kind: str, light: list[np.ndarray], codec: str = "ffv1", 
     to_gamut = np.linalg.inv(TO_BT709[PRIMARIES[gamut]])
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width, _ = light[0].shape
         stream.pix_fmt = pix_fmt
         context = stream.codec_context
