@@ -16,10 +16,8 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from benchmarks.absent import stand_in
 from benchmarks.in_turn import ROUNDS, Contestant, as_line
+from benchmarks.timeline_memory import memory
 from vivit import heap
 from vivit.benchmark.side_by_side import BUSY_SHARE, Ratio, find_ratio
 from vivit.device import default_device
@@ -54,12 +52,9 @@ from vivit.timeline.work import Waits, follow  # noqa: E402
 from vivit.video import VideoInfo, decode, probe  # noqa: E402
 from vivit.video.streaming import open_film  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
 # The largest difference of two log-probabilities of a class, in standard deviations of them: float32 in another order, where
 # all is float32. In other precisions a batch's kernels round otherwise than one clip's: a bound that a mistake would not keep.
 EXACT, ROUNDED = 1e-3, 0.5
-FULL_HD = (1920, 1080)
-MINUTE_SECONDS, EARLY_SECONDS = 60.0, 180.0
 
 
 @dataclass(frozen=True)
@@ -326,48 +321,6 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
     yield found["method"]
 
 
-def memory(minutes: int, options: argparse.Namespace) -> dict[str, Any]:
-    """The command's resident memory as it goes through a long film of 1080p.
-
-    Raises:
-        SystemExit: if it fails, or the film is too short to say anything.
-    """
-    from benchmarks.films import repeat, write_film
-
-    if minutes * MINUTE_SECONDS <= EARLY_SECONDS:
-        raise SystemExit(f"--memory wants more than {EARLY_SECONDS / MINUTE_SECONDS:g} minutes, not {minutes}.")
-    with tempfile.TemporaryDirectory(prefix="vivit-timeline-") as folder:
-        once, path = Path(folder) / "once.mp4", Path(folder) / "film.mp4"
-        print("writing the film", file=sys.stderr, flush=True)
-        repeat(write_film(once, MINUTE_SECONDS, FULL_HD), path, MINUTE_SECONDS, minutes)
-        command = [sys.executable, "-m", "vivit", "timeline", path, "--model", options.model, "--windows", "--json"]
-        samples: list[tuple[float, float, float]] = []  # seconds of the film, of wall time, MiB
-        begin, told = time.monotonic(), 0.0
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            running = psutil.Process(process.pid)
-            assert process.stdout
-            for line in process.stdout:
-                end = json.loads(line)["end"]
-                samples.append((end, time.monotonic() - begin, running.memory_info().rss / 2**20))
-                if end >= told:
-                    print(f"minute {end / MINUTE_SECONDS:.1f}: {samples[-1][2]:.0f} MiB", file=sys.stderr, flush=True)
-                    told += MINUTE_SECONDS
-        if process.returncode or not samples:
-            raise SystemExit(f"It ended with status {process.returncode}.")
-    early = next(mib for end, _, mib in samples if end >= EARLY_SECONDS)
-    later = [mib for end, _, mib in samples if end >= EARLY_SECONDS]
-    return {
-        "minutes": minutes,
-        "windows": len(samples),
-        "times_real_time": samples[-1][0] / samples[-1][1],
-        "mib_at_minute_3": early,
-        "mib_at_the_end": later[-1],
-        "end_of_minute_3": later[-1] / early,
-        "most_of_minute_3": max(later) / early,
-        "samples": samples,
-    }
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.timeline", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -403,7 +356,7 @@ def main() -> None:
     if options.device:
         os.environ["VIVIT_DEVICE"] = options.device
     if options.memory:
-        found = memory(options.memory, options)
+        found = memory(options.memory, options.model)
         print(json.dumps({name: value for name, value in found.items() if name != "samples"}, indent=1))
     else:
         found = measure(options)

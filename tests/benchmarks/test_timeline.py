@@ -72,8 +72,3 @@ def test_without_pyav_frames_are_given(tiny: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "frames in memory" in done.stdout and "timeline, of decoded frames" in done.stdout
     assert "from the file" not in done.stdout
-
-
-def test_a_film_too_short_for_its_memory_is_refused() -> None:
-    with pytest.raises(SystemExit, match="more than 3 minutes"):
-        timeline.memory(3, timeline.parse([]))
