@@ -32,7 +32,7 @@ from tests.vivit.benchmark.children import MACHINE, result, row
 from tests.vivit.benchmark.stepping import FOUND, TWO, drive
 from tests.vivit.evaluate.kept import kept
 from ui import charts, runs
-from ui.visit import Settings
+from ui.chosen import Settings
 from vivit.__main__ import main
 from vivit.benchmark import report as sweep_report
 from vivit.benchmark import results, side_by_side
