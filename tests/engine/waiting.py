@@ -28,6 +28,8 @@ def worker(module: str) -> psutil.Process:
 
     Args:
         module: the worker's, such as 'engine.model'.
+    Raises:
+        StopIteration: if there is none now.
     """
     found = [child for child in psutil.Process().children() if module in child.cmdline()]
-    return max(found, key=psutil.Process.create_time)
+    return next(reversed(sorted(found, key=psutil.Process.create_time)))
