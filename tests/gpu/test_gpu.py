@@ -23,7 +23,7 @@ from engine import Engine, Job, WorkerSpec, loaded
 from engine.tasks import Classify, ExamineCell, MeasureRound, TimeCells
 from tests import oracle
 from tests.vivit.benchmark import children
-from tests.vivit.test_model import assert_same_gradients
+from tests.vivit.model_pairs import assert_same_gradients
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.attention import ATTENTION, AttentionUnavailable
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
