@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -378,7 +378,7 @@ def _entry(repository: Repository, name: str, content: bytes) -> dict[str, Any]:
     return entry
 
 
-def wait_for(condition: Any, seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():

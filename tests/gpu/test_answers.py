@@ -10,7 +10,7 @@ import transformers
 
 from tests import oracle
 from tests.gpu.here import ANY_PRECISION, HERE
-from tests.vivit.test_model import assert_same_gradients
+from tests.vivit.model_pairs import assert_same_gradients
 from vivit import VivitForVideoClassification
 from vivit.benchmark.memory import weights_bytes
 from vivit.checkpoint.layout import published_name, published_tensors

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.clips import write_clip
+from tests.hub_server import wait_for
 from tests.running import decoders as running
 from tests.running import no_child_left
 from vivit import decoders
@@ -266,11 +267,24 @@ def test_a_clip_that_ends_two_decoders_cannot_be_read(
 
 
 def test_a_clip_without_an_end_is_given_up(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoders, "GRACE_SECONDS", 0.0)
+    """Its time is over once it is being read, however long a busy machine took to come so far."""
+    given = tmp_path / "given"
+    awaited: list[float] = []
+
+    class Impatient(decoders._Decoder):
+        def _line(self) -> Any:
+            if self.ready:
+                awaited.append(self._seconds)
+                wait_for(lambda: given.exists() and len(given.read_text().split()) == len(awaited), 60)
+                self._seconds = 0.0
+            return super()._line()
+
+    monkeypatch.setattr(decoders, "_Decoder", Impatient)
     several = strange(tmp_path, ["endless.mp4"], paths[0], monkeypatch)
-    (clip,) = decode_ahead(several, replace(READING, limits=VideoLimits(max_seconds=0.5)), 1, 0)
+    (clip,) = decode_ahead(several, replace(READING, limits=VideoLimits(max_seconds=90)), 1, 0)
     assert isinstance(clip, VideoError) and "ended its process twice" in str(clip)
-    assert (tmp_path / "given").read_text().split() == ["endless.mp4"] * 2
+    assert given.read_text().split() == ["endless.mp4"] * 2
+    assert awaited == [90 + decoders.GRACE_SECONDS] * 2
 
 
 def test_closing_waits_for_nobody(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

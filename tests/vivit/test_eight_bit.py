@@ -13,85 +13,38 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import BitsAndBytesConfig
 
 import vivit
 from tests import oracle
-from tests.vivit.checkpoint.folders import rewrite, tensors_of
+from tests.vivit.eight_bit_models import (
+    KEPT,
+    agree,
+    in_8_bit,
+    layers,
+    logits,
+    same_weights,
+    theirs_of,
+    write_with_large_numbers,
+)
 from vivit import AutoModelForVideoClassification, VivitForVideoClassification, VivitModel, pipeline
 from vivit.checkpoint import open_checkpoint
 from vivit.checkpoint.files import dequantised
-from vivit.checkpoint.layout import published_name, published_tensors
-from vivit.eight_bit import EightBit, EightBitUnavailable, Int8Linear, asked_for, quantise, why_not
+from vivit.checkpoint.layout import published_tensors
+from vivit.eight_bit import EightBit, EightBitUnavailable, Int8Linear, asked_for, why_not
 from vivit.errors import UserError
 from vivit.hub import ASSETS
 from vivit.precision import DYNAMIC_INT8, EIGHT_BIT, kept_bytes, set_precision
 from vivit.preparing import prepare_clip
 
 load = VivitForVideoClassification.from_pretrained
-# transformers 5.23 means to keep the head, and does not find it: its last parameter is a bias.
-KEPT = ["classifier", "pooler"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny classifier whose layers see large numbers, each of them in its own columns. Not to be written to."""
-    where = tmp_path_factory.mktemp("checkpoints") / "classifier"
-    oracle.save(where)
-    tensors = tensors_of(where)
-    for name, tensor in tensors.items():
-        if "layernorm_" in name and name.endswith("weight"):
-            tensor[::5] *= 6
-        if "value.weight" in name or "intermediate.dense.weight" in name:
-            tensor[::7] *= 12
-    rewrite(where, tensors)
-    return where
-
-
-def theirs_of(folder: Path, kind: str = "VivitForVideoClassification", **options: Any) -> Any:
-    return getattr(transformers, kind).from_pretrained(folder, device_map="cpu", **options)
-
-
-def in_8_bit(folder: Path, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
-    config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT, **options)
-    return theirs_of(folder, quantization_config=config, dtype=dtype)
-
-
-def layers(model: nn.Module) -> list[Int8Linear]:
-    return [module for module in model.modules() if isinstance(module, Int8Linear)]
-
-
-def logits(model: Any, pixel_values: Tensor | None = None) -> Tensor:
-    with torch.inference_mode():
-        found: Tensor = model(
-            oracle.clip(model.config).to(model.dtype) if pixel_values is None else pixel_values
-        ).logits
-    return found
-
-
-def agree(ours: Any, theirs: Any, of: str = "logits") -> None:
-    """Whole answers to some clips, with the same whole numbers in every product.
-
-    The same weights in another order of operations are off by some 1e-6. Where that tips a number over to the next of
-    int8, what follows is off by a step of the largest number there / 127: by chance in some clips, by a fault in all.
-    """
-    differences = []
-    for seed in range(8):
-        pixel_values = oracle.clip(ours.config, batch=1, seed=seed)
-        with torch.inference_mode():
-            mine, wanted = (getattr(model(pixel_values), of) for model in (ours, theirs))
-        differences.append((mine - wanted).abs().max().item())
-    assert sorted(differences)[3] <= 1e-5 and max(differences) <= 5e-2, differences
-
-
-def same_weights(ours: Any, theirs: Any) -> None:
-    """Whole matrices and scales, bit by bit, by their published names."""
-    wanted = {published_name(name): tensor for name, tensor in theirs.state_dict().items() if "format" not in name}
-    mine = published_tensors(ours)
-    assert mine.keys() == wanted.keys()
-    for name, tensor in wanted.items():
-        assert tensor.dtype == mine[name].dtype and torch.equal(mine[name], tensor), name
+    """Not to be written to."""
+    return write_with_large_numbers(tmp_path_factory.mktemp("checkpoints") / "classifier")
 
 
 # The page's call
@@ -389,132 +342,6 @@ def test_its_answers_are_those_of_float32_on_every_bundled_clip(precision: str) 
         assert wanted.argmax() == found.argmax(), clip.name
         # Measured: at most 0.0007 and 0.0008, of best probabilities of about 0.95.
         assert (wanted - found).abs().max() < 0.005, clip.name
-
-
-# Files
-
-
-def test_what_is_saved_transformers_reads(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
-    model.save_pretrained(tmp_path / "ours")
-    in_8_bit(folder).save_pretrained(tmp_path / "theirs")
-    mine, wanted = (load_file(tmp_path / name / "model.safetensors") for name in ("ours", "theirs"))
-    assert mine.keys() == wanted.keys() and all(torch.equal(mine[name], wanted[name]) for name in wanted)
-    written = json.loads((tmp_path / "ours" / "config.json").read_text())
-    assert written["dtype"] == "float32" and written["quantization_config"]["llm_int8_skip_modules"] == KEPT
-    back = theirs_of(tmp_path / "ours")
-    assert type(back.classifier) is nn.Linear
-    agree(model, back)
-
-
-@pytest.mark.parametrize("head", ["kept", "in 8 bit"])
-@pytest.mark.parametrize("threshold", [6.0, 3.0])
-def test_what_transformers_saved_is_read(tmp_path: Path, folder: Path, head: str, threshold: float) -> None:
-    skipped = KEPT if head == "kept" else []
-    config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped, llm_int8_threshold=threshold)
-    theirs = theirs_of(folder, quantization_config=config)
-    theirs.save_pretrained(tmp_path)
-    ways: list[dict[str, Any]] = [{}, {"load_in_8bit": True}, {"dtype": "auto"}, {"dtype": EIGHT_BIT}]
-    for options in ways:
-        ours = load(tmp_path, **options)
-        assert {layer.threshold for layer in layers(ours)} == {threshold}
-        mine, wanted = published_tensors(ours), {published_name(k): t for k, t in theirs.state_dict().items()}
-        assert all(torch.equal(mine[k], wanted[k]) for k in mine if not k.startswith("classifier")), "bit by bit"
-        if head == "kept":
-            agree(ours, theirs)
-        else:  # it is made floating here, and tokens are not rounded before it
-            torch.testing.assert_close(logits(ours), logits(theirs), rtol=0, atol=5e-2)
-        assert "quantization_config" not in ours.config.extra
-
-
-def test_saved_and_read_again_is_the_same(tmp_path: Path, folder: Path) -> None:
-    first = load(folder, quantization_config=BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=4.5))
-    first.save_pretrained(tmp_path / "1")
-    second = load(tmp_path / "1")
-    second.save_pretrained(tmp_path / "2")
-    assert (tmp_path / "1" / "model.safetensors").read_bytes() == (tmp_path / "2" / "model.safetensors").read_bytes()
-    assert torch.equal(logits(first), logits(second)) and layers(second)[0].threshold == 4.5
-    (tmp_path / "1" / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
-    assert layers(pipeline(model=str(tmp_path / "1")).model), "as from_pretrained reads it"
-
-
-@pytest.mark.parametrize("scale", [1e-7, 1e-4, 1.0, 300.0])
-def test_made_floating_and_rounded_again_is_the_same_bit_by_bit(scale: float) -> None:
-    weight = torch.randn(64, 200, generator=torch.Generator().manual_seed(0)) * scale
-    weight[3] = 0
-    weight[4, 1:] = 0
-    rounded, scales = quantise(weight)
-    ((name, floating),) = dequantised([("a.weight", rounded), ("a.weight_format", torch.tensor(0)), ("a.SCB", scales)])
-    again, scales_again = quantise(floating)
-    assert name == "a.weight" and torch.equal(again, rounded) and torch.equal(scales_again, scales)
-    assert (floating - weight).abs().max() <= scales.max() / 127 * 0.57 + 2**-24
-
-
-def test_the_order_in_a_file_does_not_matter(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
-    model.save_pretrained(tmp_path)
-    for order in (sorted, lambda names: sorted(names, reverse=True)):
-        tensors = tensors_of(tmp_path)
-        (tmp_path / "model.safetensors").unlink()
-        torch.save({name: tensors[name] for name in order(tensors)}, tmp_path / "pytorch_model.bin")
-        assert torch.equal(logits(load(tmp_path)), logits(model))
-        rewrite(tmp_path, tensors)
-
-
-def test_other_precisions_read_it_too_and_do_not_carry_it_on(tmp_path: Path, folder: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path / "eight")
-    exact = load(folder)
-    for model in (
-        load(tmp_path / "eight", dtype="float32"),
-        open_checkpoint(tmp_path / "eight").load(VivitForVideoClassification),
-    ):
-        assert not layers(model) and kept_bytes(model) == kept_bytes(exact)
-        # Off by half a step of the largest of a row / 127 at most, and by the float16 before, 2⁻¹¹, a sixteenth of a step.
-        for name, tensor in published_tensors(exact).items():
-            off = (published_tensors(model)[name] - tensor).abs().max()
-            assert off <= (tensor.abs().max() / 127 * 0.57 if "weight" in name else 0), name
-        model.save_pretrained(tmp_path / "again")
-        assert "quantization_config" not in json.loads((tmp_path / "again" / "config.json").read_text())
-        assert {t.dtype for t in tensors_of(tmp_path / "again").values()} == {torch.float32}
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"quant_method": "gptq", "bits": 4}, "gptq"),
-        ({"quant_method": "torchao", "quant_type": {}}, "torchao"),
-        (BitsAndBytesConfig(load_in_4bit=True).to_dict(), "load_in_4bit"),
-        ("8 bit", "must be a dict"),
-    ],
-)
-@pytest.mark.parametrize("options", [{}, {"dtype": "float32"}, {"load_in_8bit": True}])
-def test_files_that_are_quantised_otherwise_are_refused(
-    tmp_path: Path, values: Any, said: str, options: dict[str, Any]
-) -> None:
-    oracle.save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"quantization_config": values}))
-    with pytest.raises(UserError, match=rf"'{tmp_path.name}' are quantised in a way .*{said}.*\.$"):
-        load(tmp_path, **options)
-    with pytest.raises(UserError, match=said):
-        open_checkpoint(tmp_path).load(VivitForVideoClassification)
-
-
-def test_damaged_files(tmp_path: Path, folder: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path)
-    whole = tensors_of(tmp_path)
-    stem = "vivit.encoder.layer.1.output.dense"
-    for changes, said in (
-        ({f"{stem}.SCB": None}, f"'{stem}' is in 8 bit, and lacks"),
-        ({f"{stem}.weight": None}, f"'{stem}' is in 8 bit, and lacks"),
-        ({f"{stem}.SCB": None, f"{stem}.weight": None}, "1 missing .*encoder.layer.1.output.dense.weight"),
-        ({f"{stem}.weight_format": torch.tensor(2, dtype=torch.uint8)}, "another format"),
-        ({f"{stem}.SCB": torch.ones(3)}, "not of one shape"),
-        ({f"{stem}.weight": torch.ones(3, 4, dtype=torch.int8), f"{stem}.SCB": torch.ones(3)}, "of another shape"),
-    ):
-        rewrite(tmp_path, {k: t for k, t in (whole | changes).items() if t is not None})
-        with pytest.raises(UserError, match=said):
-            load(tmp_path)
 
 
 # Without bitsandbytes
