@@ -33,7 +33,8 @@ import psutil
 from benchmarks.absent import stand_in
 from benchmarks.in_turn import Contestant, as_line
 from vivit import heap
-from vivit.benchmark.side_by_side import BUSY_SHARE, LOOKS, SHORT, Ratio, find_ratio
+from vivit.benchmark.ratios import LOOKS, SHORT, Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.device import default_device
 from vivit.film import Tick
 from vivit.machine import OtherWork

@@ -18,7 +18,7 @@ import transformers
 
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.side_by_side import LOOKS, SHORT, find_ratio
+from vivit.benchmark.ratios import LOOKS, SHORT, find_ratio
 from vivit.model import VivitForVideoClassification
 
 ROUNDS = SHORT | LOOKS

@@ -12,7 +12,7 @@ from PIL import Image
 from ui import charts
 from ui.escape import inert
 from ui.visit import MapChoice, visit
-from vivit.benchmark.charts import write_values
+from vivit.benchmark.figures import write_values
 from vivit.explain.counterfactuals import NAMES, Answer, Counterfactuals
 from vivit.explain.deletion import SHARES, Deletion
 from vivit.explain.drawing import colour

@@ -17,8 +17,8 @@ from ui.escape import inert
 from ui.server import get_machine
 from ui.taught import called
 from ui.visit import Run, Settings, visit
-from vivit.benchmark.charts import UNKNOWN
 from vivit.benchmark.results import revision
+from vivit.benchmark.wording import UNKNOWN
 
 SHOWN = 5  # answers of a run in the table
 DIFFER = (

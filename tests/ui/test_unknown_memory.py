@@ -11,7 +11,7 @@ import engine.model as worker
 from engine.loaded import unload
 from engine.tasks import Classification, Classify, Frames, ReadTimings
 from ui.visit import Run, Settings
-from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.wording import UNKNOWN
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine
 from vivit.records import from_json
