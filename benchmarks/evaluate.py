@@ -30,7 +30,8 @@ import psutil
 
 from benchmarks.in_turn import ROUNDS, Contestant, as_line
 from vivit import heap
-from vivit.benchmark.side_by_side import BUSY_SHARE, find_ratio
+from vivit.benchmark.ratios import find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.checkpoint import open_checkpoint
 from vivit.decoders import Reading, read_clip, usual_processes
 from vivit.device import default_device

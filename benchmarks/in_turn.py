@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from vivit.benchmark.side_by_side import LOOKS, SHORT
+from vivit.benchmark.ratios import LOOKS, SHORT
 
 Told = TypeVar("Told")
 

@@ -32,7 +32,8 @@ from benchmarks.in_turn import ROUNDS, as_line
 from benchmarks.runtimes import REFERENCE, Job
 from vivit.benchmark.measurement import MIB, agreement
 from vivit.benchmark.probes import describe
-from vivit.benchmark.side_by_side import BUSY_SHARE, SLOT_SECONDS, Ratio, find_ratio
+from vivit.benchmark.ratios import Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE, SLOT_SECONDS
 from vivit.checkpoint import RANDOM
 from vivit.machine import Machine
 

@@ -22,9 +22,9 @@ from vivit.benchmark import child
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.presets import TRAINING_RULE, grid
 from vivit.benchmark.probes import describe
+from vivit.benchmark.ratios import SLOWER
 from vivit.benchmark.report import as_text
 from vivit.benchmark.results import Result, compare, load, save, snapshot, sweep_file
-from vivit.benchmark.side_by_side import SLOWER
 from vivit.benchmark.sweep import FULL_RULE, PlannedRound, Sweep
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.machine import Machine

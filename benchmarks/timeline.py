@@ -31,7 +31,8 @@ from benchmarks.absent import stand_in
 from benchmarks.in_turn import ROUNDS, Contestant, as_line
 from benchmarks.timeline_memory import memory
 from vivit import heap
-from vivit.benchmark.side_by_side import BUSY_SHARE, Ratio, find_ratio
+from vivit.benchmark.ratios import Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.device import default_device
 from vivit.film import Tick
 from vivit.machine import OtherWork

@@ -20,7 +20,7 @@ from benchmarks.in_turn import ROUNDS
 from benchmarks.theirs import random_model
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.side_by_side import find_ratio
+from vivit.benchmark.ratios import find_ratio
 from vivit.model import VivitForVideoClassification
 
 SLOT_MS = 300.0

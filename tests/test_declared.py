@@ -97,7 +97,9 @@ def test_every_target_of_make_says_what_it_does() -> None:
 def test_every_room_stands_in_the_architecture() -> None:
     told = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     rooms = [file for top in ("vivit", "engine", "mannequin") for file in (ROOT / top).rglob("*.py")]
-    names = {file.parent.name if "poses" in file.parts else file.stem for file in rooms if not file.stem.startswith("__")}
+    names = {
+        file.parent.name if "poses" in file.parts else file.stem for file in rooms if not file.stem.startswith("__")
+    }
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", told)] == []
 
 

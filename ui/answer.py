@@ -6,7 +6,7 @@ from ui import charts
 from ui.classified import Run
 from ui.escape import capitalised, inert, literal
 from ui.taught import is_taught
-from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.wording import UNKNOWN
 
 # Streamlit lets fade to a third what a slow run has not come to yet. An answer stays as it is until it is known to be a former
 # one, which is no answer to what is asked now.

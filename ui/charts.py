@@ -10,7 +10,8 @@ import streamlit as st
 from engine.tasks import Prediction
 from ui.escape import inert, literal
 from ui.visit import visit
-from vivit.benchmark.charts import Bar, Places, latencies, memories, memory_heading, write_values
+from vivit.benchmark.charts import Bar, Places, latencies, memories, memory_heading
+from vivit.benchmark.figures import write_values
 
 PRESENTED = 20  # pixels of a chart's text, 12 otherwise
 CONTROL = "#8a8594"  # of what is no answer, in both schemes

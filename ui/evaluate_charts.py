@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui import charts
 from ui.escape import inert, literal
-from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.wording import UNKNOWN
 from vivit.evaluate.calibration import Calibration
 from vivit.evaluate.kept import Times
 from vivit.evaluate.report import share_text

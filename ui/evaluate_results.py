@@ -17,7 +17,7 @@ from ui.evaluate_reproduce import show_reproduce
 from ui.evaluate_speed import clips_per_second, show_speed
 from ui.server import get_server
 from ui.visit import Looked, set_widget, visit, widget
-from vivit.benchmark.charts import UNKNOWN
+from vivit.benchmark.wording import UNKNOWN
 from vivit.evaluate.kept import Kept, as_csv
 from vivit.evaluate.report import share_text
 from vivit.evaluate.sources import CHOSEN

@@ -13,7 +13,7 @@ from ui import charts
 from ui.escape import inert
 from ui.inside_kept import MapChoice
 from ui.visit import visit
-from vivit.benchmark.charts import write_values
+from vivit.benchmark.figures import write_values
 from vivit.explain.counterfactuals import NAMES, Answer, Counterfactuals
 from vivit.explain.deletion import SHARES, Deletion
 from vivit.explain.drawing import colour

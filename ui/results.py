@@ -13,7 +13,7 @@ from ui.server import get_server
 from ui.two_sweeps import show_two_sweeps
 from ui.visit import set_widget, widget
 from ui.why import show_why
-from vivit.benchmark import charts, documentation, report, scaling
+from vivit.benchmark import charts, documentation, ratio_charts, report, scaling, tables
 from vivit.benchmark.families import (
     Family,
     base_of,
@@ -30,8 +30,8 @@ from vivit.benchmark.families import (
     with_model,
 )
 from vivit.benchmark.measurement import CAVEATS
+from vivit.benchmark.ratios import MARGIN
 from vivit.benchmark.results import Result, to_dict
-from vivit.benchmark.side_by_side import MARGIN
 from vivit.benchmark.verdict import remarks, statement
 from vivit.benchmark.wording import percent
 from vivit.hub import split_name
@@ -132,9 +132,9 @@ def show_evidence(result: Result, others: list[Result]) -> None:
 def _show_models(result: Result) -> None:
     """The other models beside the first, as measured and as predicted."""
     first = next(iter(models_of(result).values()))
-    _show_table(report.models_table(result), "Every cell of every model, measured and predicted")
+    _show_table(tables.models_table(result), "Every cell of every model, measured and predicted")
     if found := model_gains(result):
-        show(charts.ratios(found), "bench-models", f"How many times as fast as {first} each model is")
+        show(ratio_charts.ratios(found), "bench-models", f"How many times as fast as {first} each model is")
     st.caption(
         f"Each model beside {first} in the same backend and precision. GFLOP are a call's operations, multiply and add counted "
         "separately, from the model's shape; predicted is what the cost model said before anything ran. "
@@ -160,7 +160,7 @@ def _show_ratios(result: Result) -> None:
     if not found:
         st.info("There are no two cells to compare: a ratio needs six processes of each, warmed up.")
         return
-    show(charts.ratios(found, documented=documented), "bench-ratios", "How many times as fast each cell is")
+    show(ratio_charts.ratios(found, documented=documented), "bench-ratios", "How many times as fast each cell is")
     if documented:
         st.caption(
             "Speed-up and memory saved as the model's documentation defines them, (eager / cell - 1) × 100, with eager in the "
@@ -214,7 +214,7 @@ def _show_agreement(result: Result) -> None:
     models = models_of(result)
     lines = [
         ({"model": models[line["model"]]} if len(models) > 1 else {}) | {name: line[name] for name in AGREEMENT}
-        for line in report.table(result)
+        for line in tables.table(result)
         if line["KL, nats"] is not None
     ]
     if not lines:
@@ -227,7 +227,7 @@ def _show_agreement(result: Result) -> None:
 
 def _show_everything(result: Result) -> None:
     st.caption(literal(report.about(result)))
-    _show_table(report.table(result), "Every cell with every figure")
+    _show_table(tables.table(result), "Every cell with every figure")
     if both := scaling.tradeoff(result):
         st.markdown("**Latency and memory**")
         show(both, "bench-tradeoff", "Latency and memory of every cell")

@@ -19,8 +19,9 @@ from ui.escape import inert
 from ui.server import get_machine
 from ui.taught import called
 from ui.visit import visit
-from vivit.benchmark.charts import UNKNOWN, Bar
+from vivit.benchmark.charts import Bar
 from vivit.benchmark.results import revision
+from vivit.benchmark.wording import UNKNOWN
 
 SHOWN = 5  # answers of a run in the table
 DIFFER = (

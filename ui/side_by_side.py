@@ -30,8 +30,9 @@ from vivit.benchmark.cost import compile_seconds, default_cells
 from vivit.benchmark.families import explain_models, model_names
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell
+from vivit.benchmark.ratios import NO_DIFFERENCE, SHORT
 from vivit.benchmark.results import Result
-from vivit.benchmark.side_by_side import NO_DIFFERENCE, OVERHEAD_SECONDS, SHORT, SLOT_SECONDS, Row, SideBySide
+from vivit.benchmark.side_by_side import OVERHEAD_SECONDS, SLOT_SECONDS, Row, SideBySide
 from vivit.benchmark.wording import agrees
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS

@@ -16,7 +16,8 @@ from ui.visit import set_widget, visit, widget
 from ui.what_runs import first_calls_said
 from vivit.benchmark.measurement import MODES, Cell, StoppingRule
 from vivit.benchmark.presets import PRESETS, grid
-from vivit.benchmark.sweep import BUDGET_SECONDS, runs_here
+from vivit.benchmark.refusals import runs_here
+from vivit.benchmark.sweep import BUDGET_SECONDS
 from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.machine import Machine
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS

@@ -15,8 +15,9 @@ from ui.visit import visit, visitor
 from vivit.benchmark.first_calls import known_seconds
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.presets import PRESETS
+from vivit.benchmark.refusals import runs_here
 from vivit.benchmark.results import Result, known_latencies
-from vivit.benchmark.sweep import Sweep, runs_here, sound_sweep
+from vivit.benchmark.sweep import Sweep, sound_sweep
 from vivit.benchmark.wording import duration
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine

@@ -13,8 +13,8 @@ from ui.following import watch_button, whose
 from ui.server import get_server
 from ui.taught import called, is_taught, public_name
 from ui.visit import visit, visitor
-from vivit.benchmark.charts import Bar, bars_of, by_precision, short_name
-from vivit.benchmark.families import cell_name, family, family_name, full_name, model_names, shared
+from vivit.benchmark.charts import Bar, bars_of, by_precision
+from vivit.benchmark.families import cell_name, family, family_name, full_name, model_names, shared, short_name
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.results import Result
 from vivit.benchmark.wording import duration

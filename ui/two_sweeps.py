@@ -7,7 +7,7 @@ import streamlit as st
 from ui.beside import pick_beside
 from ui.charts import show
 from ui.escape import literal
-from vivit.benchmark import charts, report
+from vivit.benchmark import ratio_charts, report
 from vivit.benchmark.results import Result, compare
 
 
@@ -29,7 +29,7 @@ def show_two_sweeps(result: Result, others: list[Result], name: Callable[[Result
     for place, (what, title) in zip(st.columns(2), (("ms", "Latency"), ("MiB", "Peak memory")), strict=True):
         with place:
             st.markdown(f"**{title}, {what}**")
-            show(charts.pairs(found, what), f"pairs-{what}", f"{title} of both sweeps")
+            show(ratio_charts.pairs(found, what), f"pairs-{what}", f"{title} of both sweeps")
     st.caption(
         "How the first compares with the second, as two sweeps of different times: the interval, by the Mann-Whitney rank test "
         "on the medians of their processes, says that their figures differ, not why; another load of the machine would show "

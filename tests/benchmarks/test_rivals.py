@@ -15,7 +15,7 @@ from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.rivals import Agreed, Found, Plan, Row
 from benchmarks.runtimes import Job
 from tests import oracle
-from vivit.benchmark.side_by_side import Ratio
+from vivit.benchmark.ratios import Ratio
 
 EXACT = 1e-4  # of a standard deviation of the logits: float32 in another order
 LOST = "no-such-package"

@@ -11,7 +11,8 @@ from engine.tasks import Classify, MakePreview
 from tests.engine.waiting import state_of, until, worker
 from ui.server import WORKERS
 from vivit.benchmark.measurement import Cell
-from vivit.benchmark.side_by_side import FASTER, NO_DIFFERENCE, SLOWER, SideBySide
+from vivit.benchmark.ratios import FASTER, NO_DIFFERENCE, SLOWER
+from vivit.benchmark.side_by_side import SideBySide
 from vivit.checkpoint import open_checkpoint
 
 MANNEQUIN = "vivit-mannequin"

@@ -18,7 +18,8 @@ from vivit import VivitForVideoClassification, VivitImageProcessor
 from vivit.benchmark.child import in_child, measure_here, measure_in_child
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import Cell, StoppingRule
-from vivit.benchmark.side_by_side import FASTER, Examine, SideBySide
+from vivit.benchmark.ratios import FASTER
+from vivit.benchmark.side_by_side import Examine, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import RANDOM, open_checkpoint
 from vivit.device import default_device

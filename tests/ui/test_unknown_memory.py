@@ -13,8 +13,8 @@ from engine.tasks import Classification, Classify, Frames, ReadTimings
 from ui.chosen import Settings
 from ui.classified import Run
 from ui.visit import Visit
-from vivit.benchmark.charts import UNKNOWN
 from vivit.benchmark.measure import peak_memory
+from vivit.benchmark.wording import UNKNOWN
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine
 from vivit.records import from_json

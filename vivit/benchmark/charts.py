@@ -1,33 +1,21 @@
-"""Charts of cells, as plotly figures, for the pages and for the report; plotly is imported only when one is drawn.
-
-What a figure wants is marked the same way in all: a bar is hatched, a point is hollow, and the words stand beside it.
-"""
+"""Charts of cells, as plotly figures, for the pages and for the report; plotly is imported only when one is drawn."""
 
 import math
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vivit.benchmark.families import Family, Gain, cell_name, family, family_name, full_name, model_names, shared
-from vivit.benchmark.measurement import MIB, Cell, Measurement
-from vivit.benchmark.results import Pair
-from vivit.benchmark.side_by_side import FASTER, MARGIN, NO_DIFFERENCE, SLOWER, Ratio
-from vivit.benchmark.wording import agrees, memory, plain, times
-from vivit.names import BACKENDS, PRECISIONS, colour
+from vivit.benchmark.families import cell_name, family, family_name, full_name, short_name
+from vivit.benchmark.figures import PIXELS, new_figure, usual_order, write_values
+from vivit.benchmark.measurement import MIB, Measurement
+from vivit.benchmark.wording import UNKNOWN, plain, three_digits
+from vivit.names import colour
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-PIXELS, LEAST_PIXELS = 26, 18  # of a bar and the gap below it
-THICK = 12  # of one of two bars that belong together
-LINE = 17  # of a line of text
-AXIS = 48  # of an axis with its title
-LETTER, GAP = 5.6, 14  # how wide one is in text of the usual size, and what stands before the first
-NARROWEST, MOST_TEXT = 260, 0.8  # a chart without its labels on a phone; the share of it that text may take
-UNKNOWN = "not known"
-LONGEST = 72  # letters that a phone's width holds
+LEAST_PIXELS = 18  # the same where there are many cells
 
 
 @dataclass(frozen=True)
@@ -124,7 +112,7 @@ def bars_of(rows: Sequence[Measurement], models: Mapping[str, str] | None = None
 def by_precision(bars: Sequence[Bar]) -> Places:
     """Bars under a heading for each precision, or for what is the same in several models, in the usual order."""
     places: Places = []
-    for bar in sorted(bars, key=lambda bar: (*_usual(bar.precision, bar.attention), bar.group)):
+    for bar in sorted(bars, key=lambda bar: (*usual_order(bar.precision, bar.attention), bar.group)):
         heading = ("", f"<b>{escape(bar.group or bar.precision)}</b>")
         places += [heading] * (heading not in places)
         places.append((bar.label, escape(bar.text or bar.label)))
@@ -204,166 +192,6 @@ def memories(bars: Sequence[Bar], places: Places | None = None) -> "go.Figure":
     return figure
 
 
-def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
-    """How many times as fast each cell is as the one that it is compared with, its interval as a line.
-
-    Args:
-        found: a place each; those without a ratio say so.
-        documented: write (baseline / cell - 1) × 100 of both, as the model's documentation does.
-    """
-    ends = [end for gain in found if gain.ratio for end in (gain.ratio.low, gain.ratio.high)]
-    low, high = min([0.5, *ends]) / 1.1, max([2.0, *ends]) * 1.1
-    models = model_names(row.cell.checkpoint for gain in found for row in (gain.base, gain.row))
-    across = any(gain.row.cell.checkpoint != gain.base.cell.checkpoint for gain in found)
-    texts = [_gain_in_words(gain, documented, models if across else {}) for gain in found]
-    figure, at = _listed([gain.row.cell for gain in found], texts, low, PIXELS, {} if across else models)
-    shown = {"type": "log", "range": [math.log10(low), math.log10(high)], "tickvals": steps([low, high])}
-    figure.update_xaxes(shown | {"visible": True, "side": "top", "title": "times as fast", "showgrid": True})
-    figure.update_layout(height=figure.layout.height + AXIS, margin_t=AXIS)
-    figure.add_vrect(1 / MARGIN, MARGIN, line_width=0, fillcolor="grey", opacity=0.3, layer="below")
-    for gain, place in zip(found, at, strict=True):  # how far each is from 1
-        if gain.ratio:
-            thin = {"width": 1, "color": "grey"}
-            figure.add_shape(x0=1, x1=gain.ratio.value, y0=place, y1=place, line=thin, layer="below")
-    for name, opacity in (("told", 1.0), (NO_DIFFERENCE, 0.5)):
-        known = [
-            (gain, gain.ratio, place)
-            for gain, place in zip(found, at, strict=True)
-            if gain.ratio and (gain.ratio.verdict == NO_DIFFERENCE) == (name == NO_DIFFERENCE)
-        ]
-        colours = [colour(gain.row.cell.attention, gain.row.cell.precision) for gain, *_ in known]
-        figure.add_scatter(
-            x=[ratio.value for _, ratio, _ in known],
-            y=[place for *_, place in known],
-            mode="markers",
-            error_x={
-                "type": "data",
-                "array": [ratio.high - ratio.value for _, ratio, _ in known],
-                "arrayminus": [ratio.value - ratio.low for _, ratio, _ in known],
-                "thickness": 3,
-                "width": 7,
-            },
-            marker={
-                "size": 14,
-                "color": colours,
-                "symbol": [symbol(0, gain.row, gain.base) for gain, *_ in known],
-                "line": {"width": 3, "color": colours},
-            },
-            opacity=opacity,
-            hovertext=[
-                f"{escape(full_name(gain.row.cell, models))} beside {escape(full_name(gain.base.cell, models))}: "
-                + _speed(ratio)
-                + caveats_of(gain.row, gain.base)
-                for gain, ratio, _ in known
-            ],
-            hoverinfo="text",
-            name=name,
-        )
-    return figure
-
-
-def _gain_in_words(gain: Gain, documented: bool, models: Mapping[str, str]) -> str:
-    """Args: models: where several are compared with one."""
-    name, ratio, share, marks = short_name(gain.row.cell), gain.ratio, gain.memory_share, _marks(gain.row, gain.base)
-    same = agrees(gain.agreement)
-    if models:
-        name = f"{models[gain.row.cell.checkpoint]} beside {models[gain.base.cell.checkpoint]}, {name}"
-    if ratio is None:
-        return _line(f"{name}: no ratio, not warm in enough of the same rounds", marks=marks)
-    if documented:
-        saved = f"memory saved {(1 / share - 1) * 100:+.0f} %" if share else ""
-        value, low, high = (f"{(end - 1) * 100:+.0f}" for end in (ratio.value, ratio.low, ratio.high))
-        untold = f", {NO_DIFFERENCE}" * (ratio.verdict == NO_DIFFERENCE)
-        return _line(f"{name}: speed-up {value} % ({low} to {high}){untold}", saved, same, marks=marks)
-    return _line(f"{name}: {_speed(ratio)}", memory(share).removeprefix("takes ") if share else "", same, marks=marks)
-
-
-def _speed(ratio: Ratio) -> str:
-    """As `wording.speed`, without the other's name: '2.3 times as fast (2.2 to 2.4)'."""
-    if ratio.verdict == SLOWER:
-        value, interval = times(ratio.inverse)
-        return f"takes {value} times as long ({interval})"
-    value, interval = times(ratio)
-    return f"{f'{value} times as fast' if ratio.verdict == FASTER else ratio.said} ({interval})"
-
-
-def pairs(found: Sequence[Pair], what: str) -> "go.Figure":
-    """Cells of two sweeps, the first's bar above the second's, which is paler; and how they compare.
-
-    Args:
-        found: cells that both measured.
-        what: 'ms' or 'MiB'.
-    """
-    cells = [pair.ours.cell for pair in found]
-    models = model_names(cell.checkpoint for cell in cells)
-    figure, at = _listed(cells, [_pair_in_words(p, what) for p in found], 0.0, 2 * THICK, models)
-    ends = []
-    for number, rows in enumerate(([p.ours for p in found], [p.theirs for p in found])):
-        values = [value_of(row, what) for row in rows]
-        ends += values
-        figure.add_bar(
-            x=values,
-            y=[place + (number - 0.5) * THICK for place in at],
-            width=THICK - 1,
-            orientation="h",
-            marker={
-                "color": [colour(row.cell.attention, row.cell.precision) for row in rows],
-                "opacity": 0.5 if number else 1.0,
-                "pattern": {"shape": ["/" if row.caveats and what == "ms" else "" for row in rows]},
-            },
-            hovertext=[
-                f"{escape(row.cell.name)}: {three_digits(value)} {what}{caveats_of(row)}"
-                for row, value in zip(rows, values, strict=True)
-            ],
-            hoverinfo="text",
-            name=("first", "second")[number],
-        )
-    figure.update_layout(barmode="overlay")
-    figure.update_xaxes(range=[0, max((end for end in ends if not math.isnan(end)), default=1.0)])
-    return figure
-
-
-def _pair_in_words(pair: Pair, what: str) -> str:
-    ours, theirs = (
-        plain(v) if not math.isnan(v := value_of(row, what)) else UNKNOWN for row in (pair.ours, pair.theirs)
-    )
-    values = f"{ours} and {theirs} {what}"
-    name, share, ratio = short_name(pair.ours.cell), pair.memory_share, pair.ratio
-    if what == "MiB":
-        return _line(f"{name}: {values}", memory(share).removeprefix("takes ") if share else "")
-    speed = _speed(ratio) if ratio else "no ratio, too few processes"
-    return _line(f"{name}: {values}", speed, marks=_marks(pair.ours, pair.theirs))
-
-
-def value_of(row: Measurement, what: str) -> float:
-    """A row's median in 'ms', or its peak in 'MiB'; NaN where that was not measured."""
-    if what == "ms":
-        return row.latency.median if row.latency else math.nan
-    return row.memory.peak / MIB if row.memory else math.nan
-
-
-def three_digits(value: float) -> str:
-    """A number in three digits, or more where they stand before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def new_figure(height: float, **layout: Any) -> "go.Figure":
-    """An empty one. Args: height: in pixels, at the usual size of text."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    figure.update_layout(
-        height=height,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        bargap=0.25,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-    )
-    figure.update_layout({"showlegend": False, **layout})
-    figure.update_xaxes(automargin=True, fixedrange=True)
-    figure.update_yaxes(automargin=True, fixedrange=True)
-    return figure
-
-
 def _cells(places: Places) -> "go.Figure":
     pixels = min(PIXELS, max(LEAST_PIXELS, 400 / max(1, len(places))))  # many stay on the first screen
     figure = new_figure(16 + pixels * len(places), margin={"l": 0, "t": 4, "b": 4, "r": 0})
@@ -374,101 +202,9 @@ def _cells(places: Places) -> "go.Figure":
     return figure
 
 
-def _listed(
-    cells: Sequence[Cell], texts: Sequence[str], left: float, pixels: int, models: Mapping[str, str]
-) -> "tuple[go.Figure, list[float]]":
-    """A list that fits a phone: a line of text for each cell, and below it a place as wide as the whole, under headings.
-
-    Args:
-        texts: one a cell, as HTML.
-        left: where the texts begin on the x axis.
-        pixels: the places' height.
-        models: what headings call the checkpoints; {} where cells of all of them stand under one.
-    Returns:
-        The figure, and the middle of each cell's place on its y axis.
-    """
-    of: Callable[[Cell], Family] = family if models else shared
-    found = list(dict.fromkeys(map(of, cells)))
-    usual = [(found.index(of(cell)), *_usual(cell.precision, cell.attention)) for cell in cells]
-    headings: dict[str, float] = {}
-    at_text, at = [0.0] * len(cells), [0.0] * len(cells)
-    top = LINE / 2
-    for k in sorted(range(len(cells)), key=usual.__getitem__):
-        words = (family_name(family(cells[k])), cells[k].precision, models.get(cells[k].checkpoint))
-        heading = ", ".join(filter(None, words))
-        if heading not in headings:
-            headings[heading] = top + PIXELS / 2
-            top += PIXELS
-        height = LINE * (1 + texts[k].count("<br>"))
-        at_text[k], at[k] = top + height / 2, top + height + pixels / 2
-        top += height + pixels + LINE / 2
-    figure = new_figure(top + 4, margin={"l": 0, "t": 0, "b": 4, "r": 0})
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, range=[top, 0])  # in pixels
-    text: dict[str, Any] = {"mode": "text", "textposition": "middle right", "hoverinfo": "skip", "cliponaxis": False}
-    figure.add_scatter(x=[left] * len(cells), y=at_text, text=list(texts), name="values", **text)
-    bold = [f"<b>{escape(heading)}</b>" for heading in headings]
-    figure.add_scatter(x=[left] * len(bold), y=list(headings.values()), text=bold, name="headings", **text)
-    return figure, at
-
-
-def _usual(precision: str, attention: str) -> tuple[int, int]:
-    """Sorts precisions, and backends within one, in the usual order; what another version measured comes last."""
-    known, backends = list(PRECISIONS), list(BACKENDS)
-    return (
-        known.index(precision) if precision in known else len(known),
-        backends.index(attention) if attention in backends else len(backends),
-    )
-
-
-def short_name(cell: Cell) -> str:
-    """A cell's name where a heading tells the rest."""
-    return cell.attention + cell.manner
-
-
-def _line(*parts: str, marks: str = "") -> str:
-    """Text of one cell, in lines that a phone's width holds. Args: marks: in brackets, or ''."""
-    said = [part for part in parts if part]
-    said[-1] += marks
-    name, _, first = said[0].rpartition(": ")
-    begin = [said[0]] if len(said[0]) <= LONGEST or not name else [f"{name}:", first]
-    lines = [line for part in begin for line in textwrap.wrap(part, LONGEST, break_on_hyphens=False)]
-    for part in said[1:]:
-        if len(lines[-1]) + len(part) <= LONGEST:
-            lines[-1] += f", {part}"
-        else:
-            lines[-1] += ","
-            lines.append(part)
-    return "<br>".join(map(escape, lines))
-
-
 def _at(bars: Sequence[Bar], places: Places) -> list[int]:
     labels = [label for label, _ in places]
     return [labels.index(bar.label) for bar in bars]
-
-
-def write_values(figure: "go.Figure", at: Sequence[int], ends: Sequence[float], texts: Sequence[str]) -> None:
-    """Write each bar's value beyond its end, and leave room for it where a chart is as narrow as on a phone.
-
-    Larger text takes the same share of a chart that is wider by as much, as in presenter mode.
-
-    Args:
-        at: places.
-        ends: of the bars, in the x axis' unit.
-        texts: what to write.
-    """
-    widest = GAP + LETTER * max(map(len, texts), default=0)
-    figure.add_scatter(
-        x=list(ends),
-        y=list(at),
-        mode="text",
-        text=[f"\u00a0\u00a0\u00a0{escape(text)}" for text in texts],
-        textposition="middle right",
-        hoverinfo="skip",
-        name="values",
-        cliponaxis=False,
-    )
-    figure.update_xaxes(range=[0, max(ends, default=1.0) / (1 - min(MOST_TEXT, widest / NARROWEST))])
 
 
 def _predicted(figure: "go.Figure", at: Sequence[int], values: Sequence[float | None], unit: str) -> None:
@@ -494,28 +230,3 @@ def _hatches(bars: Sequence[Bar]) -> list[str]:
 
 def _mark(bar: Bar) -> str:
     return f" ({bar.mark})" if bar.mark else ""
-
-
-def symbol(number: int, *rows: Measurement) -> int:
-    """Plotly's symbol of that number, hollow where a figure says less than it seems."""
-    return number + 100 * any(row.caveats for row in rows)
-
-
-def _marks(*rows: Measurement) -> str:
-    """What figures want, in brackets."""
-    kinds = dict.fromkeys(kind for row in rows for kind in row.caveats)
-    return f" ({', '.join(kinds)})" if kinds else ""
-
-
-def caveats_of(*rows: Measurement) -> str:
-    """What figures want, in sentences, for what is pointed at."""
-    return "".join(f"<br><b>{escape(text)}</b>" for row in rows for text in row.caveats.values())
-
-
-def steps(values: Sequence[float]) -> list[float]:
-    """1, 2, 5, 10, 20, … around some values, for a log axis: plotly writes the first digit alone between powers of ten."""
-    if not values:
-        return []
-    low, high = min(values) / 2, max(values) * 2
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    return [v for v in (digit * 10.0**k for k in powers for digit in (1, 2, 5)) if low <= v <= high]

@@ -30,7 +30,8 @@ from vivit.attention import get_attention
 from vivit.benchmark import measure
 from vivit.benchmark.cost import with_frames
 from vivit.benchmark.measurement import NOT_FINITE, Cell, Latency, Measurement, Memory, Round
-from vivit.benchmark.sweep import NOT_CAPTURED, NOT_TRAINED, PlannedRound
+from vivit.benchmark.refusals import NOT_CAPTURED, NOT_TRAINED
+from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.config import VivitConfig
 from vivit.device import allocator, default_device

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vivit.benchmark.measurement import Agreement, Cell, Measurement
+from vivit.benchmark.ratios import Ratio
 from vivit.benchmark.results import Result, find_ratio_of, memory_share
-from vivit.benchmark.side_by_side import Ratio
 from vivit.checkpoint import RANDOM_CONFIGS
 from vivit.hub import as_path, split_name
 from vivit.names import FACTORIZATIONS
@@ -103,6 +103,11 @@ def cell_name(cell: Cell) -> str:
 def with_model(words: str, cell: Cell, models: Mapping[str, str]) -> str:
     """Words on a cell with its model in front, where there are several. Args: models: as `model_names` gives them."""
     return ", ".join(filter(None, (models.get(cell.checkpoint), words)))
+
+
+def short_name(cell: Cell) -> str:
+    """A cell's name where a heading tells the rest."""
+    return cell.attention + cell.manner
 
 
 def full_name(cell: Cell, models: Mapping[str, str]) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vivit.benchmark.families import cell_name, model_names
-from vivit.benchmark.side_by_side import FASTER, SHORT, SLOWER, Row, SideBySide
+from vivit.benchmark.ratios import FASTER, SHORT, SLOWER
+from vivit.benchmark.side_by_side import Row, SideBySide
 from vivit.benchmark.wording import Answer, answers, busy, compare, memory, names, percent, sentence, speed, times
 from vivit.checkpoint import RANDOM_CONFIGS
 

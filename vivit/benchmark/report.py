@@ -5,13 +5,11 @@ import html
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark import charts, documentation, scaling
+from vivit.benchmark import charts, documentation, ratio_charts, scaling
 from vivit.benchmark.families import (
-    Gain,
-    cell_name,
     explain_models,
     family_name,
     gains,
@@ -21,10 +19,11 @@ from vivit.benchmark.families import (
     with_model,
 )
 from vivit.benchmark.measurement import MIB, Measurement
+from vivit.benchmark.ratios import MARGIN, NARROW, SHORT
 from vivit.benchmark.results import Result, to_dict
-from vivit.benchmark.side_by_side import MARGIN, NARROW, SHORT
+from vivit.benchmark.tables import beside_the_first, models_table, table
 from vivit.benchmark.verdict import verdict
-from vivit.benchmark.wording import percent
+from vivit.benchmark.wording import percent, three_digits
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -62,126 +61,6 @@ def as_json(result: Result, row: Measurement) -> dict[str, Any]:
     }
 
 
-def table(result: Result, base: str | None = None) -> list[dict[str, Any]]:
-    """Every row with everything that is known of it, as plain numbers, what matters most first; None where nothing is.
-
-    Args:
-        result: a sweep.
-        base: what each cell is compared with, see `families.base_of`.
-    """
-    found = {id(gain.row): gain for gain in gains(result, base)}
-    return [_line(result, row, found.get(id(row))) for row in result.rows]
-
-
-def _line(result: Result, row: Measurement, gain: Gain | None) -> dict[str, Any]:
-    cell, latency, memory, estimate = row.cell, row.latency, row.memory, row.estimate
-    found, share = result.agreement(row), result.matrix_share(row)
-    ratio, saved = (gain.ratio, gain.memory_share) if gain else (None, None)
-    rounds = latency.round_medians if latency else []
-    return {
-        "cell": cell.name,
-        "median, ms": latency.median if latency else None,
-        "marks": ", ".join(row.caveats) or None,
-        "times as fast": ratio.value if ratio else None,
-        "from": ratio.low if ratio else None,
-        "to": ratio.high if ratio else None,
-        "verdict": ratio.said if ratio else None,
-        "compared with": cell_name(gain.base.cell) if gain else None,
-        "peak, MiB": memory.peak / MIB if memory else None,
-        "% less memory": 100 * (1 - saved) if saved else None,
-        "status": row.status,
-        "reason": row.reason or None,
-        "mode": cell.mode,
-        "model": cell.checkpoint,
-        "attention": cell.attention,
-        "precision": cell.precision,
-        "batch size": cell.batch_size,
-        "frames": cell.num_frames,
-        "tokens": estimate.num_tokens if estimate else None,
-        "execution": cell.execution,
-        "kernel": " / ".join([row.kernel, *row.device_kernels]) if row.kernel else None,
-        "mean, ms": latency.mean if latency else None,
-        "p5, ms": latency.p5 if latency else None,
-        "p95, ms": latency.p95 if latency else None,
-        "IQR, ms": latency.iqr if latency else None,
-        "n": len(latency.samples_ms) if latency else None,
-        "warm": latency.warm if latency else None,
-        "rounds, ms": " ".join(f"{ms:.4g}" for ms in rounds) or None,
-        "first call, ms": latency.first_ms if latency else None,
-        "predicted, ms": estimate.latency_ms if estimate else None,
-        "predicted, GFLOP": estimate.flops / 1e9 if estimate else None,
-        "clips/s": row.clips_per_second,
-        "TFLOP/s": row.flops_per_second / 1e12 if row.flops_per_second else None,
-        "of matrix rate, %": 100 * share if share else None,
-        "weights, MiB": memory.weights / MIB if memory else None,
-        "activations, MiB": memory.activations / MIB if memory else None,
-        "predicted peak, MiB": estimate.peak / MIB if estimate else None,
-        "allocated, MiB": memory.allocated / MIB if memory and memory.allocated else None,
-        "reserved, MiB": memory.reserved / MIB if memory and memory.reserved else None,
-        "resident, MiB": memory.resident / MIB if memory else None,
-        "largest logit difference": found.max_logit_difference if found else None,
-        "KL, nats": found.kl if found else None,
-        "same top 1": found.top1 if found else None,
-        "shared top 5": found.top5 if found else None,
-        "caveats": "; ".join(row.caveats.values()) or None,
-    }
-
-
-def models_table(result: Result) -> list[dict[str, Any]]:
-    """Every cell of several models, measured and predicted, beside the first model's in the same backend and precision.
-
-    Returns:
-        A line a cell, those of one backend, precision and length under each other; [] where there is one model.
-    """
-    models = models_of(result)
-    if len(models) < 2:
-        return []
-    first = next(iter(models))
-    found = {id(gain.row): gain for gain in model_gains(result)}
-    bases = {row.cell: row for row in result.rows if row.cell.checkpoint == first}
-    order = list(dict.fromkeys(replace(row.cell, checkpoint="") for row in result.rows))
-    order.sort(key=lambda cell: -(cell.num_frames or 0))  # longest clips first, where models differ most
-    rows = sorted(result.rows, key=lambda row: order.index(replace(row.cell, checkpoint="")))
-    lines = []
-    for row in rows:
-        cell, estimate, base = row.cell, row.estimate, bases.get(replace(row.cell, checkpoint=first))
-        gain = found.get(id(row))
-        time = gain.ratio.inverse if gain and gain.ratio else None
-        predicted = base.estimate if base and base is not row else None
-        known = estimate is not None and predicted is not None
-        lines.append(
-            {
-                "model": models[cell.checkpoint],
-                "cell": cell.name,
-                "median, ms": row.latency.median if row.latency else None,
-                "predicted, ms": estimate.latency_ms if estimate else None,
-                f"of {models[first]}'s time": time.value if time else None,
-                "from": time.low if time else None,
-                "to": time.high if time else None,
-                "predicted, of its time": estimate.latency_ms / predicted.latency_ms
-                if estimate and predicted and estimate.latency_ms and predicted.latency_ms
-                else None,
-                "peak, MiB": row.memory.peak / MIB if row.memory else None,
-                "predicted peak, MiB": estimate.peak / MIB if estimate else None,
-                "of its memory": gain.memory_share if gain else None,
-                "GFLOP": estimate.flops / 1e9 if estimate else None,
-                "of its operations": estimate.flops / predicted.flops if known and estimate and predicted else None,
-                "marks": ", ".join(row.caveats) or None,
-                "status": "not measured" if row.status == "cancelled" else row.status,
-            }
-        )
-    return lines
-
-
-def _beside_the_first(result: Result, row: Measurement) -> dict[str, float | None]:
-    """A row's time as a share of the first model's in the same cell, and the interval of that."""
-    gain = next((gain for gain in model_gains(result) if gain.row is row), None)
-    time = gain.ratio.inverse if gain and gain.ratio else None
-    first = next(iter(models_of(result).values()))
-    values = (time.value, time.low, time.high) if time else (None, None, None)
-    return dict(zip((f"of {first}'s time", "time, from", "time, to"), values, strict=True))
-
-
 def as_csv(result: Result) -> str:
     """The table, one line a cell, and in each what it was measured on, and when."""
     versions = result.machine.versions
@@ -197,7 +76,7 @@ def as_csv(result: Result) -> str:
     lines = []
     for row, line in zip(result.rows, table(result), strict=True):
         if len(models) > 1:
-            line = {"model": line["model"], **line, **_beside_the_first(result, row)}
+            line = {"model": line["model"], **line, **beside_the_first(result, row)}
         lines.append(line | origin)
     file = io.StringIO()
     writer = csv.DictWriter(file, list(lines[0]) if lines else [], lineterminator="\n")
@@ -236,7 +115,7 @@ def as_text(result: Result) -> str:
     for row, line in zip(result.rows, lines, strict=True):
         flops = row.estimate.flops / 1e9 if row.estimate else None
         if several:  # what is asked is how models differ, not how backends do
-            share = dict(zip(("times as fast", "from", "to"), _beside_the_first(result, row).values(), strict=True))
+            share = dict(zip(("times as fast", "from", "to"), beside_the_first(result, row).values(), strict=True))
             line = line | {"model": models[row.cell.checkpoint], "GFLOP": flops} | share
         cells.append([short(line[name]) for name in columns] + [", ".join((row.status, *row.caveats))])
         for note in filter(None, (row.reason, *row.caveats.values())):
@@ -320,7 +199,7 @@ def short(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return charts.three_digits(value) if isinstance(value, float) else str(value)
+    return three_digits(value) if isinstance(value, float) else str(value)
 
 
 def charts_of(result: Result) -> "list[tuple[str, go.Figure]]":
@@ -335,9 +214,9 @@ def charts_of(result: Result) -> "list[tuple[str, go.Figure]]":
             (f"Memory, {name}", charts.memories(bars, places)),
         ]
     if found := model_gains(result):
-        drawn.append(("Models: how many times as fast", charts.ratios(found)))
+        drawn.append(("Models: how many times as fast", ratio_charts.ratios(found)))
     if found := gains(result):
-        drawn.append(("How many times as fast", charts.ratios(found)))
+        drawn.append(("How many times as fast", ratio_charts.ratios(found)))
     for by in scaling.SIZES:
         for title, what in (("Latency", "ms"), ("Memory", "MiB")):
             growth = scaling.scaling(result, by, what)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vivit.benchmark.measurement import Agreement, Cell, Measurement, agreement
-from vivit.benchmark.side_by_side import BUSY_SHARE, SHORT, Ratio, find_ratio, find_ratio_between
+from vivit.benchmark.ratios import SHORT, Ratio, find_ratio, find_ratio_between
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.benchmark.sweep import Sweep
 from vivit.errors import UserError
 from vivit.kept_files import readable

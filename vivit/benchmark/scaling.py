@@ -6,10 +6,11 @@ from html import escape
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from vivit.benchmark.charts import caveats_of, new_figure, short_name, steps, symbol, three_digits, value_of
-from vivit.benchmark.families import model_names, with_model
+from vivit.benchmark.families import model_names, short_name, with_model
+from vivit.benchmark.figures import caveats_of, new_figure, steps, symbol, value_of
 from vivit.benchmark.measurement import Measurement
 from vivit.benchmark.results import Result
+from vivit.benchmark.wording import three_digits
 from vivit.names import BACKENDS, colour
 
 if TYPE_CHECKING:

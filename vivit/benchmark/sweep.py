@@ -5,20 +5,19 @@ while planned := sweep.next():
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
-from typing import Any
 
-import psutil
-
-from vivit.benchmark.cost import estimate, paying_precision
+from vivit.benchmark.blocks import Block, Fitting, Phase, in_blocks
+from vivit.benchmark.cost import estimate
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.benchmark.pace import Pace
-from vivit.benchmark.side_by_side import SHORT
+from vivit.benchmark.ratios import SHORT
+from vivit.benchmark.refusals import too_large, unavailable
 from vivit.config import VivitConfig
 from vivit.machine import Machine
-from vivit.names import BACKENDS, PRECISIONS
 
 # A process times its calls for so long whatever their spread: the processes' medians are what is compared.
 DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
@@ -50,20 +49,6 @@ class PlannedRound:
     record_first: bool = False
     limit_seconds: float | None = None
     number: int = 0
-
-
-@dataclass(frozen=True)
-class Block:
-    """Cells that are measured in turn, in rounds of their own.
-
-    Args:
-        cells: in the order in which they are begun, as far as there is time.
-        base: of whom, of each checkpoint, the first that was measured and the fastest are measured again in these rounds, to
-            compare with, and where all cells are of one backend that one in float32.
-    """
-
-    cells: tuple[Cell, ...]
-    base: tuple[Cell, ...] = ()
 
 
 class Sweep:
@@ -121,13 +106,10 @@ class Sweep:
         self._todo: list[tuple[Cell, int]] = []
         self._short = False  # whether what runs does not fit into the budget
         for cell in self.cells:
-            found = machine.find(cell.attention, cell.precision)
-            if found and found.reason:
-                self._keep(Measurement(cell, "unavailable", found.reason, found.details))
-            elif reason := machine.executions.get(cell.execution, ""):
-                self._keep(Measurement(cell, "unavailable", reason))
+            if row := unavailable(cell, machine):
+                self._keep(row)
         here = [cell for cell in self.cells if cell not in self.rows]
-        self._blocks = _blocks(here, configs, machine, whole=budget_seconds is None)
+        self._blocks = in_blocks(here, configs, machine, whole=budget_seconds is None)
         self._first = self._blocks[0] if self._blocks else Block(())
         self._told: frozenset[Cell] = frozenset()
         self._spare_seconds = 0.0  # of the budget, which are not for others than what was told
@@ -140,7 +122,7 @@ class Sweep:
     @property
     def begins(self) -> list[Cell]:
         """The cells that are to be begun, by what is known now, in the order of blocks, and those that have been."""
-        planned = [cell for queue, _ in self._phases() for cell in queue] or self._forced()
+        planned = [cell for phase in self._phases() for cell in phase.queue] or self._forced()
         waiting = [c for c in planned if c in self.cells and c not in self.rows]
         return list(dict.fromkeys([*(c for c, row in [*self.rows.items()] if row.latency), *waiting]))
 
@@ -183,20 +165,14 @@ class Sweep:
         if self._short or self._forced():
             queue = [*self._queue(), *self._forced() * self.rounds]
             return min(sum(map(self._pace.most, queue)), max(0.0, self._left()))
-        return sum(self._pace.whole(cell, share) for queue, share in self._phases() for cell in queue)
+        return sum(self._pace.whole(cell, phase.share) for phase in self._phases() for cell in phase.queue)
 
     def next(self) -> PlannedRound | None:
         """What to measure now, and to `record` before the next; cells that would not fit become rows here. None at the end."""
         while True:
-            while self._todo and not self._out_of_time():
-                cell, number = self._todo.pop(0)
-                if cell not in self.rows or self.rows[cell].status == "ok":
-                    self._current = cell
-                    return self._plan(cell, number)
-            for cell in (c for c, _ in self._todo if c in self.cells and c not in self.rows):
-                spent = f"Not begun: the budget of {self.budget_seconds or 0.0:.0f} s was spent before its turn came."
-                self._keep(Measurement(cell, "cancelled", f"{spent} Give it more, or 'full'."))
-            self._todo.clear()
+            if planned := self._next_queued():
+                return planned
+            self._drop_queued()
             if not self._blocks:
                 return None
             self._begin(self._blocks[0])
@@ -226,46 +202,63 @@ class Sweep:
         if cell in self.cells:
             self.rows[cell] = self.rows[cell].joined(measurement) if cell in self.rows else measurement
 
+    def _next_queued(self) -> PlannedRound | None:
+        """The next of what has been begun; None where nothing waits, or there is no time for it."""
+        while self._todo and not self._out_of_time():
+            cell, number = self._todo.pop(0)
+            if cell not in self.rows or self.rows[cell].status == "ok":
+                self._current = cell
+                return self._plan(cell, number)
+        return None
+
+    def _drop_queued(self) -> None:
+        """Give up what has been begun and had no time; cells without a single round become rows."""
+        for cell in (c for c, _ in self._todo if c in self.cells and c not in self.rows):
+            spent = f"Not begun: the budget of {self.budget_seconds or 0.0:.0f} s was spent before its turn came."
+            self._keep(Measurement(cell, "cancelled", f"{spent} Give it more, or 'full'."))
+        self._todo.clear()
+
     def _begin(self, block: Block) -> None:
         """Queue the rounds of the cells that fit; the others become rows."""
         for cell in block.cells:
             if refused := self._refusal(cell):
                 self._keep(refused)
-        cells, _ = self._fitting(block, self._left())
-        self._short = not cells and not self._number and any(c not in self.rows for c in block.cells)
-        if self._short:
-            cells = [next(c for c in block.cells if c not in self.rows)]
-        later, _ = self._fitting(block, self._left() + self._spare_seconds)  # what the budget alone has room for
+        cells = list(self._fitting(block, self._left()).cells)
+        waiting = [cell for cell in block.cells if cell not in self.rows]
+        self._short = not cells and not self._number and bool(waiting)
+        cells = waiting[:1] if self._short else cells
+        self._leave_out([cell for cell in waiting if cell not in cells], block)
+        self._further = bool(block.base)
+        self._queue_rounds(cells)
+
+    def _leave_out(self, cells: list[Cell], block: Block) -> None:
+        """Make rows of the cells of a block that are not begun, which say whether the budget or what was told is why."""
+        in_budget = self._fitting(block, self._left() + self._spare_seconds).cells
         processes = f"Not begun: {self.rounds} processes of it"
         longer = f"{processes} would have taken longer than was told before. Measure it in a sweep of its own."
         no_room = (
             f"{processes} did not fit into what was left of the budget of {self.budget_seconds or 0.0:.0f} s. "
             "Give it more, or 'full'."
         )
-        for cell in block.cells:
-            if cell not in self.rows and cell not in cells:
-                self._keep(Measurement(cell, "cancelled", longer if cell in later else no_room))
+        for cell in cells:
+            self._keep(Measurement(cell, "cancelled", longer if cell in in_budget else no_room))
+
+    def _queue_rounds(self, cells: list[Cell]) -> None:
+        """Queue every round of some cells, in shuffled order, and before them the references whose answers are missing."""
         asked = dict.fromkeys(c.reference for c in cells if c.mode == "inference")
-        self._further = bool(block.base)
         self._todo = [(c, self._number) for c in asked if c not in (*cells, *self.references)]  # for its answer alone
         for number in range(self._number, self._number + self.rounds):
             self._todo += [(c, number) for c in self._random.sample(cells, len(cells))]
         self._number += self.rounds * bool(cells)
 
-    def _fitting(self, block: Block, seconds: float) -> tuple[list[Cell], float]:
-        """The cells of a block whose rounds fit into so many seconds, its base among them, and what they take at least."""
-        backends = {cell.attention for cell in block.cells}  # of one, only the precisions differ
-        base: list[Cell] = []
-        for checkpoint in dict.fromkeys(cell.checkpoint for cell in block.cells):
-            ours = [c for c in block.base if c.checkpoint == checkpoint]
-            known = [c for c in ours if c not in self.rows or self.rows[c].status == "ok"]
-            plain = [c for c in known if {c.attention} == backends and c.precision == "float32"]
-            base += dict.fromkeys([*known[:1], *plain[:1], *sorted(known, key=self._pace.latency)[:1]])
-        chosen: list[Cell] = []
+    def _fitting(self, block: Block, seconds: float) -> Fitting:
+        """What of a block fits into so many seconds, with the least timed calls that will do."""
+        base = self._measured_again(block)
         need = self.rounds * sum(map(self._pace.least, base))
         recorded = [self._pace.latency(cell) for cell in base if cell not in self.rows]
-        need -= sum(recorded)  # which will have been before
+        need -= sum(recorded)  # by then these calls have been made, in an earlier block
         waiting = [cell for cell in block.cells if cell not in self.rows and not self._refusal(cell)]
+        chosen: list[Cell] = []
         for cell in waiting:
             more = self.rounds * self._pace.least(cell)
             if need + more <= seconds - (0.0 if cell in self._told else self._spare_seconds):
@@ -273,43 +266,53 @@ class Sweep:
                 need += more
         # With nothing to compare it with, unless it is all that there can be.
         alone = len([*base, *chosen]) == 1 < len(waiting) and block is not self._first
-        return ([*base, *chosen], need) if chosen and not alone else ([], 0.0)
+        return Fitting((*base, *chosen), need) if chosen and not alone else Fitting()
+
+    def _measured_again(self, block: Block) -> list[Cell]:
+        """Whom the cells of a block are compared with, as `Block.base` says."""
+        backends = {cell.attention for cell in block.cells}  # of one, only the precisions differ
+        base: list[Cell] = []
+        for checkpoint in dict.fromkeys(cell.checkpoint for cell in block.cells):
+            ours = [c for c in block.base if c.checkpoint == checkpoint]
+            known = [c for c in ours if c not in self.rows or self.rows[c].status == "ok"]
+            plain = [c for c in known if {c.attention} == backends and c.precision == "float32"]
+            base += dict.fromkeys([*known[:1], *plain[:1], *sorted(known, key=self._pace.latency)[:1]])
+        return base
 
     def _queue(self) -> list[Cell]:
         """What is being measured and what has been begun, a process each."""
         current = self._current  # read once: another thread may be recording it
         return [*([current] if current else []), *(cell for cell, _ in [*self._todo])]
 
-    def _phases(self) -> Iterator[tuple[list[Cell], float]]:
-        """First blocks, then the others: the processes that are to be, and the share of their timed calls there is time for."""
-        left = self._left()
+    def _phases(self) -> list[Phase]:
+        """What is to come of the first blocks, and then of the others with the time that these leave."""
+        left, phases = self._left(), []
         for further in (False, True):
-            queue = self._queue() if self._further == further else []
-            need = sum(map(self._pace.least, queue))
-            for block in [block for block in [*self._blocks] if bool(block.base) == further]:
-                cells, more = self._fitting(block, left - need)
-                queue = queue + cells * self.rounds
-                need += more
-            most = sum(map(self._pace.most, queue))
-            share = min(1.0, max(0.0, (left - need) / (most - need))) if most > need else 1.0
-            left -= sum(self._pace.whole(cell, share) for cell in queue)
-            yield queue, share
+            phase = self._phase(further, left)
+            left -= sum(self._pace.whole(cell, phase.share) for cell in phase.queue)
+            phases.append(phase)
+        return phases
+
+    def _phase(self, further: bool, seconds: float) -> Phase:
+        """What is to come of the first blocks or of the further ones, if they have so many seconds."""
+        queue = self._queue() if self._further == further else []
+        need = sum(map(self._pace.least, queue))
+        for block in [block for block in [*self._blocks] if bool(block.base) == further]:
+            fitting = self._fitting(block, seconds - need)
+            queue = queue + list(fitting.cells) * self.rounds
+            need += fitting.seconds
+        most = sum(map(self._pace.most, queue))
+        share = min(1.0, max(0.0, (seconds - need) / (most - need))) if most > need else 1.0
+        return Phase(queue, share)
 
     def _forced(self) -> list[Cell]:
         """The first cell, where nothing fits and nothing has been begun: so that there is something."""
-        begun = self._number or any(queue for queue, _ in self._phases())
+        begun = self._number or any(phase.queue for phase in self._phases())
         waiting = [c for block in self._blocks[:1] for c in block.cells if c not in self.rows and not self._refusal(c)]
         return waiting[: 0 if begun else 1]
 
     def _refusal(self, cell: Cell) -> Measurement | None:
-        needed, free = self.estimates[cell].peak, _free_bytes(self.machine)
-        if needed <= free:
-            return None
-        reason = (
-            f"Not run: it would need about {needed / 2**30:.1f} GiB, and this machine has {free / 2**30:.1f} GiB free. "
-            "Choose a smaller batch, a half precision or a fused attention."
-        )
-        return Measurement(cell, "out-of-memory", reason)
+        return too_large(cell, self.estimates[cell], self.machine)
 
     def _plan(self, cell: Cell, number: int) -> PlannedRound:
         record = cell not in self.rows
@@ -318,24 +321,32 @@ class Sweep:
             return PlannedRound(cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=limit, number=number)
         if self.budget_seconds is None:
             return PlannedRound(cell, replace(self.rule, slow_seconds=NEVER), record, number=number)
-        share = [share for _, share in self._phases()][self._further]
-        once, timed = self._pace.latency(cell), self._pace.timed(cell, share)
-        rule = self.rule
-        if rule.min_samples != rule.max_samples:
-            rule = replace(rule, seconds=max(timed - once / 2, once / 2))  # before the call that would be one too many
-        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._pace.untimed(cell) + timed))
-        if record:  # the cost model may be far off
-            limit = max(limit, PATIENCE * self.budget_seconds - self.spent_seconds)
+        once, timed = self._pace.latency(cell), self._pace.timed(cell, self._phases()[self._further].share)
         cold = self._short and self._left() < self._pace.untimed(cell) + timed + once * record
-        in_first = cold and record and not cell.prepares
+        rule = self._rule_for(once, timed)
         return PlannedRound(
             cell,
             rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
             record,
-            record_first=in_first,
-            limit_seconds=self._left() if self._short else limit,
+            record_first=cold and record and not cell.prepares,
+            limit_seconds=self._limit_seconds(cell, timed, self.budget_seconds),
             number=number,
         )
+
+    def _rule_for(self, once: float, timed: float) -> StoppingRule:
+        """The rule by which timed calls end that may take so many seconds in all. Args: once: of a call, in seconds."""
+        if self.rule.min_samples == self.rule.max_samples:
+            return self.rule
+        return replace(self.rule, seconds=max(timed - once / 2, once / 2))  # before the call that would be one too many
+
+    def _limit_seconds(self, cell: Cell, timed: float, budget: float) -> float:
+        """After how long a process of a cell is ended. Args: timed: what its timed calls take, in seconds."""
+        if self._short:
+            return self._left()
+        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._pace.untimed(cell) + timed))
+        if cell in self.rows:
+            return limit
+        return max(limit, PATIENCE * budget - self.spent_seconds)  # the cost model may be far off
 
     def _out_of_time(self) -> bool:
         budget = float("inf") if self.budget_seconds is None else self.budget_seconds
@@ -359,55 +370,11 @@ def sound_sweep(
 
     Args: as `Sweep`'s.
     """
-    options: dict[str, Any] = {"rule": rule, "known": known, "first_calls": first_calls}
-    sweep = Sweep(cells, configs, machine, budget_seconds=budget_seconds, **options)
+    sweep_in = partial(Sweep, cells, configs, machine, rule=rule, known=known, first_calls=first_calls)
+    sweep = sweep_in(budget_seconds=budget_seconds)
     if budget_seconds is None or budget_seconds >= sweep.sound_seconds:
         return sweep
-    return Sweep(cells, configs, machine, budget_seconds=ceil(1.1 * sweep.sound_seconds), **options)
-
-
-def _blocks(cells: Sequence[Cell], configs: Mapping[str, VivitConfig], machine: Machine, *, whole: bool) -> list[Block]:
-    """Cells of one mode, length and batch size are compared with each other: the first of them, then the others.
-
-    Those of several checkpoints go together, the fused backend first: one that all have is what they are compared by.
-
-    Args:
-        whole: make one block of them, so that all can be compared with all.
-    """
-    families: dict[tuple[str, int | None, int], list[Cell]] = {}
-    for cell in cells:
-        families.setdefault((cell.mode, cell.num_frames, cell.batch_size), []).append(cell)
-    first, further = [], []
-    for family in families.values():
-        checkpoints = list(dict.fromkeys(cell.checkpoint for cell in family))
-        usual = [cell for name in checkpoints for cell in _usual(family, name, configs[name], machine, whole=whole)]
-        begun = usual
-        if len(checkpoints) > 1:  # in the models' order where these are the same
-            begun = sorted(
-                usual, key=lambda c: (c.attention != "sdpa", c.precision != "float32", c.attention, c.precision)
-            )
-        first.append(Block(tuple(begun)))
-        if others := tuple(c for c in family if c not in usual):
-            further.append(Block(others, tuple(usual)))
-    return [*first, *further]
-
-
-def _usual(family: list[Cell], checkpoint: str, config: VivitConfig, machine: Machine, *, whole: bool) -> list[Cell]:
-    """Of one checkpoint the cells that are measured before the others. Args: as `_blocks`'."""
-    ours = [cell for cell in family if cell.checkpoint == checkpoint]
-    second = paying_precision(config, machine)
-    order = [("eager", "float32"), ("sdpa", "float32"), ("sdpa", second), ("eager", second)]
-    usual = [c for c in ours if (c.attention, c.precision) in order and c.execution == "plain"]
-    usual.sort(key=lambda c: order.index((c.attention, c.precision)))
-    if len(usual) < 2 or whole:
-        usual += [c for c in ours if c not in usual][: None if whole else len(order) - len(usual)]
-    return usual
-
-
-def _free_bytes(machine: Machine) -> float:
-    if not machine.on_gpu:
-        return psutil.virtual_memory().available
-    return 0.95 * machine.memory_bytes
+    return sweep_in(budget_seconds=ceil(1.1 * sweep.sound_seconds))
 
 
 Measure = Callable[[PlannedRound], tuple[Measurement, float]]
@@ -432,37 +399,3 @@ def run_all(sweep: Sweep, measure: Measure, changed: Callable[[], object] = lamb
         raise
     finally:
         changed()
-
-
-NOT_TRAINED = "Weights in 8 bit cannot be trained: they are whole numbers, and have no gradients."
-NOT_CAPTURED = "A training step cannot be 'captured': a CUDA graph has no gradients. Choose 'plain' or 'compiled'."
-
-
-def untrainable(cell: Cell, machine: Machine) -> str:
-    """Why a cell that is to be trained cannot be on a machine; '' if it can."""
-    if cell.mode != "training":
-        return ""
-    if PRECISIONS[cell.precision].weights == "int8":
-        return NOT_TRAINED
-    if cell.execution == "captured":
-        return NOT_CAPTURED
-    if BACKENDS[cell.attention].compiled and not machine.on_gpu:
-        return f"'{cell.attention}' has no gradients on a CPU."
-    return ""
-
-
-def runs_here(cells: Sequence[Cell], machine: Machine) -> tuple[list[Cell], dict[str, list[str]]]:
-    """The cells that run on a machine, and why the others do not: a reason → the backends and precisions, or executions."""
-    runs: list[Cell] = []
-    reasons: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        found = machine.find(cell.attention, cell.precision)
-        reason = (found.reason if found else "") or untrainable(cell, machine)
-        way = machine.executions.get(cell.execution, "") or reason * (reason == NOT_CAPTURED)
-        if way:
-            reasons.setdefault(way, {})[f"'{cell.execution}'"] = None
-        elif reason:
-            reasons.setdefault(reason, {})[f"{cell.attention} in {cell.precision}"] = None
-        else:
-            runs.append(cell)
-    return runs, {reason: list(names) for reason, names in reasons.items()}

@@ -20,8 +20,9 @@ from vivit.benchmark.families import (
     together,
 )
 from vivit.benchmark.measurement import CAVEATS, MIB, NOT_FINITE, Cell, Measurement, agreement
+from vivit.benchmark.ratios import FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
 from vivit.benchmark.results import Result, find_ratio_of, others_share
-from vivit.benchmark.side_by_side import BUSY_SHARE, FASTER, NO_DIFFERENCE, SHORT, SLOWER, Ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.benchmark.wording import Answer, answers, busy, compare, memory, names, plain, sentence, times
 from vivit.checkpoint import RANDOM_CONFIGS
 

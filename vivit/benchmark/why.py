@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from vivit.benchmark.families import cell_name, families, models_of, with_model
 from vivit.benchmark.measurement import MIB, Estimate, Measurement
+from vivit.benchmark.ratios import NO_DIFFERENCE
 from vivit.benchmark.results import Result, find_ratio_of
-from vivit.benchmark.side_by_side import NO_DIFFERENCE
 from vivit.benchmark.wording import names, percent, plain, speed, times
 from vivit.names import BACKENDS, FACTORIZATIONS
 

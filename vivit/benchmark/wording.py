@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vivit.benchmark.measurement import Agreement
-from vivit.benchmark.side_by_side import FASTER, SLOWER, Ratio
+from vivit.benchmark.ratios import FASTER, SLOWER, Ratio
+
+UNKNOWN = "not known"
 
 
 def compare(ratio: Ratio, share: float | None, name: str, against: str) -> str:
@@ -56,6 +58,11 @@ def percent(share: float) -> str:
 def plain(value: float) -> str:
     """A number in two or three digits, as people read them."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def three_digits(value: float) -> str:
+    """A number in three digits, or more where they stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:

@@ -19,7 +19,8 @@ from tests.vivit.benchmark import children
 from vivit import VivitForVideoClassification, dynamic_int8
 from vivit.benchmark.child import ChildEnded, clip_batch, in_child, measure_here, measure_in_child
 from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
-from vivit.benchmark.sweep import NOT_CAPTURED, PlannedRound
+from vivit.benchmark.refusals import NOT_CAPTURED
+from vivit.benchmark.sweep import PlannedRound
 
 RULE = StoppingRule(min_samples=5, max_samples=5, seconds=20.0, warm_up_seconds=0.001)
 ROOT = Path(__file__).parents[3]

@@ -26,7 +26,8 @@ from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.compare_command import as_text, parse_cells
 from vivit.benchmark.cost import default_cells, paying_precision
 from vivit.benchmark.measurement import Cell, StoppingRule
-from vivit.benchmark.side_by_side import FASTER, SLOWER, Examine, Examined, SideBySide
+from vivit.benchmark.ratios import FASTER, SLOWER
+from vivit.benchmark.side_by_side import Examine, Examined, SideBySide
 from vivit.benchmark.sweep import PlannedRound
 from vivit.checkpoint import open_checkpoint
 from vivit.machine import Machine

@@ -6,13 +6,14 @@ import pytest
 
 from tests import oracle
 from tests.busy import busy
-from vivit.benchmark import charts, report
+from vivit.benchmark import ratio_charts, tables
 from vivit.benchmark.child import measure_in_child
 from vivit.benchmark.families import cell_name, gains
 from vivit.benchmark.presets import PRESETS
 from vivit.benchmark.probes import describe
+from vivit.benchmark.refusals import runs_here
 from vivit.benchmark.results import Result, snapshot
-from vivit.benchmark.sweep import Sweep, run_all, runs_here
+from vivit.benchmark.sweep import Sweep, run_all
 from vivit.benchmark.verdict import verdict
 from vivit.checkpoint import open_checkpoint
 
@@ -36,11 +37,11 @@ def check(result: Result) -> None:
     assert all(row.sound and row.latency and len(row.latency.round_medians) >= 6 for row in figures)
     found = gains(result)
     assert len(found) == len(figures) - 1 and all(gain.ratio and gain.base.sound and gain.row.sound for gain in found)
-    lines = [line for line in report.table(result) if line["median, ms"]]
+    lines = [line for line in tables.table(result) if line["median, ms"]]
     compared = [line for line in lines if line["compared with"]]
     assert len(compared) == len(found) and all(line["from"] <= line["times as fast"] <= line["to"] for line in compared)
     assert not any("cold" in (line["marks"] or "") for line in lines)
-    points = [trace for trace in charts.ratios(found).data if trace.mode == "markers"]
+    points = [trace for trace in ratio_charts.ratios(found).data if trace.mode == "markers"]
     assert sum(len(trace.x) for trace in points) == len(found), "all of them are drawn"
     said = verdict(result)
     assert result.busy and "while other programs held" in said and result.machine.device_name in said

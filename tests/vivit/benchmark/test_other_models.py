@@ -13,7 +13,7 @@ from tests.vivit.benchmark.children import MACHINE, result, row
 from tests.vivit.benchmark.made_up import CONFIGS, ran
 from tests.vivit.benchmark.stepping import drive
 from vivit.__main__ import main
-from vivit.benchmark import charts, documentation, report, scaling
+from vivit.benchmark import charts, documentation, report, scaling, tables
 from vivit.benchmark.families import explain_models, foremost, gains, model_gains, model_names, together
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import MIB, Cell, Estimate, Measurement
@@ -195,7 +195,7 @@ def test_what_was_not_measured_is_told_as_predicted() -> None:
         "; model 3 was not measured (predicted: 0.75 of the time, with 0.75 of the operations); model 4"
         in statement(whole)
     )
-    (line,) = [line for line in report.models_table(whole) if line["status"] == "not measured"]
+    (line,) = [line for line in tables.models_table(whole) if line["status"] == "not measured"]
     assert (line["model"], line["median, ms"], line["predicted, ms"]) == ("model 3", None, 75.0)
     assert line["predicted, of its time"] == line["of its operations"] == 0.75 and line["of its memory"] is None
     assert "not measured" in report.as_html(whole)
@@ -266,7 +266,7 @@ def test_a_report_names_the_models() -> None:
     text = report.as_text(whole)
     assert "model 4  sdpa" in text and explain_models(SHARES) in text
     assert report.as_html(whole).count("<h2>Models</h2>") == 1
-    assert report.models_table(result(*four_models()[:2])) == []
+    assert tables.models_table(result(*four_models()[:2])) == []
 
 
 def test_bench_measures_every_model_in_the_same_rounds(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.vivit.benchmark.children import MACHINE, result, row
-from vivit.benchmark import documentation, report
+from vivit.benchmark import documentation, report, tables
 from vivit.benchmark.families import families
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.verdict import verdict
@@ -35,7 +35,7 @@ def test_every_line_of_a_csv_file_says_where_and_when_and_beside_how_much_else()
 
 def test_a_line_has_the_operations_of_a_call_as_they_are_predicted() -> None:
     whole = result(row(EAGER, (1.0,)), row(replace(SDPA, batch_size=4), (1.0,)), Measurement(SDPA, "unavailable"))
-    assert [line["predicted, GFLOP"] for line in report.table(whole)] == [900, 3600, None]
+    assert [line["predicted, GFLOP"] for line in tables.table(whole)] == [900, 3600, None]
     assert [line["predicted, GFLOP"] for line in rows_of(report.as_csv(whole))] == ["900.0", "3600.0", ""]
 
 
@@ -91,7 +91,7 @@ def test_a_report_has_every_chart_that_has_something_to_show() -> None:
 
 
 def test_what_matters_most_stands_first_in_a_line() -> None:
-    assert list(report.table(WHOLE)[0])[:6] == ["cell", "median, ms", "marks", "times as fast", "from", "to"]
+    assert list(tables.table(WHOLE)[0])[:6] == ["cell", "median, ms", "marks", "times as fast", "from", "to"]
 
 
 def test_ratios_are_explained_with_the_margin_below_which_they_tell_nothing() -> None:

@@ -1,7 +1,5 @@
 """Sweeps on disk, reports of them, and the documentation's tables."""
 
-import csv
-import io
 import json
 import re
 from dataclasses import replace
@@ -10,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests import oracle
-from tests.vivit.benchmark.children import MACHINE, MIB, result, row
-from vivit.benchmark import documentation, report
-from vivit.benchmark.families import families, gains
-from vivit.benchmark.measurement import Cell, Latency, Measurement, Memory, Round
+from tests.vivit.benchmark.children import MACHINE, result, row
+from tests.vivit.benchmark.swept import EAGER, SDPA, SIX, TWICE, WHOLE
+from vivit.benchmark import documentation
+from vivit.benchmark.measurement import Cell, Latency, Measurement
 from vivit.benchmark.presets import grid
+from vivit.benchmark.ratios import Ratio
 from vivit.benchmark.results import (
     Result,
     compare,
@@ -26,32 +25,10 @@ from vivit.benchmark.results import (
     save,
     snapshot,
 )
-from vivit.benchmark.side_by_side import Ratio
 from vivit.benchmark.sweep import Sweep
-from vivit.benchmark.verdict import verdict
 from vivit.config import VivitConfig
 from vivit.errors import UserError
 from vivit.names import PRECISIONS
-
-EAGER, SDPA = Cell("m", "eager"), Cell("m", "sdpa")
-SIX = tuple((100.0 + k,) for k in range(6))  # what each of six processes' one call took
-TWICE = tuple((2 * ms,) for (ms,) in SIX)
-WHOLE = result(
-    row(EAGER, *TWICE, weights=100, activations=900, logits=(1.0, 2.0, 3.0), kernel="_softmax"),
-    row(SDPA, *SIX, weights=100, activations=150, logits=(1.0, 2.0, 3.5), kernel="_scaled"),
-    Measurement(Cell("m", "sdpa-cudnn"), "unavailable", "CUDA only", "No viable backend", estimate=None),
-    row(replace(EAGER, batch_size=4), (800.0,), activations=3600),
-    row(replace(SDPA, batch_size=4), (390.0,), activations=600, warm=False),
-)
-
-
-# As the documentation's preset measures them: 4 calls in each of six processes, or more.
-DOCUMENTED = result(
-    row(EAGER, *[(200.0, 210.0, 220.0, 210.0)] * 6, activations=900),
-    row(SDPA, *[(100.0, 105.0, 110.0, 105.0)] * 6, activations=150),
-    row(replace(EAGER, precision="float16"), (20.0,) * 20, (20.0,)),
-    row(replace(SDPA, precision="float16"), (10.0,) * 17, (10.0,) * 4),
-)
 
 
 def test_a_saved_result_is_loaded_as_it_was(tmp_path: Path) -> None:
@@ -207,188 +184,6 @@ def test_agreement_and_share_of_the_matrix_rate() -> None:
     assert WHOLE.matrix_share(WHOLE.rows[0]) == pytest.approx(900e9 / 0.205 / 1e11)
     assert WHOLE.label == f"recorded on Test Machine <1>, {WHOLE.created[:10]}"
     assert re.fullmatch(r"[0-9a-f]{7,}\+?|unknown", revision())
-
-
-def test_json_has_the_promised_keys() -> None:
-    measured, missing = (json.loads(json.dumps(report.as_json(WHOLE, WHOLE.rows[k]), allow_nan=False)) for k in (1, 2))
-    keys = (
-        "mode model attention precision execution batch_size status reason marks kernel latency_ms clips_per_second memory_mib "
-        "estimate"
-    )
-    assert list(measured) == list(missing) == [*keys.split(), "agreement"]
-    assert measured["latency_ms"] == {
-        "median": 102.5,
-        "mean": 102.5,
-        "p5": pytest.approx(100.25),
-        "p95": pytest.approx(104.75),
-        "iqr": 2.5,
-        "samples": [100.0, 101.0, 102.0, 103.0, 104.0, 105.0],
-    }
-    assert measured["memory_mib"] == {"weights": 100, "activations": 150, "peak": 250}
-    assert measured["estimate"] == {"latency_ms": 5.0, "peak_mib": 250, "gflop": 900.0}
-    assert set(measured["agreement"]) == {"max_logit_difference", "kl", "top1", "top5"}
-    cold = report.as_json(WHOLE, WHOLE.rows[4])
-    assert measured["marks"] == [] and cold["marks"] == ["cold"]
-    assert (missing["status"], missing["reason"], missing["latency_ms"]) == ("unavailable", "CUDA only", None)
-
-
-def test_a_line_has_its_ratio_and_what_it_is_compared_with() -> None:
-    compared = ("compared with", "times as fast", "from", "to", "verdict", "% less memory")
-    lines = [tuple(line[name] for name in compared) for line in report.table(WHOLE)]
-    assert lines[1] == ("eager in float32", 2.0, 2.0, 2.0, "faster", 75.0)
-    assert lines[0] == lines[2] == lines[3] == lines[4] == (None,) * 6, "the base, and what is compared with nothing"
-    turned = [tuple(line[name] for name in compared) for line in report.table(WHOLE, "sdpa in float32")]
-    assert turned[0] == ("sdpa in float32", 0.5, 0.5, 0.5, "slower", -300.0) and turned[1] == (None,) * 6
-
-
-def test_the_table_and_the_chart_have_one_base() -> None:
-    half = row(replace(SDPA, precision="float16"), *[(ms / 2,) for (ms,) in SIX])
-    whole = replace(WHOLE, rows=(*WHOLE.rows, half))
-    for base, expected in ((None, 4.0), ("sdpa in float32", 2.0)):
-        (gain,) = (g for g in gains(whole, base) if g.row is half)
-        assert gain.ratio and gain.ratio.value == expected
-        (line,) = (line for line in report.table(whole, base) if line["precision"] == "float16")
-        assert line["times as fast"] == expected and line["compared with"] == (base or "eager in float32")
-
-
-def test_a_line_has_its_marks_and_caveats() -> None:
-    lines = report.table(WHOLE)
-    assert [line["marks"] for line in lines] == [None, None, None, "one process", "cold"]
-    assert [line["caveats"] for line in lines[3:]] == ["1 call of one process", "one cold call"]
-    noisy = result(row(SDPA, (1.0, 2.0, 3.0)))
-    (line,) = report.table(noisy)
-    assert line["marks"] == "one process, noisy"
-    assert line["caveats"] == "3 calls of one process; half of the calls spread over 50% of the median"
-    assert "one process, noisy" in report.as_csv(noisy) and "one process, noisy" in report.as_html(noisy)
-
-
-def test_csv_has_a_line_a_cell() -> None:
-    lines = list(csv.DictReader(io.StringIO(report.as_csv(WHOLE))))
-    assert [line["attention"] for line in lines] == ["eager", "sdpa", "sdpa-cudnn", "eager", "sdpa"]
-    assert lines[1]["median, ms"] == "102.5" and lines[1]["times as fast"] == "2.0" and lines[1]["n"] == "6"
-    assert lines[2]["status"] == "unavailable" and lines[2]["median, ms"] == ""
-    assert lines[4]["marks"] == "cold" and lines[4]["times as fast"] == ""
-
-
-def test_text_has_a_line_a_cell_and_the_reasons() -> None:
-    lines = report.as_text(WHOLE).splitlines()
-    assert "Test Machine" in lines[0] and len([line for line in lines if re.search(r"  (ok|unavailable)", line)]) == 5
-    assert "sdpa-cudnn, float32, batch 1: CUDA only" in lines
-    assert lines[5].endswith("  ok, one process") and lines[6].endswith("  ok, cold")
-    assert (
-        "eager, float32, batch 4: 1 call of one process" in lines and "sdpa, float32, batch 4: one cold call" in lines
-    )
-    first, second = families(WHOLE)
-    assert lines[-3:] == [
-        report.explain_ratios(),
-        f"batch size 1: {verdict(WHOLE, first)}",
-        f"batch size 4: {verdict(WHOLE, second)}",
-    ]
-
-
-def test_text_has_a_reason_once() -> None:
-    rows = [Measurement(Cell("m", name), "unavailable", "CUDA only") for name in ("sdpa-cudnn", "sdpa-efficient")]
-    lines = report.as_text(result(*rows)).splitlines()
-    assert "sdpa-cudnn, float32, batch 1; sdpa-efficient, float32, batch 1: CUDA only" in lines and len(lines) == 7
-
-
-def test_html_stands_alone_and_holds_the_samples() -> None:
-    hostile = replace(WHOLE, title="</script><b>x", clip="<img src=x>")
-    page = report.as_html(hostile)
-    assert not re.search(r"<(script|link|img)[^>]*\s(src|href)=", page)
-    assert "<b>x" not in page and "&lt;b&gt;x" in page and page.count("plotly-graph-div") >= 6
-    assert (
-        "Hatched bars and hollow points" in page and "one cold call" in page and "2.00 times as fast as eager" in page
-    )
-    raw = re.search(r'<script type="application/json" id="result">(.*?)</script>', page, re.DOTALL)
-    assert raw and json.loads(raw[1])["rows"][1]["latency"]["rounds"][1]["samples_ms"] == [101.0]
-    assert "recorded on Test Machine &lt;1&gt;" in page
-    assert documentation.FAULTS[1][:30] not in page  # too few calls for the documentation's table
-    assert documentation.FAULTS[1].split(" (")[0] in report.as_html(DOCUMENTED)
-
-
-def test_an_empty_result_can_be_reported() -> None:
-    empty = result()
-    assert report.as_csv(empty) == "\n" and "title" in report.as_text(empty) and "<h1>" in report.as_html(empty)
-
-
-def test_the_documentations_columns_are_filled_by_its_method() -> None:
-    (one, half) = documentation.inference_table(DOCUMENTED)
-    assert list(one) == [*documentation.PUBLISHED_INFERENCE[0], "marks"]
-    assert one == {
-        "num_batches": "6 × 4",
-        "batch_size": 1,
-        "is cuda": False,
-        "is half": False,
-        "Speedup (%)": pytest.approx(100 * (210 / 105 - 1)),
-        "Mem eager (MB)": 1000 * MIB / 1e6,
-        "Mem BT (MB)": 250 * MIB / 1e6,
-        "Mem saved (%)": pytest.approx(300.0),
-        "marks": None,
-    }
-    assert (half["num_batches"], half["is half"]) == ("20 + 1", True) and documentation.training_table(WHOLE) == []
-    allocated = [
-        replace(row(Cell("m", a, mode="training"), (ms,), (ms,)), memory=Memory(1, 1, mb * 10**6, 1, 1))
-        for a, ms, mb in (("eager", 30.0, 600), ("sdpa", 20.0, 200))
-    ]
-    (training,) = documentation.training_table(result(*allocated))
-    assert list(training) == [*documentation.PUBLISHED_TRAINING[0], "marks"]
-    figures = list(training.values())
-    assert figures == ["2 × 1", 1, False, pytest.approx(50.0), 600.0, 200.0, pytest.approx(200.0), None]
-
-
-def test_what_the_documentations_columns_cannot_tell_is_left_out() -> None:
-    def pair(*rounds: tuple[float, ...], **cell: str) -> list[Measurement]:
-        return [row(Cell("m", a, **cell), *rounds) for a in ("eager", "sdpa")]  # type: ignore[arg-type]
-
-    enough = (1.0,) * 19
-    for precision in ("bfloat16", "float16-weights"):
-        assert documentation.inference_table(result(*pair(enough, enough, precision=precision))) == []
-    assert documentation.training_table(result(*pair(enough, enough, precision="float16", mode="training"))) == []
-    assert documentation.inference_table(result(*pair(enough[:10], enough[:9]))) == []
-    assert documentation.inference_table(result(*pair((1.0,) * 99))) == [], (
-        "one process tells no ratio, its columns neither"
-    )
-    (line,) = documentation.inference_table(result(*pair(enough[:17], enough[:4])))
-    assert line["num_batches"] == "17 + 4"
-    cold = [
-        replace(r, latency=Latency((Round(9.0, (9.0,), warm=False),))) for r in pair(enough, enough, mode="training")
-    ]
-    assert documentation.training_table(result(*cold)) == []
-
-
-def test_the_published_tables_have_the_faults_we_say() -> None:
-    for line in documentation.PUBLISHED_INFERENCE:
-        saved = (line["Mem eager (MB)"] / line["Mem BT (MB)"] - 1) * 100
-        assert line["Mem saved (%)"] == pytest.approx(saved, abs=0.01)
-    (line,) = documentation.PUBLISHED_TRAINING
-    swapped = (line["sdpa peak mem (MB)"] / line["Eager peak mem (MB)"] - 1) * 100
-    assert line["Mem saving (%)"] == pytest.approx(swapped, abs=0.01)
-    assert documentation.PUBLISHED_INFERENCE[0]["Mem BT (MB)"] < 88_954_000 * 4 / 1e6
-
-
-def test_what_the_weights_take_stands_in_a_table_beside_float32() -> None:
-    def measured(precision: str, ms: float, weights: int, attention: str = "sdpa", **mebibytes: int) -> Measurement:
-        made = row(Cell("m", attention, precision), *[(ms,) * 5] * 6, weights=weights, logits=(1.0, 2.0))
-        assert made.memory
-        kept_in = {name: size * MIB for name, size in mebibytes.items()}
-        return replace(made, memory=replace(made.memory, weights_kept_in=kept_in))
-
-    rows = [
-        measured("int8-bitsandbytes", 20.0, 30, int8=20, float32=10),
-        measured("float32", 50.0, 100, "eager", float32=100),
-        measured("float32", 10.0, 100, float32=100),
-        replace(measured("float16", 10.0, 50), cell=Cell("m", "sdpa", "float16", execution="compiled")),
-    ]
-    first, second = documentation.weights_table(result(*rows))
-    assert (first["cell"], second["cell"]) == ("sdpa, float32, batch 1", "sdpa, int8-bitsandbytes, batch 1")
-    assert second["kept in (MB)"] == "21.0 int8, 10.5 float32" and second["of float32 (%)"] == 30.0
-    assert second["weights (MB)"] == 30 * MIB / 1e6 and second["peak (MB)"] == 330 * MIB / 1e6
-    assert first["times as fast as float32"] is None and second["times as fast as float32"] == "0.50 (0.50 to 0.50)"
-    assert second["same top 1"] is True and second["largest logit difference"] == 0.0
-    assert documentation.weights_table(result(rows[2])) == [] == documentation.weights_table(result(rows[0]))
-    page = report.as_html(result(*rows))
-    assert documentation.QUANTISATION[:40] in page and "21.0 int8" in page
 
 
 @pytest.mark.parametrize(("compiled", "execution"), [(False, "plain"), (True, "compiled")])

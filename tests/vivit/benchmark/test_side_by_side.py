@@ -11,15 +11,8 @@ import pytest
 
 from tests.vivit.benchmark.stepping import FOUND, TWO, drive, restless
 from vivit.benchmark.measurement import MIB, Cell
-from vivit.benchmark.side_by_side import (
-    BUSY_SHARE,
-    LOOKS,
-    SHORT,
-    Ratio,
-    SideBySide,
-    as_json,
-    find_ratio,
-)
+from vivit.benchmark.ratios import LOOKS, SHORT, Ratio, find_ratio
+from vivit.benchmark.side_by_side import BUSY_SHARE, SideBySide, as_json
 
 
 def test_orders_are_uniform_and_independent_of_the_one_before() -> None:

@@ -14,18 +14,9 @@ from vivit.benchmark.families import family
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.presets import PRESETS, grid
 from vivit.benchmark.results import find_ratio_of, snapshot
-from vivit.benchmark.sweep import (
-    NOT_CAPTURED,
-    NOT_TRAINED,
-    ROUNDS,
-    PlannedRound,
-    Sweep,
-    run_all,
-    runs_here,
-    untrainable,
-)
+from vivit.benchmark.sweep import ROUNDS, PlannedRound, Sweep, run_all
 from vivit.benchmark.verdict import statement
-from vivit.names import BACKENDS, PRECISIONS
+from vivit.names import PRECISIONS
 
 # Which cells, in which order
 
@@ -141,43 +132,6 @@ def test_memory_is_recorded_once_and_rounds_are_kept_apart() -> None:
     assert sweep.spent_seconds == 6.0 and sweep.rounds_done == 12
 
 
-def test_what_cannot_run_is_a_row_and_is_not_tried_again() -> None:
-    bad = {"sdpa": "unavailable", "sdpa-math": "failed"}
-
-    def execute(planned: PlannedRound) -> tuple[Measurement, float]:
-        status = bad.get(planned.cell.attention)
-        return (Measurement(planned.cell, status, "why"), 0.1) if status else quick(planned)
-
-    sweep = Sweep(CELLS, CONFIGS, MACHINE, budget_seconds=None)
-    runs = ran(sweep, execute)
-    assert Counter(run.cell.attention for run in runs) == {"eager": 4 * ROUNDS, "sdpa": 4, "sdpa-math": 4}
-    assert {r.cell: r.status for r in sweep.rows.values()} == {c: bad.get(c.attention, "ok") for c in CELLS}
-
-
-def test_what_is_known_not_to_run_is_a_row_before_anything_runs() -> None:
-    cells = grid("m", tuple(BACKENDS))
-    sweep = Sweep(cells, CONFIGS, MACHINE)
-    left_out = {name for name, backend in BACKENDS.items() if backend.cuda_only}
-    assert {c.attention: (r.status, r.reason) for c, r in sweep.rows.items()} == dict.fromkeys(
-        left_out, ("unavailable", "CUDA only")
-    )
-    assert not left_out & {run.cell.attention for run in ran(sweep)} and set(sweep.rows) == set(cells)
-    none = Sweep(grid("m", ("sdpa-cudnn",)), CONFIGS, MACHINE)
-    assert none.finished and none.next() is None and none.progress == 1.0
-    assert none.seconds_left == none.sound_seconds == 0.0 and none.begins == []
-
-
-def test_what_runs_here_is_told_before() -> None:
-    cells = grid("m", ("sdpa", "sdpa-cudnn", "sdpa-efficient"), ("float32", "float16"), (1, 2))
-    runs, reasons = runs_here(cells, MACHINE)
-    assert runs == [cell for cell in cells if cell.attention == "sdpa"]
-    assert reasons == {
-        "CUDA only": [f"{a} in {p}" for p in ("float32", "float16") for a in ("sdpa-cudnn", "sdpa-efficient")]
-    }
-    untried = replace(MACHINE, support=())
-    assert runs_here(cells, untried) == (cells, {})
-
-
 def test_the_reference_runs_first_where_it_is_not_among_the_cells() -> None:
     cells = [Cell("m", "sdpa"), Cell("m", "sdpa", num_frames=4), Cell("m", "sdpa", mode="training")]
     sweep = Sweep(cells, CONFIGS, MACHINE)
@@ -263,43 +217,6 @@ def test_a_spent_budget_is_no_step_back() -> None:
     assert [p for p, _ in told] == sorted(p for p, _ in told) and all(seconds >= 0 for _, seconds in told)
     assert sweep.finished and sweep.progress == 1.0 and sweep.seconds_left == 0
     assert sweep.spent_seconds == 60.0, "one after 1.5 times the budget would be too many"
-
-
-def test_what_cannot_be_trained_is_told_before_it_is_begun() -> None:
-    cells = grid("m", ("sdpa", "flex_attention"), ("float32", "int8-bitsandbytes", "int8-dynamic"), modes=("training",))
-    runs, reasons = runs_here(cells, MACHINE)
-    assert [(c.attention, c.precision) for c in runs] == [("sdpa", "float32")]
-    assert reasons == {
-        "'flex_attention' has no gradients on a CPU.": ["flex_attention in float32"],
-        NOT_TRAINED: [
-            f"{attention} in {precision}"
-            for precision in ("int8-bitsandbytes", "int8-dynamic")
-            for attention in ("sdpa", "flex_attention")
-        ],
-    }
-    assert runs_here([replace(cell, mode="inference") for cell in cells], MACHINE)[1] == {}
-    assert untrainable(cells[1], replace(MACHINE, device="cuda")) == ""
-
-
-CAPTURED_NOT_HERE = {"plain": "", "compiled": "", "captured": "no graphs here"}
-
-
-def test_a_way_to_run_that_there_is_not_is_told_before_and_is_a_row() -> None:
-    machine = replace(MACHINE, executions=CAPTURED_NOT_HERE)
-    cells = grid("m", ("sdpa",), executions=("plain", "captured", "compiled"))
-    runs, reasons = runs_here(cells, machine)
-    assert [cell.execution for cell in runs] == ["plain", "compiled"]
-    assert reasons == {"no graphs here": ["'captured'"]}
-    sweep = Sweep(cells, CONFIGS, machine)
-    assert sweep.rows == {cells[1]: replace(sweep.rows[cells[1]], status="unavailable", reason="no graphs here")}
-    assert runs_here(cells, MACHINE) == (cells, {}), "a machine that was recorded before there was a choice"
-
-
-def test_a_training_step_is_not_captured() -> None:
-    cells = grid("m", ("eager", "sdpa"), modes=("training",), executions=("captured", "compiled"))
-    runs, reasons = runs_here(cells, replace(MACHINE, device="cuda"))
-    assert {cell.execution for cell in runs} == {"compiled"}
-    assert reasons == {NOT_CAPTURED: ["'captured'"]}
 
 
 def test_what_a_first_call_takes_is_as_it_was_here_or_guessed() -> None:

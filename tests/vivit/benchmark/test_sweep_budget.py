@@ -1,13 +1,13 @@
 """What a budget does to a sweep: what is begun, for how long, and what is told before, with times that are made up."""
 
 import math
-from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from tests.vivit.benchmark.children import MACHINE
 from tests.vivit.benchmark.made_up import CELLS, CONFIGS, at, machine_of, quick, ran
+from vivit.benchmark import refusals
 from vivit.benchmark import sweep as module
 from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measure import repeat
@@ -28,7 +28,7 @@ def preset_at(name: str, speed: str, budget: float | None) -> Sweep:
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that no cell is too large for."""
-    monkeypatch.setattr(module, "_free_bytes", lambda machine: 1e15)
+    monkeypatch.setattr(refusals, "free_bytes", lambda machine: 1e15)
 
 
 def least_calls(sweep: Sweep, cell: Cell) -> int:
@@ -138,18 +138,6 @@ def test_noise_of_two_per_cent_changes_by_one_cell_what_is_begun_and_not_how_lon
     measured = {cell for cell, found in sweep.rows.items() if found.latency}
     once = (sweep.estimates[first].latency_ms or 0.0) / 1e3
     assert len(measured ^ set(begins)) <= 1 or START_SECONDS["cpu"] + once > budget
-
-
-def test_a_family_that_is_too_large_for_the_machine_does_not_take_the_turn_of_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """So that there is something, even if it does not fit into the budget."""
-    monkeypatch.setattr(module, "_free_bytes", lambda machine: 4 * 2**30)
-    cells = [*grid("big", ("eager",), batch_sizes=(8,)), *grid("big", ("eager", "sdpa"))]
-    sweep = Sweep(cells, CONFIGS, at(1e12), budget_seconds=10.0)
-    runs = ran(sweep, machine_of(sweep))
-    assert sweep.rows[cells[0]].status == "out-of-memory" and {run.cell for run in runs} == {cells[1]}
-    assert sweep.rows[cells[1]].latency and sweep.spent_seconds == pytest.approx(10.0, abs=1.0)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -327,26 +315,6 @@ def test_a_sound_sweep_takes_more_than_its_budget_where_two_cells_do() -> None:
     assert sound_sweep(far, CONFIGS, at(1e13), budget_seconds=60.0).budget_seconds == 60.0, "never less than asked for"
 
 
-def test_what_does_not_fit_into_memory_is_not_told_to_be_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_bytes", lambda machine: 4 * 2**30)
-    sweep = Sweep(grid("big", ("eager", "sdpa"), batch_sizes=(1, 8)), CONFIGS, at(1e13), budget_seconds=120.0)
-    told, begins = sweep.seconds_left, sweep.begins
-    ran(sweep, machine_of(sweep))
-    measured = [cell for cell, row in sweep.rows.items() if row.latency]
-    assert sorted(begins, key=str) == sorted(measured, key=str) and len(measured) == 3
-    assert sweep.spent_seconds == pytest.approx(told, rel=0.1)
-
-
-def test_where_nothing_fits_into_memory_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_bytes", lambda machine: 4 * 2**30)
-    large = grid("big", ("eager",), batch_sizes=(32,))
-    sweep = sound_sweep(large, CONFIGS, at(1e13), budget_seconds=120.0)
-    assert sweep.begins == [] and sweep.seconds_left == 0 and sweep.budget_seconds == 120.0
-    assert sweep.refused.startswith("Not run: it would need about 30.5 GiB")
-    some = sound_sweep([*large, *grid("big", ("sdpa",))], CONFIGS, at(1e13), budget_seconds=120.0)
-    assert some.begins == grid("big", ("sdpa",)) and not some.refused and some.budget_seconds == 120.0
-
-
 @pytest.mark.usefixtures("roomy")
 def test_what_is_told_is_what_it_takes_though_the_machine_is_faster() -> None:
     """A presenter has said how long; what else there would be time for says why it was not begun."""
@@ -380,21 +348,6 @@ def test_full_has_no_limit_and_more_time() -> None:
     assert len(runs) == 72
     assert {(run.limit_seconds, run.rule.seconds) for run in runs} == {(None, module.FULL_RULE.seconds)}
     assert not any(run.rule.too_slow(1e6) or run.record_first for run in runs), "no call is too slow for a second"
-
-
-def test_what_cannot_fit_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_bytes", lambda machine: 4 * 2**30)
-    sweep = Sweep(grid("big", ("eager", "sdpa"), batch_sizes=(1, 8)), CONFIGS, MACHINE, budget_seconds=None)
-    runs = ran(sweep)
-    refused = sweep.rows[Cell("big", "eager", batch_size=8)]
-    assert refused.status == "out-of-memory" and "GiB, and this machine has 4.0 GiB free" in refused.reason
-    assert refused.estimate and refused.estimate.peak > 4 * 2**30
-    assert {run.cell for run in runs} == {c for c in sweep.cells if c != refused.cell}
-
-
-def test_free_memory_of_a_gpu_is_nearly_all_of_it() -> None:
-    assert module._free_bytes(replace(MACHINE, device="cuda", memory_bytes=100)) == 95
-    assert 0 < module._free_bytes(MACHINE) < 10**15
 
 
 @pytest.mark.parametrize("preset", ["batch-size scaling", "documentation's inference table"])

@@ -17,9 +17,10 @@ from vivit.benchmark.compare_command import as_text
 from vivit.benchmark.headline import headline
 from vivit.benchmark.measurement import Cell, Measurement, StoppingRule
 from vivit.benchmark.report import as_json as row_as_json
-from vivit.benchmark.report import table
 from vivit.benchmark.side_by_side import Examined, SideBySide, as_json
 from vivit.benchmark.sweep import PlannedRound
+from vivit.benchmark.tables import table
+from vivit.benchmark.wording import UNKNOWN
 from vivit.checkpoint import open_checkpoint
 from vivit.model import VivitForVideoClassification
 from vivit.records import from_json
@@ -45,7 +46,7 @@ def test_a_measured_cell_has_its_time_and_no_memory(checkpoint: Path, monkeypatc
     whole = children.result(row)
     assert row_as_json(whole, row)["memory_mib"] is None and table(whole)[0]["peak, MiB"] is None
     (text,) = charts.memories(charts.bars_of([row])).data[-1].text
-    assert text.strip() == charts.UNKNOWN
+    assert text.strip() == UNKNOWN
     assert from_json(Measurement, json.loads(json.dumps(asdict(row)))) == row
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vivit.benchmark.side_by_side import Ratio
+from vivit.benchmark.ratios import Ratio
 from vivit.benchmark.wording import duration, memory, names, times
 
 

@@ -6,8 +6,6 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,8 @@ import av
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
-from PIL import Image
-from transformers.video_utils import VideoMetadata, default_sample_indices_fn
 
-from tests.clips import draw_number, read_number, skip_by_edit_list, write_clip, written_once
-from vivit import video
+from tests.clips import read_number, skip_by_edit_list, write_clip, written_once
 from vivit.video import VideoInfo, choose_indices, container, decode, decoding, probe, read_frames
 from vivit.video.picture import ToRgb
 
@@ -199,58 +194,6 @@ def test_info_describes_the_clip(clip: Callable[[str], Path]) -> None:
     assert alone.duration_seconds == pytest.approx(1 / 30)
 
 
-@pytest.mark.parametrize("sampling", video.SAMPLING)
-@pytest.mark.parametrize("total", [1, 2, 31, 32, 33, 300])
-@pytest.mark.parametrize("stride", [1, 2, 5])
-@pytest.mark.parametrize("num_frames", [1, 2, 32])
-def test_sampling_rules(sampling: str, total: int, stride: int, num_frames: int) -> None:
-    start = total // 3
-    indices = choose_indices(num_frames, total=total, sampling=sampling, stride=stride, start=start)
-    assert len(indices) == num_frames
-    assert indices == sorted(indices)
-    assert 0 <= indices[0] <= indices[-1] < total
-    if sampling == "uniform":
-        if 1 < num_frames <= total:
-            np.testing.assert_allclose(indices, np.linspace(0, total - 1, num_frames), atol=0.5)
-            assert (indices[0], indices[-1]) == (0, total - 1)
-        elif num_frames > total:
-            assert indices == [*range(total), *[total - 1] * (num_frames - total)]
-        return
-    if sampling == "transformers":
-        wanted = np.linspace(0, num_frames * stride - 1, num_frames, dtype=np.int64)  # as its pipeline chooses
-        inside = [i for i in wanted.tolist() if i < total]
-        assert indices == inside + inside[-1:] * (num_frames - len(inside))
-        return
-    if sampling == "transformers-torchvision":
-        if num_frames <= total:  # else transformers refuses
-            told = VideoMetadata(total_num_frames=total)
-            assert indices == default_sample_indices_fn(told, num_frames=num_frames).tolist()
-        return
-    distinct = sorted(set(indices))
-    assert all(b - a == stride for a, b in pairwise(distinct))
-    assert len(distinct) == num_frames or distinct[-1] + stride >= total
-    if sampling == "consecutive":
-        assert indices[0] == start
-    elif len(distinct) == num_frames:
-        assert abs(indices[0] - (total - 1 - indices[-1])) <= 1
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"num_frames": 0, "total": 3},
-        {"num_frames": 3, "total": 0},
-        {"num_frames": 3, "total": 3, "stride": 0},
-        {"num_frames": 3, "total": 3, "start": -1},
-        {"num_frames": 3, "total": 3, "sampling": "random"},
-        {"num_frames": 3, "total": 3, "sampling": "consecutive", "start": 3},
-    ],
-)
-def test_impossible_choices_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        choose_indices(**arguments)
-
-
 @pytest.mark.parametrize("indices", [[3, 2], [-1], [72]])
 def test_impossible_indices_are_refused(clip: Callable[[str], Path], indices: list[int]) -> None:
     with pytest.raises(ValueError):
@@ -280,138 +223,6 @@ def test_transform_shrinks_pictures_as_they_arrive(clip: Callable[[str], Path]) 
     sampled = read_frames(clip("h264.mp4"), 9, transform=lambda picture: np.ascontiguousarray(picture[::2, ::2]))
     assert sampled.frames.shape == (9, 48, 64, 3)
     assert [read_number(frame) for frame in sampled.frames] == list(sampled.indices)
-
-
-def _oriented(picture: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    """Move each pixel where the matrix says, by the letter of ISO/IEC 14496-12."""
-    a, b, c, d = matrix
-    height, width, _ = picture.shape
-    moved = {(a * x + c * y, b * x + d * y): picture[y, x] for y in range(height) for x in range(width)}
-    left, top = min(x for x, _ in moved), min(y for _, y in moved)
-    shown = np.zeros((max(y for _, y in moved) - top + 1, max(x for x, _ in moved) - left + 1, 3), np.uint8)
-    for (x, y), pixel in moved.items():
-        shown[y - top, x - left] = pixel
-    return shown
-
-
-@pytest.mark.parametrize(
-    ("matrix", "rotation", "mirrored"),
-    [
-        ((1, 0, 0, 1), 0, False),
-        ((0, 1, -1, 0), 90, False),
-        ((-1, 0, 0, -1), 180, False),
-        ((0, -1, 1, 0), 270, False),
-        ((-1, 0, 0, 1), 0, True),
-        ((0, -1, -1, 0), 90, True),
-        ((1, 0, 0, -1), 180, True),
-        ((0, 1, 1, 0), 270, True),
-    ],
-)
-def test_pictures_are_turned_and_mirrored_as_the_matrix_says(
-    tmp_path: Path, matrix: tuple[int, int, int, int], rotation: int, mirrored: bool
-) -> None:
-    a, b, c, d = (65536 * entry for entry in matrix)
-    pictures = [np.random.default_rng(i).integers(0, 256, (6, 10, 3), np.uint8) for i in range(3)]
-    path = write_clip(
-        tmp_path / "turned.mov",
-        codec="png",
-        pix_fmt="rgb24",
-        pictures=pictures,
-        display_matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30),
-    )
-    info = probe(path)
-    expected = [_oriented(picture, matrix) for picture in pictures]
-    assert (info.rotation, info.mirrored) == (rotation, mirrored)
-    assert (info.height, info.width) == expected[0].shape[:2]
-    np.testing.assert_array_equal(read_frames(path, 3).frames, expected)
-    turned = np.rot90(pictures[0][:, ::-1] if mirrored else pictures[0], -rotation // 90)
-    np.testing.assert_array_equal(turned, expected[0])
-
-
-@pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (46341, 46341, -46341, 46341), (65536, 65536, 65536, 65536)])
-def test_unusable_matrices_are_ignored_with_a_warning(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
-    path = write_clip(tmp_path / "clip.mp4", 3, display_matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
-    data = path.read_bytes()
-    turned = b"".join(entry.to_bytes(4, "big", signed=True) for entry in (0, 65536, 0, -65536, 0, 0))
-    a, b, c, d = matrix
-    unusable = b"".join(entry.to_bytes(4, "big", signed=True) for entry in (a, b, 0, c, d, 0))
-    assert data.count(turned) == 1
-    path.write_bytes(data.replace(turned, unusable))
-    sampled = read_frames(path, 3)
-    assert [read_number(frame) for frame in sampled.frames] == [0, 1, 2]
-    assert any("rotation is unusable" in warning for warning in sampled.warnings)
-
-
-@pytest.mark.parametrize(("ratio", "width"), [(Fraction(2), 256), (Fraction(1, 2), 64), (Fraction(64, 51), 161)])
-def test_pixels_are_made_square(tmp_path: Path, ratio: Fraction, width: int) -> None:
-    path = write_clip(tmp_path / "clip.mp4", 5, sample_aspect_ratio=ratio)
-    sampled = read_frames(path, 5)
-    assert (sampled.info.width, sampled.info.height) == (width, 96)
-    assert sampled.frames.shape == (5, 96, width, 3)
-    assert [read_number(frame) for frame in sampled.frames] == [0, 1, 2, 3, 4]
-
-
-def _write_two_streams(path: Path, *, cover: bool) -> Path:
-    """A large and a small stream; the small one comes first, or is cover art."""
-    with av.open(str(path), "w") as output:
-        streams: list[VideoStream] = []
-        for codec, pix_fmt, width, height in (("mjpeg", "yuvj420p", 64, 48), ("libx264", "yuv420p", 192, 144)):
-            stream = output.add_stream(codec, rate=30)
-            assert isinstance(stream, VideoStream)
-            stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-            streams.append(stream)
-        if cover:
-            streams[0].disposition = av.stream.Disposition.attached_pic
-        for number in range(10):
-            for stream in streams[1:] if cover and number else streams:
-                shown = number if stream is streams[1] else 99 - number
-                frame = av.VideoFrame.from_ndarray(draw_number(shown, stream.width, stream.height), format="rgb24")
-                frame.pts, frame.time_base = number, Fraction(1, 30)
-                output.mux(stream.encode(frame))
-        for stream in streams:
-            output.mux(stream.encode(None))
-    return path
-
-
-def test_the_best_of_several_streams_is_read_and_named(tmp_path: Path) -> None:
-    sampled = read_frames(_write_two_streams(tmp_path / "two.mkv", cover=False), 4)
-    assert [read_number(frame) for frame in sampled.frames] == [0, 3, 6, 9]
-    assert (sampled.info.num_streams, sampled.info.stream_index) == (2, 1)
-    assert any("stream 1 (192x144) is used" in warning for warning in sampled.warnings)
-
-
-def test_cover_art_is_not_video(tmp_path: Path) -> None:
-    path = _write_two_streams(tmp_path / "cover.mp4", cover=True)
-    with av.open(str(path)) as container:
-        assert any(stream.disposition & av.stream.Disposition.attached_pic for stream in container.streams.video)
-    sampled = read_frames(path, 4)
-    assert [read_number(frame) for frame in sampled.frames] == [0, 3, 6, 9]
-    assert (sampled.info.num_streams, sampled.warnings) == (1, ())
-
-
-def test_a_picture_size_that_changes(tmp_path: Path) -> None:
-    sizes = [(128, 96)] * 4 + [(64, 64)] * 4
-    with av.open(str(tmp_path / "clip.mkv"), "w") as output:
-        stream = output.add_stream("mjpeg", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p"
-        for number, (width, height) in enumerate(sizes):
-            encoder = av.CodecContext.create("mjpeg", "w")
-            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
-            encoder.time_base = Fraction(1, 30)
-            frame = av.VideoFrame.from_ndarray(draw_number(number, width, height), format="rgb24")
-            for packet in [*encoder.encode(frame), *encoder.encode(None)]:
-                packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 30)
-                output.mux(packet)
-    path = tmp_path / "clip.mkv"
-    frames = list(decode(probe(path), range(8)))
-    assert [frame.image.shape[1::-1] for frame in frames] == sizes
-    assert [read_number(frame.image) for frame in frames] == [*range(8)]
-    sampled = read_frames(path, 8)
-    assert sampled.frames.shape == (8, 96, 128, 3)
-    assert [read_number(frame) for frame in sampled.frames] == [*range(8)]
-    assert any("size changes" in warning for warning in sampled.warnings)
-    shrunk = read_frames(path, 8, transform=lambda picture: np.asarray(Image.fromarray(picture).resize((32, 32))))
-    assert shrunk.frames.shape == (8, 32, 32, 3)
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "long_gop.mp4", "mpeg4.avi"])

@@ -9,20 +9,18 @@ import numpy as np
 import pytest
 
 from tests.vivit.benchmark.stepping import FOUND, TWO
-from vivit.benchmark.side_by_side import (
+from vivit.benchmark.ratios import (
     FASTER,
     LOOKS,
     NO_DIFFERENCE,
     SHORT,
     SLOWER,
-    Examine,
     Ratio,
-    SideBySide,
-    TimedRound,
     _mann_whitney,
     find_ratio,
     find_ratio_between,
 )
+from vivit.benchmark.side_by_side import Examine, SideBySide, TimedRound
 
 PAIRS = 2_000
 SLOTS = 2 * max(LOOKS)
