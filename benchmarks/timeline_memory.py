@@ -37,7 +37,7 @@ def memory(minutes: int, model: str) -> dict[str, Any]:
         once, path = Path(folder) / "once.mp4", Path(folder) / "film.mp4"
         print("writing the film", file=sys.stderr, flush=True)
         repeat(write_film(once, MINUTE_SECONDS, FULL_HD), path, MINUTE_SECONDS, minutes)
-        command = [sys.executable, "-m", "vivit", "timeline", path, "--model", model, "--windows", "--json"]
+        command = [sys.executable, "-m", "vivit", "timeline", str(path), "--model", model, "--windows", "--json"]
         samples: list[tuple[float, float, float]] = []  # seconds of the film, of wall time, MiB
         begin, told = time.monotonic(), 0.0
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
