@@ -1,0 +1,101 @@
+"""Messages of any content, in whatever pieces a stream brings them: they come whole, or not at all."""
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import messages
+from engine.messages import pack, unpack
+from tests.properties import PROPERTY
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=4,
+)
+HEADERS = st.dictionaries(st.text(max_size=12).filter(lambda key: key != "blobs"), JSON, max_size=3)
+BLOBS = st.lists(st.binary(max_size=60), max_size=3)
+MESSAGES = st.tuples(HEADERS, BLOBS)
+
+
+class Pieces(io.RawIOBase):
+    """A stream that gives its bytes in pieces. Args: sizes: of the pieces, again and again."""
+
+    def __init__(self, content: bytes, sizes: list[int]) -> None:
+        self._content, self._sizes, self._reads = content, sizes, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = min(self._sizes[self._reads % len(self._sizes)], len(buffer))
+        piece, self._content = self._content[:size], self._content[size:]
+        self._reads += 1
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def packed(header: dict[str, Any], blobs: list[bytes]) -> bytes:
+    return b"".join(pack(header, blobs))
+
+
+@PROPERTY
+@given(sent=st.lists(MESSAGES, min_size=1, max_size=3), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_messages_come_back_as_they_were_in_any_pieces(
+    sent: list[tuple[dict[str, Any], list[bytes]]], sizes: list[int]
+) -> None:
+    stream = io.BufferedReader(Pieces(b"".join(packed(*message) for message in sent), sizes))
+    assert [unpack(stream) for _ in sent] == sent
+    with pytest.raises(EOFError):
+        unpack(stream)
+
+
+@PROPERTY
+@given(message=MESSAGES, data=st.data())
+def test_a_message_that_is_cut_short_is_none(message: tuple[dict[str, Any], list[bytes]], data: st.DataObject) -> None:
+    whole = packed(*message)
+    cut = data.draw(st.integers(0, len(whole) - 1), "cut")
+    with pytest.raises(EOFError):
+        unpack(io.BytesIO(whole[:cut]))
+
+
+@PROPERTY
+@given(
+    message=MESSAGES,
+    bounds=st.fixed_dictionaries(
+        {
+            "MAX_HEADER_BYTES": st.integers(0, 150),
+            "MAX_BLOBS": st.integers(0, 4),
+            "MAX_BLOB_BYTES": st.integers(0, 120),
+        }
+    ),
+)
+def test_what_is_larger_than_the_bounds_is_neither_sent_nor_taken(
+    message: tuple[dict[str, Any], list[bytes]], bounds: dict[str, int]
+) -> None:
+    whole, blobs = packed(*message), message[1]
+    header_bytes = len(whole) - 4 - sum(map(len, blobs))
+    sizes = {"MAX_HEADER_BYTES": header_bytes, "MAX_BLOBS": len(blobs), "MAX_BLOB_BYTES": sum(map(len, blobs))}
+    fits = all(sizes[name] <= bound for name, bound in bounds.items())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, bound in bounds.items():
+            patch.setattr(messages, name, bound)
+        if fits:
+            assert packed(*message) == whole and unpack(io.BytesIO(whole)) == message
+            return
+        with pytest.raises(ValueError, match="too large"):
+            pack(*message)
+        with pytest.raises(ValueError):
+            unpack(io.BytesIO(whole))
+
+
+@PROPERTY
+@given(noise=st.binary(max_size=80), length=st.none() | st.integers(0, 90))
+def test_noise_is_no_message(noise: bytes, length: int | None) -> None:
+    """It is refused as what it is: nothing else is raised."""
+    stream = io.BytesIO(noise if length is None else length.to_bytes(4, "big") + noise)
+    with pytest.raises((EOFError, ValueError)):
+        unpack(stream)
