@@ -9,8 +9,7 @@ import hashlib
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -376,11 +375,3 @@ def _entry(repository: Repository, name: str, content: bytes) -> dict[str, Any]:
     if repository.xet:
         entry["xetHash"] = hashlib.sha256(sha.encode()).hexdigest()
     return entry
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)

@@ -7,7 +7,7 @@ import pytest
 
 from engine import Engine, WorkerSpec
 from tests.engine.cameras import Clock
-from tests.engine.waiting import until
+from tests.patience import until
 
 SPEC = WorkerSpec("tests.engine.tasks", environment={"COLOUR": "green"})
 

@@ -5,7 +5,7 @@ from typing import Any
 import psutil
 
 from engine import Engine, Job
-from tests.engine.waiting import until
+from tests.patience import until
 
 LONG = {"seconds": 600}
 

@@ -15,8 +15,9 @@ from PIL import Image
 from engine import Engine, Job, checks
 from engine.checks import RunningCheck, start_deletion, start_orders
 from engine.tasks import Classify, DeleteTubelets, DrawInside, LookedInside, LookInside, Probabilities, ReadFrames
-from tests.engine.waiting import state_of, until, worker
+from tests.engine.waiting import state_of, worker
 from tests.four_models import write_four
+from tests.patience import until
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import look, methods

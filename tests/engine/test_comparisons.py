@@ -8,7 +8,8 @@ import pytest
 from engine import Engine
 from engine.comparisons import RunningComparison, start
 from engine.tasks import Classify, MakePreview
-from tests.engine.waiting import state_of, until, worker
+from tests.engine.waiting import state_of, worker
+from tests.patience import until
 from ui.server import WORKERS
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.ratios import FASTER, NO_DIFFERENCE, SLOWER

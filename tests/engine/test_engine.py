@@ -14,7 +14,7 @@ import pytest
 
 from engine import Engine
 from tests.engine.engines import ended, works
-from tests.engine.waiting import until
+from tests.patience import until
 
 
 def test_answer_comes_back_with_its_blobs(engine: Engine) -> None:

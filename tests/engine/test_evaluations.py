@@ -11,8 +11,9 @@ import pytest
 from engine import Engine, Job, WorkerSpec
 from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
-from tests.engine.waiting import state_of, until, worker
+from tests.engine.waiting import state_of, worker
 from tests.hub_server import HubServer, Repository
+from tests.patience import until
 from tests.vivit.evaluate.kept import kept
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint

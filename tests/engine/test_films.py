@@ -15,7 +15,8 @@ from engine.films import CHUNK_TICKS, EXTRACT_FPS, EXTRACT_HEIGHT, MOST_OPEN
 from engine.messages import Request
 from engine.tasks import EXTRACT_SECONDS, CloseFilm, FilmChunk, MakeExtract, ReadFilm, ReadMoment
 from tests.clips import read_number, write_clip
-from tests.engine.waiting import until, worker
+from tests.engine.waiting import worker
+from tests.patience import until
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint

@@ -13,7 +13,8 @@ import pytest
 from engine import Engine, Job, WorkerSpec, jobs
 from engine.messages import Request
 from engine.tasks import DownloadCheckpoint, DownloadClip, HubState, InspectCheckpoint, ListClips
-from tests.hub_server import Fault, HubServer, Repository, wait_for
+from tests.hub_server import Fault, HubServer, Repository
+from tests.patience import until
 from vivit.hub import inspect_checkpoint
 from vivit.records import from_json
 
@@ -93,7 +94,7 @@ def test_a_cancelled_download_goes_on_where_it_stopped(
     engine = start()
     server.faults = [Fault(STORAGE, pause=0.02)]
     job = ask(engine, DownloadCheckpoint(NAME))
-    wait_for(lambda: job.progress > 0.2 or job.finished)
+    until(lambda: job.progress > 0.2 or job.finished)
     engine.cancel(job)
     assert job.wait(90) and job.state == "cancelled"
     assert engine.restarts("hub") == 0
@@ -110,7 +111,7 @@ def test_a_silent_hub_holds_nobody(server: HubServer, start: Callable[..., Engin
     done(ask(engine, ListClips(DATASET)))
     server.faults = [Fault("api/models", silent=True)]
     job = ask(engine, InspectCheckpoint(NAME))
-    wait_for(lambda: server.seen("api/models"))
+    until(lambda: server.seen("api/models"))
     engine.cancel(job)
     assert job.wait(90) and job.state == "cancelled"
     server.faults = []

@@ -11,7 +11,7 @@ import pytest
 
 from engine import Cancelled, Engine, jobs
 from tests.engine.engines import LONG, ended, gone, running, works
-from tests.engine.waiting import until
+from tests.patience import until
 
 
 def test_progress_rises_with_its_note(engine: Engine) -> None:

@@ -28,7 +28,8 @@ from engine.lessons import (
 from engine.tasks import Classify, ReadFrames
 from engine.teachings import MOST_MODELS, Example, RunningTeaching, TaughtClass, TeachAsked, _forget_some, examples_of
 from tests.clips import write_clip
-from tests.engine.waiting import until, worker
+from tests.engine.waiting import worker
+from tests.patience import until
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.errors import UserError

@@ -21,7 +21,7 @@ from engine.live import (
 )
 from engine.tasks import WindowsAsked
 from tests.engine.cameras import ASKED, GRID, JPEG, STEP, Clock, assert_empty
-from tests.engine.waiting import until
+from tests.patience import until
 
 
 class NoEngine:

@@ -19,7 +19,7 @@ from engine.live import (
 from engine.tasks import Classify, ReadFrames
 from mannequin.film import CLIPS
 from tests.engine.cameras import ASKED, GRID, JPEG, STEP, Clock, assert_empty
-from tests.engine.waiting import until
+from tests.patience import until
 from ui.server import WORKERS
 from vivit.video import decode, probe
 

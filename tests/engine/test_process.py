@@ -16,7 +16,7 @@ import pytest
 from engine import Engine, Job
 from tests.engine.engines import ended, gone, running, works
 from tests.engine.typed import Add, Sum
-from tests.engine.waiting import until
+from tests.patience import until
 
 
 def test_expected_errors_speak_for_themselves(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,8 @@ from engine.lately import UNSAVED
 from engine.sweeps import NOT_MEASURED, Pixels, RunningSweep, Sweeps
 from engine.tasks import Classify, MakePreview
 from tests import oracle
-from tests.engine.waiting import state_of, until
+from tests.engine.waiting import state_of
+from tests.patience import until
 from tests.vivit.benchmark.children import MACHINE
 from vivit.benchmark.measurement import Cell, StoppingRule
 from vivit.benchmark.presets import grid

@@ -15,7 +15,8 @@ from engine.tasks import Classify, ReadFrames, WindowsAsked
 from engine.timelines import RunningTimeline, start_timeline
 from mannequin.film import join_clips
 from tests.clips import write_clip
-from tests.engine.waiting import state_of, until, worker
+from tests.engine.waiting import state_of, worker
+from tests.patience import until
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint

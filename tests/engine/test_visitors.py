@@ -14,7 +14,7 @@ import pytest
 from engine import Engine, WorkerSpec
 from engine.uploads import Uploads
 from engine.visitors import Visitors
-from tests.engine.waiting import until
+from tests.patience import until
 
 
 @pytest.fixture

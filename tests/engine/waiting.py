@@ -1,21 +1,11 @@
 """What tests of real workers wait for, and the processes that they look for."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
 
 from engine.jobs import Job
 from engine.running import Running
-
-
-def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    """Wait until something is so; fails if that takes longer."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
 
 
 def state_of(work: Job[Any] | Running) -> str:

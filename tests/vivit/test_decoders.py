@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.clips import write_clip
-from tests.hub_server import wait_for
+from tests.patience import until
 from tests.running import decoders as running
 from tests.running import no_child_left
 from vivit import decoders
@@ -275,7 +275,7 @@ def test_a_clip_without_an_end_is_given_up(paths: list[Path], tmp_path: Path, mo
         def _line(self) -> Any:
             if self.ready:
                 awaited.append(self._seconds)
-                wait_for(lambda: given.exists() and len(given.read_text().split()) == len(awaited), 60)
+                until(lambda: given.exists() and len(given.read_text().split()) == len(awaited), 60)
                 self._seconds = 0.0
             return super()._line()
 

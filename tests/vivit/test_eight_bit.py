@@ -329,6 +329,7 @@ def test_bytes_of_weights_by_what_they_are_kept_in(folder: Path, precision: str)
         assert kept["float32"] == 4 * (model.num_parameters() - kept["int8"] + 3 * (5 * 35 + 44))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("precision", [EIGHT_BIT, DYNAMIC_INT8])
 def test_its_answers_are_those_of_float32_on_every_bundled_clip(precision: str) -> None:
     checkpoint = open_checkpoint("vivit-mannequin")

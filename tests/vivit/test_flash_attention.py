@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests import oracle
+from tests.shorter import some
 from vivit import VivitConfig, VivitForVideoClassification, flash_attention
 from vivit.attention import ATTENTION, eager_attention
 from vivit.errors import AttentionUnavailable
@@ -181,7 +182,7 @@ def fresh_compiler() -> Any:
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("name", some(PACKAGES, "flash_attention_2"))
 def test_compiled_it_says_the_same(name: str) -> None:
     ours, pixel_values = model(name).eval(), oracle.clip(VivitConfig(**oracle.TINY))
     with torch.no_grad(), pytest.raises(AttentionUnavailable, match="needs a CUDA GPU") as caught:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tests.properties import PROPERTY
-from vivit.benchmark.side_by_side import LOOKS, SHORT, Ratio, find_ratio, find_ratio_between
+from vivit.benchmark.ratios import LOOKS, SHORT, Ratio, find_ratio, find_ratio_between
 from vivit.intervals import wilson
 
 COUNTS = st.integers(1, 5000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.hub_server import wait_for
+from tests.patience import until
 from tests.vivit.benchmark.children import MACHINE
 from vivit.machine import OtherWork
 
@@ -44,7 +44,7 @@ def test_the_systems_own_readings_see_another_program() -> None:
     seen = OtherWork()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
         try:
-            wait_for(lambda: sum(psutil.Process(spinning.pid).cpu_times()[:2]) > 0.5, 120)
+            until(lambda: sum(psutil.Process(spinning.pid).cpu_times()[:2]) > 0.5, 120)
             # However busy the machine is: the spinning program alone had as much, by a counter that is finer than this one.
             wall, others, processors = seen.seconds()
             assert wall > 0.5 and others > 0.25 and processors == CORES

@@ -15,6 +15,7 @@ from PIL import Image
 import vivit
 from tests import oracle
 from tests.clips import write_clip
+from tests.shorter import some
 from tests.vivit.answers import assert_same_predictions, decode_all, their_pipeline
 from vivit import (
     VideoClassificationPipeline,
@@ -255,7 +256,9 @@ def test_predictions_in_half_precision_are_floats_that_add_up() -> None:
     assert sum(p["score"] for p in best) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("first", ["vivit.pipelines", "vivit.model", "vivit.processing", "engine.model"])
+@pytest.mark.parametrize(
+    "first", some(["vivit.pipelines", "vivit.model", "vivit.processing", "engine.model"], "engine.model")
+)
 def test_the_public_name_is_the_function_whatever_was_imported_before(first: str) -> None:
     code = f"import {first}; from vivit import pipeline; import vivit; assert callable(pipeline) and callable(vivit.pipeline)"
     subprocess.run([sys.executable, "-c", code], check=True)

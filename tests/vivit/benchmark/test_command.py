@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import oracle
+from tests.shorter import some
 from vivit.__main__ import main
 from vivit.benchmark.results import find_ratio_of, list_results
 from vivit.benchmark.verdict import verdict
@@ -66,6 +67,7 @@ def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture[str]) 
     assert re.match(r"One cell alone: sdpa in float32 takes [\d.]+ ms and [\d.]+ MiB; there is nothing", out[-1])
 
 
+@pytest.mark.full
 def test_a_checkpoint_that_cannot_be_measured_is_one_sentence_and_status_2(tmp_path: Path) -> None:
     oracle.save(tmp_path)
     stated = json.loads((tmp_path / "config.json").read_text())
@@ -114,7 +116,7 @@ def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path
     assert len(statuses) == 6 and {"ok", "cancelled"} == set(statuses) and "Traceback" not in err.read_text()
 
 
-@pytest.mark.parametrize("whole_group", [True, False])
+@pytest.mark.parametrize("whole_group", some([True, False], True))
 def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, whole_group: bool) -> None:
     """Ctrl-C reaches the fork server too, which imports torch at that time."""
     command = [sys.executable, "-m", "vivit", "bench", "--model", checkpoint, "--attention", "sdpa", "--json"]

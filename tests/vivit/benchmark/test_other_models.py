@@ -269,6 +269,7 @@ def test_a_report_names_the_models() -> None:
     assert tables.models_table(result(*four_models()[:2])) == []
 
 
+@pytest.mark.full
 def test_bench_measures_every_model_in_the_same_rounds(
     four: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

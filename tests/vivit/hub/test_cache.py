@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.hub_client import Client, clean
-from tests.hub_server import Fault, HubServer, Repository, etag, wait_for
+from tests.hub_server import Fault, HubServer, Repository, etag
+from tests.patience import until
 from tests.vivit.hub.samples import CLIPS, STORAGE, WEIGHTS, blobs, files, good, partials, refused
 
 
@@ -181,7 +182,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server: HubServer, client: C
     partial = (
         blobs(home, name) / f"{etag('model.safetensors', WEIGHTS)}.vivit.incomplete"
     )  # those of smaller files come and go
-    wait_for(lambda: partial.exists() and partial.stat().st_size > 300_000)
+    until(lambda: partial.exists() and partial.stat().st_size > 300_000)
     doomed.close()
     here = partial.stat().st_size
     server.requests.clear()
@@ -196,6 +197,6 @@ def test_two_at_a_time_download_once(server: HubServer, client: Client, clients:
     server.faults = [Fault(STORAGE, pause=0.005)]
     other = clients(SECOND="1")
     other.start("download", name=name)
-    wait_for(lambda: server.seen(STORAGE))
+    until(lambda: server.seen(STORAGE))
     folder = good(client.call("download", name=name))["folder"]
     assert good(other.answer())["folder"] == folder and server.sent(STORAGE) == len(WEIGHTS)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.hub_client import Client
-from tests.hub_server import OTHER_TOKEN, TOKEN, Fault, HubServer, Repository, wait_for
+from tests.hub_server import OTHER_TOKEN, TOKEN, Fault, HubServer, Repository
+from tests.patience import until
 from tests.vivit.hub.samples import CLIPS, INFORMATION, STORAGE, WEIGHTS, files, good, partials, refused
 
 
@@ -302,7 +303,7 @@ def test_an_older_answer_does_not_move_a_revision_back(
     reference = home / "hub" / f"models--{name.replace('/', '--')}" / "refs" / "main"
     server.faults = [Fault(STORAGE, times=1, pause=0.02)]
     client.start("download", name=name)
-    wait_for(lambda: server.sent(STORAGE))
+    until(lambda: server.sent(STORAGE))
     new = repository.commit(files({"model.safetensors": WEIGHTS[::-1]}))
     other = clients(ANOTHER="1")
     assert good(other.call("download", name=name))["commit"] == new and reference.read_text() == new
