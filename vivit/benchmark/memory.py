@@ -1,6 +1,8 @@
 """The memory that a call takes, from the shape of the model, before it is run. No torch is used."""
 
 import math
+from collections.abc import Iterator
+from itertools import chain
 
 from vivit.benchmark.layers import Attention, Layers, encoder_layers
 from vivit.benchmark.measurement import Cell
@@ -71,15 +73,17 @@ def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu", thre
 
 
 def _alive(config: VivitConfig, cell: Cell, layers: Layers, device: str, threads: int) -> int:
-    """The most that one layer holds without gradients, what it is given among it."""
-    number, hidden, middle = compute_bytes(cell.precision, device), config.hidden_size, config.intermediate_size
-    rows = cell.batch_size * layers.tokens
-    given, made, wide = _sizes(config, cell, layers, device)
-    cast = _cast(config, cell)
-    fused = device == "cuda" and number == 2 and not cast and config.hidden_act in TANH_GELUS
-    # On a CPU the int32 product of 8 bit lies beside it in float32, its rows' and columns' scales, and theirs too.
-    copies = 3 * 4 + number if device == "cpu" else 4 + number
-    held = []
+    """The most that one layer holds without gradients, what it is given among it: in its attentions, or in its MLP."""
+    moments = chain(
+        _in_attentions(config, cell, layers, device, threads), _in_mlp(config, cell, layers, device, threads)
+    )
+    return max(moments)
+
+
+def _in_attentions(config: VivitConfig, cell: Cell, layers: Layers, device: str, threads: int) -> Iterator[int]:
+    """What is held at each moment of a layer's attentions that may be the fullest."""
+    given, made, _ = _sizes(config, cell, layers, device)
+    rows, hidden = cell.batch_size * layers.tokens, config.hidden_size
     for former, step in enumerate(layers.steps):
         entered = given + former * 2 * made  # what a former step changed, and the sum
         projected = entered + given + 2 * given + made  # its LayerNorm; keys and values, queries
@@ -87,23 +91,30 @@ def _alive(config: VivitConfig, cell: Cell, layers: Layers, device: str, threads
         for attention in step:
             part = attention.heads / config.num_attention_heads
             of_its_own = round(3 * given * part) if attention.apart else 0
-            held.append(projected + of_its_own + done + _attending(config, cell, attention, device))
+            yield projected + of_its_own + done + _attending(config, cell, attention, device)
             done += round(made * part)
         joined = made if len(step) > 1 or step[0].apart else 0
-        held.append(projected + made + joined + made)
+        yield projected + made + joined + made
         if cell.precision == EIGHT_BIT:
-            held.append(entered + given + given // number + copies * 3 * given // number)
+            yield entered + _eight_bit_bytes(cell, given, 3 * given, device)
         if cell.precision == DYNAMIC_INT8:
-            held.append(entered + _dynamic_int8_bytes(rows, hidden, 3 * hidden, threads))
+            yield entered + _dynamic_int8_bytes(rows, hidden, 3 * hidden, threads)
+
+
+def _in_mlp(config: VivitConfig, cell: Cell, layers: Layers, device: str, threads: int) -> Iterator[int]:
+    """What is held at each moment of a layer's MLP that may be the fullest."""
+    given, made, wide = _sizes(config, cell, layers, device)
+    cast = _cast(config, cell)
+    half = compute_bytes(cell.precision, device) == 2
+    fused = device == "cuda" and half and not cast and config.hidden_act in TANH_GELUS
     entered = given + 2 * made
-    held.append(entered + made + max(wide + cast, wide + made if fused else 2 * wide))
+    yield entered + made + max(wide + cast, wide + made if fused else 2 * wide)
     if cell.precision == EIGHT_BIT:
-        held.append(entered + made + made // number + copies * wide // number)
+        yield entered + _eight_bit_bytes(cell, made, wide, device)
     if cell.precision == DYNAMIC_INT8:
-        rows = cell.batch_size * layers.computed
-        held.append(entered + _dynamic_int8_bytes(rows, hidden, middle, threads))
-        held.append(entered + made + _dynamic_int8_bytes(rows, middle, hidden, threads))
-    return max(held)
+        rows, hidden, middle = cell.batch_size * layers.computed, config.hidden_size, config.intermediate_size
+        yield entered + _dynamic_int8_bytes(rows, hidden, middle, threads)
+        yield entered + made + _dynamic_int8_bytes(rows, middle, hidden, threads)
 
 
 def _attending(config: VivitConfig, cell: Cell, attention: Attention, device: str) -> int:
@@ -157,6 +168,18 @@ def _cast(config: VivitConfig, cell: Cell) -> int:
     """What weights in half precision take that are computed with in float32, one matrix at a time."""
     hidden = config.hidden_size
     return 4 * hidden * max(2 * hidden, config.intermediate_size) * (cell.precision == "float16-weights")
+
+
+def _eight_bit_bytes(cell: Cell, given: int, made: int, device: str) -> int:
+    """What a layer in 'int8-bitsandbytes' holds: its input, the same rounded, and its result with what that is made of.
+
+    Args:
+        given, made: bytes of its input and of its result, in what is computed with.
+    """
+    number = compute_bytes(cell.precision, device)
+    # On a CPU the int32 product lies beside it in float32, its rows' and columns' scales, and theirs too.
+    copies = 3 * 4 + number if device == "cpu" else 4 + number
+    return given + given // number + copies * made // number
 
 
 def _dynamic_int8_bytes(rows: int, width: int, made: int, threads: int) -> int:

@@ -56,6 +56,16 @@ def comes_evenly(edges: Sequence[float]) -> bool:
 
     Args:
         edges: (total + 1,) times at which the frames are shown, ascending, and the time at which the last one has been.
+    Returns:
+        Whether they do; one frame alone does.
+
+    Example:
+        >>> comes_evenly([0.0, 0.04, 0.08, 0.12])
+        True
+        >>> comes_evenly([0.0, 0.033, 0.067, 0.1])
+        True
+        >>> comes_evenly([0.0, 0.04, 0.08, 1.0])
+        False
     """
     seconds, end = np.asarray(edges[:-1]), edges[-1]
     if len(seconds) < 2:
@@ -67,7 +77,20 @@ def comes_evenly(edges: Sequence[float]) -> bool:
 
 
 def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:
-    """Which frame is on screen at each of `num_frames` times that are spread evenly over the clip, both ends included."""
+    """Which frame is on screen at each of `num_frames` times that are spread evenly over the clip, both ends included.
+
+    Args:
+        edges: as `comes_evenly`'s.
+        num_frames: how many times, > 0; one is the middle of the clip.
+    Returns:
+        `num_frames` indices, ascending.
+
+    Example:
+        >>> on_screen([0.0, 0.1, 0.2, 1.0], 6)
+        [0, 2, 2, 2, 2, 2]
+        >>> on_screen([0.0, 0.1, 0.2, 1.0], 1)
+        [2]
+    """
     times = np.linspace(edges[0], edges[-1], num_frames) if num_frames > 1 else [(edges[0] + edges[-1]) / 2]
     # A frame that is due at the very time counts, whichever way either was rounded.
     indices: list[int] = (np.searchsorted(edges[:-1], np.asarray(times) + 1e-6, side="right") - 1).tolist()
@@ -103,6 +126,27 @@ def choose_indices(
     Raises:
         ValueError: if an argument is outside its range.
         VideoError: if `start` lies beyond the clip's end.
+
+    Example:
+        Four of ten frames by each rule.
+
+        >>> choose_indices(4, total=10)
+        [0, 3, 6, 9]
+        >>> choose_indices(4, total=10, sampling="consecutive", stride=2, start=1)
+        [1, 3, 5, 7]
+        >>> choose_indices(4, total=10, sampling="center", stride=2)
+        [1, 3, 5, 7]
+        >>> choose_indices(4, total=10, sampling="transformers", stride=2)
+        [0, 2, 4, 7]
+        >>> choose_indices(4, total=10, sampling="transformers-torchvision")
+        [0, 2, 5, 7]
+
+        A clip that is too short, and one whose last frame is held for as long as all others take.
+
+        >>> choose_indices(4, total=3)
+        [0, 1, 2, 2]
+        >>> choose_indices(4, total=4, edges=[0.0, 0.1, 0.2, 0.3, 0.6])
+        [0, 2, 3, 3]
     """
     if num_frames < 1 or total < 1 or stride < 1 or start < 0:
         raise ValueError(
@@ -141,6 +185,12 @@ def choose_views(
     Raises:
         UserError: for another sampling than "uniform", or a start, with several temporal views.
         and what `choose_indices` raises.
+
+    Example:
+        Two views of three frames, every second one, that share a clip.
+
+        >>> choose_views(3, total=12, views=Views(temporal=2), stride=2)
+        [0, 2, 4, 6, 8, 10]
     """
     views.check(sampling, start)
     if views.temporal == 1:

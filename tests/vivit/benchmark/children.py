@@ -82,6 +82,7 @@ def state(_: object = None) -> dict[str, Any]:
     """What a fresh child finds."""
     return {
         "pid": os.getpid(),
+        "parent": os.getppid(),
         "daemon": multiprocessing.current_process().daemon,
         "cuda": torch.cuda.is_initialized(),
         "main": getattr(sys.modules["__main__"], "__file__", None),
@@ -100,12 +101,14 @@ def leave(status: int) -> dict[str, Any]:
 
 
 def ignore_everything(file: str) -> dict[str, Any]:
-    """Write down who this is, and never end by itself."""
+    """Write down who this is, take no signal, and add a word should it ever end by itself."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
     with open(file, "w", encoding="ascii") as out:
         out.write(str(os.getpid()))
     time.sleep(600)
+    with open(file, "a", encoding="ascii") as out:
+        out.write(" ended by itself")
     return {}
 
 

@@ -216,7 +216,7 @@ def interrupted(said: str, out: Path, *arguments: object) -> tuple[int, str]:
             assert process.poll() is None, err.read_text()
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        return process.wait(30), err.read_text()
+        return process.wait(60), err.read_text()
     finally:
         process.kill()
         process.wait()

@@ -1,5 +1,6 @@
 """Which frames the sampling rules choose: by what they promise, by transformers itself, and by their examples."""
 
+import doctest
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,7 @@ from transformers.video_utils import VideoMetadata, default_sample_indices_fn
 
 from vivit import video
 from vivit.video import choose_indices
+from vivit.video import sampling as sampling_room
 
 
 @pytest.mark.parametrize("sampling", video.SAMPLING)
@@ -61,3 +63,8 @@ def test_sampling_rules(sampling: str, total: int, stride: int, num_frames: int)
 def test_impossible_choices_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         choose_indices(**arguments)
+
+
+def test_the_worked_examples_are_true() -> None:
+    found = doctest.testmod(sampling_room)
+    assert found.failed == 0 and found.attempted >= 13
