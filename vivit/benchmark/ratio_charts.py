@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -36,49 +37,67 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
     across = any(gain.row.cell.checkpoint != gain.base.cell.checkpoint for gain in found)
     texts = [_gain_in_words(gain, documented, models if across else {}) for gain in found]
     figure, at = _listed([gain.row.cell for gain in found], texts, low, PIXELS, {} if across else models)
+    _ratio_axis(figure, low, high)
+    drawn = [_Drawn(gain, gain.ratio, place) for gain, place in zip(found, at, strict=True) if gain.ratio]
+    for one in drawn:  # how far each is from 1
+        thin = {"width": 1, "color": "grey"}
+        figure.add_shape(x0=1, x1=one.ratio.value, y0=one.place, y1=one.place, line=thin, layer="below")
+    told = [one for one in drawn if one.ratio.verdict != NO_DIFFERENCE]
+    _ratio_points(figure, told, models, name="told", opacity=1.0)
+    untold = [one for one in drawn if one.ratio.verdict == NO_DIFFERENCE]
+    _ratio_points(figure, untold, models, name=NO_DIFFERENCE, opacity=0.5)
+    return figure
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A gain whose ratio is drawn, and where on the y axis."""
+
+    gain: Gain
+    ratio: Ratio
+    place: float
+
+
+def _ratio_axis(figure: "go.Figure", low: float, high: float) -> None:
+    """An axis above the chart on which half and twice are equally far from 1, and the margin within which nothing is told."""
     shown = {"type": "log", "range": [math.log10(low), math.log10(high)], "tickvals": steps([low, high])}
     figure.update_xaxes(shown | {"visible": True, "side": "top", "title": "times as fast", "showgrid": True})
     figure.update_layout(height=figure.layout.height + AXIS, margin_t=AXIS)
     figure.add_vrect(1 / MARGIN, MARGIN, line_width=0, fillcolor="grey", opacity=0.3, layer="below")
-    for gain, place in zip(found, at, strict=True):  # how far each is from 1
-        if gain.ratio:
-            thin = {"width": 1, "color": "grey"}
-            figure.add_shape(x0=1, x1=gain.ratio.value, y0=place, y1=place, line=thin, layer="below")
-    for name, opacity in (("told", 1.0), (NO_DIFFERENCE, 0.5)):
-        known = [
-            (gain, gain.ratio, place)
-            for gain, place in zip(found, at, strict=True)
-            if gain.ratio and (gain.ratio.verdict == NO_DIFFERENCE) == (name == NO_DIFFERENCE)
-        ]
-        colours = [colour(gain.row.cell.attention, gain.row.cell.precision) for gain, *_ in known]
-        figure.add_scatter(
-            x=[ratio.value for _, ratio, _ in known],
-            y=[place for *_, place in known],
-            mode="markers",
-            error_x={
-                "type": "data",
-                "array": [ratio.high - ratio.value for _, ratio, _ in known],
-                "arrayminus": [ratio.value - ratio.low for _, ratio, _ in known],
-                "thickness": 3,
-                "width": 7,
-            },
-            marker={
-                "size": 14,
-                "color": colours,
-                "symbol": [symbol(0, gain.row, gain.base) for gain, *_ in known],
-                "line": {"width": 3, "color": colours},
-            },
-            opacity=opacity,
-            hovertext=[
-                f"{escape(full_name(gain.row.cell, models))} beside {escape(full_name(gain.base.cell, models))}: "
-                + _speed(ratio)
-                + caveats_of(gain.row, gain.base)
-                for gain, ratio, _ in known
-            ],
-            hoverinfo="text",
-            name=name,
-        )
-    return figure
+
+
+def _ratio_points(
+    figure: "go.Figure", drawn: Sequence[_Drawn], models: Mapping[str, str], *, name: str, opacity: float
+) -> None:
+    """Ratios as points with their intervals as lines. Args: models: as `vivit.benchmark.families.model_names` gives them."""
+    colours = [colour(one.gain.row.cell.attention, one.gain.row.cell.precision) for one in drawn]
+    figure.add_scatter(
+        x=[one.ratio.value for one in drawn],
+        y=[one.place for one in drawn],
+        mode="markers",
+        error_x={
+            "type": "data",
+            "array": [one.ratio.high - one.ratio.value for one in drawn],
+            "arrayminus": [one.ratio.value - one.ratio.low for one in drawn],
+            "thickness": 3,
+            "width": 7,
+        },
+        marker={
+            "size": 14,
+            "color": colours,
+            "symbol": [symbol(0, one.gain.row, one.gain.base) for one in drawn],
+            "line": {"width": 3, "color": colours},
+        },
+        opacity=opacity,
+        hovertext=[_pointed_at(one.gain, one.ratio, models) for one in drawn],
+        hoverinfo="text",
+        name=name,
+    )
+
+
+def _pointed_at(gain: Gain, ratio: Ratio, models: Mapping[str, str]) -> str:
+    row, base = (escape(full_name(found.cell, models)) for found in (gain.row, gain.base))
+    return f"{row} beside {base}: {_speed(ratio)}{caveats_of(gain.row, gain.base)}"
 
 
 def _gain_in_words(gain: Gain, documented: bool, models: Mapping[str, str]) -> str:

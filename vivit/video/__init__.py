@@ -2,7 +2,7 @@
 
 from vivit.video.container import VideoError, VideoLimits
 from vivit.video.decoding import Frame, FramesMissingError
-from vivit.video.probing import VideoInfo
+from vivit.video.info import VideoInfo
 from vivit.video.reading import SampledFrames, decode, examined, probe, read_frames
 from vivit.video.sampling import SAMPLING, choose_indices
 

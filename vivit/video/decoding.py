@@ -27,9 +27,9 @@ from vivit.video.container import (
     read_packets,
     read_pictures,
 )
+from vivit.video.info import VideoInfo
 from vivit.video.interlaced import with_neighbours
 from vivit.video.picture import UPRIGHT, ToRgb, orientation_from
-from vivit.video.probing import VideoInfo
 
 Transform = Callable[[np.ndarray], np.ndarray]
 

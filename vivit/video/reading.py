@@ -18,7 +18,8 @@ from PIL import Image
 
 from vivit.video.container import TellFraction, VideoLimits, Watch
 from vivit.video.decoding import Frame, FramesMissingError, Transform, decode_frames
-from vivit.video.probing import DEINTERLACED, VideoInfo, list_frames
+from vivit.video.info import VideoInfo
+from vivit.video.probing import DEINTERLACED, list_frames
 from vivit.video.sampling import choose_views, comes_evenly, too_few, too_short
 from vivit.views import ONE, Views
 
