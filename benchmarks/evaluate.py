@@ -28,10 +28,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.in_turn import ROUNDS, Contestant, as_line
+from benchmarks.in_turn import ROUNDS, Contestant, about_ratios, as_line, as_text, if_busy, ratio_of
 from vivit import heap
-from vivit.benchmark.ratios import find_ratio
-from vivit.benchmark.side_by_side import BUSY_SHARE
+from vivit.benchmark.ratios import Ratio
 from vivit.checkpoint import open_checkpoint
 from vivit.decoders import Reading, read_clip, usual_processes
 from vivit.device import default_device
@@ -182,10 +181,9 @@ def report(
     from vivit.benchmark.probes import describe
 
     device, clips, loop = contest.pipeline.device, agreed["clips"], contestants[0].seconds
-    low, high = ROUNDS[options.rounds]
 
     def ratio(wanted: list[float], seconds: list[float]) -> dict[str, float] | None:
-        found = find_ratio([a / b for a, b in zip(wanted, seconds, strict=True)], {options.rounds: (low, high)})
+        found = ratio_of(wanted, seconds)
         return vars(found) if found else None
 
     rows = []
@@ -223,9 +221,8 @@ def report(
         },
         "rounds": options.rounds,
         "method": (
-            f"All clips, {options.rounds} rounds in random order (seed {options.seed}), each contestant once untimed before. A "
-            f"ratio is the median of the rounds' ratios of times; its interval goes from place {low} to place {high} of them "
-            "sorted, and misses the truth in at most 5 % of cases."
+            f"All clips, {options.rounds} rounds in random order (seed {options.seed}), each contestant once untimed before. "
+            f"{about_ratios(options.rounds)}"
         ),
         "rows": rows,
     }
@@ -234,7 +231,6 @@ def report(
 def as_markdown(found: dict[str, Any]) -> Iterator[str]:
     """The heading, the table and how it was measured."""
     agreed, share, alone = found["agreed"], found["others_share"], found["alone_ms_a_clip"]
-    busy = " – the machine was busy, so take none of this for its speed" if (share or 0) > BUSY_SHARE else ""
     yield (
         f"{found['model']}, {found['attention']}, {found['precision']}: {agreed['clips']} clips, {found['batch_size']} a pass. "
         f"{found['device']}, {found['cpu_capability']}, {found['threads']} threads, {found['cores']} processors, "
@@ -246,7 +242,7 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
         f"Alone, a clip takes {alone['decode']:.3g} ms of a processor to decode, and the model {alone['model']:.3g} ms of one, "
         f"{alone['model_wall']:.3g} ms of wall time. Best class the same for {agreed['same_top1']} of {agreed['of']}, largest "
         f"difference of log-probabilities {agreed['largest_difference']:.1g}. Other programs had {share or 0:.0%} of the "
-        f"processors{busy}."
+        f"processors{if_busy(share)}."
     )
     yield ""
     yield as_line(["contestant", "clips a second", "range", "times as many as the loop", "of the bound", "model waits"])
@@ -259,7 +255,7 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
                 row["name"],
                 f"{row['clips_a_second']:.3g}",
                 f"{min(rates):.3g}–{max(rates):.3g}",
-                *(f"{r['value']:.2f} ({r['low']:.2f} to {r['high']:.2f})" if r else "–" for r in ratios),
+                *(as_text(r and Ratio(**r)) for r in ratios),
                 "–" if row["model_waited"] is None else f"{row['model_waited']:.0%}",
             ]
         )

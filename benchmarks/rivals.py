@@ -28,12 +28,12 @@ import torch
 
 from benchmarks.contest import SETTINGS, Ended, Process, environment
 from benchmarks.contestants import BASE, BASE_OPENVINO, CONTESTANTS, Contestant, packages, usual
-from benchmarks.in_turn import ROUNDS, as_line
+from benchmarks.in_turn import ROUNDS, about_ratios, as_line, as_text, if_busy, ratio_of
 from benchmarks.runtimes import REFERENCE, Job
 from vivit.benchmark.measurement import MIB, agreement
 from vivit.benchmark.probes import describe
-from vivit.benchmark.ratios import Ratio, find_ratio
-from vivit.benchmark.side_by_side import BUSY_SHARE, SLOT_SECONDS
+from vivit.benchmark.ratios import Ratio
+from vivit.benchmark.side_by_side import SLOT_SECONDS
 from vivit.checkpoint import RANDOM
 from vivit.machine import Machine
 
@@ -103,8 +103,7 @@ def ratio_to(row: Row, base: Row | None) -> Ratio | None:
     """How many times as long a contestant takes as another, with its interval; None without both, and of itself."""
     if base is None or base is row or not (row.slots_ms and base.slots_ms):
         return None
-    pairs = zip(base.slots_ms, row.slots_ms, strict=True)
-    found = find_ratio([b / ms for b, ms in pairs], {n: ROUNDS[n] for n in (len(row.slots_ms),)})
+    found = ratio_of(base.slots_ms, row.slots_ms)
     return found and found.inverse
 
 
@@ -158,23 +157,36 @@ def run(plan: Plan, note: Callable[[str], object] = lambda text: None) -> Found:
         reference = np.load(Path(folder) / REFERENCE)
         running: dict[str, Process] = {}
         for row in rows:
-            if not row.reason:
-                note(f"loading {row.name}")
-                try:
-                    job = _job(plan, row.contestant, folder)
-                    if row.contestant.artifact:
-                        _once(job, "prepare")
-                    running[row.name] = process = Process(job)
-                    started.callback(process.end)
-                    row.loaded = process.ask("load")
-                    row.agreed = compare_answers(row.loaded.pop("logits"), reference)
-                except Ended as ended:
-                    row.fail(str(ended))
-                    if row.name in running:
-                        running[row.name].end()  # it may hold much memory
+            if row.reason:
+                continue
+            note(f"loading {row.name}")
+            try:
+                running[row.name] = process = _start(plan, row, folder, reference)
+                started.callback(process.end)
+            except Ended as ended:
+                row.fail(str(ended))
                 _insist(plan, row)
         share = _time(plan, rows, running, note)
     return Found(plan, rows, share, describe(torch.device(plan.device)))
+
+
+def _start(plan: Plan, row: Row, folder: str, reference: np.ndarray) -> Process:
+    """Load a contestant in a process of its own, and note what it told.
+
+    Raises:
+        Ended: if it could not; its process, which may hold much memory, has ended too.
+    """
+    job = _job(plan, row.contestant, folder)
+    if row.contestant.artifact:
+        _once(job, "prepare")
+    process = Process(job)
+    try:
+        row.loaded = process.ask("load")
+        row.agreed = compare_answers(row.loaded.pop("logits"), reference)
+    except BaseException:
+        process.end()
+        raise
+    return process
 
 
 def _insist(plan: Plan, row: Row) -> None:
@@ -254,7 +266,7 @@ def _cells(found: Found, row: Row) -> list[str]:
         *named,
         _ms(middle),
         f"{_ms(low)}–{_ms(high)}",
-        *("1" if name == row.name else _ratio(ratio_to(row, found.base(name))) for name in (BASE, BASE_OPENVINO)),
+        *("1" if name == row.name else as_text(ratio_to(row, found.base(name))) for name in (BASE, BASE_OPENVINO)),
         f"{row.loaded['weights'] / MIB:,.0f}",
         f"{row.loaded['peak'] / MIB:,.0f}" if row.loaded["peak"] else "not known",
         f"{agreed.same} of {agreed.clips}" if agreed else "not finite",
@@ -266,10 +278,6 @@ def _ms(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _ratio(ratio: Ratio | None) -> str:
-    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "–"
-
-
 def heading(found: Found) -> list[str]:
     """What was measured, on what machine, with what settings."""
     plan, machine = found.plan, found.machine
@@ -277,7 +285,6 @@ def heading(found: Found) -> list[str]:
     versions = ", ".join(f"{package} {number}" for package, number in sorted(known.items()))
     kept = environment(as_installed=False)
     settings = ", ".join(f"{name}={kept[name]}" for name in SETTINGS if name in kept)
-    busy = " – the machine was busy, so take none of this for its speed" if found.others_share > BUSY_SHARE else ""
     spun = max((ms for row in found.rows for ms in row.spun_ms), default=math.nan)
     idle = max((ms for row in found.rows for ms in row.idle_ms), default=math.nan)
     return [
@@ -286,8 +293,8 @@ def heading(found: Found) -> list[str]:
         f"{machine.versions['python']}, {versions}.",
         "",
         f"Started with {settings}, but what is 'as installed'. Other programs had {found.others_share:.0%} of the processors "
-        f"while slots were timed{busy}. Threads spun for {spun:.0f} ms at the most after a slot, which was waited for, and "
-        f"took {idle:.0f} ms of processor time at the most while others ran.",
+        f"while slots were timed{if_busy(found.others_share)}. Threads spun for {spun:.0f} ms at the most after a slot, which "
+        f"was waited for, and took {idle:.0f} ms of processor time at the most while others ran.",
         "",
         f"`python -m benchmarks.rivals {' '.join(sys.argv[1:])}`",
     ]
@@ -295,7 +302,6 @@ def heading(found: Found) -> list[str]:
 
 def method(plan: Plan) -> str:
     """How it was measured."""
-    low, high = ROUNDS[plan.rounds]
     several = "clips" if plan.clips > 1 else "clip"
     clips = f"bundled {several}" if find_spec("av") else f"{several} of random numbers (PyAV is not installed)"
     memory = (
@@ -305,9 +311,8 @@ def method(plan: Plan) -> str:
     )
     return (
         f"A process a contestant, {plan.rounds} rounds in random order (seed {plan.seed}); in each every contestant makes as "
-        f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms, from pixels to logits on the host, and gives their median. A ratio "
-        f"is the median of the rounds' ratios of times, so less is faster; its interval goes from place {low} to place {high} "
-        f"of them sorted, and misses the truth in at most 5 % of cases. Peak: {memory}. Agreement is with transformers' sdpa "
+        f"many passes as fill {SLOT_SECONDS * 1e3:.0f} ms, from pixels to logits on the host, and gives their median. "
+        f"{about_ratios(plan.rounds, ', so less is faster')} Peak: {memory}. Agreement is with transformers' sdpa "
         f"in float32 on the CPU, on {plan.clips} {clips}; σ is the standard deviation of a clip's "
         "logits. int8: OpenVINO's by NNCF, calibrated by other bundled clips; ONNX Runtime's dynamic, of matrix products alone."
     )

@@ -265,9 +265,25 @@ class Visitor:
         await self.tab.turn_to("live")
         live = await self.tab.until(lambda: self.tab.component("live_camera"), "a camera")
         assert live
-        token, step = live["token"], live["interval_ms"]
         if (refused := await self._post("picture", "made up", 0.0, self._files.camera[0])).status_code != 403:
             raise Fault(f"a picture with a token that nobody has: {refused.status_code}")
+        taken = await self._be_named(live["token"], live["interval_ms"])
+        self._tally.shown["camera"] += 1
+        if self._random.random() < 0.5:
+            await self._keep_the_clip()
+        elif self._random.random() < 0.5 and (await self._post("off", live["token"], taken)).status_code != 200:
+            raise Fault("a camera could not be put out")
+        return False
+
+    async def _be_named(self, token: str, step: float) -> float:
+        """Send a camera's pictures until the page names the clip before it.
+
+        Args:
+            token: the camera's.
+            step: between two pictures, ms.
+        Returns:
+            when the next picture would have been taken, ms of the camera's clock.
+        """
         begin, taken, said = time.monotonic(), 0.0, dict[str, Any]()
         while said.get("label") != SEEN_LIVE:
             if time.monotonic() > begin + PATIENCE:
@@ -279,16 +295,14 @@ class Visitor:
             if answer.status_code not in (200, 429) or said.get("error"):
                 raise Fault(f"a camera's picture: {answer.status_code} {answer.text[:200]}")
             await asyncio.sleep(step / 1e3 / CAMERA_HASTE)
-        self._tally.shown["camera"] += 1
-        if self._random.random() < 0.5:
-            await self.tab.until(lambda: self.tab.button("Keep this clip"), "the button 'Keep this clip'")
-            await self.tab.click("Keep this clip")
-            # Meanwhile no more pictures come, and what is silent for long is put out: what was asked for is kept all the same.
-            await self.tab.until(lambda: self.tab.says("Kept: it is your clip now"), "the clip")
-            self._tally.shown["kept"] += 1
-        elif self._random.random() < 0.5 and (await self._post("off", token, taken)).status_code != 200:
-            raise Fault("a camera could not be put out")
-        return False
+        return taken
+
+    async def _keep_the_clip(self) -> None:
+        await self.tab.until(lambda: self.tab.button("Keep this clip"), "the button 'Keep this clip'")
+        await self.tab.click("Keep this clip")
+        # Meanwhile no more pictures come, and what is silent for long is put out: what was asked for is kept all the same.
+        await self.tab.until(lambda: self.tab.says("Kept: it is your clip now"), "the clip")
+        self._tally.shown["kept"] += 1
 
     async def _look_at_a_film(self) -> bool:
         """Have the bundled film looked through, to its end or not."""
@@ -303,12 +317,7 @@ class Visitor:
         if how == "left":
             await asyncio.sleep(self._random.uniform(0, 3))
             return False
-        if how == "cancelled":
-            await self.tab.until(lambda: self.tab.button("Cancel") or self._looked_through(), "the button 'Cancel'")
-        if how == "cancelled" and self.tab.button("Cancel"):
-            await self.tab.click("Cancel")
-            await self.tab.until(lambda: self.tab.button("Begin again") or self._looked_through(), "the cancel")
-            self._tally.cancels["timeline"] += 1
+        if how == "cancelled" and await self._cancel_the_timeline():
             return False
         seen = await self.tab.until(
             lambda: self.tab.alerts("ERROR") or self._looked_through(), "the timeline", COMPARISON_PATIENCE
@@ -317,6 +326,16 @@ class Visitor:
             raise Fault(f"in the place of a timeline: {seen}")
         self._tally.shown["timeline"] += 1
         return False
+
+    async def _cancel_the_timeline(self) -> bool:
+        """Cancel it, unless it comes to its end before; returns whether it was cancelled."""
+        await self.tab.until(lambda: self.tab.button("Cancel") or self._looked_through(), "the button 'Cancel'")
+        if not self.tab.button("Cancel"):
+            return False
+        await self.tab.click("Cancel")
+        await self.tab.until(lambda: self.tab.button("Begin again") or self._looked_through(), "the cancel")
+        self._tally.cancels["timeline"] += 1
+        return True
 
     async def _post(self, place: str, token: str, taken_ms: float, content: bytes = b"") -> httpx2.Response:
         """Send what a page's camera would."""

@@ -28,11 +28,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.absent import stand_in
-from benchmarks.in_turn import ROUNDS, Contestant, as_line
+from benchmarks.in_turn import ROUNDS, Contestant, about_ratios, as_line, as_text, if_busy, ratio_of
 from benchmarks.timeline_memory import memory
 from vivit import heap
-from vivit.benchmark.ratios import Ratio, find_ratio
-from vivit.benchmark.side_by_side import BUSY_SHARE
+from vivit.benchmark.ratios import Ratio
 from vivit.device import default_device
 from vivit.film import Tick
 from vivit.machine import OtherWork
@@ -234,12 +233,11 @@ def report(
                 "times_as_many_as": {
                     rival.name: vars(ratio)
                     for rival in rivals
-                    if one.told and (ratio := _ratio(rival, one, options.rounds))
+                    if one.told and (ratio := ratio_of(rival.seconds, one.seconds))
                 },
             }
         )
     machine = describe(contest.pipeline.model.device)
-    low, high = ROUNDS[options.rounds]
     height, width = contest.film.pictures.shape[1:3]
     return {
         "made": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -263,23 +261,16 @@ def report(
         "rounds": options.rounds,
         "method": (
             f"All windows of one film, {options.rounds} rounds in random order (seed {options.seed}), each contestant once "
-            "untimed before. A ratio is the median of the rounds' ratios of times; its interval goes from place "
-            f"{low} to place {high} of them sorted, and misses the truth in at most 5 % of cases."
+            f"untimed before. {about_ratios(options.rounds)}"
         ),
         "agreed": agreed,
         "rows": rows,
     }
 
 
-def _ratio(rival: Contestant[Waits], ours: Contestant[Waits], rounds: int) -> Ratio | None:
-    pairs = zip(rival.seconds, ours.seconds, strict=True)
-    return find_ratio([theirs / mine for theirs, mine in pairs], {rounds: ROUNDS[rounds]})
-
-
 def as_markdown(found: dict[str, Any]) -> Iterator[str]:
     """The heading, the table and how it was measured."""
     film, agreed, share = found["film"], found["agreed"], found["others_share"]
-    busy = " – the machine was busy, so take none of this for its speed" if (share or 0) > BUSY_SHARE else ""
     yield (
         f"{found['model']}, {found['attention']}, {found['precision']}, {found['execution']}: {agreed['windows']} windows of "
         f"{found['window_seconds']:g} s every {found['stride_seconds']:g} s, {found['frames']} frames each, of "
@@ -291,7 +282,7 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"Best class the same for {agreed['same_top1']} of {agreed['of']} windows, largest difference of log-probabilities "
-        f"{agreed['largest_difference']:.1g} σ. Other programs had {share or 0:.0%} of the processors{busy}."
+        f"{agreed['largest_difference']:.1g} σ. Other programs had {share or 0:.0%} of the processors{if_busy(share)}."
     )
     yield ""
     rivals = list(found["rows"][-1]["times_as_many_as"])
@@ -314,7 +305,7 @@ def as_markdown(found: dict[str, Any]) -> Iterator[str]:
                 row["name"],
                 f"{row['windows_a_second']:.3g}",
                 f"{min(rates):.3g}–{max(rates):.3g}",
-                *(f"{r['value']:.2f} ({r['low']:.2f} to {r['high']:.2f})" if r else "–" for r in ratios),
+                *(as_text(r and Ratio(**r)) for r in ratios),
                 *("–" if row[who] is None else f"{row[who]:.0%}" for who in ("model_waited", "decoder_waited")),
             ]
         )

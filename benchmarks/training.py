@@ -16,11 +16,10 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.in_turn import ROUNDS
+from benchmarks.in_turn import ROUNDS, as_text, ratio_of
 from benchmarks.theirs import random_model
 from vivit.benchmark.measure import peak_memory, timed
 from vivit.benchmark.measurement import MIB
-from vivit.benchmark.ratios import find_ratio
 from vivit.model import VivitForVideoClassification
 
 SLOT_MS = 300.0
@@ -81,11 +80,8 @@ def main() -> None:
         "| --- | --- | --- | --- | --- |"
     )
     for name, taken in slots.items():
-        pairs = zip(slots[base], taken, strict=True)
-        found = (
-            None if name == base else find_ratio([a / b for a, b in pairs], {options.rounds: ROUNDS[options.rounds]})
-        )
-        ratio = f"{found.inverse.value:.2f} ({found.inverse.low:.2f} to {found.inverse.high:.2f})" if found else "1"
+        found = None if name == base else ratio_of(slots[base], taken)
+        ratio = as_text(found.inverse) if found else "1"
         held = f"{(peaks[name] or 0) / MIB:,.0f} | {(peaks[name] or 0) / (peaks[base] or 1):.2f}"
         print(f"| {name} | {statistics.median(taken) / batch:.2f} | {ratio} | {held} |")
 

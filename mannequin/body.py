@@ -62,6 +62,7 @@ def turn(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def unit(vector: Tensor) -> Tensor:
+    """Vectors (…, 3) of length 1 in the same directions; of zero length they stay."""
     length: Tensor = vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     return vector / length
 

@@ -56,12 +56,14 @@ def clips_as_tensors(
 
 
 def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """Lists of `size` of them in order; the last may be shorter."""
     items = iter(items)
     while batch := list(islice(items, size)):
         yield batch
 
 
 def share(right: Tensor) -> float:
+    """How many are true, in [0, 1] to four places; 0 of none."""
     return round(float(right.float().mean()), 4) if len(right) else 0.0
 
 
@@ -114,45 +116,75 @@ def evaluate(
         the report, and a record of each clip.
     """
     classifier = WithControls(classifier, single_frame_model, seed)
-    device = classifier.model.device
     listed = sorted(planned(clips, seed), key=lambda clip: LABELS.index(clip["label"]))
     labelled = [
         LabelledClip(k, str((folder or Path()) / clip["file"]), clip["label"], LABELS.index(clip["label"]))
         for k, clip in enumerate(listed)
     ]
-    records: list[Record] = []
     if folder:
-        # Only here: the rest goes without PyAV.
-        from vivit.decoders import Reading, usual_processes
-        from vivit.evaluate.local import evaluate_locally
-
-        render_missing(folder, clips, seed, str(device), compiled)
-        reading = Reading(FRAMES, classifier.processor)
-        for step in evaluate_locally(labelled, reading, classifier, usual_processes()):
-            records += step
-        if failed := [record for record in records if record.error]:
-            raise RuntimeError(f"{failed[0].path}: {failed[0].error}")
+        render_missing(folder, clips, seed, str(classifier.model.device), compiled)
+        records = through_files(classifier, labelled)
     else:
-        seeds = {label: evaluation_seeds(label, clips, seed) for label in LABELS}
-        source = (clip for label in LABELS for clip in clips_as_tensors(label, seeds[label], device, compiled))
-        whole = iter(labelled)
-        for batch in batched(source, BATCH):
-            answers = classifier([clip[None] for clip in batch])
-            records += [record_of(Record(**vars(next(whole))), one, classifier.model.config) for one in answers]
+        records = through_tensors(classifier, labelled, clips, seed, compiled)
+    report = {"clips": clips, "seed": seed, "through": "H.264" if folder else "tensors"}
+    return report | figures_of(records, classifier.guesses), records
+
+
+def through_files(classifier: Classifier, labelled: list[LabelledClip]) -> list[Record]:
+    """Classify clips that are files, through the library's reader.
+
+    Raises:
+        RuntimeError: if one of them cannot be read.
+    """
+    # Only here: the rest goes without PyAV.
+    from vivit.decoders import Reading, usual_processes
+    from vivit.evaluate.local import evaluate_locally
+
+    steps = evaluate_locally(labelled, Reading(FRAMES, classifier.processor), classifier, usual_processes())
+    records = [record for step in steps for record in step]
+    if failed := [record for record in records if record.error]:
+        raise RuntimeError(f"{failed[0].path}: {failed[0].error}")
+    return records
+
+
+def through_tensors(
+    classifier: Classifier, labelled: list[LabelledClip], clips: int, seed: int, compiled: bool
+) -> list[Record]:
+    """Classify the same clips as they are rendered, at the model's size, class by class."""
+    seeds = {label: evaluation_seeds(label, clips, seed) for label in LABELS}
+    device = classifier.model.device
+    source = (clip for label in LABELS for clip in clips_as_tensors(label, seeds[label], device, compiled))
+    records: list[Record] = []
+    for batch in batched(source, BATCH):
+        answers = classifier([clip[None] for clip in batch])
+        those = labelled[len(records) :]
+        records += [
+            record_of(Record(**vars(clip)), answer, classifier.model.config)
+            for clip, answer in zip(those, answers, strict=False)  # the rest of the clips are yet to come
+        ]
+    return records
+
+
+def figures_of(records: list[Record], controls: dict[str, list[int]]) -> dict[str, Any]:
+    """Shares of what is right, of all clips and of those of motion-only groups.
+
+    Args:
+        records: one a clip.
+        controls: name → the class of each clip that a control has guessed.
+    """
     summary = summarise(records, dict(enumerate(LABELS)))
-    guesses = {"": [record.top[0].index for record in records], **classifier.guesses}
+    guesses = {"": [record.top[0].index for record in records], **controls}
     true = torch.tensor([record.target for record in records])
     right = {name: torch.tensor(guess) == true for name, guess in guesses.items()}
     moving = torch.tensor([record.label in MOTION_ONLY for record in records])
-    report: dict[str, Any] = {"clips": clips, "seed": seed, "through": "H.264" if folder else "tensors"}
-    report |= {f"{name}top1": share(r) for name, r in right.items()}
+    report: dict[str, Any] = {f"{name}top1": share(r) for name, r in right.items()}
     report |= {f"motion_{name}top1": share(r[moving]) for name, r in right.items()}
     report["top1_interval"] = [round(bound, 4) for bound in (summary.top1.low, summary.top1.high)]
     report["top5"] = share(torch.tensor([record.rank <= 5 for record in records]))
     if summary.familiar:
         report["unfamiliar"] = round(1 - (summary.familiar.value or 0.0), 4)
     report["per_class"] = {one.label: round(one.share.value or 0.0, 4) for one in summary.per_class}
-    return report, records
+    return report
 
 
 def confusion_of(records: Sequence[Record]) -> Tensor:
@@ -187,6 +219,7 @@ def draw_confusion(confusion: Tensor, path: Path) -> None:
 
 
 def as_text(report: dict[str, Any]) -> str:
+    """A table for people. Args: report: as `evaluate` returns it."""
     lines = [f"{report['clips']} clips, seed {report['seed']}, through {report['through']}"]
     low, high = report["top1_interval"]
     names = {

@@ -97,6 +97,79 @@ def shuffles(seeds: list[int]) -> Tensor:
     return torch.stack([torch.randperm(FRAMES, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
+class Questions:
+    """All three questions, asked of one batch of clips of an action after the other, and what came of them.
+
+    Args:
+        model, familiarity: as for `inside`.
+    """
+
+    def __init__(self, model: VivitForVideoClassification, familiarity: Familiarity | None) -> None:
+        self._model, self._familiarity = model, familiarity
+        self._device, self._grid = model.device, model.config.grid_size
+        self._at_once = DELETED.get(self._device.type, (1 + CONTROLS) * len(SHARES))
+        self.moving: dict[str, list[Tensor]] = {"now": [], "ever": []}
+        self.peaks: dict[str, list[int]] = defaultdict(list)
+        self.deletions: dict[str, list[Deletion]] = defaultdict(list)
+        self.changed: dict[str, list[bool]] = defaultdict(list)
+        self.in_group: list[bool] = []
+        self.frozen_familiar: list[bool] = []
+
+    def ask(self, label: str, seeds: list[int], pixels: Tensor, asked: set[int]) -> None:
+        """Ask them all.
+
+        Args:
+            label: the action.
+            seeds, pixels: of its clips, as `clips_of` has them.
+            asked: the seeds of those clips of which deletion is asked.
+        """
+        self.in_group += [label in MOTION_ONLY] * len(seeds)
+        numbers = draws(seeds)
+        seconds = frame_times(numbers, FRAMES, TENSOR_FPS)
+        for when, found in self.moving.items():
+            found.append(moving_tubelets(label, numbers, seconds, self._grid, self._device, when == "ever").cpu())
+        answers = self._ask_maps(seeds, pixels, asked)
+        self._ask_orders(seeds, pixels, answers)
+
+    def _ask_maps(self, seeds: list[int], pixels: Tensor, asked: set[int]) -> Tensor:
+        """Where each kind of map peaks, and what deletion tells of it; returns the answers, (B,)."""
+        seen = look(self._model, pixels, rollout=True)
+        scores = self._model.classifier(seen.features).float().softmax(-1).cpu()
+        maps = {kind: weights.float().cpu().numpy() for kind, weights in maps_of(seen, self._model.config).items()}
+        maps[CENTRED] = np.stack([centred_map(self._grid)] * len(seeds))
+        for kind, weights in maps.items():
+            self.peaks[kind] += weights.reshape(len(seeds), -1).argmax(-1).tolist()
+            if is_checked(kind):
+                self.deletions[kind] += [
+                    self._delete(pixels[k : k + 1], weights[k], scores[k], one)
+                    for k, one in enumerate(seeds)
+                    if one in asked
+                ]
+        return scores.argmax(-1)
+
+    def _delete(self, pixels: Tensor, weights: np.ndarray, scores: Tensor, seed: int) -> Deletion:
+        """Of one clip's answer, with controls that are drawn by the clip's own seed."""
+        answer = int(scores.argmax())
+        share = float(scores[answer])
+        return check_deletion(self._model, pixels, weights, share, answer, at_once=self._at_once, seed=seed)
+
+    def _ask_orders(self, seeds: list[int], pixels: Tensor, answers: Tensor) -> None:
+        """Which answers change with the order of frames, and whether clips that stand still are familiar."""
+        rows = torch.arange(len(seeds), device=self._device)[:, None]
+        frozen = pixels[:, FRAMES // 2 :][:, :1].expand_as(pixels)
+        orders = {
+            "shuffled": pixels[rows, shuffles(seeds).to(self._device)],
+            "reversed": pixels.flip(1),
+            "frozen": frozen,
+        }
+        features = {name: self._model.features(other) for name, other in orders.items()}
+        for name, some in features.items():
+            self.changed[name] += (self._model.classifier(some).argmax(-1).cpu() != answers).tolist()
+        if self._familiarity:
+            found = features["frozen"].float().cpu().numpy()
+            self.frozen_familiar += [self._familiarity.is_familiar(one) for one in found]
+
+
 @torch.inference_mode()
 def inside(
     model: VivitForVideoClassification,
@@ -117,61 +190,24 @@ def inside(
         familiarity: the checkpoint's.
         compiled: as for `mannequin.render.render`.
     """
-    device, config = model.device, model.config
-    at_once = DELETED.get(device.type, (1 + CONTROLS) * len(SHARES))
-    middle = centred_map(config.grid_size)
-    moving: dict[str, list[Tensor]] = {"now": [], "ever": []}
-    peaks: dict[str, list[int]] = defaultdict(list)
-    deletions: dict[str, list[Deletion]] = defaultdict(list)
-    changed: dict[str, list[bool]] = defaultdict(list)
-    in_group: list[bool] = []
-    frozen_familiar: list[bool] = []
+    questions = Questions(model, familiarity)
     for label in LABELS:
         seeds = evaluation_seeds(label, clips, seed)
         asked = set(evaluation_seeds(label, min(deletion_clips, clips), seed))
-        for some, pixels in clips_of(label, seeds, image_processor, device, compiled):
-            numbers = draws(some)
-            seconds = frame_times(numbers, FRAMES, TENSOR_FPS)
-            for when, found in moving.items():
-                found.append(moving_tubelets(label, numbers, seconds, config.grid_size, device, when == "ever").cpu())
-            seen = look(model, pixels, rollout=True)
-            scores = model.classifier(seen.features).float().softmax(-1).cpu()
-            answers = scores.argmax(-1)
-            maps = {kind: weights.float().cpu().numpy() for kind, weights in maps_of(seen, config).items()}
-            maps[CENTRED] = np.stack([middle] * len(some))
-            for kind, weights in maps.items():
-                peaks[kind] += weights.reshape(len(some), -1).argmax(-1).tolist()
-                for k in range(len(some)):
-                    if some[k] in asked and is_checked(kind):
-                        answer = int(answers[k])
-                        share = float(scores[k, answer])
-                        # With controls drawn by the clip's own seed.
-                        one = check_deletion(
-                            model, pixels[k : k + 1], weights[k], share, answer, at_once=at_once, seed=some[k]
-                        )
-                        deletions[kind].append(one)
-            rows = torch.arange(len(some), device=device)[:, None]
-            orders = {
-                "shuffled": pixels[rows, shuffles(some).to(device)],
-                "reversed": pixels.flip(1),
-                "frozen": pixels[:, FRAMES // 2 :][:, :1].expand_as(pixels),
-            }
-            for name, other in orders.items():
-                features = model.features(other)
-                changed[name] += (model.classifier(features).argmax(-1).cpu() != answers).tolist()
-            if familiarity:  # of the last, which is frozen
-                frozen_familiar += [familiarity.is_familiar(one) for one in features.float().cpu().numpy()]
-            in_group += [label in MOTION_ONLY] * len(some)
+        for some, pixels in clips_of(label, seeds, image_processor, model.device, compiled):
+            questions.ask(label, some, pixels, asked)
+    in_group, frozen = questions.in_group, questions.frozen_familiar
+    moving = {when: torch.cat(found).flatten(1) for when, found in questions.moving.items()}
     return {
         "clips": clips,
         "seed": seed,
         "through": "tensors",
-        "grid": list(config.grid_size),
+        "grid": list(model.config.grid_size),
         "moving": {"share_of_fastest": MOVING, "share_of_tubelet": COVERED},
-        "pointing": {when: pointing(peaks, torch.cat(found).flatten(1)) for when, found in moving.items()},
-        "deletion": {kind: deletion(found) for kind, found in deletions.items()},
-        "order": {name: by_group(found, in_group) for name, found in changed.items()},
-        "frozen_familiar": by_group(frozen_familiar, in_group) if familiarity else None,
+        "pointing": {when: pointing(questions.peaks, found) for when, found in moving.items()},
+        "deletion": {kind: deletion(found) for kind, found in questions.deletions.items() if found},
+        "order": {name: by_group(found, in_group) for name, found in questions.changed.items()},
+        "frozen_familiar": by_group(frozen, in_group) if familiarity else None,
     }
 
 

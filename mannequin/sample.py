@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mannequin.actions import BY_LABEL
-from mannequin.body import Capsules, flesh, side_by_side, solve, vec
+from mannequin.body import Capsules, Segment, flesh, side_by_side, solve, vec
 from mannequin.novel import NOVEL
 from mannequin.render import render
 from mannequin.scene import Scene, clip_lengths, draws, make_scene
@@ -45,26 +45,38 @@ def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Ten
     phase = action.clock(seconds, scene.traits)
     joints = solve(action.pose(phase, scene.traits), phase.shape)
     body = flesh(joints, scene.build, scene.sleeves, scene.socks)
-    start, end, radius, colour = body.start, body.end, body.radius, body.colour
     if action.rolls:
-        lowest = (torch.minimum(start[..., 1], end[..., 1]) - radius[:, None]).amin(-1)
-        start, end = (x - vec(0.0, lowest, 0.0)[..., None, :] for x in (start, end))
+        body = on_the_floor(body)
     if action.props:
-        props = action.props(phase, joints, scene.traits)
-        start = torch.cat((start, side_by_side([prop[0] for prop in props], phase.shape)), -2)
-        end = torch.cat((end, side_by_side([prop[1] for prop in props], phase.shape)), -2)
-        more = torch.tensor([prop[2:] for prop in props]).to(radius)
-        radius = torch.cat((radius, more[:, 0].expand(len(radius), -1)), -1)
-        colour = torch.cat((colour, more[:, 1].expand(len(radius), -1)), -1)
+        body = with_props(body, action.props(phase, joints, scene.traits))
     flip = torch.stack((scene.mirror, torch.ones_like(scene.mirror), torch.ones_like(scene.mirror)), -1)[:, :, None]
     scale = scene.scale[..., None, None]
-    figure = Capsules(start * flip * scale, end * flip * scale, radius * scene.scale, colour)
+    figure = Capsules(body.start * flip * scale, body.end * flip * scale, body.radius * scene.scale, body.colour)
     stride = torch.tensor(action.stride).to(phase) * scene.scale[..., None]
     travel = phase[..., None] * stride * flip[:, :, 0, :2]
     moved = travel[..., 1] + (action.belt or 0.0) * phase * scene.scale
     half_width = scene.scale.expand_as(moved) * (0.0 if action.belt is None else LANE_HALF_WIDTH)
     belt = torch.stack((moved, half_width), -1)
     return figure, travel, belt, scene
+
+
+def on_the_floor(body: Capsules) -> Capsules:
+    """Lowered or lifted in each frame until its lowest part touches the floor."""
+    lowest = (torch.minimum(body.start[..., 1], body.end[..., 1]) - body.radius[:, None]).amin(-1)
+    down = vec(0.0, lowest, 0.0)[..., None, :]
+    return replace(body, start=body.start - down, end=body.end - down)
+
+
+def with_props(body: Capsules, props: Sequence[Segment]) -> Capsules:
+    """The figure with what it holds or stands at."""
+    clips, frames = len(body.start), body.start.shape[:2]
+    numbers = torch.tensor([prop[2:] for prop in props]).to(body.radius)
+    return Capsules(
+        start=torch.cat((body.start, side_by_side([prop[0] for prop in props], frames)), -2),
+        end=torch.cat((body.end, side_by_side([prop[1] for prop in props], frames)), -2),
+        radius=torch.cat((body.radius, numbers[:, 0].expand(clips, -1)), -1),
+        colour=torch.cat((body.colour, numbers[:, 1].expand(clips, -1)), -1),
+    )
 
 
 def on_device(value: Any, device: torch.device) -> Any:

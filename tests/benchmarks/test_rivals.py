@@ -12,6 +12,7 @@ import pytest
 from benchmarks import contest, contestants, rivals
 from benchmarks.contest import Ended, Process
 from benchmarks.contestants import CONTESTANTS, Contestant
+from benchmarks.in_turn import as_text
 from benchmarks.rivals import Agreed, Found, Plan, Row
 from benchmarks.runtimes import Job
 from tests import oracle
@@ -58,7 +59,7 @@ def test_transformers_and_ours_are_timed_and_agree_and_a_missing_package_is_a_ro
     ratios = sorted(mine / base for mine, base in zip(ours.slots_ms, theirs.slots_ms, strict=True))
     assert ratio and (ratio.low, ratio.high) == pytest.approx((ratios[0], ratios[-1]))
     text = "\n".join(rivals.as_markdown(found))
-    assert f"not timed: {missing.reason}" in text and rivals._ratio(ratio) in text
+    assert f"not timed: {missing.reason}" in text and as_text(ratio) in text
     assert all(row.contestant.title in text for row in found.rows)
     told = json.loads(json.dumps(rivals.as_json(found), allow_nan=False))
     assert [row["slots_ms"] for row in told["rows"]] == [theirs.slots_ms, ours.slots_ms, []]
