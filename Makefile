@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
-# Two processes, each a file at a time: a browser or a worker that is waited for leaves a processor idle.
-TOGETHER := -n 2 --dist loadfile
 INSTALL = $(BIN)/python -m pip install -q -c constraints.txt
 
 .PHONY: help run check format lint test test-full test-network test-gpu soak bench constraints clean
@@ -28,10 +26,10 @@ lint: $(VENV)/dev  ## style, imports and types
 	$(BIN)/mypy
 
 test: $(VENV)/dev  ## install what the tests need, and run them
-	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest
 
 test-full: $(VENV)/dev  ## every test that needs neither network nor GPU, the slow ones too
-	$(BIN)/python -m pytest $(TOGETHER) -m "not network and not gpu"
+	$(BIN)/python -m pytest -m "not network and not gpu"
 
 test-network: $(VENV)/dev  ## the published checkpoint and clips, from the Hugging Face Hub
 	$(BIN)/python -m pytest -m network

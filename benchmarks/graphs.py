@@ -42,6 +42,7 @@ def write_common(folder: Path, model: str, clips: int) -> None:
         folder: where to.
         model: as `vivit.checkpoint.open_checkpoint` takes it; `RANDOM` stands for transformers' own random weights.
         clips: how many of the bundled ones, of which the first is timed.
+
     Raises:
         ValueError: if there are fewer beside those to calibrate with.
     """

@@ -64,6 +64,7 @@ def if_busy(others_share: float | None) -> str:
 
     Args:
         others_share: what they had, in [0, 1]; None if it is not known.
+
     Returns:
         the warning, or ''.
     """

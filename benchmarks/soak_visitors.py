@@ -281,6 +281,7 @@ class Visitor:
         Args:
             token: the camera's.
             step: between two pictures, ms.
+
         Returns:
             when the next picture would have been taken, ms of the camera's clock.
         """

@@ -11,6 +11,7 @@ def random_model(attention: str = "sdpa", **changes: Any) -> Any:
     Args:
         attention: its `attn_implementation`.
         changes: to transformers' own config, which is that of ViViT-B/16x2.
+
     Returns:
         `transformers.VivitForVideoClassification`, of whose calls the stubs say too little.
     """

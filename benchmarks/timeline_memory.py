@@ -24,8 +24,10 @@ def memory(minutes: int, model: str) -> dict[str, Any]:
     Args:
         minutes: how long the film is.
         model: as the command takes it.
+
     Returns:
         figures, and under 'samples' seconds of the film, seconds of wall time and MiB, one a window.
+
     Raises:
         SystemExit: if it fails, or the film is too short to say anything.
     """

@@ -42,6 +42,7 @@ def score_windows(
         frames: (n, H, W, 3) uint8.
         rows: B windows of T each, as places in them.
         tell: as `Running.reply_to` takes it.
+
     Raises:
         engine.running.Stopped, engine.running.Failed: as `Running.reply_to`.
     """

@@ -80,8 +80,10 @@ class Engine:
             cost_key: jobs that take about as long share a key, which the estimates rest on; None: the task's name.
             slot: what it is for, where a visitor may have several jobs of one task waiting.
             decode: makes the job's result of the JSON that comes back; raises ValueError if it is not what it should be.
+
         Returns:
             the job, waiting.
+
         Raises:
             KeyError: no such worker.
             TypeError, ValueError: arguments or blobs that cannot be sent.
@@ -110,6 +112,7 @@ class Engine:
         Args:
             blobs: raw bytes that go with it.
             options: as `submit`'s.
+
         Returns:
             the job, whose result will be the request's kind of reply.
         """

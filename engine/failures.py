@@ -62,6 +62,7 @@ def process_ended(status: int | None, fault: str = "") -> tuple[str, str]:
     Args:
         status: the exit status (negative: a signal), or None if it had to be ended.
         fault: what was wrong with what it sent, or empty.
+
     Returns:
         the sentence for the visitor, and the details.
     """

@@ -96,6 +96,7 @@ class Lessons:
         Args:
             name: what to call it.
             content: of its file; or a file, which is copied.
+
         Raises:
             UserError: if the class is gone, the clip is there already (it says in which class), it is too much in any way, or
                 the disk is full; then nothing of it is kept.

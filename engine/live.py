@@ -236,6 +236,7 @@ class Cameras:
 
         Returns:
             What runs, or what has failed: that begins again once the camera has been put out.
+
         Raises:
             RefusedPicture: without a token, when nothing is expected, or if it is too large.
         """

@@ -149,6 +149,7 @@ def _run(
 
     Args:
         pixel_values: (V, T, C, H, W), all views of a clip.
+
     Returns:
         Logits (V, num_labels), features (V, E), and what it took.
     """

@@ -55,6 +55,7 @@ class Running:
         Args:
             job: it is cancelled with the chain.
             tell: is called with the job now and then until it ends.
+
         Raises:
             Stopped: if the chain was cancelled meanwhile.
             Failed: if the job was not done.
@@ -78,6 +79,7 @@ class Running:
         Args:
             ask: queues it.
             tell: as `reply_to`'s.
+
         Raises:
             Stopped: if the chain was cancelled meanwhile, or the engine stops.
             Failed: if the job was not done.

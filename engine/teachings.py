@@ -139,6 +139,7 @@ def fit_to(
         place: the folder that the checkpoint's own is made in; what it holds is deleted first.
         seconds: example id → how long the clip is; those of clips that are read are added.
         most_seconds: that a clip may be long.
+
     Raises:
         vivit.errors.UserError: if the checkpoint cannot be opened.
         OSError: if there is no room.

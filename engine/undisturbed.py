@@ -28,6 +28,7 @@ def undisturbed(
     Args:
         cancelled: ends it, within 2 seconds.
         waiting: told the place in the queue, as long as there is one.
+
     Raises:
         Stopped: if it was cancelled.
     """

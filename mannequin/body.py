@@ -43,6 +43,7 @@ def rotation(angles: Tensor) -> Tensor:
 
     Args:
         angles: (…, 3), radians: pitch (positive bends forward), yaw (positive turns left), roll (positive leans right).
+
     Returns:
         (…, 3, 3) = Ry(yaw) Rx(pitch) Rz(roll), for column vectors.
     """
@@ -80,6 +81,7 @@ def bend_limb(start: Tensor, target: Tensor, pole: Tensor, upper: float, lower: 
         target: (…, 3) wanted place of hand or ankle.
         pole: (…, 3) the direction to which the middle joint points.
         upper, lower: bone lengths, m.
+
     Returns:
         middle joint and end, (…, 3) each; both bones keep their lengths.
     """

@@ -112,6 +112,7 @@ def evaluate(
         folder: where the clips are kept as files of H.264, which go through the library's reader; without it they are
             rendered at the size that the model takes.
         compiled: whether a fast renderer is built first.
+
     Returns:
         the report, and a record of each clip.
     """

@@ -20,6 +20,7 @@ def join_clips(labels: Sequence[str], path: Path) -> list[tuple[float, float, st
     Args:
         labels: the actions, in order.
         path: where to; its ending says the format.
+
     Returns:
         (start, end, label) of each, in seconds.
     """

@@ -28,6 +28,7 @@ def image_speed(start: Tensor, end: Tensor, eye: Tensor, axes: Tensor, view: Ten
     Args:
         start, end: (N, T, 2, K, 3), m, at both moments.
         eye, axes, view: the camera, as in `Scene`.
+
     Returns:
         (N, T, K), heights of the picture: the mean of both ends of the axis.
     """
@@ -55,6 +56,7 @@ def seen_speed(
         height, width: pixels, square ones, of the same field of view as in `render`.
         device: where rays are cast.
         ever: each capsule's speed is the highest that it has at any of the frames, not that of the frame's own moment.
+
     Returns:
         (N, T, height, width) float32 in [0, 1], on the device; 0 where no capsule is seen.
     """
@@ -95,6 +97,7 @@ def moving_tubelets(
         grid: (L, H, W), of square tubelets that fill the picture.
         device: where rays are cast.
         ever: capsules that move at any frame of the clip, whether they do in this one or not.
+
     Returns:
         (N, L, H, W) bool, on the device.
     """

@@ -24,6 +24,7 @@ def keys(phase: Tensor, frames: Mapping[float, float | Sequence[float]]) -> Tens
     Args:
         phase: (N, T).
         frames: phase in [0, 1) → a number, or several; ascending.
+
     Returns:
         (N, T), or (N, T, 3) if the keys are triples.
     """

@@ -47,6 +47,7 @@ def capsule_distance(eye: Tensor, rays: Tensor, start: Tensor, end: Tensor, radi
 
     Args:
         eye: (…, 3). rays: (…, 3, P), unit. start, end: (…, K, 3), not equal. radius: (…, K). All m.
+
     Returns:
         (…, K, P), m; huge where the capsule is missed or lies behind.
     """
@@ -72,8 +73,10 @@ def shadow_and_contact(
     Args:
         points, normals: (…, 3, P). light: (…, 3), unit, towards the light. sharpness: (…, 1), larger is sharper.
         start, end: (…, K, 3), m. radius: (…, K), m.
+
     Returns:
         light in [0, 1] and openness in (0, 1], (…, P) each.
+
     Source:
         The ideas, not the code, of https://iquilezles.org/articles/rmshadows/ (the penumbra from the narrowest angle
         between ray and obstacle) and https://iquilezles.org/articles/sphereao/ (a sphere's share of the hemisphere).
@@ -158,6 +161,7 @@ def shade(
     Args:
         rays: (N, T, 3, P), unit. eye: (N, T, 3). start, end: (N, T, K, 3). radius: (N, T, K). colours: (N, T, K, 3).
         travel, belt: (N, T, 2), m, as for `render`.
+
     Returns:
         (N, T, 3, P), ready for display, in [0, 1].
     """
@@ -258,6 +262,7 @@ def render(
         belt: (N, T, 2), m, how far the strip under the feet has, and half its width, 0 for none.
         height, width: pixels. samples: rays along each edge of a pixel, averaged.
         compiled: on a CPU too, first build a kernel, which takes a minute and a C++ compiler, and then be much faster.
+
     Returns:
         (N, T, height, width, 3), uint8.
     """

@@ -24,6 +24,7 @@ def frame_times(numbers: Tensor, num_frames: int, fps: float) -> Tensor:
 
     Args:
         numbers: (N, …), from `draws`; they decide how long each clip lasts.
+
     Returns:
         (N, num_frames), seconds.
     """
@@ -106,6 +107,7 @@ def render_clips(
         height, width: pixels. samples: rays along each edge of a pixel.
         compiled: as for `render`.
         device: where the rays are cast; the figure is moved on the CPU, where so little work is done sooner.
+
     Returns:
         (N, T, height, width, 3), uint8.
     """

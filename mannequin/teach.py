@@ -234,6 +234,7 @@ def measure(features: Sequence[Features], clips_a_class: Sequence[int], draws: i
         clips_a_class: how many.
         draws: of clips that are taught, no two of which share any.
         seed: of the fit.
+
     Returns:
         the report.
     """

@@ -30,8 +30,10 @@ def segmental_f1(found: Sequence[Segment], truth: Sequence[Segment], overlap: fl
         found: what was answered; its unknown segments count as none.
         truth: what is so.
         overlap: the intersection over the union at which a segment of the right label counts as found, once.
+
     Returns:
         F1, 0 to 1.
+
     Source: Lea et al. 2017, 'Temporal Convolutional Networks for Action Segmentation and Detection', arXiv:1611.05267.
     """
     found = [segment for segment in found if segment.label is not None]

@@ -123,6 +123,7 @@ def disturb(frames: Tensor, noise: Tensor) -> Tensor:
     Args:
         frames: (B, T, H, W, 3), uint8.
         noise: (B, 8), uniform in [0, 1).
+
     Returns:
         (B, T, 3, H, W) in [-1, 1], bfloat16 on an accelerator.
     """
@@ -209,6 +210,7 @@ class Learner:
             target: (B,), indices of labels.
             step: how many were taken before.
             recipe: how.
+
         Returns:
             the loss, and the share of the batch that was named right: (2,).
         """

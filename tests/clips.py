@@ -23,6 +23,7 @@ def draw_number(number: int, width: int = 128, height: int = 96) -> np.ndarray:
     Args:
         number: in [0, 4096).
         width, height: at least 8.
+
     Returns:
         (height, width, 3) uint8: black and white cells, from the top left, most significant bit first.
     """
@@ -38,6 +39,7 @@ def cut_out(picture: np.ndarray) -> np.ndarray:
 
     Args:
         picture: (height, width, 3) uint8, from `draw_number`.
+
     Returns:
         (height, width, 4) uint8, black throughout; what was white is transparent.
     """
@@ -49,8 +51,10 @@ def read_number(picture: np.ndarray) -> int:
 
     Args:
         picture: (height, width, 3) uint8.
+
     Returns:
         The number.
+
     Raises:
         ValueError: if a cell is neither black nor white or the checksum is wrong: a blend of frames, or damage.
     """
@@ -100,6 +104,7 @@ def write_clip(
         display_matrix: nine integers as in the MP4 track header.
         pictures: (height, width, 3) uint8 each, or 4 with alpha, in place of the numbered ones.
         colours: FFmpeg's numbers of what the pictures are in: color_primaries, color_trc, colorspace, color_range.
+
     Returns:
         `path`.
     """

@@ -173,6 +173,7 @@ class Tab:
             there: asked after each run; what it returns is returned once it is true.
             what: in words, for the report.
             seconds: how long.
+
         Raises:
             Fault: it did not come, or something came that no visitor should see.
         """

@@ -26,6 +26,7 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
     Args:
         step: how many places to go on in the gallery.
         title: the page's.
+
     Returns:
         The visitor's own clip or else the chosen one, None without.
     """

@@ -50,6 +50,7 @@ def thumbnails(wanted: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         wanted: slot of a job → the file whose picture it makes.
+
     Returns:
         slot → the picture; '' where there is none yet, or never will be.
     """

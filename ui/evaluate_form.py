@@ -32,6 +32,7 @@ def pick_cells(settings: Settings) -> tuple[list[Cell], DeltaGenerator]:
 
     Args:
         settings: say the first cell.
+
     Returns:
         All cells, and the place of a button beside the choice.
     """
@@ -87,6 +88,7 @@ def to_evaluate(
         settings: how clips are read.
         cells: as `pick_cells` returns them.
         machine: on which.
+
     Raises:
         UserError: if a model knows none of the labels, or several means one.
     """

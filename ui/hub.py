@@ -52,6 +52,7 @@ def hub_checkpoint(name: str, revision: str = "") -> str:
     Args:
         name: its repository.
         revision: a branch, a tag or a commit; '' for the newest.
+
     Returns:
         'owner/name@commit' once it is whole on this machine, '' before.
     """

@@ -23,6 +23,7 @@ def show_video(insight: Insight, choice: MapChoice, weights: np.ndarray, opacity
 
     Args:
         weights: (L, H, W), the chosen map; opacity: 0 to 1.
+
     Returns:
         This map's files, None while they are being made.
     """

@@ -67,6 +67,7 @@ def show_runs(again: Run | None) -> bool:
 
     Args:
         again: the run that 'Measure again' is about; None while there is none.
+
     Returns:
         Whether the visitor wants that one measured again.
     """

@@ -53,6 +53,7 @@ def show_side_by_side(
     Args:
         clip: its name. Of several views the first alone is compared, which stands behind it.
         run: the answer with these settings; None while it is not there.
+
     Returns:
         What it says, once it has ended; '' before.
     """

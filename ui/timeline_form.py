@@ -24,6 +24,7 @@ def pick_grid(checkpoint: Checkpoint | None) -> tuple[Grid | None, str]:
 
     Args:
         checkpoint: None where there is none, whose form is the same without its window.
+
     Returns:
         How windows lie, None without a checkpoint or for impossible values; and the smoothing, a key of `SMOOTHING`.
     """

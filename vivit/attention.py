@@ -27,8 +27,10 @@ def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
     Args:
         query: (B, A, N, D), floating point.
         key: (B, A, N, D), same dtype.
+
     Returns:
         (B, A, N, N), rows sum to 1, dtype of `query`.
+
     Source: Vaswani et al. 2017, equation 1; the float32 softmax is transformers' eager attention.
     """
     scores: Tensor = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5  # (B, A, N, N)
@@ -46,6 +48,7 @@ def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     Args:
         query, key, value: (B, A, N, D), floating point.
         dropout_p: dropout on the probabilities, in [0, 1); 0 outside training.
+
     Returns:
         (B, A, N, D).
     """
@@ -65,6 +68,7 @@ def kernel_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropo
 
     Args:
         name: a key of `KERNELS`.
+
     Raises:
         AttentionUnavailable: if that kernel cannot run here.
     """

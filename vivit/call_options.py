@@ -36,6 +36,7 @@ class CallOptions:
             ahead, and on an accelerator, which is given its next pass meanwhile.
         limits: what reading one file may cost.
         progress: called with the fraction of a file that is read, by the thread that reads it.
+
     Raises:
         ValueError: for an impossible value, naming it.
     """

@@ -59,9 +59,11 @@ class VivitConfig:
         problem_type: what the labels are, one of `PROBLEM_TYPES`; found from them if None.
         output_attentions, output_hidden_states, return_dict: what a model's call does where it is not said there.
         extra: keys of a `config.json` that this class has no use for; written back unchanged.
+
     Raises:
         ValueError: if a value is impossible, naming it, or can no longer be set.
         AttributeError: where a property or a method is set.
+
     Source: `VivitConfig` of transformers 4 and 5; Arnab et al. 2021, arXiv:2103.15691, section 3.3 and table 1.
     """
 
@@ -295,6 +297,7 @@ class VivitConfig:
         Args:
             values: the keys.
             changes: fields to replace. A new `num_labels` drops names of another number.
+
         Raises:
             ValueError: if the file describes another model type, or a value is impossible.
         """
@@ -326,6 +329,7 @@ class VivitConfig:
         Args:
             pretrained_model_name_or_path: a folder with `config.json`, or any name `vivit.hub.find_checkpoint` knows.
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
+
         Raises:
             ValueError: for an unknown option.
         """
@@ -397,6 +401,7 @@ class VivitConfig:
 
         Args:
             use_diff: write `to_diff_dict` instead of `to_dict`.
+
         Raises:
             ValueError: for something in `extra` that JSON has no word for.
         """
@@ -420,6 +425,7 @@ class VivitConfig:
 
         Returns:
             The file that was written.
+
         Raises:
             ValueError: for `push_to_hub`, and as `to_json_string`.
         """

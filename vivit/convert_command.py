@@ -54,6 +54,7 @@ def convert(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status, 0.
+
     Raises:
         ValueError, OSError: for what cannot be converted or written; the message is for the user, and nothing is written.
     """

@@ -23,6 +23,7 @@ def cross(
         clips: (T, H, W, C) each, all of one shape, resized and cropped: uint8, or float32 of pictures that were given so.
         processor: its arithmetic.
         dtype: of the result.
+
     Returns:
         (B, T, C, H, W).
     """
@@ -41,6 +42,7 @@ def normalise(frames: Tensor, processor: VivitImageProcessor, dtype: torch.dtype
     Args:
         frames: (…, H, W, C), of any dtype.
         dtype: of the result; computed in float32, and rounded once.
+
     Returns:
         (…, C, H, W).
     """

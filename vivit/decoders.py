@@ -80,6 +80,7 @@ def read_clip(path: str | Path, reading: Reading) -> ReadyClip:
 
     Returns:
         The clip; 'cpu' among its timings is the processor time of all of it.
+
     Raises:
         vivit.video.VideoError: if the file cannot be used.
         ValueError: if its frames are not of the size that the model takes, or for an impossible choice of frames.
@@ -127,9 +128,11 @@ def decode_ahead(
         reading: how.
         processes: how many, 1 or more.
         ahead: how many clips may be ready or in work beyond the one that is asked for.
+
     Yields:
         What `read_clip` returns, or the exception that it raises; a process that ends in the middle of a clip is replaced, and
         a clip that ends two of them is one that cannot be read, a `vivit.video.VideoError` which says so.
+
     Raises:
         UserError: if no process can be started.
         and what `paths` raises, after the clips before it.

@@ -41,6 +41,7 @@ def one_device(device: Any = None, device_map: Any = None) -> torch.device:
     Args:
         device: a torch device, its name, or an accelerator's index, -1 being the CPU.
         device_map: the same; 'auto' for `default_device`; or a dict, all of whose values are one of these.
+
     Raises:
         ValueError: if they contradict each other, or name several places.
         UserError: if they name none that there is.

@@ -75,6 +75,7 @@ def product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None = Non
         weight: (O, I) int8.
         scales: (O,) float32: row · scale / 127 is what is meant.
         bias: (O,), or None.
+
     Returns:
         (…, O), of x's dtype.
     """
@@ -105,9 +106,11 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         weight: (O, I), floating point, on a CPU.
+
     Returns:
         (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Of what is nearly the weight again it is
         the same int8 and the same scales, bit by bit.
+
     Raises:
         DynamicInt8Unavailable: if the weight is elsewhere.
     """

@@ -93,9 +93,11 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         weight: (O, I), floating point.
+
     Returns:
         (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Of what is nearly the weight again it is
         the same int8 and the same scales, bit by bit.
+
     Raises:
         EightBitUnavailable: if bitsandbytes cannot do it there.
     """
@@ -137,8 +139,10 @@ def asked_for(
         load_in_8bit: whether to.
         load_in_4bit: nothing but False or None.
         quantization_config: a dict, or an object with `to_dict()`, as transformers' `BitsAndBytesConfig`.
+
     Returns:
         The 8 bit that is wanted.
+
     Raises:
         ValueError: for what is not done here.
     """
@@ -163,6 +167,7 @@ def written_as(values: Any, name: str) -> EightBit | None:
 
     Args:
         values: of that key. name: the checkpoint's.
+
     Raises:
         UserError: for a checkpoint that cannot be read here.
     """

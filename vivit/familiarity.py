@@ -22,6 +22,7 @@ class Familiarity:
         variances: (K, R) float32, along those directions.
         rest: (K,) float32, variance along every other direction.
         threshold: the score above which a clip is unfamiliar.
+
     Source: Tipping and Bishop 1999, 'Probabilistic Principal Component Analysis', for each class; the distance to the
         nearest class as in Lee et al. 2018, arXiv:1807.03888.
     """

@@ -63,8 +63,10 @@ def fetched(
         what: it is, in the sentences.
         progress: told after every megabyte and at the end, in the thread of the transfer; the fraction stays 0 until then if no
             length was promised.
+
     Yields:
         The file. Its name is the last part of the address's path, as far as that can be one.
+
     Raises:
         FetchError: if it cannot be fetched within the limits, in one sentence.
         concurrent.futures.CancelledError: if it was given up.

@@ -47,8 +47,10 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
         name: a key of `PACKAGES`.
         query, key, value: (B, A, N, D), float16 or bfloat16, on a CUDA GPU.
         dropout_p: dropout on the probabilities, in [0, 1).
+
     Returns:
         (B, A, N, D).
+
     Raises:
         AttentionUnavailable: if it cannot run here.
     """

@@ -36,8 +36,10 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     Args:
         query, key, value: (B, A, N, D), of `DTYPES`; float32 is true float32 on a GPU too, but in a model in 'tf32'.
         dropout_p: 0.
+
     Returns:
         (B, A, N, D).
+
     Raises:
         AttentionUnavailable: if it cannot run here.
     """

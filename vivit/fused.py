@@ -41,6 +41,7 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         x: (…, I), float16 or bfloat16 on CUDA; on a CPU PyTorch would compute the exact form.
         weight: (O, I), of x's dtype.
         bias: (O,), of x's dtype.
+
     Returns:
         (…, O).
     """
@@ -54,6 +55,7 @@ def add_norm(x: Tensor, change: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Ten
     Args:
         x, change: (…, E), of one shape and dtype.
         norm: over E.
+
     Returns:
         x + change, and `norm` of it. In one kernel the sum is rounded before it is normalised, as it is in two.
     """

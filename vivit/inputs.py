@@ -76,6 +76,7 @@ def prepare(
         sampling, stride, start, views: see `vivit.video.sampling.choose_views`.
         given_up: see `vivit.fetching.fetched`.
         reading: options of `read_frames` for what is a file: geometry, limits, progress.
+
     Raises:
         vivit.video.VideoError: if a file cannot be used.
         vivit.fetching.FetchError: if an address cannot be fetched.

@@ -14,6 +14,7 @@ def interrupts_wait() -> Iterator[Callable[[], None]]:
 
     Yields:
         A function for places where the work may stop.
+
     Raises:
         KeyboardInterrupt: from that function, if Ctrl-C has been pressed; at the end whatever the former handler makes of it.
     """

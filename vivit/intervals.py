@@ -11,10 +11,13 @@ def wilson(right: int, of: int, confidence: float = 0.95) -> tuple[float, float]
         right: how many were, 0 to `of`.
         of: how many there were, 0 or more; of none nothing is known, so it is (0, 1).
         confidence: how often such an interval holds the true share, above 0 and below 1.
+
     Returns:
         low and high, each in [0, 1].
+
     Raises:
         ValueError: for counts or a confidence out of these.
+
     Source: Wilson 1927, 'Probable Inference, the Law of Succession, and Statistical Inference'; Newcombe 1998, method 3.
     """
     if not 0 <= right <= of or not 0 < confidence < 1:

@@ -38,6 +38,7 @@ def add_norm(x: Tensor, change: Tensor, weight: Tensor, bias: Tensor, eps: float
         x, change: (…, E) contiguous, on CUDA, of one dtype.
         weight, bias: (E,), of that dtype.
         eps: of the LayerNorm.
+
     Returns:
         Two tensors like x.
     """

@@ -40,6 +40,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x: (…, I).
         weight: (O, I), of x's dtype.
         bias: (O,), of x's dtype.
+
     Returns:
         (…, O).
     """

@@ -74,8 +74,10 @@ def load_tensors(
         ignore_mismatched_sizes: as `from_pretrained`'s.
         new_head: give a model whose checkpoint has no head a new one too, and let layers that a derived class adds keep
             the weights that they were made with; both with a warning.
+
     Returns:
         What did not fit, and is settled.
+
     Raises:
         vivit.errors.UserError: as `from_pretrained`.
     """

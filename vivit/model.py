@@ -239,6 +239,7 @@ class VivitLayer(nn.Module):
             cls_only: compute the [CLS] tokens alone, of the keys and values of all tokens.
             normed: its first LayerNorm of x, if that is known, which is taken out, so that nobody holds it for longer.
             following: the LayerNorm that comes next, whose result is then put there.
+
         Returns:
             x's shape, or (B, 1, E) and (B, L, 1, E); and what `VivitAttention` returns, of two attentions a tuple.
         """
@@ -358,6 +359,7 @@ class VivitModel(VivitPreTrainedModel):
             cls_only: where neither of the two is asked for, and there is a [CLS], compute it alone in the last layer, which is
                 all that a classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit. The factorised
                 encoder's last layer over space always does, as nothing else of it is used.
+
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
         """
@@ -496,10 +498,12 @@ class VivitForVideoClassification(VivitPreTrainedModel):
             dtype: a key of `vivit.names.PRECISIONS`, or a torch dtype of the same name; float32 if None.
             device: where to put the weights; the CPU if None.
             options: of `vivit.hub.HubOptions`: revision, token, cache_dir and others.
+
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.errors.UserError: if it is no ViT, does not fit the config, or is damaged.
             ValueError: for an unknown option, choice, backend or precision.
+
         Source: Arnab et al. 2021, section 3.4.
         """
         check_choices(tubelets, temporal)

@@ -21,6 +21,7 @@ def load_pipeline(
         checkpoint: opened.
         device: where the model is to be.
         more: as `pipeline` takes it.
+
     Raises:
         ValueError, OSError: as `pipeline`.
     """

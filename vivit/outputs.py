@@ -16,6 +16,7 @@ class ModelOutput(dict[str, Any]):
 
     A kind of it is a dataclass whose fields are all None by default, and is registered with PyTorch's pytree. Items are set,
     by name or as attributes, and never taken away.
+
     Source: `ModelOutput` of transformers 4 and 5.
     """
 

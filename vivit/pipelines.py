@@ -138,9 +138,11 @@ class VideoClassificationPipeline:
             inputs: a clip, one of `vivit.inputs.KINDS`; or several: a list, a tuple, an array or a tensor of 5 dimensions, or
                 anything else that can be iterated over.
             options: of `CallOptions`.
+
         Returns:
             `Predictions` for a clip; a list of them for several; for a generator or a dataset of PyTorch's, and all else that
             has no length, an iterator, which takes a clip when one is asked for.
+
         Raises:
             vivit.video.VideoError: if a file cannot be used.
             vivit.fetching.FetchError: if an address cannot be fetched.
@@ -314,6 +316,7 @@ def pipeline(
         model_kwargs: any of `LOADING`: those above, and where else `vivit.hub.HubOptions` may have a name looked for.
         trust_remote_code, use_fast: without effect; code that comes with a checkpoint is never run.
         defaults: options of the call, see `CallOptions`, which the call may replace.
+
     Raises:
         ValueError: for another task, an unknown or impossible option, one that would change nothing of what is loaded or
             open already, or a model object without an image processor.

@@ -16,6 +16,7 @@ def interpolate(positions: Tensor, of: Grid, to: Grid) -> Tensor:
         positions: (1, time · height · width, E), or one more, [CLS] first; floating point.
         of: the grid that they are of.
         to: the grid that is wanted.
+
     Returns:
         The same of `to`, in the dtype of `positions`; computed in float32. `positions` themselves where the grids are one.
     """

@@ -95,8 +95,10 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
         model: one of `vivit.model`, or derived of one; for float32, float16, bfloat16 and 'float16-weights' any module whose
             matrices tolerate weights of another dtype than their input.
         name: a key of `DTYPES`, a dtype of the same name, or an `EightBit`.
+
     Returns:
         `model`.
+
     Raises:
         ValueError: for another precision than its own of a model that is in 8 bit.
         vivit.eight_bit.EightBitUnavailable, vivit.dynamic_int8.DynamicInt8Unavailable, vivit.tf32.Tf32Unavailable: if there

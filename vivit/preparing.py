@@ -69,6 +69,7 @@ def prepare_clip(
         processor: its resize and crop.
         views: how often the clip is looked at.
         sampling: options of `vivit.video.read_frames`: sampling, stride, start, geometry, limits, progress.
+
     Raises:
         vivit.video.VideoError: if the file cannot be used.
         vivit.errors.UserError: for views that the processor or the sampling leaves no room for.

@@ -143,6 +143,7 @@ class VivitPreTrainedModel(nn.Module):
             activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; use_reentrant is False if it is not there.
             every_n_layers: the first layer and every n-th after it, >= 1.
             offload: only False: what is kept stays on the device.
+
         Raises:
             ValueError: for what there is not.
         """
@@ -277,11 +278,13 @@ class VivitPreTrainedModel(nn.Module):
             add_pooling_layer: False for a `VivitModel` without a pooler, whatever the checkpoint has.
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir, local_files_only, subfolder, variant,
                 use_safetensors), and fields of the config to replace, `num_labels` for instance.
+
         Returns:
             A model with every weight loaded; `VivitModel` has a pooler only if the checkpoint does. A classifier of a
             checkpoint without a head has a new one with random weights, and says so in a warning; so do layers that a
             derived class adds. With `output_loading_info` the model and {"missing_keys", "unexpected_keys",
             "mismatched_keys", "error_msgs"}.
+
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
@@ -395,6 +398,7 @@ class VivitPreTrainedModel(nn.Module):
             is_main_process: False where another process writes.
             state_dict: what to write in place of the model's own, by its names, as accelerate gathers it.
             options: of transformers', where they ask for what is done anyway: safetensors, one file, nothing sent to the Hub.
+
         Raises:
             ValueError: for an option that asks for anything else, or a state dict that lacks a name.
         """

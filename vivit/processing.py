@@ -51,9 +51,11 @@ class VivitImageProcessor:
         extra: keys of its file that this class has no use for; written back unchanged.
         backend: a key of `vivit.resizing.RESIZE`: 'pil', or 'torchvision' for transformers' video processors, which round
             otherwise when they resize and pad.
+
     Raises:
         ValueError: for impossible values, naming them.
         AttributeError: where something is set that is no field.
+
     Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1]. Those of other classes
         are made by other values of the fields, see `vivit.processor_files.CLASSES`.
     """
@@ -126,6 +128,7 @@ class VivitImageProcessor:
         Args:
             values: the keys.
             changes: fields to replace.
+
         Raises:
             vivit.errors.UserError: for a class or a switch whose pixels are not made here.
             ValueError: for what is no field, or an impossible value.
@@ -157,6 +160,7 @@ class VivitImageProcessor:
             pretrained_model_name_or_path: a folder, which needs no more than a processor's file, or any name
                 `vivit.hub.find_checkpoint` knows.
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
+
         Raises:
             ValueError: for an unknown option.
         """
@@ -173,6 +177,7 @@ class VivitImageProcessor:
 
         Args:
             changes: as `from_pretrained`'s.
+
         Raises:
             vivit.errors.UserError: if a file names a class or a switch whose pixels are not made here, states something
                 impossible, or makes other pixels than another file beside it.
@@ -224,6 +229,7 @@ class VivitImageProcessor:
 
         Returns:
             The file that was written.
+
         Raises:
             ValueError: for `push_to_hub`.
         """
@@ -317,8 +323,10 @@ class VivitImageProcessor:
         Args:
             frame: (H, W, C) uint8; of any dtype if it is not resized.
             count: how many crops.
+
         Returns:
             (count, crop height, crop width, C), or (1, resized height, resized width, C) without a crop; dtype of `frame`.
+
         Raises:
             vivit.errors.UserError: for several crops without a crop.
         """
@@ -351,6 +359,7 @@ class VivitImageProcessor:
 
         Args:
             frames: (…, H, W, C), [0, 255].
+
         Returns:
             (…, C, H, W) float32; [-3, 1] with the defaults.
         """
@@ -394,8 +403,10 @@ class VivitImageProcessor:
             data_format: 'channels_first' or 'channels_last' for the result.
             input_data_format: the same of the input; found from its shape if None.
             changes: any field, for this call only.
+
         Returns:
             {"pixel_values": (clips, T, C, H, W) float32}.
+
         Raises:
             ValueError: for something that is no picture, frames of several sizes, or an impossible option.
         """
@@ -431,9 +442,11 @@ class VivitImageProcessor:
         Args:
             picture, input_data_format: as `preprocess` takes them.
             crops: how many, see there.
+
         Returns:
             (crops, crop height, crop width, C), for `normalise`: uint8 if `picture` is, or if PIL resizes its whole numbers;
             else of another dtype, in the range that it has.
+
         Raises:
             ValueError: for something that is no picture.
         """

@@ -76,6 +76,7 @@ def read_stated(folder: Path, known: set[str]) -> list[Stated]:
 
     Args:
         known: the fields of a processor.
+
     Raises:
         UserError: for a file that is damaged, or says what is not done here.
     """
@@ -105,6 +106,7 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
         where: what to call the file.
         known: the fields of a processor.
         usual: 'Image' or 'Video', the kind of class that it stands for if it names none.
+
     Raises:
         UserError: if it names a class whose pixels are not made here, brings code, or switches on what is not done here.
     """

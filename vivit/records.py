@@ -17,6 +17,7 @@ def from_json(kind: type[T], value: Any) -> T:
         kind: a dataclass, whose fields' hints say the rest; or such a hint: a plain type, a tuple, a list, a dict with text
             for keys, a union, a literal, or `Any`.
         value: what `json.loads` returned for `asdict` of it; tuples may be lists, floats whole numbers.
+
     Raises:
         ValueError: for anything else, and for fields that are missing or unknown.
     """

@@ -21,6 +21,7 @@ def resize_pil(frame: np.ndarray, size: tuple[int, int], resample: int, box: Box
         size: (height, width) of the result.
         resample: PIL's filter, 0 to 5.
         box: the part to resize; all of it if None.
+
     Returns:
         (height, width, C) uint8.
     """
@@ -39,8 +40,10 @@ def resize_torchvision(frame: np.ndarray, size: tuple[int, int], resample: int, 
     Args:
         frame, size, box: as `resize_pil`'s, but of any dtype.
         resample: 2, bilinear, or 3, bicubic.
+
     Returns:
         (height, width, C), dtype of `frame`.
+
     Source: torchvision 0.24, `transforms/v2/functional/_geometry.py`.
     """
     if frame.dtype == np.uint8 and resample == BICUBIC:

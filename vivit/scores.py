@@ -27,8 +27,10 @@ def probabilities(logits: Tensor, function: str = "softmax") -> Tensor:
     Args:
         logits: (…, num_labels).
         function: a key of `SCORES`, applied in float32.
+
     Returns:
         (…, num_labels) float32.
+
     Raises:
         vivit.errors.UserError: if a logit is infinite or no number.
     """
@@ -50,8 +52,10 @@ def top_predictions(
         id2label: class index → name.
         top_k: how many; all there are if there are fewer.
         function: a key of `SCORES`, applied in float32.
+
     Returns:
         [{"label": str, "score": float}], best first.
+
     Raises:
         vivit.errors.UserError: if a logit is infinite or no number.
     """

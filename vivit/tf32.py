@@ -93,6 +93,7 @@ def products_of(model: nn.Module) -> Iterator[None]:
 
     Args:
         model: one of `vivit.model`, or derived of one.
+
     Raises:
         Tf32Unavailable: if it is in 'tf32' and its device has none.
     """

@@ -25,6 +25,7 @@ class Views:
     Args:
         temporal: S, see `starts`. With one, a clip's frames are chosen as without views.
         spatial: C, see `vivit.processing.VivitImageProcessor.crops`.
+
     Raises:
         UserError: for fewer than one of either, or more than `MOST` together.
     """
@@ -58,6 +59,7 @@ class Views:
         Args:
             sampling: a key of `vivit.names.SAMPLING`; None if nobody has chosen one.
             start: the first frame.
+
         Raises:
             UserError: for another sampling than 'uniform' or another start than 0 with more than one temporal view.
         """
@@ -85,6 +87,7 @@ class Views:
 
         Args:
             crops: (S·T, C, H, W, channels), the frames of one temporal view after the other.
+
         Returns:
             (V, T, H, W, channels).
         """

@@ -52,6 +52,7 @@ def write_whole(out: Path, write: Callable[[Path], None]) -> None:
 
     Args:
         write: writes them into the folder that it is given.
+
     Raises:
         UserError: if there is no room for them.
     """

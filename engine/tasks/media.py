@@ -31,6 +31,7 @@ class Frames:
         warnings: sentences for the visitor.
         crop_boxes: what of a picture each spatial view has: left, top, right, bottom in its pixels.
         timings_ms: what reading it took.
+
     Raises:
         ValueError: if there are not as many indices as times, or not T of each temporal view.
     """

@@ -18,6 +18,7 @@ def worker(module: str) -> psutil.Process:
 
     Args:
         module: the worker's, such as 'engine.model'.
+
     Raises:
         StopIteration: if there is none now.
     """

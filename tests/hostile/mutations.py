@@ -105,6 +105,7 @@ def mutate(kind: str, seed: int) -> bytes:
     Args:
         kind: a name in `SOURCES`.
         seed: which one.
+
     Returns:
         The file; never a good clip's bytes unchanged.
     """

@@ -77,6 +77,7 @@ def keys(*, key: str = "keys") -> str | None:
 
     Args:
         key: unique on the page; '<key>-heard' is the component's own, too.
+
     Returns:
         What was pressed, in the one run that tells: '1' to '9', 'left', 'right' or 'escape'; else None.
     """

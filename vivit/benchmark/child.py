@@ -89,6 +89,7 @@ def in_child(
         tick: called 20 times a second meanwhile; what it raises ends the process and is passed on.
         started: called once the process is there, which takes the first one seconds and others none.
         seconds: how long it may take from then on; None: no limit.
+
     Raises:
         ChildEnded: if it died, was killed, or had to be.
     """
@@ -181,6 +182,7 @@ def measure_in_child(
         planned: what to measure and for how long.
         pixel_values: the clip, (T, C, H, W) float32, normalised; random numbers if None.
         tick: as `in_child`'s.
+
     Returns:
         The row, and the seconds it took in all, the start of the fork server not counted.
     """
@@ -359,6 +361,7 @@ def clip_batch(cell: Cell, config: VivitConfig, pixel_values: np.ndarray | None)
         cell: its batch size and number of frames.
         config: the shape of its checkpoint.
         pixel_values: (T, C, H, W) float32; random numbers of unit scale if None.
+
     Returns:
         (B, T, C, H, W) float32; frames chosen evenly if the cell wants another number of them.
     """

@@ -57,6 +57,7 @@ def bench(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status: 0; 130 if it was interrupted, what was done being kept.
+
     Raises:
         ValueError, OSError: for options that cannot be used; the message is for the user.
     """

@@ -148,6 +148,7 @@ def estimate_seconds(
         batch_size: clips, or views of one, in the pass.
         first: whether it may be the first, which is compiled where the backend or the model is.
         measured: as `compile_seconds`'.
+
     Returns:
         Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
         models take longer, since the rates are those of full-sized products.

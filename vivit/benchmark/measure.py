@@ -31,6 +31,7 @@ def timed(
         call: does its work on `device`.
         device: an accelerator is timed by its own events, a CPU by `clock`.
         clock: tells the time in seconds.
+
     Returns:
         What `call` returned, and the time it took in ms.
     """

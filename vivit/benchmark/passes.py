@@ -88,6 +88,7 @@ def make_ready(model: VivitForVideoClassification, pixel_values: torch.Tensor) -
 
     Args:
         pixel_values: (1, T, C, H, W), of the size that is to be measured.
+
     Returns:
         The seconds of the call that made it: a whole pass, but for an attention that is compiled alone, which the first and
         the last layer of an encoder make. None where nothing was made.

@@ -183,6 +183,7 @@ def _listed(
         left: where the texts begin on the x axis.
         pixels: the places' height.
         models: what headings call the checkpoints; {} where cells of all of them stand under one.
+
     Returns:
         The figure, and the middle of each cell's place on its y axis.
     """

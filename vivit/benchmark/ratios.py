@@ -64,6 +64,7 @@ def find_ratio(ratios: Sequence[float], looks: Looks) -> Ratio | None:
     Args:
         ratios: one a round, in the order they were made.
         looks: at which numbers of rounds they may be looked at, fixed beforehand.
+
     Returns:
         None before the first look.
     """
@@ -85,6 +86,7 @@ def find_ratio_between(first: Sequence[float], second: Sequence[float]) -> Ratio
 
     Args:
         first, second: one time a process, 6 of each at least.
+
     Returns:
         The median of the ratios and an interval that misses the truth in at most 5 % of cases; None for fewer times.
     """

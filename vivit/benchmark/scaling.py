@@ -29,6 +29,7 @@ def scaling(result: Result, by: str, what: str) -> "dict[str, go.Figure]":
     Args:
         by: 'batch size', or 'tokens' at the smallest batch size there is.
         what: 'ms', the median, or 'MiB', the peak.
+
     Returns:
         'float32, training' or so → its chart; cells of one size only are in none.
     """

@@ -32,6 +32,7 @@ def other_input(first: "Checkpoint", other: "Checkpoint", **changes: Any) -> str
 
     Args:
         changes: fields of both processors that are set to something else.
+
     Raises:
         vivit.errors.UserError: if a processor's files cannot be used.
     """

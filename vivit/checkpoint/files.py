@@ -21,6 +21,7 @@ def find_files(folder: Path, options: HubOptions = USUAL) -> list[Path]:
 
     Args:
         options: its `variant` and `use_safetensors` say which count.
+
     Raises:
         UserError: if there are none, or a shard that the index names is missing.
     """
@@ -48,6 +49,7 @@ def read_tensors(folder: str | Path, options: HubOptions = USUAL) -> Iterator[tu
     Args:
         folder: holds `model.safetensors` or `pytorch_model.bin`, whole or as shards with an index.
         options: as `find_files`'.
+
     Raises:
         UserError: if there is no such file, or one is damaged or holds anything but tensors.
     """
@@ -77,6 +79,7 @@ def dequantised(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Te
 
     Args:
         tensors: (name on disk, tensor): `….weight` int8 (O, I), `….SCB` (O,) float32, the rows' scales, `….weight_format`.
+
     Raises:
         UserError: if a weight has no scales, scales no weight, or they are in another format than rows.
     """

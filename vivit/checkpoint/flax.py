@@ -71,6 +71,7 @@ class FlaxFile:
 
     Args:
         path: the file.
+
     Raises:
         vivit.errors.UserError: if it is not wholly what Flax writes, in one sentence.
     """

@@ -72,6 +72,7 @@ def copy_image_model(
         model: with the weights of `init_weights`, floating; what no image model has keeps them but for `temporal`.
         tubelets: one of `TUBELETS`, see `inflated`.
         temporal: one of `TEMPORAL`, see `begin_over_time`.
+
     Raises:
         vivit.errors.UserError: if it is no ViT, of another shape than the model, or damaged.
     """
@@ -123,6 +124,7 @@ def inflated(kernel: Tensor, steps: int, tubelets: str) -> Tensor:
         steps: frames of a tubelet, > 0.
         tubelets: 'average' for a share of 1 / steps on every frame (equation 8); 'central_frame' for the whole of it on frame
             steps // 2, the later of the two in the middle where steps is even, and zeros on the others (equation 9).
+
     Returns:
         (E, C, steps, height, width) float32.
     """
@@ -141,6 +143,7 @@ def positions_over_time(positions: Tensor, grid: tuple[int, int], config: VivitC
         positions: (1, 1 + height · width, E), [CLS] first.
         grid: patches along (height, width) that they are of.
         config: the ViViT's.
+
     Returns:
         float32; of model 2, which has them once, (1, 1 + h · w, E); else (1, L · h · w, E), or one more, [CLS] first.
     """

@@ -58,10 +58,12 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
     Args:
         model: a `VivitModel` or a `VivitForVideoClassification`, or one derived of them.
         of: parameter or buffer → the tensor of its shape to look at: its values by default, or its gradient.
+
     Returns:
         published name without 'vivit.' → view. The fused query-key-value product appears as its three parts, the tubelet
         projection as the 3-D convolution (E, C, time, height, width) it stands for. What else the model has, its class being
         derived or a part of it replaced, goes by its own name.
+
     Raises:
         ValueError: if two tensors would have one name.
     """
@@ -146,6 +148,7 @@ def read_into(
         tensors: (name on disk, tensor) of the checkpoint, one after another.
         reshape: published name → what makes a tensor that does not fit one that does; None of one that fits, or never can.
         quantise: makes of a weight what is kept of it where the model has scales for it: int8, and the scales.
+
     Returns:
         What does not fit, or did not before it was reshaped.
     """

@@ -85,6 +85,7 @@ class Checkpoint:
             kind: its class, `VivitForVideoClassification` for instance.
             attn_implementation, device: as its `from_pretrained` takes them.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or an `EightBit`.
+
         Raises:
             vivit.errors.UserError: if a tensor is missing, left over or of another shape, a classification head included.
         """
@@ -125,6 +126,7 @@ def open_checkpoint(
         weights: whether they are wanted.
         here: whether to make do with what is on this machine.
         options: others of `vivit.hub.HubOptions`: token, cache_dir and so on.
+
     Raises:
         vivit.hub.HubError: if there is no such checkpoint, or it cannot be reached.
         vivit.errors.UserError: if its configuration is impossible.

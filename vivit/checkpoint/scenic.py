@@ -79,12 +79,15 @@ def read(
         path: a file, or a folder with one, as `checkpoint_file` takes it.
         num_frames, image_size: of the clips that it was trained on, frames and (height, width) in pixels.
         attention_order: of model 3, a member of `vivit.config.ATTENTION_ORDERS`; the others have none.
+
     Returns:
         The config, its classes named where there are 400 or 600, and (published name, float32 tensor) of every tensor, made one
         after another, so that no more than one of them is in memory beside what they are copied to.
+
     Raises:
         vivit.errors.UserError: for what is no such checkpoint, or one of a model that is not here, in one sentence.
         ValueError: for an impossible size or order.
+
     Source: google-research/scenic, projects/vivit/model.py; Flax's serialization.py.
     """
     VivitConfig(num_frames=num_frames, image_size=image_size, tubelet_size=(1, 1, 1), attention_order=attention_order)

@@ -20,6 +20,7 @@ def choose_precision(
         folder, options: where it is, and in which files.
         named: as `one_precision` has it.
         asked: 8 bit, where that is asked for beside it.
+
     Raises:
         ValueError: if the two contradict each other.
         vivit.errors.UserError: for a checkpoint that is quantised in a way that cannot be read here.

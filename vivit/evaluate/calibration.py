@@ -52,8 +52,10 @@ def calibrate(records: Iterable[Record], bins: int = BINS) -> Calibration:
     Args:
         records: of a model whose scores are probabilities of classes of which one is true: softmax.
         bins: how many, 1 or more.
+
     Raises:
         ValueError: for a score that is no probability.
+
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
     scores: list[list[float]] = [[] for _ in range(bins)]

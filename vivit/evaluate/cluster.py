@@ -77,6 +77,7 @@ def evaluate_on_cluster(
         models: how many actors; if None as many as there are GPUs, or one.
         threads: CPUs of an actor, and of PyTorch's in it.
         on_gpus: whether each actor takes a GPU where there are some.
+
     Raises:
         UserError: if Ray is not there, or cannot do it; and with the words of whatever `load` or the classifier raise.
     """

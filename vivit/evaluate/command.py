@@ -83,6 +83,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status: 0; 2 if no clip could be read.
+
     Raises:
         ValueError, OSError: for what cannot be used; the message is for the user. If that is found out in the middle, what was
             done before has been printed, and is kept if it was to be.

@@ -69,6 +69,7 @@ class Journal:
     Args:
         folder: made if there is none.
         evaluation: what is asked; of an evaluation that is there already all must be the same but when and where it was begun.
+
     Raises:
         UserError: if the folder cannot be used, holds another evaluation or a damaged one, or another process writes it.
     """

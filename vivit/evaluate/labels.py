@@ -58,6 +58,7 @@ def match_labels(labels: Iterable[str], id2label: Mapping[int, str]) -> Matching
     Args:
         labels: one a clip.
         id2label: class index → name.
+
     Raises:
         UserError: if a label may mean several classes, or none of them means one.
     """

@@ -70,6 +70,7 @@ def answer_locally(
         classifier: by which model.
         processes: how many decode.
         spent: is kept up to date.
+
     Raises:
         vivit.errors.UserError: if no process can be started.
         and what `clips` or the model raises; all of it after the clips before it.

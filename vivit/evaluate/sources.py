@@ -76,6 +76,7 @@ def find_clips(source: str, limit: int | None = None, progress: Progress | None 
         source: one of `KINDS`.
         limit: so many of them, as evenly over the classes as there are clips; all if None.
         progress: told how far listing or rendering is; what it raises cancels.
+
     Raises:
         UserError: if there are none, or what should say so cannot be used.
         HubError: if a dataset cannot be listed.

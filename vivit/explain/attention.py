@@ -86,6 +86,7 @@ def look(
             products with the values; meanwhile queries and keys of all layers are held.
         interpolate_pos_encoding: as for the model.
         progress: called after every attention and every step back.
+
     Raises:
         MapUnavailable: if it has no layers, some that are not ours, or one twice.
         ValueError: for a wrong shape.
@@ -134,10 +135,12 @@ def cls_attention(model: Model, pixel_values: Tensor, *, interpolate_pos_encodin
 
     Args:
         model, pixel_values, interpolate_pos_encoding: as for `look`.
+
     Returns:
         (layers, B, heads, time, height, width) float32: the [CLS] row of the softmax without its own column, so that a map
         sums to 1 less what [CLS] attends to itself. It is eager's row to 1e-6 in float32 and where weights alone are rounded,
         to 1e-3 in TF32 and in 8 bit, 2e-3 in float16 and 1.6e-2 in bfloat16.
+
     Raises:
         MapUnavailable: if the model has no [CLS], or no layers.
     """
@@ -151,10 +154,12 @@ def axis_attention(model: Model, pixel_values: Tensor, axis: str, *, interpolate
     Args:
         model, pixel_values, interpolate_pos_encoding: as for `look`.
         axis: 'space' or 'time'.
+
     Returns:
         (layers, B, heads, time, height, width) float32. Of models 3 and 4, which have no [CLS], the mean over all queries: over
         space each step's tubelets sum to 1, over time each place's steps. Of the factorised encoder its [CLS] rows, without
         their own column; over time those are (temporal layers, B, heads, time, 1, 1).
+
     Raises:
         MapUnavailable: if the model attends over space and time at once.
         ValueError: for another axis.
@@ -175,10 +180,13 @@ def rollout(model: Model, pixel_values: Tensor, *, interpolate_pos_encoding: boo
 
     Args:
         model, pixel_values, interpolate_pos_encoding: as for `look`.
+
     Returns:
         (B, time, height, width) float32; sums to 1 less what is left on the [CLS] tokens.
+
     Raises:
         MapUnavailable: if the model has no layers.
+
     Source: Abnar and Zuidema 2020, arXiv:2005.00928, section 3; here vector by matrix, so that no product of matrices is made.
     """
     found = look(model, pixel_values, rollout=True, interpolate_pos_encoding=interpolate_pos_encoding).rollout

@@ -90,8 +90,10 @@ def explain(options: argparse.Namespace, tell: Callable[[Exception], int]) -> in
 
     Args:
         tell: says what is wrong with a clip, and returns the exit status.
+
     Returns:
         The exit status: 0, or what `tell` has returned if a clip could not be explained; the others are all the same.
+
     Raises:
         ValueError, OSError: for options that cannot be used; the message is for the user.
     """

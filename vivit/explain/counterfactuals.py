@@ -26,6 +26,7 @@ def orders(num_frames: int, *, seeds: int = SEEDS) -> dict[str, tuple[tuple[int,
     Args:
         num_frames: T of the clip, > 0.
         seeds: how many shuffled orders.
+
     Returns:
         a key of `NAMES` → orders, each of T indices in [0, T): one 'reversed'; 'shuffled', none of them the order as it was, if
         there is another; 'frozen', the middle frame T times; 'half_speed', the middle half of the frames, each twice; and

@@ -32,6 +32,7 @@ def plan(weights: np.ndarray, *, seed: int = 0) -> np.ndarray:
     Args:
         weights: (L, H, W).
         seed: of the shifts, which are distinct, and none of them zero.
+
     Returns:
         (1 + n, 3, L, H, W) bool, first the map's own; n is 19, or one less than there are tubelets. Of each of `SHARES` that
         share of all tubelets, rounded, and at least one; of equal ones the earlier, upper, left one first.

@@ -37,6 +37,7 @@ def heat_png(weights: np.ndarray, most: float) -> bytes:
     Args:
         weights: (H, W), not negative.
         most: where the scale ends, the most of all steps.
+
     Returns:
         A PNG in RGB.
     """
@@ -50,6 +51,7 @@ def overlay(frames: np.ndarray, weights: np.ndarray, opacity: float) -> np.ndarr
         frames: (T, h, w, 3) uint8.
         weights: (L, H, W), not negative. A tubelet's colour is that of its middle, with even transitions between middles.
         opacity: of the heat, 0 to 1.
+
     Returns:
         (T, h, w, 3) uint8.
     """
@@ -72,6 +74,7 @@ def strip_png(frames: np.ndarray, weights: np.ndarray, seconds: Sequence[float],
     Args:
         frames, weights, opacity: as for `overlay`.
         seconds: (T,) when each frame is shown; of frames that have no times empty, and they are numbered instead.
+
     Returns:
         A PNG.
     """

@@ -19,6 +19,7 @@ def overlay_mp4(
         frames, weights, opacity: as for `vivit.explain.drawing.overlay`.
         seconds: (T,) when each frame is shown, ascending.
         end_seconds: when the last one has been shown.
+
     Returns:
         The file: H.264 in MP4, of whole frames, at least `HEIGHT` pixels high.
     """

@@ -38,8 +38,10 @@ def choose(maps: np.ndarray, layer: int | None = LAYER, head: int | None = None)
     Args:
         maps: (layers, A, L, H, W).
         layer, head: which, as Python indexes; None for the mean of all.
+
     Returns:
         (L, H, W) float32.
+
     Raises:
         ValueError: for a layer or a head that is not there.
     """

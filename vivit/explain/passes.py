@@ -26,6 +26,7 @@ def delete(pixel_values: Tensor, masks: Tensor | np.ndarray, tubelet_size: tuple
         pixel_values: (1, T, C, H, W).
         masks: (n, L, H, W) bool, of tubelets.
         tubelet_size: (time, height, width) in frames and pixels.
+
     Returns:
         (n, T, C, H, W), of the same dtype.
     """
@@ -46,8 +47,10 @@ def score_deleted(
         pixel_values: (1, T, C, H, W).
         masks: (n, L, H, W) bool, each what is deleted in one copy of the clip.
         label: the class.
+
     Returns:
         n probabilities, computed in float32 as the pipeline does.
+
     Raises:
         vivit.errors.UserError: if an answer is not a number.
     """
@@ -72,6 +75,7 @@ def answer_orders(
         label: the intact clip's class.
         id2label: class index → name.
         familiarity: the checkpoint's, if it has any.
+
     Raises:
         vivit.errors.UserError: if an answer is not a number.
     """
@@ -93,6 +97,7 @@ def whole_answer(
         model: of which `features` are.
         features: (1, E), what the head sees, as `vivit.explain.attention.Look` has it.
         id2label, familiarity: as for `answer_orders`.
+
     Raises:
         vivit.errors.UserError: if the answer is not a number.
     """

@@ -52,6 +52,7 @@ def report(
         warnings: sentences for the user.
         trained: whether the answers mean anything.
         raw: whether the map's numbers are wanted too.
+
     Returns:
         What JSON can hold, without NaN. 'frame' is the size of what the model gets, in which the tubelets of 'top' lie; 'time'
         sums to 1, and the weights of 'top' are shares of the whole map, while 'weights' are as the model has them.

@@ -142,6 +142,7 @@ def ask(repository: str, question: Callable[[], Answer]) -> Answer:
     Args:
         repository: the one asked about, for the sentences.
         question: a call of huggingface_hub, which has no time-out for a whole answer, and for some none at all.
+
     Raises:
         HubError: whatever fails.
     """

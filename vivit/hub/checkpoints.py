@@ -77,8 +77,10 @@ def find_checkpoint(name: str | Path, *, weights: bool = True, here: bool = Fals
         here: make do with what is on this machine, and take a name for a folder only where it is an absolute path: for
             servers, where names come from visitors and nobody waits on a network.
         options: of `HubOptions`: revision, token, cache_dir and others.
+
     Returns:
         A folder with `config.json`.
+
     Raises:
         HubError: if there is no such checkpoint, or it cannot be reached.
     """
@@ -125,6 +127,7 @@ def inspect_checkpoint(name: str | Path, revision: str | None = None, *, folders
     Args:
         name, revision: as `find_checkpoint` takes them.
         folders: whether the name may be embedded or a folder; False for what strangers type, which never touches the disk.
+
     Raises:
         HubError: if it is no ViViT, has no classification head or no weights, is larger than this machine's memory, or
             cannot be found.
@@ -175,8 +178,10 @@ def download(
         name, revision, folders: as `inspect_checkpoint` takes them.
         progress: told the fraction and '124 of 356 MB, 11 MB/s, 20 s left'; what it raises cancels, and what
             has arrived is kept.
+
     Returns:
         The checkpoint, with its `folder`. What was here already is not fetched again.
+
     Raises:
         HubError: as `inspect_checkpoint`; and if the disk is full, the connection breaks, or a file arrives damaged.
     """

@@ -65,8 +65,10 @@ def list_clips(dataset: str = KINETICS_MINI, revision: str | None = None, progre
         dataset: 'owner/name'.
         revision: a branch, a tag or a commit.
         progress: told how many were found so far; what it raises cancels.
+
     Returns:
         Every clip; those on this machine if the Hub cannot be asked.
+
     Raises:
         HubError: if there is none, or the Hub cannot be asked and nothing is here.
     """
@@ -110,8 +112,10 @@ def download_clip(
         file: its path there, as `list_clips` gives it.
         revision: a branch, a tag or a commit.
         progress: as `download`'s.
+
     Returns:
         Its path, and what its folders say of it.
+
     Raises:
         HubError: whatever fails.
     """

@@ -21,6 +21,7 @@ class HubOptions:
         subfolder: in which folder of the checkpoint its files are.
         variant: what stands in the names of its tensor files: 'fp16' for `model.fp16.safetensors`.
         use_safetensors: True for safetensors alone, False for `.bin` alone; safetensors before `.bin` if None.
+
     Raises:
         ValueError: for what can be none of these.
     """

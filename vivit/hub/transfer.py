@@ -49,8 +49,10 @@ def fetch(file: HubFile, arrived: Arrived = lambda size: None) -> Path:
     Args:
         file: which.
         arrived: called with the bytes that are here, often; what it raises ends the fetch and keeps them.
+
     Returns:
         Its path in the cache, of the right length and checksum.
+
     Raises:
         HubError: whatever fails.
     """

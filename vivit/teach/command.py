@@ -72,6 +72,7 @@ def teach(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status, 0.
+
     Raises:
         ValueError, OSError: for what cannot be used; the message is for the user, and no checkpoint is written.
         KeyboardInterrupt: after Ctrl-C; features that have been taken are kept.

@@ -63,8 +63,10 @@ def fit(
         seed: says which clips are left out together beyond `EACH`.
         regularisation: the C to choose from.
         progress: called before each C is tried.
+
     Raises:
         UserError: unless two classes or more are named.
+
     Source: Hastie, Tibshirani and Friedman 2009, 'The Elements of Statistical Learning', sections 4.4 and 7.10.
     """
     names = tuple(dict.fromkeys(labels))

@@ -47,6 +47,7 @@ class Taught:
             folder: where; it is made, and is there whole or not at all.
             processor: that made the pictures which the features are of.
             clip_seconds: about how long the clips were; None where that is not known, or frames are not spread over a clip.
+
         Raises:
             UserError: if the folder is there and holds anything, or cannot be written.
         """
@@ -85,6 +86,7 @@ def fit_head(
         looks: (N, L), of `vivit.teach.taking.look_of`, by which cuts of one recording are found; None where they are not known.
         seed: says which clips are left out together where there are too many to leave out each by itself.
         progress: told how far it is; what it raises cancels.
+
     Raises:
         UserError: for one class, features that are not finite, or of another size.
     """

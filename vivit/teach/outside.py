@@ -26,8 +26,10 @@ def fit_outside(
         features: (N, E), finite.
         places: N, the class of each, 0 to K - 1.
         together: groups of clips that are judged by none of their own.
+
     Returns:
         Both, or None twice where there are too few clips to tell.
+
     Source: Vovk, Gammerman and Shafer 2005, 'Algorithmic Learning in a Random World', section 2.2; each clip is judged by the
         means of the others.
     """

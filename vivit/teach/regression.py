@@ -86,6 +86,7 @@ def solve(problem: Problem, start: Coefficients, tolerance: float = 1e-9) -> Coe
     Args:
         start: where to begin.
         tolerance: of the gradient's length, relative to C times the clips that a fit sees.
+
     Source: Nocedal and Wright 2006, 'Numerical Optimization', algorithm 7.1.
     """
     at, scale = start, problem.regularisation * problem.weights.sum(1).clamp(min=1)

@@ -22,6 +22,7 @@ def look_of(frames: np.ndarray) -> np.ndarray:
 
     Args:
         frames: (T, H, W, C) uint8, H and W at least `SIDE`.
+
     Returns:
         (L,) float32 in [0, 1], L = SIDE · SIDE · C.
     """

@@ -53,6 +53,7 @@ def timeline(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status, 0.
+
     Raises:
         ValueError, OSError: for what cannot be used; the message is for the user. If that is found out in the middle of the
             film, what came before it has been printed.

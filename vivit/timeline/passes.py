@@ -32,9 +32,11 @@ def classify_windows(
         frames: (n, H, W, C) uint8, resized and cropped.
         rows: B windows of T each, as places in `frames`.
         familiarity: by which windows unlike the training clips are told.
+
     Returns:
         (B, K) float32, a window's answer as the model's usual function gives it; and whether each is like the training clips,
         None where that cannot be told.
+
     Raises:
         UserError: if a logit is infinite or no number.
     """

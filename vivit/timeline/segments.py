@@ -85,6 +85,7 @@ def moments(windows: Sequence[Answered], smoothing: str = "overlap") -> Moments:
     Args:
         windows: by their start, one or more.
         smoothing: a key of `SMOOTHING`.
+
     Raises:
         ValueError: for no window or an unknown smoothing.
     """

@@ -60,6 +60,7 @@ def classify_film(
         grid: how windows lie.
         at_once: how many windows go through the model together.
         geometry: how pictures are read, a key of `vivit.names.GEOMETRY`.
+
     Raises:
         vivit.video.VideoError: if the file cannot be used; what is damaged in the middle is left out, see `Film.warnings`.
     """

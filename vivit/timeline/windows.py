@@ -33,6 +33,7 @@ class Grid:
         num_frames: T.
         cuts: whether each shot is treated as a film of its own: windows do not reach over a cut, and a shot that is shorter
             than a window gets one of its own length.
+
     Raises:
         UserError: for impossible values.
     """

@@ -59,6 +59,7 @@ def follow(
         at_once: how many windows the next batch may have.
         waits: is kept up to date.
         end_seconds: when the film has ended, once it has: no window is said to last longer.
+
     Raises:
         whatever `ticks` raises, once what came before it is answered; and `classify`, at once.
     """

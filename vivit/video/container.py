@@ -59,6 +59,7 @@ class VideoLimits:
         max_frames: pictures in the clip, chosen or not.
         max_seconds: wall time of one call.
         max_cores: how many threads may decode at once; as many as there are processors if None.
+
     Raises:
         ValueError: if one is not positive.
     """

@@ -35,6 +35,7 @@ def deinterlaced(
     Args:
         picture: an interlaced one.
         before, after: those shown beside it. 'bwdif' finds in them what did not move; without both, 'estdif' goes by edges.
+
     Returns:
         A picture of the same size, with the same colours and side data. The times of all three are lost.
     """

@@ -15,6 +15,7 @@ def decode_jpeg(content: bytes) -> np.ndarray:
 
     Returns:
         (H, W, 3) uint8 RGB.
+
     Raises:
         VideoError: for anything but a whole JPEG of at most `MAX_SIDE` pixels a side.
     """

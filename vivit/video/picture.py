@@ -35,8 +35,10 @@ def orientation_of(picture: av.VideoFrame, usual: Orientation | None = UPRIGHT) 
     Args:
         picture: as it was decoded.
         usual: the answer where it does not say.
+
     Returns:
         (a, b, c, d), each -1, 0 or 1; None if the file's matrix does not turn by a multiple of 90 degrees.
+
     Source:
         ISO/IEC 14496-12, 8.3.2: the matrix of the track header. FFmpeg makes one of EXIF's orientation too.
     """
@@ -121,6 +123,7 @@ class ToRgb:
         Args:
             picture: as it was decoded.
             before, after: its neighbours, of use where it is interlaced.
+
         Raises:
             VideoError: if it is too large or in colours that nobody knows.
         """

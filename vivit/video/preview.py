@@ -20,6 +20,7 @@ def encode_mp4(pictures: Iterable[tuple[float, np.ndarray]], *, end_seconds: flo
         pictures: (time in s, ascending; (H, W, 3) uint8 RGB), of one size or several; all take the first one's aspect ratio.
         end_seconds: when the last picture has been shown; unless that is later than its time, it is shown for a second.
         height: of the result in pixels at most; smaller pictures keep theirs.
+
     Returns:
         The file. One picture is held at a time.
     """

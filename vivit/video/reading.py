@@ -65,8 +65,10 @@ def probe(
         geometry: a key of `vivit.names.GEOMETRY`, by which its pictures are to be read.
         limits: what the call may cost.
         progress: called with the fraction done, up to 20 times a second; may raise to cancel.
+
     Returns:
         What the file holds, with at least one frame.
+
     Raises:
         VideoError: if it cannot be read, in one sentence.
     """
@@ -93,8 +95,10 @@ def decode(
         transform: (H, W, 3) uint8 picture to the smaller picture to yield; runs in the decoders' threads.
         limits: what the call may cost; the caller's own time between two pictures counts too.
         progress: called in the caller's thread with the fraction done, up to 20 times a second; may raise to cancel.
+
     Yields:
         One `Frame` per index, each of its own size should the size change within the clip.
+
     Raises:
         FramesMissingError: if a picture that `probe` found in the packets cannot be decoded.
         VideoError: if the file cannot be read, in one sentence.
@@ -131,8 +135,10 @@ def read_frames(
             one are resized to it.
         limits: what the call may cost, probing included.
         progress: called with the fraction done, up to 20 times a second; may raise to cancel.
+
     Returns:
         The frames with their indices and times.
+
     Raises:
         VideoError: if the file cannot be read, in one sentence.
         ValueError: see `choose_views`.
@@ -207,8 +213,10 @@ def examined(
         use: what to make of the frames, which come one after the other; called anew if a promised one is not there.
         transform, progress, geometry: as `read_frames` takes them.
         limits: what all of it may cost together.
+
     Returns:
         What `use` made, of which frames, and the time it took.
+
     Raises:
         VideoError: if the file cannot be read, in one sentence.
     """

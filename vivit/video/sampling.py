@@ -56,6 +56,7 @@ def comes_evenly(edges: Sequence[float]) -> bool:
 
     Args:
         edges: (total + 1,) times at which the frames are shown, ascending, and the time at which the last one has been.
+
     Returns:
         Whether they do; one frame alone does.
 
@@ -82,6 +83,7 @@ def on_screen(edges: Sequence[float], num_frames: int) -> list[int]:
     Args:
         edges: as `comes_evenly`'s.
         num_frames: how many times, > 0; one is the middle of the clip.
+
     Returns:
         `num_frames` indices, ascending.
 
@@ -121,8 +123,10 @@ def choose_indices(
         start: first frame, in [0, total); only "consecutive" uses it.
         edges: times of the frames and of the clip's end, as `comes_evenly` takes them. Where they come unevenly, "uniform"
             takes the frame on screen at each of `num_frames` evenly spread times.
+
     Returns:
         `num_frames` indices, ascending, each in [0, total).
+
     Raises:
         ValueError: if an argument is outside its range.
         VideoError: if `start` lies beyond the clip's end.
@@ -180,8 +184,10 @@ def choose_views(
             every `stride`-th frame from there on, as with "consecutive".
         stride: see `choose_indices`; if None it is 1, and `vivit.views.STRIDE` for several temporal views.
         total, sampling, start, edges: see `choose_indices`.
+
     Returns:
         (S·T,) indices, those of one temporal view after the other; they ascend within each.
+
     Raises:
         UserError: for another sampling than "uniform", or a start, with several temporal views.
         and what `choose_indices` raises.

@@ -111,8 +111,10 @@ class Film:
             tick_seconds: between two times, > 0.
             transform: (H, W, 3) uint8 picture to the smaller picture to keep.
             first: the number of the first time.
+
         Yields:
             Ticks, ascending without gaps, to the end of the film.
+
         Raises:
             VideoError: if a picture is too large, the film too long, or time is up.
         """
@@ -204,6 +206,7 @@ def open_film(
         limits: what a picture may cost, and how many pictures and how much time there may be.
         progress: called at most 20 times a second as the file is read, what is passed over before `from_seconds` as well; what
             it raises ends the reading.
+
     Raises:
         VideoError: if it cannot be read, in one sentence.
     """

@@ -63,8 +63,10 @@ def to_bt709(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     Args:
         signal: (…, 3) RGB in [0, 1], as the file has it.
         transfer, primaries: FFmpeg's numbers; others than PQ, HLG, BT.2020 and Display P3 count as BT.709's.
+
     Returns:
         (…, 3) RGB in [0, 1] of BT.709.
+
     Source: SMPTE ST 2084, ITU-R BT.2100, BT.2087, BT.2408 and BT.1886.
     """
     if transfer == ColorTrc.SMPTE2084:
