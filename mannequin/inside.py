@@ -145,7 +145,8 @@ class Questions:
                     for k, one in enumerate(seeds)
                     if one in asked
                 ]
-        return scores.argmax(-1)
+        answers: Tensor = scores.argmax(-1)
+        return answers
 
     def _delete(self, pixels: Tensor, weights: np.ndarray, scores: Tensor, seed: int) -> Deletion:
         """Of one clip's answer, with controls that are drawn by the clip's own seed."""
