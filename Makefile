@@ -14,7 +14,7 @@ run: $(VENV)/run  ## install what the app needs, and open it; PORT=8600, and DEV
 	$(BIN)/streamlit run app.py --server.port $(PORT) -- --local-folders $(if $(DEVICE),--device $(DEVICE))
 
 check: lint  ## while you work: style, types and the fast tests
-	$(BIN)/python -m pytest -q -x -m quick
+	$(BIN)/python -m pytest -q -x @tests/quick.txt
 
 format: $(VENV)/dev  ## sort imports and lay the code out
 	$(BIN)/ruff check --fix .
