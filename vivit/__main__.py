@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
@@ -68,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         add_model(command)
         command.add_argument("--json", action="store_true", help="one JSON object a clip and line")
 
-    parser = argparse.ArgumentParser(prog="python -m vivit", description=__doc__)
+    prog = "vivit" if Path(sys.argv[0]).stem == "vivit" else "python -m vivit"  # as it was started
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="name the action in video files")
     add_clips(classify)
