@@ -5,19 +5,16 @@ import shlex
 from itertools import pairwise
 
 from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.properties import PROPERTY
+from tests.properties import PROPERTY, names
 from ui.chosen import Settings
 from ui.reproduce import commands, evaluate_command, timeline_command
 from vivit.timeline import Grid
 
-# What a file may be called on Linux, with more of a shell's and of Python's marks than chance alone would bring.
-NAMES = st.text(
-    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]) | st.sampled_from("'\"\\$`!;&|<>(){}*?~# \n-"),
-    min_size=1,
-    max_size=30,
-).filter(lambda name: name not in (".", ".."))
+# What a file may be called on Linux.
+NAMES = names("'\"\\$`!;&|<>(){}*?~# \n-", "\nEND\n", "--", never="/\0", least=1).filter(
+    lambda name: name not in (".", "..")
+)
 
 
 def settings(checkpoint: str) -> Settings:
