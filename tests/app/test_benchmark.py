@@ -122,6 +122,7 @@ def test_a_small_sweep_ends_in_a_verdict_and_can_be_taken_along(page: Page, serv
     )
 
 
+@pytest.mark.full
 def test_a_cancelled_sweep_keeps_what_is_done(page: Page, server: Server) -> None:
     open_page(page, server, "this clip, all backends")
     measure(page)
@@ -232,6 +233,7 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
     expect(both).to_be_visible()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])
 def test_sixteen_cells_and_their_verdict_are_on_the_first_screen(
     page: Page, server: Server, size: tuple[int, int]
@@ -330,6 +332,7 @@ def test_a_sweep_is_measured_again_and_deleted(page: Page, server: Server) -> No
     expect(page.get_by_role("option", name=second)).to_have_count(0)
 
 
+@pytest.mark.full
 def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?clip=clapping&attention=sdpa-math&precision=float16-weights")
     answered(page)

@@ -211,6 +211,7 @@ def test_a_link_with_invented_values_falls_back_with_a_notice(page: Page, server
     expect(notice).to_have_count(0)
 
 
+@pytest.mark.full
 def test_the_run_downloads_as_json(page: Page, server: Server) -> None:
     held: list[Route] = []
     # A slow browser has the button some runs late.

@@ -173,6 +173,7 @@ def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(pa
     assert "%{" not in (hover.text_content() or "") and "trace" not in (hover.text_content() or "")
 
 
+@pytest.mark.full
 def test_a_comparison_begins_by_itself_where_it_takes_little(context: BrowserContext, tmp_path: Path) -> None:
     with serving(tmp_path / "log", options=(), VIVIT_RESULTS=str(tmp_path / "results")) as server:
         page = context.new_page()

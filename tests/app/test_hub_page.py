@@ -218,6 +218,7 @@ def test_a_private_repository_through_a_token_that_nobody_sees(page: Page, onlin
     assert TOKEN not in page.content()
 
 
+@pytest.mark.full
 def test_a_slow_hub_holds_nobody(page: Page, online: Server, hub: HubServer) -> None:
     hub.faults = [Fault("/api/models/", pause=0.2)]
     go(page, online, checkpoint=KINETICS_CHECKPOINT)
@@ -230,6 +231,7 @@ def test_a_slow_hub_holds_nobody(page: Page, online: Server, hub: HubServer) -> 
     expect(page.get_by_text(f"Looking at {KINETICS_CHECKPOINT}: cancelled.")).to_be_visible()
 
 
+@pytest.mark.full
 def test_without_a_hub_what_is_here_still_works(
     context: BrowserContext, checkpoint: Path, tmp_path: Path, server: Server
 ) -> None:

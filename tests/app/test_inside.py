@@ -73,6 +73,7 @@ def test_each_map_is_drawn(page: Page, server: Server, checkpoint: str) -> None:
     expect(page.get_by_text("This checkpoint has no map 'time'")).to_be_visible()
 
 
+@pytest.mark.full
 def test_layer_head_and_opacity_change_the_picture_and_ask_no_pass(page: Page, server: Server) -> None:
     open_inside(page, server)
     before, seen = model_jobs(server), [pictures(page)]

@@ -142,6 +142,7 @@ def test_it_fills_while_it_runs_and_others_are_answered_meanwhile(
     expect(page.get_by_role("button", name="Begin again")).to_be_visible()
 
 
+@pytest.mark.full
 def test_another_page_and_back_and_nothing_is_classified_twice(page: Page, server: Server) -> None:
     open_timeline(page, server)
     made = model_jobs(server)
@@ -155,6 +156,7 @@ def test_another_page_and_back_and_nothing_is_classified_twice(page: Page, serve
     assert model_jobs(server) == made
 
 
+@pytest.mark.full
 def test_the_arrows_go_from_segment_to_segment_for_an_audience(page: Page, server: Server) -> None:
     open_timeline(page, server, "?present=1")
     count = len(rows(page, "Segments"))

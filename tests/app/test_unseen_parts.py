@@ -161,6 +161,7 @@ def test_what_has_been_overtaken_is_not_said(parts: Page) -> None:
     assert said == ["Done", "Done", "Done", "Next"]
 
 
+@pytest.mark.full
 def test_the_last_text_stands_even_if_the_script_comes_late(context: BrowserContext, url: str) -> None:
     def late(route: Route) -> None:
         time.sleep(1)  # both texts are there by then, and the browser begins with either

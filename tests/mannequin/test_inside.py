@@ -34,6 +34,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vivit.explain.deletion.CONTROLS", 2)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_one_command_gives_all_figures(
     name: str, quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -83,6 +83,7 @@ def check_narrow_heads() -> None:
             torch.testing.assert_close(attend(*inputs, 0.0).double(), by_definition(*inputs), **EXACT)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "settings", some([{}, {"ATEN_CPU_CAPABILITY": "avx2"}], {"ATEN_CPU_CAPABILITY": "avx2"}), ids=["as it is", "AVX2"]
 )

@@ -119,6 +119,7 @@ def test_gradients_of_what_is_compiled(attention: str, training: bool) -> None:
     assert count.frame_count == 1
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name != TF32])  # which is a GPU's
 def test_every_precision_compiles_to_one_graph(tmp_path: Path, precision: str) -> None:
@@ -133,6 +134,7 @@ def test_every_precision_compiles_to_one_graph(tmp_path: Path, precision: str) -
     torch.testing.assert_close(found, wanted, **oracle.EXACT)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("fresh_compiler")
 def test_other_numbers_of_clips_are_the_same_graph() -> None:
     compiled, count = _counted(made())

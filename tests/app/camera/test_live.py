@@ -140,6 +140,7 @@ def test_other_settings_leave_the_camera_on(page: Page, server: Server) -> None:
     assert page.evaluate("window.asked") == 1
 
 
+@pytest.mark.full
 def test_a_live_clip_is_kept_on_a_click_and_is_the_visitors_own(page: Page, server: Server) -> None:
     open_live(page, server)
     keep = page.get_by_role("button", name="Keep this clip")

@@ -59,6 +59,7 @@ def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:
     assert "plotly-graph-div" in written and html.escape(verdict(kept)) in written
 
 
+@pytest.mark.full
 def test_a_table_on_stdout(checkpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--model", checkpoint, "--attention", "sdpa", "--budget", "30", "--mode", "training"]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -116,6 +117,7 @@ def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path
     assert len(statuses) == 6 and {"ok", "cancelled"} == set(statuses) and "Traceback" not in err.read_text()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("whole_group", some([True, False], True))
 def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, whole_group: bool) -> None:
     """Ctrl-C reaches the fork server too, which imports torch at that time."""

@@ -102,6 +102,7 @@ def test_words_say_how_it_was_judged(
     assert model.dtype == torch.float32 and model.config.num_labels == 2
 
 
+@pytest.mark.full
 def test_a_run_that_is_killed_has_kept_its_features(tmp_path: Path) -> None:
     folder = fill(
         tmp_path / "clips", arms=(*ARMS, "celebrating", "stretching_arm"), legs=(*LEGS, "side_kick", "marching")
