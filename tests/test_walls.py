@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -94,9 +95,14 @@ def imported(nodes: list[ast.stmt], module: str, *, everywhere: bool) -> Iterato
                 yield from imported([*ast.iter_child_nodes(node)], module, everywhere=everywhere)  # type: ignore[list-item]
 
 
-def imports(module: str, *, everywhere: bool = True) -> set[str]:
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    return set(imported(tree.body, module, everywhere=everywhere))
+def imports(module: str, *, everywhere: bool = True) -> frozenset[str]:
+    return _imports(module, FILES[module], FILES[module].read_text(encoding="utf-8"), everywhere)
+
+
+@cache
+def _imports(module: str, file: Path, code: str, everywhere: bool) -> frozenset[str]:
+    """Once for a file as it is: every wall asks for the same. Args: file: where the module is, which some tests change."""
+    return frozenset(imported(ast.parse(code).body, module, everywhere=everywhere))
 
 
 def reaches(module: str, *, everywhere: bool = False) -> set[str]:
@@ -116,7 +122,7 @@ def reaches(module: str, *, everywhere: bool = False) -> set[str]:
         seen.add(name)
         parents = {name.rpartition(".")[0]} - {""}
         inner = name in FILES and not (everywhere and name == "vivit")
-        todo += parents | (imports(name, everywhere=everywhere) if inner else set())
+        todo += parents | (imports(name, everywhere=everywhere) if inner else frozenset())
     return seen
 
 
