@@ -356,20 +356,16 @@ def long_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def windows_of(film: Path, model: Path) -> list[str]:
+    """The command that tells every window of a film, one each 0.2 s."""
+    asked = ["timeline", str(film), "--model", str(model), "--stride", "0.2", "--windows"]
+    return [sys.executable, "-m", "vivit", *asked]
+
+
 def test_an_interrupt_ends_the_process_with_130_and_whole_lines(knowing: Path, long_film: Path) -> None:
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "vivit",
-        "timeline",
-        long_film,
-        "--model",
-        knowing,
-        "--stride",
-        "0.2",
-    ]
+    command = windows_of(long_film, knowing)
     with subprocess.Popen(
-        [*command, "--ignore-cuts", "--windows", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--ignore-cuts", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout and process.stderr
         lines = [process.stdout.readline()]
@@ -382,18 +378,7 @@ def test_an_interrupt_ends_the_process_with_130_and_whole_lines(knowing: Path, l
 @pytest.mark.full
 def test_a_reader_that_leaves_is_no_fault(knowing: Path, long_film: Path) -> None:
     """As `| head -1` does: before the first line, and after some."""
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "vivit",
-        "timeline",
-        long_film,
-        "--model",
-        knowing,
-        "--stride",
-        "0.2",
-        "--windows",
-    ]
+    command = windows_of(long_film, knowing)
     for lines in (0, 1):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout and process.stderr
