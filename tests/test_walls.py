@@ -417,9 +417,9 @@ def test_what_a_timeline_counts_with_decodes_nothing_either() -> None:
     assert "numpy" in loaded and not loaded & {"torch", "av", "streamlit"}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_rooms_with_torch_have_no_streamlit() -> None:
+    """And nothing of the oracle's: the tests' requirements are not the project's."""
+    rooms = [
         "vivit.model",
         "vivit.pipelines",
         "vivit.device",
@@ -428,11 +428,8 @@ def test_what_a_timeline_counts_with_decodes_nothing_either() -> None:
         "vivit.timeline.whole",
         "vivit.evaluate.local",
         "engine.model",
-    ],
-)
-def test_rooms_with_torch_have_no_streamlit(module: str) -> None:
-    """And nothing of the oracle's: the tests' requirements are not the project's."""
-    loaded = loaded_by(f"import {module}")
+    ]
+    loaded = loaded_by("\n".join(f"import {module}" for module in rooms))
     assert "torch" in loaded
     assert not loaded & {"streamlit", "transformers", "torchvision"}
 

@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from tests.app.aids import CONTRAST, skip, status
 from tests.app.axe import violations
 from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
+from tests.shorter import some
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +31,9 @@ def open_page(page: Page, server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize(
-    ("path", "kinds"), [("/", [CAPTIONS, CHOSEN]), ("/benchmark", [CAPTIONS, PRIMARY, CHOSEN])], ids=["/", "/benchmark"]
+    ("path", "kinds"),
+    some([("/", [CAPTIONS, CHOSEN]), ("/benchmark", [CAPTIONS, PRIMARY, CHOSEN])], ("/", [CAPTIONS, CHOSEN])),
+    ids=["/", "/benchmark"],
 )
 def test_axe_has_nothing_against_the_pages_which_can_be_read_and_skip_to_their_controls(
     context: BrowserContext, server: Server, path: str, kinds: list[str], scheme: Scheme
@@ -55,6 +58,7 @@ def test_axe_has_nothing_against_the_pages_which_can_be_read_and_skip_to_their_c
     skip(page)
 
 
+@pytest.mark.full
 def test_what_draws_a_page_may_come_late_and_greys_no_title_meanwhile(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     held: list[Route] = []

@@ -176,6 +176,7 @@ def test_an_own_selection_outlives_a_reload(page: Page, server: Server) -> None:
     expect(page.get_by_role("radio", name="10 min")).to_be_checked()
 
 
+@pytest.mark.full
 def test_a_link_names_a_sweep_and_one_that_is_gone_is_told(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/benchmark?sweep=gone")
     expect(page.get_by_text("The link asks for what is not to be had here: the sweep 'gone'")).to_be_visible()
@@ -280,6 +281,7 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("width", "mode"), some([(420, ""), (1440, ""), (1440, "?present"), (1920, "?present")], (420, ""))
 )
@@ -346,6 +348,7 @@ def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> 
         expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.full
 def test_what_does_not_run_here_is_named_once_and_not_measured(page: Page, server: Server) -> None:
     open_page(page, server, "this clip, all backends")
     open_form(page)
@@ -354,6 +357,7 @@ def test_what_does_not_run_here_is_named_once_and_not_measured(page: Page, serve
     expect(page.get_by_text("'sdpa-cudnn' runs on CUDA GPUs only")).to_have_count(1)
 
 
+@pytest.mark.full
 def test_an_empty_selection_teaches(page: Page, server: Server) -> None:
     open_page(page, server)
     open_form(page)

@@ -206,6 +206,7 @@ def test_pictures_are_taken_for_the_page_live_alone(own: tuple[Server, Path], jp
     run(own, visit, page="", query="source=Camera")
 
 
+@pytest.mark.full
 def test_recordings_of_a_wrong_size_or_type_are_refused_and_not_kept(
     own: tuple[Server, Path], recording: bytes
 ) -> None:

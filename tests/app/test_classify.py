@@ -11,7 +11,6 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app.conftest import Server, answered, settled, tiles
 from tests.clips import write_clip
-from tests.shorter import some
 from vivit.config import VivitConfig
 
 pytestmark = pytest.mark.browser
@@ -61,6 +60,7 @@ def test_opens_on_a_bundled_clip_with_its_answer_and_everything_has_a_name(page:
     assert nameless == [], "of controls and pictures"
 
 
+@pytest.mark.full
 def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -70,7 +70,8 @@ def test_picks_another_clip_and_says_so_in_the_address(page: Page, server: Serve
     assert "clip=" in page.url
 
 
-@pytest.mark.parametrize("name", some(FORMATS, "clip.gif"))
+@pytest.mark.full
+@pytest.mark.parametrize("name", FORMATS)
 def test_takes_a_file_of_every_format_and_plays_it(page: Page, server: Server, tmp_path: Path, name: str) -> None:
     options, plays = FORMATS[name]
     page.goto(server.url)
@@ -163,6 +164,7 @@ def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
     expect(other.get_by_role("radio", name="compiled", exact=True)).to_be_checked()
 
 
+@pytest.mark.full
 def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -199,6 +201,7 @@ def test_a_shared_link_shows_the_same_to_another_visitor(page: Page, server: Ser
     stranger.context.close()
 
 
+@pytest.mark.full
 def test_a_link_with_invented_values_falls_back_with_a_notice(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?clip=no_such_*clip*&attention=psychic&precision=float99&top_k=1000")
     expect(page.get_by_text("There is no bundled clip 'no_such_*clip*'; showing another.")).to_be_visible()
@@ -233,6 +236,7 @@ def test_the_run_downloads_as_json(page: Page, server: Server) -> None:
     assert len(run["frames"]["indices"]) == VivitConfig.from_pretrained("vivit-mannequin").num_frames
 
 
+@pytest.mark.full
 def test_random_weights_show_time_but_no_answer_and_cancel_stops_them(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/{RANDOM}&attention=eager")
     expect(page.get_by_text("It predicts nothing")).to_be_visible()
@@ -255,6 +259,7 @@ def test_a_second_visitor_sees_their_place_in_the_queue(page: Page, server: Serv
     answered(other)
 
 
+@pytest.mark.full
 def test_a_killed_worker_costs_one_sentence_and_the_next_run_works(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/{RANDOM}&attention=eager")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -266,6 +271,7 @@ def test_a_killed_worker_costs_one_sentence_and_the_next_run_works(page: Page, s
     answered(page)
 
 
+@pytest.mark.full
 def test_a_bad_file_costs_one_sentence(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)

@@ -125,6 +125,7 @@ def test_a_click_chooses_and_is_reported_once(page: Page, url: str) -> None:
     assert checked(page) == "t1"
 
 
+@pytest.mark.full
 def test_what_is_clicked_is_marked_at_once_and_what_is_refused_is_not_for_long(page: Page, url: str) -> None:
     opened(page, f"{url}?chosen=t0&seconds=1")
     page.get_by_role("radio", name="refused").click()
@@ -168,6 +169,7 @@ def test_arrows_choose_and_the_focus_stays(page: Page, url: str) -> None:
     assert focused(page) == "t7"
 
 
+@pytest.mark.full
 def test_a_hurried_hand_sees_no_step_back(page: Page, url: str) -> None:
     opened(page, f"{url}?chosen=t0&seconds=0.3")
     tile(page, 0).focus()
@@ -246,6 +248,7 @@ def test_strangers_text_is_text(page: Page, url: str) -> None:
     expect(tile(page, 2).locator("img")).to_have_js_property("naturalWidth", 1)
 
 
+@pytest.mark.full
 def test_nodes_are_kept_by_name_and_so_is_the_focus(page: Page, url: str) -> None:
     opened(page, f"{url}?chosen=t4&seconds=0.5")
     page.get_by_role("radio").evaluate_all("nodes => nodes.forEach(node => { node.mine = node.dataset.name })")

@@ -108,6 +108,7 @@ def nothing_was_read_as_markup(page: Page) -> None:
     assert not mark, before[-300:]
 
 
+@pytest.mark.full
 def test_a_hostile_file_name_is_shown_as_text_and_shortened(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     answered(page)

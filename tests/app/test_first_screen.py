@@ -109,6 +109,7 @@ def test_a_switch_keeps_the_old_answer_and_the_progress_is_where_the_click_was(p
     expect(page.get_by_text("the former answer")).to_have_count(0)
 
 
+@pytest.mark.full
 def test_the_answer_does_not_fade_where_a_run_is_slow(page: Page, server: Server) -> None:
     """Streamlit lets fade what a run has not come to yet; here a run that has begun says nothing more."""
     passed: list[Any] = []
@@ -189,6 +190,7 @@ def test_a_comparison_begins_by_itself_where_it_takes_little(context: BrowserCon
         page.goto("about:blank")
 
 
+@pytest.mark.full
 def test_answers_to_show_does_not_run_the_model_again(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -199,6 +201,7 @@ def test_answers_to_show_does_not_run_the_model_again(page: Page, server: Server
     assert server.log.read_text().count('"task": "classify"') == ran
 
 
+@pytest.mark.full
 def test_a_reload_brings_back_upload_and_runs(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     answered(page)
@@ -241,6 +244,7 @@ def test_a_rejected_file_takes_the_former_ones_error_away(page: Page, server: Se
         settled(page)  # with the next place to drop a file alone
 
 
+@pytest.mark.full
 def test_presenter_mode_is_larger_and_obeys_keys(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -288,6 +292,7 @@ def test_the_theme_is_chosen_in_streamlits_menu_in_presenter_mode_too(page: Page
     expect(page.get_by_text("Settings").or_(page.get_by_text("Theme")).first).to_be_visible()
 
 
+@pytest.mark.full
 def test_the_skip_link_leads_to_the_controls_within_ten_tab_stops(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -308,6 +313,7 @@ def test_the_skip_link_leads_to_the_controls_within_ten_tab_stops(page: Page, se
     assert {"Attention backend", "Precision"} <= reached, reached
 
 
+@pytest.mark.full
 def test_what_is_new_is_announced(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
@@ -318,6 +324,7 @@ def test_what_is_new_is_announced(page: Page, server: Server) -> None:
     expect(page.locator("[role=status][data-mark=same]").filter(has_text="eager, float32")).to_have_count(1)
 
 
+@pytest.mark.full
 def test_reproduce_gives_lines_that_work_in_a_plain_shell(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?clip=squat&attention=eager&precision=float16-weights&top_k=3")
     answered(page)

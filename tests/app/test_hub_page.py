@@ -190,6 +190,7 @@ def test_a_link_to_a_clip_downloads_nothing_unasked(page: Page, online: Server, 
     expect(page.get_by_text(f"'{KINETICS_MINI}' has no clip 'train/no.mp4'. Pick another.")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_wrong_name_is_a_sentence_and_the_rest_goes_on(page: Page, online: Server) -> None:
     wrong = {
         ("![x](http://127.0.0.1:1/x.png)", ""): "A Hub repository is written owner/name",

@@ -97,6 +97,7 @@ def test_layer_head_and_opacity_change_the_picture_and_ask_no_pass(page: Page, s
     assert model_jobs(server) == before
 
 
+@pytest.mark.full
 def test_the_video_plays_and_the_files_are_what_they_say(page: Page, server: Server, tmp_path: Path) -> None:
     open_inside(page, server, "?clip=cartwheeling&layer=2&head=0")
     page.locator("video").evaluate("video => video.play()")
@@ -121,6 +122,7 @@ def test_the_video_plays_and_the_files_are_what_they_say(page: Page, server: Ser
     assert len(flat) == 16 * 8 * 8 and max(flat) / sum(flat) == pytest.approx(report["top"][0]["weight"], rel=1e-5)
 
 
+@pytest.mark.full
 def test_the_checks_end_with_their_sentences_and_are_not_made_again(page: Page, server: Server) -> None:
     open_inside(page, server)
     expect(said(page, "Whether time is used has not been checked yet.")).to_be_visible()
@@ -151,6 +153,7 @@ def test_the_checks_end_with_their_sentences_and_are_not_made_again(page: Page, 
     assert model_jobs(server) == made
 
 
+@pytest.mark.full
 def test_a_check_that_is_cancelled_keeps_what_is_done(page: Page, server: Server) -> None:
     open_inside(page, server, "?attention=eager&clip=celebrating")
     page.locator(".st-key-deletion-begin").get_by_role("button").click()
@@ -161,6 +164,7 @@ def test_a_check_that_is_cancelled_keeps_what_is_done(page: Page, server: Server
     expect(page.get_by_role("button", name="Check again")).to_be_visible()
 
 
+@pytest.mark.full
 def test_what_classify_has_chosen_is_looked_into(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?clip=cheerleading&checkpoint=vivit-mannequin-fe")
     expect(page.get_by_text("Latency:").first).to_be_visible()
@@ -184,6 +188,7 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
     expect(alert).to_be_visible(timeout=LONG)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
@@ -195,6 +200,7 @@ def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, sch
     assert not (found := violations(page)), "\n\n".join(found)
 
 
+@pytest.mark.full
 def test_the_answer_and_what_it_looked_at_are_on_the_first_screen(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     open_inside(page, server)

@@ -51,6 +51,7 @@ def test_a_model_is_chosen_beside_random_weights_and_outlasts_a_reload(page: Pag
     expect(page.get_by_text("The link asks for")).to_have_count(0)
 
 
+@pytest.mark.full
 def test_a_trained_checkpoint_has_no_such_choice(page: Page, server: Server) -> None:
     page.goto(server.url)
     expect(page.get_by_text("Latency:").first).to_be_visible()

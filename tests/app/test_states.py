@@ -11,6 +11,7 @@ from streamlit.testing.v1.element_tree import Button, Multiselect
 import ui.clips
 import ui.visit
 from tests.drawn import until
+from tests.shorter import some
 from ui import checkpoints, settings
 from ui.server import get_server
 from vivit import names
@@ -172,7 +173,7 @@ def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
     assert any("so 'vivit\\-mannequin' is used" in w.value for w in app.warning)
 
 
-@pytest.mark.parametrize("page", ["pages/classify.py", "pages/benchmark.py"])
+@pytest.mark.parametrize("page", some(["pages/classify.py", "pages/benchmark.py"], "pages/classify.py"))
 def test_every_run_says_that_its_visitor_is_here(app: AppTest, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that asks for nothing new: after a lost connection the next click is all that tells of the visitor."""
     until(app, answered)
@@ -204,11 +205,14 @@ def test_top_k_is_obeyed(app: AppTest) -> None:
 
 @pytest.mark.parametrize(
     ("sampling", "said", "strides"),
-    [
+    some(
+        [
+            ("transformers", "pipeline without torchvision.", 1),
+            ("transformers-torchvision", "pipeline with torchvision.", 0),
+            ("uniform", "Evenly over the whole clip.", 0),
+        ],
         ("transformers", "pipeline without torchvision.", 1),
-        ("transformers-torchvision", "pipeline with torchvision.", 0),
-        ("uniform", "Evenly over the whole clip.", 0),
-    ],
+    ),
 )
 def test_what_a_sampling_rule_does_is_said_beside_it(app: AppTest, sampling: str, said: str, strides: int) -> None:
     app.query_params["sampling"] = sampling

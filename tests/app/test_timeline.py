@@ -88,6 +88,7 @@ def test_what_the_film_shows_is_what_the_table_says_and_files_say_the_same(page:
         assert [row["label"] for row in written] == [row["label"] for row in listed]
 
 
+@pytest.mark.full
 def test_a_segment_that_is_chosen_moves_the_player_and_shows_its_frames(page: Page, server: Server) -> None:
     open_timeline(page, server)
     before, segments = model_jobs(server), rows(page, "Segments")
@@ -170,6 +171,7 @@ def test_the_arrows_go_from_segment_to_segment_for_an_audience(page: Page, serve
     expect(status).to_contain_text(f"Segment 1 of {count}: ")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, scheme: Scheme) -> None:
     page = context.new_page()
@@ -181,6 +183,7 @@ def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, sch
     assert not (found := violations(page)), "\n\n".join(found)
 
 
+@pytest.mark.full
 def test_what_happens_when_is_on_the_first_screen(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     open_timeline(page, server)

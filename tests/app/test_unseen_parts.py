@@ -201,6 +201,7 @@ def test_keys_are_heard_once(parts: Page) -> None:
     heard(parts, *names.values(), "escape", "2", runs=9)
 
 
+@pytest.mark.full
 def test_a_key_is_heard_even_if_its_run_is_cut_short(parts: Page, url: str) -> None:
     open_parts(parts, f"{url}?seconds=1")
     parts.keyboard.press("1")
@@ -225,6 +226,7 @@ def test_the_space_bar_starts_and_stops_the_video(parts: Page) -> None:
     expect(video).to_have_js_property("paused", True)
 
 
+@pytest.mark.full
 def test_keys_are_left_to_the_control_with_the_focus(parts: Page) -> None:
     controls = [
         parts.get_by_role("button", name="Run again"),

@@ -47,6 +47,7 @@ UPLOADS: dict[str, tuple[Callable[[Path], Path], str, str]] = {
 }
 
 
+@pytest.mark.full
 def test_the_uploader_offers_what_can_be_read(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)

@@ -66,6 +66,7 @@ def test_other_answers_are_not_compared(tiny: Path, monkeypatch: pytest.MonkeyPa
         timeline.measure(timeline.parse([*FEW, "--model", str(tiny), "--arrays"]))
 
 
+@pytest.mark.full
 def test_without_pyav_frames_are_given(tiny: Path) -> None:
     command = [sys.executable, "-c", WITHOUT, *FEW, "--model", str(tiny)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

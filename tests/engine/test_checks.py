@@ -181,6 +181,7 @@ def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job[Any], looke
     assert running.state == "cancelled" and running.found and len(running.found.controls) == 1
 
 
+@pytest.mark.full
 def test_a_worker_that_dies_in_the_middle_ends_the_check_with_a_sentence(
     engine: Engine, frames: Job[Any], looked: Job[Any]
 ) -> None:

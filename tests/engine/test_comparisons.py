@@ -150,6 +150,7 @@ def test_a_checkpoint_that_is_not_there_ends_it_with_a_sentence(engine: Engine) 
     assert running.wait(60) and running.state == "failed" and "nowhere" in running.error
 
 
+@pytest.mark.full
 def test_a_killed_worker_ends_it_with_a_sentence_and_the_rounds_that_are_done(engine: Engine) -> None:
     running = started(engine, EAGER, SDPA)
     until(lambda: running.comparison.rounds >= 2 and running_tasks(engine)[0] == "time")

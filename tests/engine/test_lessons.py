@@ -172,6 +172,7 @@ def answer(engine: Engine, checkpoint: str, path: Path) -> dict[str, float]:
     return {one.label: one.score for one in job.result.predictions or ()}
 
 
+@pytest.mark.full
 def test_a_killed_worker_costs_no_clip_and_what_was_cancelled_goes_on(engine: Counting, lessons: Lessons) -> None:
     fill(lessons, some=ALL[:18], others=ALL[18:36])
     first = lessons.teach(ME, MANNEQUIN)

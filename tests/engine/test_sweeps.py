@@ -104,6 +104,7 @@ def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tm
     assert sweeps.running() is None and sweeps.get(running.id) is running
 
 
+@pytest.mark.full
 def test_other_jobs_go_between_cells_and_the_media_worker_waits(
     sweeps: Sweeps, engine: Engine, checkpoint: str
 ) -> None:
@@ -216,6 +217,7 @@ def test_closing_the_page_does_not_end_a_sweep(sweeps: Sweeps, engine: Engine, c
     assert running.wait(60) and running.state == "done" and running.result.rows[0].status == "ok"
 
 
+@pytest.mark.full
 def test_without_a_disk_a_sweep_runs_to_its_end_and_is_held_in_memory(
     engine: Engine, checkpoint: str, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ def test_what_cannot_be_used_is_a_sentence(engine: Engine, tmp_path: Path, film:
     assert said in running.error and running.error.endswith(".")
 
 
+@pytest.mark.full
 def test_of_a_broken_film_what_is_good_is_answered_and_it_is_said(engine: Engine, film: Path, tmp_path: Path) -> None:
     data = bytearray(film.read_bytes())
     data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)

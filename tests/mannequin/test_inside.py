@@ -142,6 +142,7 @@ def test_clips_are_those_that_accuracy_is_measured_on() -> None:
     assert {label in MOTION_ONLY for label in LABELS[:2]} == {True, False}
 
 
+@pytest.mark.full
 def test_it_needs_neither_a_reader_of_video_nor_a_page() -> None:
     """In a process of its own, where those packages cannot be imported."""
     absent = {"av": None, "streamlit": None, "plotly": None}

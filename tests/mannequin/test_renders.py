@@ -22,6 +22,7 @@ def test_they_are_those_of_the_evaluation_whatever_their_number() -> None:
         assert renders.planned(10, seed) == listed[:10]
 
 
+@pytest.mark.full
 def test_a_library_asks_for_them_as_a_program_and_they_are_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

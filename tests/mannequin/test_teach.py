@@ -124,6 +124,7 @@ def test_random_weights_are_the_same_for_a_seed_and_leave_chance_as_it_was(model
     assert not torch.equal(one[name], model.state_dict()[name])
 
 
+@pytest.mark.full
 def test_clips_are_rendered_once_for_both_models(
     model: VivitForVideoClassification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def test_clips_are_written_into_class_folders(tmp_path: Path, monkeypatch: pytes
     assert sorted(path.name for path in tmp_path.glob("*/*")) == sorted(THREE[:2] * 2)
 
 
+@pytest.mark.full
 def test_the_command_needs_no_media_and_no_page_and_says_what_it_cannot_do() -> None:
     blocked = "import sys; sys.modules.update(dict.fromkeys(['av', 'streamlit', 'plotly']))"
     program = f"{blocked}; import mannequin.teach as t; sys.argv = ['teach', '--clips-a-class', '0']; t.main()"

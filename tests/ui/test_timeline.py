@@ -78,6 +78,7 @@ def said(app: AppTest, words: str) -> bool:
     return any(words in e.value.replace("\\", "") for e in (*app.markdown, *app.warning, *app.error, *app.info))
 
 
+@pytest.mark.full
 def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTest) -> None:
     until(app, ended, LONG)
     app.run()  # what is drawn may be of a moment before its end

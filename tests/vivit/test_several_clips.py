@@ -15,6 +15,7 @@ import torch
 
 from tests.clips import write_clip
 from tests.serving import Stalling, running
+from tests.shorter import some
 from tests.vivit.answers import assert_same_predictions, decode_all, their_pipeline
 from vivit import VideoClassificationPipeline, pipeline
 from vivit.errors import UserError
@@ -226,7 +227,7 @@ def test_no_thread_outlives_a_fault_that_is_kept(classify: VideoClassificationPi
     assert kept.value.__traceback__ and not reading_threads()
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", some([0, 2], 2))
 @pytest.mark.parametrize("kind", ["bytes", "address"])
 def test_a_fault_that_is_forgotten_is_gone(
     classify: VideoClassificationPipeline,

@@ -83,7 +83,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("call", some(CALLS, "plain"))
-@pytest.mark.parametrize("attention", HERE)
+@pytest.mark.parametrize("attention", some(HERE, "eager", "sdpa"))
 def test_it_compiles_to_one_graph(attention: str, call: str) -> None:
     """AOT's backend takes the graph as Inductor does, and needs no C++ compiler to run it."""
     model = made(attention, num_frames=4 if call == "longer" else 8)
@@ -103,7 +103,7 @@ def _counted(model: nn.Module, backend: str = "aot_eager") -> tuple[Any, Compile
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("attention", WITH_GRADIENTS)
+@pytest.mark.parametrize("attention", some(WITH_GRADIENTS, "sdpa"))
 @pytest.mark.parametrize("training", some([False, True], True))
 def test_gradients_of_what_is_compiled(attention: str, training: bool) -> None:
     model = made(attention).train(training)

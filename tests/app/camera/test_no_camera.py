@@ -28,21 +28,25 @@ def test_refused(with_camera: Browser, server: Server) -> None:
         no_camera(page, server, "The camera was refused. Allow it for this page")
 
 
+@pytest.mark.full
 def test_absent(browser: Browser, server: Server) -> None:
     with another(browser, f"{FAKE}=device-count=0") as without, a_page(without, "camera") as page:
         no_camera(page, server, "There is no camera on this device.")
 
 
+@pytest.mark.full
 def test_taken(page: Page, server: Server) -> None:
     page.add_init_script(BROKEN % "NotReadableError")
     no_camera(page, server, "Another program has the camera")
 
 
+@pytest.mark.full
 def test_away_from_this_machine_without_https(page: Page, server: Server) -> None:
     page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', { get: () => undefined })")
     no_camera(page, server, "Browsers give a camera only to pages over https or on this machine itself.")
 
 
+@pytest.mark.full
 def test_a_camera_that_is_pulled_out(page: Page, server: Server) -> None:
     open_live(page, server)
     start(page)
@@ -51,6 +55,7 @@ def test_a_camera_that_is_pulled_out(page: Page, server: Server) -> None:
     is_off(page)
 
 
+@pytest.mark.full
 def test_what_the_server_refuses_puts_the_camera_out_with_its_sentence(with_camera: Browser, server: Server) -> None:
     with a_page(with_camera, "camera", meant=r"403 \(Forbidden\)") as page:
         open_live(page, server)

@@ -11,6 +11,7 @@ from tests.app.conftest import Server
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.full
 def test_what_is_recorded_stays_here_until_it_is_kept_and_is_then_named(page: Page, server: Server) -> None:
     sent = heard(page, "recording")
     open_recorder(page, server)

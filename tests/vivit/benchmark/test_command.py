@@ -92,6 +92,7 @@ def test_a_checkpoint_that_cannot_be_measured_is_one_sentence_and_status_2(tmp_p
     assert said.startswith(f"vivit: The checkpoint '{tmp_path.name}' does not fit the model") and said.endswith(".")
 
 
+@pytest.mark.full
 def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path) -> None:
     words = [
         "--model",

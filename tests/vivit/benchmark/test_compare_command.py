@@ -18,6 +18,7 @@ import engine.model as worker
 from engine.loaded import unload
 from engine.tasks import Classify
 from tests.busy import busy
+from tests.shorter import some
 from tests.vivit.benchmark.children import MACHINE
 from vivit import VivitConfig, VivitForVideoClassification
 from vivit.__main__ import main
@@ -58,6 +59,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.full
 def test_two_names_of_one_kernel_are_not_told_apart() -> None:
     """In a process of its own: nothing but the objects may come out on stdout."""
     first, second = rows(run(CLIP, "--cells", "sdpa/float32,sdpa-flash/float32", "--seconds", 6, "--seed", 1, "--json"))
@@ -234,6 +236,7 @@ def test_an_interrupt_keeps_the_rounds_that_are_done(tmp_path: Path) -> None:
     assert {row["ratio"]["verdict"] for row in found} == {None}
 
 
+@pytest.mark.full
 def test_an_interrupt_before_the_rounds_keeps_the_cells_that_were_looked_at(tmp_path: Path) -> None:
     cells = "sdpa/float32,eager/float32"
     status, err = interrupted("warming up eager", tmp_path / "out", CLIP, "--cells", cells, "--json")
@@ -258,6 +261,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.full
 def test_an_interrupt_within_the_profiler_waits_until_it_has_stopped() -> None:
     """A profiler that never stopped has the process crash: status -11."""
     words = command(CLIP, "--cells", "sdpa/float32,eager/float32", "--json")
@@ -285,14 +289,18 @@ def test_a_table_without_a_round_has_no_nan() -> None:
 
 @pytest.mark.parametrize(
     ("attention", "precision"),
-    [
+    some(
+        [
+            ("eager", "float32"),
+            ("sdpa", "float32"),
+            ("sdpa", "float16"),
+            ("sdpa", "bfloat16"),
+            ("eager", "float16-weights"),
+            ("sdpa", "float16-weights"),
+        ],
         ("eager", "float32"),
-        ("sdpa", "float32"),
-        ("sdpa", "float16"),
         ("sdpa", "bfloat16"),
-        ("eager", "float16-weights"),
-        ("sdpa", "float16-weights"),
-    ],
+    ),
 )
 def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, precision: str) -> None:
     """To 2 %: a cell's first pass is recorded here and a later one there. Kernels take memory by the thread."""
@@ -319,6 +327,7 @@ def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, pre
 # A busy machine
 
 
+@pytest.mark.full
 def test_beside_other_programs_no_verdict_is_the_wrong_way_round() -> None:
     """SDPA is about twice as fast as eager. Where six rounds do not fit, nothing may be said."""
     with busy():

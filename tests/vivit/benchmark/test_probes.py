@@ -49,6 +49,7 @@ def test_every_backend_is_tried_in_every_precision() -> None:
             assert bool(one.flops_per_second) != bool(one.reason)
 
 
+@pytest.mark.full
 def test_without_its_package_8_bit_has_a_reason_and_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     there = probes.describe(torch.device("cpu"))
     assert there.flops_per_second.keys() == PRECISIONS.keys() - LACKS.keys()

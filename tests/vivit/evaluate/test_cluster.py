@@ -153,6 +153,7 @@ def killed(name: str, give_up: threading.Event) -> list[int]:
     return []
 
 
+@pytest.mark.full
 def test_whoever_is_killed_costs_no_clip_and_none_is_counted_twice(
     ray: Any, clips: list[LabelledClip], reading: Reading, here: dict[int, Record]
 ) -> None:

@@ -169,6 +169,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     assert [clip["index"] for clip in rows_of(out)[0]] == list(range(5))
 
 
+@pytest.mark.full
 def test_a_run_that_is_killed_goes_on_with_every_clip_once(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vivit", "evaluate", "bundled", "--batch-size", "1"]
     command += ["--out", str(tmp_path)]

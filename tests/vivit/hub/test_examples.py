@@ -13,6 +13,7 @@ import pytest
 
 from tests.hub_client import ROOT, clean
 from tests.hub_server import HubServer, Repository
+from tests.shorter import some
 from vivit import hub
 
 
@@ -117,7 +118,7 @@ def convert(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("how", ["in the name", "as an option"])
+@pytest.mark.parametrize("how", some(["in the name", "as an option"], "in the name"))
 def test_a_revision_is_converted(
     how: str, published: tuple[dict[str, bytes], bytes], server: HubServer, tmp_path: Path
 ) -> None:
@@ -131,7 +132,7 @@ def test_a_revision_is_converted(
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("source", ["hub", "bin"])
+@pytest.mark.parametrize("source", some(["hub", "bin"], "hub"))
 def test_a_converted_checkpoint_loads_in_transformers(
     source: str, published: tuple[dict[str, bytes], bytes], server: HubServer, tmp_path: Path
 ) -> None:
