@@ -47,17 +47,14 @@ def test_boundary_errors_by_hand() -> None:
     assert boundary_errors(found, TRUTH[:1]) == []
 
 
-# Every fifth action from the first on, and from the third on: not chosen by what is found in them.
-FILM, OTHER = LABELS[::5], LABELS[2::5]
-
-
-@pytest.mark.parametrize("labels", some([FILM, OTHER], FILM), ids=["first", "second"])
+@pytest.mark.parametrize("first", some([0, 2], 0))
 @pytest.mark.parametrize("smoothing", some(SMOOTHING, "overlap"))
-def test_what_joined_clips_show_is_found(labels: tuple[str, ...], smoothing: str, tmp_path: Path) -> None:
+def test_what_joined_clips_show_is_found(first: int, smoothing: str, tmp_path: Path) -> None:
+    """In films of every fifth action: not chosen by what is found in them."""
     checkpoint = open_checkpoint("vivit-mannequin")
     model = checkpoint.load(VivitForVideoClassification)
     classifier = WindowClassifier(model, checkpoint.processor, checkpoint.familiarity())
-    joined = join_clips(labels, tmp_path / "film.mp4")
+    joined = join_clips(LABELS[first::5], tmp_path / "film.mp4")
     index = {name: k for k, name in checkpoint.labels.items()}
     truth = [Segment(start, end, index[label], None) for start, end, label in joined]
     found = find_segments(windows_of(tmp_path / "film.mp4", classifier, Grid(6.5, 0.5, 32)), smoothing)
