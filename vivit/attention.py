@@ -64,10 +64,11 @@ KERNELS = {
 
 
 def kernel_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
-    """PyTorch's fused attention with one kernel, never another. Shapes as in `sdpa_attention`.
+    """PyTorch's fused attention with one kernel, never another.
 
     Args:
         name: a key of `KERNELS`.
+        query, key, value, dropout_p: as `sdpa_attention`'s.
 
     Raises:
         AttentionUnavailable: if that kernel cannot run here.

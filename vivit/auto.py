@@ -38,6 +38,7 @@ class _AutoModel:
         """A model with random weights.
 
         Args:
+            config: what it is made by.
             dtype, torch_dtype: as `from_pretrained` takes them, but for 'auto'.
             options: of the class that it gives, `attn_implementation` for instance.
         """

@@ -22,7 +22,7 @@ def cross(
     Args:
         clips: (T, H, W, C) each, all of one shape, resized and cropped: uint8, or float32 of pictures that were given so.
         processor: its arithmetic.
-        dtype: of the result.
+        device, dtype: of the result.
 
     Returns:
         (B, T, C, H, W).

@@ -184,6 +184,7 @@ def settings(model: nn.Module, kept: list[str]) -> dict[str, Any] | None:
     """The quantization_config of a config.json, as transformers writes it; None for a model that is not in 8 bit.
 
     Args:
+        model: in any precision.
         kept: the names of linear layers that are not in 8 bit.
     """
     layers = [module for module in model.modules() if isinstance(module, Int8Linear)]

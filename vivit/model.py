@@ -55,7 +55,7 @@ class Linear(nn.Linear):
     product: Callable[..., Tensor] = staticmethod(linear)
 
     def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
-        """(…, I) → (…, O). Args: rows: of the weight, for a part of the outputs alone."""
+        """(…, I) → (…, O). Args: x: of any dtype; rows: of the weight, for a part of the outputs alone."""
         bias = None if self.bias is None else self.bias[rows].to(x.dtype)
         return self.product(x, self.weight[rows].to(x.dtype), bias)
 
@@ -126,6 +126,7 @@ class VivitAttention(nn.Module):
     """Multi-head self-attention with query, key and value in one product.
 
     Args:
+        config: of the model.
         axes: over which axis the tokens of a grid attend, see `AXES`.
     """
 
@@ -187,7 +188,7 @@ def apart(tokens: Tensor, axis: str | None) -> Tensor:
 
 
 def together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
-    """What `apart` took apart. Args: groups: of each clip."""
+    """What `apart` took apart. Args: tokens, axis: its result and its axis; groups: of each clip."""
     if axis is None:
         return tokens
     tokens = tokens.unflatten(0, (-1, groups))
@@ -198,6 +199,7 @@ class VivitLayer(nn.Module):
     """One pre-norm transformer layer; where the factorization is 'self_attention' with a second attention, over time.
 
     Args:
+        config: of the model.
         axes: of its attention, see `AXES`.
     """
 

@@ -176,6 +176,7 @@ class VivitImageProcessor:
         """Read a folder's processor files, `vivit.hub.PROCESSORS`; without one the crop is what its `config.json` takes.
 
         Args:
+            folder: of a checkpoint.
             changes: as `from_pretrained`'s.
 
         Raises:
@@ -277,6 +278,7 @@ class VivitImageProcessor:
         """The part of a frame of that size that the model sees: (left, top, right, bottom) in its pixels.
 
         Args:
+            height, width: the frame's, in pixels.
             crop: which of `count` crops, see `crops`.
         """
         new_height, new_width = self.resized(height, width)

@@ -75,6 +75,7 @@ def read_stated(folder: Path, known: set[str]) -> list[Stated]:
     """What a folder's processor files say, each for itself; nothing where there is none.
 
     Args:
+        folder: of a checkpoint.
         known: the fields of a processor.
 
     Raises:
@@ -103,6 +104,7 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
     """What the keys of a processor's file mean.
 
     Args:
+        values: the file's, or a section's.
         where: what to call the file.
         known: the fields of a processor.
         usual: 'Image' or 'Video', the kind of class that it stands for if it names none.

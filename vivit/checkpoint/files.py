@@ -20,6 +20,7 @@ def find_files(folder: Path, options: HubOptions = USUAL) -> list[Path]:
     """The files that hold a checkpoint's tensors: safetensors before `.bin`, whole before sharded.
 
     Args:
+        folder: of a checkpoint.
         options: its `variant` and `use_safetensors` say which count.
 
     Raises:

@@ -53,7 +53,13 @@ class Evaluation:
 
 
 def source_of(found: Found, clips: Sequence[LabelledClip], matching: Matching) -> Source:
-    """What is kept of a source. Args: clips: those that are evaluated."""
+    """What is kept of a source.
+
+    Args:
+        found: all its clips.
+        clips: those that are evaluated.
+        matching: what their labels mean to the checkpoint.
+    """
     told = json.dumps([[relative(clip.path, found.root), clip.label] for clip in clips])
     return Source(found.name, found.root, len(clips), hashlib.sha256(told.encode()).hexdigest(), dict(matching.unknown))
 

@@ -72,6 +72,7 @@ def top_tubelets(
         weights: (L, H, W).
         tubelet_size: (time, height, width) in frames and pixels.
         seconds: (T,) when each frame is shown.
+        count: how many at most.
     """
     part, (depth, height, width) = shares(weights), tubelet_size
     places = np.argsort(-part, axis=None, kind="stable")[:count]

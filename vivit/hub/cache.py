@@ -68,7 +68,13 @@ class HubFile:
 
 
 def cache_folder(repository: str, kind: str = "model", cache_dir: str | Path | None = None) -> Path:
-    """The folder of one repository in the Hub's cache. Args: cache_dir: as in `HubOptions`."""
+    """The folder of one repository in the Hub's cache.
+
+    Args:
+        repository: owner/name.
+        kind: 'model' or 'dataset'.
+        cache_dir: as in `HubOptions`.
+    """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -101,6 +107,9 @@ def remember_commit(
     """Note what a revision stands for, so that it can be found offline. Call it once the files are here.
 
     Args:
+        repository, kind, cache_dir: as `cache_folder`'s.
+        revision: a branch, a tag or a commit; None for 'main'.
+        commit: what it stands for.
         asked: when the Hub was asked, by `time.time`. What was asked later stays: this file is everybody's, and what it says
             is as old as the question.
     """

@@ -37,6 +37,7 @@ def no_folder(name: str | Path, look: bool) -> str:
     """What to say of a path that is no checkpoint's folder.
 
     Args:
+        name: as the user gave it.
         look: whether it may be told what lies there instead: not to strangers.
     """
     path = as_path(name)

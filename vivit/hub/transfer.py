@@ -76,7 +76,8 @@ def fetch_all(files: list[HubFile], revision: str | None, asked: float, progress
     """Fetch every file of one commit, then note that it is the revision's; returns the snapshot's folder.
 
     Args:
-        asked: see `remember_commit`.
+        files: at least one.
+        revision, asked: as `remember_commit`'s.
         progress: told the fraction and '124 of 356 MB, 11 MB/s, 20 s left'; what it raises keeps what has arrived.
     """
     check_space(files)

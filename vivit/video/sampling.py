@@ -214,7 +214,9 @@ def too_short(indices: Sequence[int], total: int, views: Views) -> list[str]:
     """What to tell the user where the clip is too short for views that differ: a sentence, or none.
 
     Args:
-        indices: (S·T,) as `choose_views` returns them. total: frames in the clip.
+        indices: (S·T,) as `choose_views` returns them.
+        total: frames in the clip.
+        views: what was asked for.
     """
     size = len(indices) // views.temporal
     if views.temporal == 1 or indices[:size] != indices[-size:]:

@@ -115,6 +115,10 @@ def decode(
     """Yield (index, (H, W, 3) uint8 RGB on white) for ascending indices; fewer if the file has become shorter.
 
     Args:
+        path: of a WebP file.
+        indices: of frames, from 0 on.
+        limits: of the size of its pictures.
+        watch: how long it may take, and who is told how far it is.
         geometry: 'stored' leaves them unturned.
 
     Raises:
