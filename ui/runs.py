@@ -1,7 +1,5 @@
 """This visit's runs: what was measured, kept by clip and checkpoint."""
 
-import csv
-import io
 import json
 import math
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from ui.visit import visit
 from vivit.benchmark.charts import Bar
 from vivit.benchmark.results import revision
 from vivit.benchmark.wording import UNKNOWN
+from vivit.csv_lines import csv_lines
 
 SHOWN = 5  # answers of a run in the table
 DIFFER = (
@@ -173,11 +172,8 @@ def _about() -> dict[str, Any]:
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
-    file, about = io.StringIO(), _about()
-    writer = csv.DictWriter(file, [*rows[0], *about], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | about for row in rows)
-    return file.getvalue()
+    about = _about()
+    return csv_lines([rows[0] | about, *((row | about).values() for row in rows)])
 
 
 def _as_json(runs: list[Run]) -> str:

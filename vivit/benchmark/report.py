@@ -1,8 +1,6 @@
 """A result for people and programs: a table as text, CSV, JSON, and one HTML file with the charts. No torch is used."""
 
-import csv
 import html
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -24,6 +22,7 @@ from vivit.benchmark.results import Result, to_dict
 from vivit.benchmark.tables import beside_the_first, models_table, table
 from vivit.benchmark.verdict import verdict
 from vivit.benchmark.wording import percent, three_digits
+from vivit.csv_lines import csv_lines
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -78,11 +77,7 @@ def as_csv(result: Result) -> str:
         if len(models) > 1:
             line = {"model": line["model"], **line, **beside_the_first(result, row)}
         lines.append(line | origin)
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return file.getvalue()
+    return csv_lines([lines[0] if lines else [], *(line.values() for line in lines)])
 
 
 COLUMNS = {

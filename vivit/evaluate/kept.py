@@ -1,7 +1,5 @@
 """Evaluations of several cells on the same clips, kept on disk: one JSON file each, with every record. No torch is used."""
 
-import csv
-import io
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vivit.benchmark.families import model_names
+from vivit.csv_lines import csv_lines
 from vivit.errors import UserError
 from vivit.evaluate.journal import Evaluation
 from vivit.evaluate.records import Asked, Record
@@ -167,16 +166,12 @@ def _load(file: Path, mtime_ns: int, size: int) -> Kept:
 
 def as_csv(kept: Kept) -> str:
     """A line a clip and cell."""
-    file = io.StringIO()
     rows = [
         {"cell": name, "model": evaluation.asked.model, **_row(record, evaluation.id2label)}
         for name, evaluation in zip(kept.names, kept.evaluations, strict=True)
         for record in evaluation.records
     ]
-    writer = csv.DictWriter(file, rows[0] if rows else ["cell"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
+    return csv_lines([rows[0] if rows else ["cell"], *(row.values() for row in rows)])
 
 
 def _row(record: Record, labels: Mapping[int, str]) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """What happens when, as lines: text for people, JSON and CSV for programs and for downloads. No torch is used."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vivit.csv_lines import csv_lines
 from vivit.film import clock
 from vivit.timeline.segments import UNKNOWN, Answered, Segment
 from vivit.timeline.windows import Grid
@@ -48,12 +47,8 @@ def as_csv(rows: Sequence[Row], header: bool = True) -> str:
         rows: all of one kind, one or more.
         header: whether a line of the columns' names comes first.
     """
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    if header:
-        writer.writerow(rows[0])
-    writer.writerows([json.dumps(v) if isinstance(v, bool) else v for v in row.values()] for row in rows)
-    return file.getvalue()
+    lines = [[json.dumps(v) if isinstance(v, bool) else v for v in row.values()] for row in rows]
+    return csv_lines([rows[0], *lines] if header else lines)
 
 
 def as_text(row: Row) -> str:

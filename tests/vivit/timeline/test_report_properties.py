@@ -11,8 +11,7 @@ from tests.properties import PROPERTY, names
 from vivit.timeline.report import SEGMENT, as_csv, as_json, segment_row
 from vivit.timeline.segments import Segment
 
-# Not a carriage return alone, which Python's writer leaves without quotes before 3.13.
-LABELS = names(",;\"'\n\t=\\", never="\r")
+LABELS = names(",;\"'\r\n\t=\\")
 
 
 @PROPERTY
