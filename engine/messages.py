@@ -58,7 +58,10 @@ def unpack(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
     (length,) = struct.unpack(">I", _read(stream, 4))
     if length > MAX_HEADER_BYTES:
         raise ValueError(f"header of {length} bytes")
-    header = json.loads(_read(stream, length), parse_constant=_refuse)
+    try:
+        header = json.loads(_read(stream, length), parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("a header nested too deeply") from error
     sizes = header.pop("blobs", None) if isinstance(header, dict) else None
     if not isinstance(sizes, list) or len(sizes) > MAX_BLOBS or not all(type(n) is int and n >= 0 for n in sizes):
         raise ValueError("malformed header")

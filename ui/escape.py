@@ -18,7 +18,7 @@ def capitalised(text: str) -> str:
 
 def literal(text: str) -> str:
     """Text as Markdown that shows just that text."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~$:" else c for c in text)
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+-.!|~$:&" else c for c in text)
 
 
 def listed(options: Mapping[str, str]) -> str:

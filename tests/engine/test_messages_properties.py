@@ -94,3 +94,9 @@ def test_noise_is_no_message(noise: bytes, length: int | None) -> None:
     for start in (b"", (len(noise) if length is None else length).to_bytes(4, "big")):
         with pytest.raises((EOFError, ValueError)):
             unpack(io.BytesIO(start + noise))
+
+
+def test_a_header_nested_without_end_is_no_message() -> None:
+    noise = b"[" * 10**6
+    with pytest.raises(ValueError, match="too deeply"):
+        unpack(io.BytesIO(len(noise).to_bytes(4, "big") + noise))
