@@ -28,6 +28,7 @@ import pytest
 
 from engine import Job
 from engine.tasks import Classification, Frames, Prediction, ReadTimings
+from tests.small import save_small
 from tests.vivit.benchmark.children import MACHINE, result, row
 from tests.vivit.benchmark.stepping import FOUND, TWO, drive
 from tests.vivit.evaluate.kept import kept
@@ -260,16 +261,9 @@ def compared() -> dict[str, Any]:
 
 def classified() -> str:
     """Of one clip by a model of two layers, as the command prints it."""
-    from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
-
-    config = VivitConfig(
-        image_size=32, num_frames=4, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
     printed = io.StringIO()
     with TemporaryDirectory() as folder, redirect_stdout(printed):
-        VivitForVideoClassification(config).save_pretrained(folder)
-        crop = {"height": 32, "width": 32}
-        VivitImageProcessor(size={"shortest_edge": 40}, crop_size=crop).save_pretrained(folder)
+        save_small(Path(folder), shortest_edge=40)
         assert main(["classify", str(ASSETS / "clips" / "clapping.mp4"), "--model", folder, "--json"]) == 0
     return printed.getvalue()
 

@@ -11,22 +11,21 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.app.conftest import Server, answered, tiles
 from tests.clips import write_clip
+from tests.small import save_small
 from tests.streamlit_client import Browser
 from ui.checkpoints import FOLDER
-from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 
 pytestmark = pytest.mark.browser
 
-# Markup of every kind that something on the way might read, a mark that turns the writing direction, and a bell.
-HOSTILE = "<img src=x onerror=alert(1)><b>b</b> **bold** [link](javascript:alert(1)) $x^2$ :red[r] \u202egpj\x07"
-SHOWN = "<img src=x onerror=alert(1)><b"  # how every shortened form of it begins
+# Markup of every kind that something on the way might read, an entity, a mark that turns the writing direction, and a bell.
+HOSTILE = "<img src=x &lt; onerror=alert(1)><b>b</b> **bold** [link](javascript:alert(1)) $x^2$ :red[r] \u202egpj\x07"
+SHOWN = "<img src=x &lt; onerror=alert("  # how every shortened form of it begins
 
 
 def workers(server: Server, module: str) -> list[psutil.Process]:
@@ -122,22 +121,9 @@ def test_a_hostile_file_name_is_shown_as_text_and_shortened(page: Page, server: 
 
 
 def test_hostile_labels_are_shown_as_text(page: Page, server: Server, tmp_path: Path) -> None:
-    torch.manual_seed(0)
     labels = dict(enumerate([HOSTILE, HOSTILE + "x" * 4000, "\x00", "", HOSTILE]))
-    config = VivitConfig(
-        image_size=32,
-        num_frames=4,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_labels=5,
-        id2label=labels,
-        initializer_range=1e-4,  # so that all are as likely, and all are shown
-    )
-    VivitForVideoClassification(config).save_pretrained(tmp_path)
-    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(tmp_path)
+    # Weights so small that all are as likely, and all are shown.
+    save_small(tmp_path, num_labels=5, id2label=labels, initializer_range=1e-4)
     page.goto(f"{server.url}/?checkpoint={FOLDER}")
     page.get_by_label("Folder").fill(str(tmp_path))
     page.get_by_label("Folder").press("Enter")

@@ -2,38 +2,23 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from playwright.sync_api import Page, expect
 
 from tests.app.conftest import Server, answered
 from tests.shorter import some
+from tests.small import save_small
 from tests.unusable import UNUSABLE, stating
 from ui.checkpoints import FOLDER
-from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    torch.manual_seed(0)
-    config = VivitConfig(
-        image_size=32,
-        num_frames=4,
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_labels=3,
-    )
-    VivitForVideoClassification(config).save_pretrained(tmp_path / "theirs")
-    processor = VivitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(tmp_path / "theirs")
-    yield tmp_path / "theirs"
+def folder(tmp_path: Path) -> Path:
+    return save_small(tmp_path / "theirs", num_labels=3)
 
 
 def choose(page: Page, server: Server, folder: str) -> None:
