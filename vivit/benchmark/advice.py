@@ -47,7 +47,8 @@ def expect(config: VivitConfig, machine: Machine) -> list[Expected]:
     """Every cell whose backend ran in its precision when the machine was probed, in the usual order.
 
     Args:
-        config: of the checkpoint. machine: with the rates of its probes.
+        config: of the checkpoint.
+        machine: with the rates of its probes.
     """
     found = []
     for precision in PRECISIONS:
@@ -61,7 +62,7 @@ def expect(config: VivitConfig, machine: Machine) -> list[Expected]:
 
 
 def fastest_exact(found: Sequence[Expected]) -> Expected | None:
-    """The fastest that is float32 throughout, the usual backend where none is told from it; None if there is none."""
+    """The fastest that is float32 throughout, or the usual backend's where that is as good as equal; None if there is none."""
     return _fastest([cell for cell in found if cell.exact])
 
 
@@ -92,7 +93,7 @@ def probed_busy(machine: Machine) -> bool:
 def advice(found: Sequence[Expected], machine: Machine) -> str:
     """The fastest exact cell, the leanest, and which precisions are slow or fast; '' before any is known.
 
-    Where other programs were busy while the machine was probed, what is fast is not told, and why.
+    Where other programs were busy while the machine was probed, it says why it cannot tell what is fast.
     """
     exact, lean = fastest_exact(found), leanest(found)
     if exact is None or lean is None:

@@ -15,8 +15,8 @@ class Block:
 
     Args:
         cells: in the order in which they are begun, as far as there is time.
-        base: of whom, of each checkpoint, the first that was measured and the fastest are measured again in these rounds, to
-            compare with, and where all cells are of one backend that one in float32.
+        base: cells of a first block. Of each checkpoint the first of these, the fastest and, where all `cells` are of one
+            backend, that backend in float32 are measured again in these rounds, to compare with.
     """
 
     cells: tuple[Cell, ...]
@@ -33,7 +33,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Phase:
-    """What is to come of some blocks. Args: queue: a cell a process; share: of their timed calls that there is time for."""
+    """What is to come of some blocks. Args: queue: a cell a process; share: of their timed calls, as `Pace.timed` takes it."""
 
     queue: list[Cell]
     share: float

@@ -15,7 +15,7 @@ from vivit.names import colour
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-LEAST_PIXELS = 18  # the same where there are many cells
+LEAST_PIXELS = 18  # of a bar and the gap below it, where there are many cells
 
 
 @dataclass(frozen=True)

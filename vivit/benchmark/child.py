@@ -50,11 +50,12 @@ from vivit.tf32 import Tf32Unavailable, products_of
 from vivit.threads import waiting
 
 POLL_SECONDS = 0.05
-# Its own preload would import the caller's main module, which may be an app. Building a model imports torch._dynamo.
+# The fork server's usual preload would import the caller's main module, which may be an app. Building a model imports
+# torch._dynamo.
 PRELOAD = [__name__, "torch._dynamo"]
-# Of the fork server. KINETO_LOG_LEVEL: or the profiler prints lines for every run. Not its daemon, for which a process waits
-# ten seconds before it ends, and with which a CUDA build of PyTorch starts CUDA while it is imported; so does whoever asks
-# without NVML whether there is a GPU. No fork could use it then.
+# Of the fork server. KINETO_LOG_LEVEL: or the profiler prints lines for every run. No Kineto daemon: a process waits ten
+# seconds for it before it ends, and a CUDA build of PyTorch starts CUDA for it while it is imported. Asking without NVML
+# whether there is a GPU starts CUDA, too. No fork could use CUDA then.
 ENVIRONMENT: dict[str, str | None] = {
     "KINETO_LOG_LEVEL": "99",
     "KINETO_USE_DAEMON": None,
@@ -84,7 +85,7 @@ def in_child(
     """Call a function in a fresh process, which is gone when this returns or raises.
 
     Args:
-        function: of a module; returns JSON.
+        function: of a module, so that pickle can carry it; returns what JSON can hold.
         arguments: what pickle can carry.
         tick: called 20 times a second meanwhile; what it raises ends the process and is passed on.
         started: called once the process is there, which takes the first one seconds and others none.
@@ -97,8 +98,8 @@ def in_child(
     context.set_forkserver_preload(PRELOAD)
     ours, theirs = context.Pipe()
     with ours:
-        # The arguments follow later: an interrupt while they are sent would end in the child's traceback if `start` did,
-        # and so would one that left a process told to start and not what to be.
+        # The arguments follow later: an interrupt while `start` sent them would end in a traceback of the child. So would an
+        # interrupt between the server being told to start a process and being told what for, which therefore waits.
         process = context.Process(target=_child, args=(theirs,), daemon=True)
         with theirs, _environment(ENVIRONMENT), interrupts_wait():
             _start_fork_server()
@@ -122,8 +123,8 @@ def in_child(
 
 
 def _start_fork_server() -> None:
-    """Start it, if there is none, with SIGINT blocked: while it imports, Ctrl-C would have it print a traceback."""
-    resource_tracker.ensure_running()  # or the fork server would see to it, which unblocks SIGINT
+    """Start the fork server, if there is none, with SIGINT blocked: Ctrl-C while it imports would print its traceback."""
+    resource_tracker.ensure_running()  # or the fork server's start would start the tracker, which unblocks SIGINT
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
@@ -133,7 +134,7 @@ def _start_fork_server() -> None:
 
 @atexit.register
 def _kill_fork_server() -> None:
-    """By itself it would import to its end, and then take 10 s to leave; whoever reads our output would wait for it."""
+    """The server by itself would import to its end, and take 10 s to leave; whoever reads our output would wait for that."""
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
             if "multiprocessing.forkserver" in " ".join(child.cmdline()):
@@ -142,7 +143,7 @@ def _kill_fork_server() -> None:
 
 @contextmanager
 def _environment(values: dict[str, str | None]) -> Iterator[None]:
-    """Set variables, None for absent, for as long as this lasts: other children have their own."""
+    """Set variables, None for absent, for as long as this lasts, so that no other child gets them."""
     former = {name: os.environ.get(name) for name in values}
 
     def put(values: dict[str, str | None]) -> None:
@@ -342,7 +343,7 @@ def _time_and_record(
 
 
 def try_attention(cell: Cell, config: VivitConfig, device: torch.device) -> None:
-    """Raise what the backend would raise, before the model is loaded; nothing is compiled, which is of the first call."""
+    """Raise what the backend would raise, before the model is loaded; nothing is compiled: the first call does that."""
     dtype = compute_dtype(cell.precision, device)
     size = (3, 1, config.num_attention_heads, 64, config.head_size)
     query, key, value = torch.randn(size, device=device, requires_grad=cell.mode == "training").to(dtype)

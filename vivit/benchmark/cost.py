@@ -61,8 +61,9 @@ def estimate(cell: Cell, config: VivitConfig, machine: Machine) -> Estimate:
 
     Time is the arithmetic of the products with weights over the machine's rate of such products, and of attention over
     the rate that its kernel reached on a few tokens. Where scores are written to memory, their traffic over its bandwidth
-    comes on top on a CPU; on a GPU attention is at least that and its arithmetic over the former rate. A backend that is
-    compiled has no rate before it has been, and takes that of 'sdpa'; compiling is not among a call's time.
+    comes on top on a CPU; on a GPU attention takes at least that and its arithmetic's time at the rate of products with
+    weights. A backend that is compiled has no rate before it has been, and takes that of 'sdpa'; compiling is not among a
+    call's time.
 
     Args:
         cell: what would be measured.
@@ -152,6 +153,9 @@ def estimate_seconds(
     Returns:
         Seconds: FLOPs of each kind over the rate that kind reached there, and the traffic of scores kept in memory. Small
         models take longer, since the rates are those of full-sized products.
+
+    Raises:
+        ValueError: if the backend does not run in this precision there.
     """
     seconds = _seconds(config, machine, attention, precision)
     if seconds is None:

@@ -72,7 +72,7 @@ MARKS = "marks"  # a column of ours, not of the documentation's
 
 
 def tables(result: Result) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The mode, our table and the published one, of each of the two that this result has cells of."""
+    """(mode, our table, the published table), for inference and for training, where this result has cells for it."""
     if ours := inference_table(result):
         yield "inference", ours, PUBLISHED_INFERENCE
     if ours := training_table(result):

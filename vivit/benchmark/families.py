@@ -34,7 +34,7 @@ def models_of(result: Result) -> dict[str, str]:
 
 
 def together(result: Result) -> dict[Family, list[Measurement]]:
-    """As `families`, but of several checkpoints together, '' in the place of their names: what is shown at a time."""
+    """As `families`, but of several checkpoints together, '' in the place of their names: what one chart or page shows."""
     if len(models_of(result)) < 2:
         return families(result)
     found: dict[Family, list[Measurement]] = {}

@@ -1,6 +1,6 @@
 """What all charts share: an empty figure, values that are written beside bars, marks, and the steps of a log axis.
 
-What a figure wants is marked the same way in all: a bar is hatched, a point is hollow, and the words stand beside it.
+What a figure lacks is marked the same way in all: a bar is hatched, a point is hollow, and the words stand beside it.
 """
 
 import math
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 PIXELS = 26  # of a bar and the gap below it
-LETTER, GAP = 5.6, 14  # how wide one is in text of the usual size, and what stands before the first
+LETTER, GAP = 5.6, 14  # pixels: of a letter in text of the usual size, and before the first of them
 NARROWEST, MOST_TEXT = 260, 0.8  # a chart without its labels on a phone; the share of it that text may take
 
 
@@ -82,13 +82,13 @@ def symbol(number: int, *rows: Measurement) -> int:
 
 
 def marks_of(*rows: Measurement) -> str:
-    """What figures want, in brackets."""
+    """What figures lack, in brackets."""
     kinds = dict.fromkeys(kind for row in rows for kind in row.caveats)
     return f" ({', '.join(kinds)})" if kinds else ""
 
 
 def caveats_of(*rows: Measurement) -> str:
-    """What figures want, in sentences, for what is pointed at."""
+    """What figures lack, in sentences, for what is pointed at."""
     return "".join(f"<br><b>{escape(text)}</b>" for row in rows for text in row.caveats.values())
 
 

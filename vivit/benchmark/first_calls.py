@@ -30,7 +30,7 @@ class FirstCall:
     """What a first call took. Args: seconds: beyond a later one, >= 0; date: the day, ISO 8601, UTC.
 
     Raises:
-        ValueError: for what is neither.
+        ValueError: if seconds are negative or not finite, or the date is none.
     """
 
     seconds: float
@@ -65,7 +65,7 @@ def known_seconds(machine: Machine, config: VivitConfig, cells: Iterable[Cell]) 
 
 
 def keep(device_name: str, torch_version: str, config: VivitConfig, cell: Cell, seconds: float) -> None:
-    """Keep what a cell's first call took beyond a later one, unless it is known; a folder that cannot be written to is none.
+    """Keep what a cell's first call took beyond a later one, unless it is known or the folder cannot be written to.
 
     Args:
         device_name, torch_version: as `Machine` has them.

@@ -22,7 +22,7 @@ def headline(comparison: SideBySide, *, trained: bool = True, labels: Labels | N
     """The verdict on a comparison that has ended.
 
     Args:
-        trained: whether the answers of those that have no random weights mean anything.
+        trained: whether the answers of checkpoints without random weights mean anything.
         labels: the classes of trained checkpoints, whose first answers are named where there are several.
     """
     rows = comparison.rows()
@@ -143,7 +143,7 @@ def _execution(comparison: SideBySide, rows: list[Row]) -> Iterator[str]:
 
 
 def _otherwise_same(rows: list[Row], place: int) -> int | None:
-    """The place of the cell that differs from one in running in the first cell's way alone."""
+    """The place of the cell that differs from that at `place` only in running in the first cell's way; None without one."""
     wanted = replace(rows[place].cell, execution=rows[0].cell.execution)
     return next((k for k, row in enumerate(rows) if row.cell == wanted), None)
 

@@ -71,7 +71,7 @@ def encoder_layers(config: VivitConfig, precision: str = "float32") -> list[Laye
     steps, height, width = config.grid_size
     places, heads, count = height * width, config.num_attention_heads, config.num_hidden_layers
     if not config.has_cls:
-        one = config.factorization == "dot_product"  # step, of half of the heads each
+        one = config.factorization == "dot_product"  # one step, in which each attention has half of the heads
         time = Attention(places, steps, steps, heads // (1 + one), apart=True)
         space = Attention(steps, places, places, heads // (1 + one))
         in_order = ((time,), (space,)) if config.attention_order == "time_space" else ((space,), (time,))
@@ -86,7 +86,7 @@ def encoder_layers(config: VivitConfig, precision: str = "float32") -> list[Laye
 
 def _with_cls(config: VivitConfig, count: int, groups: int, tokens: int, precision: str) -> list[Layers]:
     """Layers of all tokens, and the last of each group's [CLS] alone."""
-    alone = int(count > 0 and precision != EIGHT_BIT)  # which rounds a token by what all others hold
+    alone = int(count > 0 and precision != EIGHT_BIT)  # in `EIGHT_BIT` a token is rounded by what all others hold
     return [
         Layers(number, ((Attention(groups, tokens, queries, config.num_attention_heads),),))
         for number, queries in ((count - alone, tokens), (alone, 1))

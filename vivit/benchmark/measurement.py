@@ -13,7 +13,7 @@ STATUSES = ("ok", "unavailable", "out-of-memory", "cancelled", "failed")
 NOISY = 0.05  # of the median: a spread or a drift above it is called noisy
 MIB = 2**20
 NOT_FINITE = "Its logits are not finite: this precision overflows here."
-CAVEATS = {  # what a figure can want, in the order that matters → what that means
+CAVEATS = {  # what a figure can lack, in the order that matters → what that means
     "cold": "The figure is the first call of a process, without a warm-up, so it holds what happens only once.",
     "one process": "All its calls ran in one process, so nothing tells whether another would have been as fast.",
     "noisy": "Its calls or its processes differ by more than 5 % of the median.",
@@ -84,7 +84,7 @@ class StoppingRule:
     """When the timed calls of one round are enough: once they agree, or there are many, or time is up.
 
     Args:
-        spread: enough if (interquartile range / median) is at most this, never below 0, …
+        spread: enough if (interquartile range / median) is at most this (below 0: never), …
         min_samples: … and there are at least so many …
         least_seconds: … and they took so long together.
         max_samples: enough in any case.
@@ -221,7 +221,9 @@ def _middle_half(values: list[float]) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory held at a time, in bytes, found in a call that was not timed; one that captures, of a captured cell.
+    """The most memory held at a time, in bytes, found in a call of its own: of a captured cell in the one that captures.
+
+    A call that is too slow to be made twice is timed as well.
 
     Args:
         weights: the parameters, and the scales of those in 8 bit.
@@ -320,7 +322,7 @@ class Measurement:
         return 1e3 * self.estimate.flops / self.latency.median if self.latency and self.estimate else None
 
     def joined(self, later: "Measurement") -> "Measurement":
-        """This and a later round of the same cell. A later round that was not ok changes nothing but the reason."""
+        """This and a later round of the same cell. A later round that was not ok changes at most the reason."""
         if later.status != "ok" or later.latency is None or self.latency is None:
             return self if later.status == "ok" else replace(self, reason=self.reason or later.reason)
         rounds = self.latency.rounds + later.latency.rounds
@@ -333,7 +335,7 @@ class Agreement:
 
     Args:
         max_logit_difference: the largest absolute difference between two logits of a class.
-        kl: Kullback-Leibler divergence from the reference's probabilities, in nats.
+        kl: Kullback-Leibler divergence KL(reference ‖ this one) of the probabilities, in nats.
         top1: whether the best class is the same.
         top5: the share of the reference's five best classes that are among this one's.
     """

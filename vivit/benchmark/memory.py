@@ -33,7 +33,7 @@ def _in_layers(config: VivitConfig) -> tuple[int, int]:
 
 
 def compute_bytes(precision: str, device: str) -> int:
-    """Of one number that is computed with. Args: device: 'cpu' or 'cuda'."""
+    """Bytes of one number that is computed with. Args: device: 'cpu' or 'cuda'."""
     return BYTES[compute_dtype(precision, device)]
 
 
@@ -73,7 +73,7 @@ def activations_bytes(config: VivitConfig, cell: Cell, device: str = "cpu", thre
 
 
 def _alive(config: VivitConfig, cell: Cell, layers: Layers, device: str, threads: int) -> int:
-    """The most that one layer holds without gradients, what it is given among it: in its attentions, or in its MLP."""
+    """The most that one layer holds without gradients, what it is given included: in its attentions, or in its MLP."""
     moments = chain(
         _in_attentions(config, cell, layers, device, threads), _in_mlp(config, cell, layers, device, threads)
     )
@@ -124,7 +124,8 @@ def _attending(config: VivitConfig, cell: Cell, attention: Attention, device: st
     queries, keys = width * attention.queries, width * attention.tokens
     half = number < 4
     if cell.attention == "eager":
-        # Copies and their products; or those scaled, the softmax in float32, and what it is made of on a CPU or makes on a GPU.
+        # Copies and their products; or the scaled products, their softmax in float32, and in half precision also, on a CPU,
+        # what the softmax is made of, in float32, and on a GPU what is made of it.
         converted = half * (4 if device == "cpu" else number)
         return max(queries + keys + scores * number, scores * (number + 4 + converted))
     if cell.attention == "sdpa-math":  # in float32; scaled queries, products, their softmax, and whether each is -inf
@@ -135,7 +136,7 @@ def _attending(config: VivitConfig, cell: Cell, attention: Attention, device: st
 def _saved(config: VivitConfig, cell: Cell, layers: Layers, device: str) -> int:
     """What one layer keeps for the way back."""
     given, made, wide = _sizes(config, cell, layers, device)
-    keeps_scores = BACKENDS[cell.attention].keeps_scores  # of copies of queries, keys and values, and of none else
+    keeps_scores = BACKENDS[cell.attention].keeps_scores  # then only copies of queries, keys and values are kept
     saved = 2 * made + 2 * wide + _cast(config, cell)  # its second LayerNorm and sum; before and after the activation
     for step in layers.steps:
         apart = sum(attention.heads for attention in step if attention.apart) / config.num_attention_heads
@@ -151,7 +152,7 @@ def _saved(config: VivitConfig, cell: Cell, layers: Layers, device: str) -> int:
 
 
 def _on_the_way_back(config: VivitConfig, cell: Cell, layers: Layers, device: str) -> int:
-    """What gradients of one layer take beyond what it has kept: those of its MLP, or of its scores once that is gone."""
+    """What gradients of one layer take beyond what it has kept: those of its MLP, or of its scores once the MLP's are gone."""
     _, _, wide = _sizes(config, cell, layers, device)
     scores = max(attention.scores for attention in layers.attentions) if BACKENDS[cell.attention].keeps_scores else 0
     return max(2 * wide, 2 * 4 * cell.batch_size * scores - 2 * wide)
@@ -177,7 +178,7 @@ def _eight_bit_bytes(cell: Cell, given: int, made: int, device: str) -> int:
         given, made: bytes of its input and of its result, in what is computed with.
     """
     number = compute_bytes(cell.precision, device)
-    # On a CPU the int32 product lies beside it in float32, its rows' and columns' scales, and theirs too.
+    # On a CPU: the int32 product, its rows' scales times its columns' in float32, the product of these two, and the result.
     copies = 3 * 4 + number if device == "cpu" else 4 + number
     return given + given // number + copies * made // number
 

@@ -62,7 +62,7 @@ def enter(
 
 @contextmanager
 def telling(model: VivitForVideoClassification, progress: Progress) -> Iterator[None]:
-    """Call `progress` after every layer, where a pass can so be cancelled; one graph has no layers to come to."""
+    """Call `progress` after every layer, where a pass can so be cancelled; a pass that is one graph cannot."""
     layers = model.vivit.encoder_layers() if model.execution == "plain" else []
 
     def after(k: int) -> Callable[..., None]:
@@ -177,7 +177,7 @@ def time_round(
         progress: called between slots, and after every layer of slow passes.
     """
     slots = []
-    for contestant in contestants:  # those of a model that was given up meanwhile
+    for contestant in contestants:  # makes anew what went with a model that was given up meanwhile
         contestant.choose()
         if contestant.execution != "plain":
             make_ready(contestant.model, contestant.pixel_values)

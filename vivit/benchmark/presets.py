@@ -64,7 +64,7 @@ def grid(
     ]
 
 
-# The documentation timed 20 batches and 100 steps in one process, whatever their spread; these are as many over all processes.
+# The documentation timed 20 batches and 100 steps in one process, whatever their spread; these are at least as many in all.
 INFERENCE_RULE = StoppingRule(spread=0, min_samples=4, max_samples=4, seconds=60.0, warm_up_seconds=0)
 TRAINING_RULE = StoppingRule(spread=0, min_samples=17, max_samples=17, seconds=60.0, warm_up_seconds=0)
 

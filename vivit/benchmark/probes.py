@@ -58,7 +58,7 @@ def check_support(device: torch.device, probes: Probes, head_size: int = 64) -> 
             key = attention, compute, precision == TF32
             if key not in tried:
                 try:
-                    if BACKENDS[attention].compiled:  # for longer than a server's start may take
+                    if BACKENDS[attention].compiled:  # compiling takes longer than a server's start may
                         refuse_flex(query)
                         tried[key] = Support(attention, precision)
                     else:

@@ -29,7 +29,7 @@ def ratios(found: Sequence[Gain], *, documented: bool = False) -> "go.Figure":
 
     Args:
         found: a place each; those without a ratio say so.
-        documented: write (baseline / cell - 1) × 100 of both, as the model's documentation does.
+        documented: write (baseline / cell - 1) × 100 of time and memory, as the model's documentation does.
     """
     ends = [end for gain in found if gain.ratio for end in (gain.ratio.low, gain.ratio.high)]
     low, high = min([0.5, *ends]) / 1.1, max([2.0, *ends]) * 1.1
@@ -101,7 +101,7 @@ def _pointed_at(gain: Gain, ratio: Ratio, models: Mapping[str, str]) -> str:
 
 
 def _gain_in_words(gain: Gain, documented: bool, models: Mapping[str, str]) -> str:
-    """Args: models: where several are compared with one."""
+    """The text of one place. Args: models: names of checkpoints, where cells of several are compared; else {}."""
     name, ratio, share, marks = short_name(gain.row.cell), gain.ratio, gain.memory_share, marks_of(gain.row, gain.base)
     same = agrees(gain.agreement)
     if models:

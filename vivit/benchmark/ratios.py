@@ -1,6 +1,6 @@
 """What ratios say: of rounds that were timed in turn, and of two sets of times; intervals and verdicts. No torch is used.
 
-Why it holds: where two cells are equally fast, which of them comes first in a round is a fair coin, whatever the machine does
+Why it holds: where two cells are equally fast, which of them is faster in a round is a fair coin, whatever the machine does
 meanwhile. So the signs of the logarithms of the rounds' ratios are fair coins, and the chance that the true ratio lies outside
 two of the sorted ratios is the binomial distribution's. It is looked at after numbers of rounds that are fixed beforehand, and
 an error of 1.25 % at each of four looks is 5 % at most in all, whenever it ends.

@@ -65,7 +65,7 @@ def too_large(cell: Cell, estimate: Estimate, machine: Machine) -> Measurement |
 
 
 def free_bytes(machine: Machine) -> float:
-    """Of memory where a machine computes: on a GPU nearly all of it, since what else the program held is unloaded first."""
+    """Free memory where a machine computes: on a GPU nearly all of it, since what else the program held is unloaded first."""
     if not machine.on_gpu:
         return psutil.virtual_memory().available
     return 0.95 * machine.memory_bytes

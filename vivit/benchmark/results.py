@@ -78,7 +78,7 @@ class Result:
 
 
 def others_share(rows: Sequence[Measurement]) -> float | None:
-    """What other programs had of the processors in half of the rounds, or more, 0 to 1; None if that is not known."""
+    """What other programs had of the processors, 0 to 1, the median of all rounds; None if that is not known."""
     rounds = [r for row in rows if row.latency for r in row.latency.rounds]
     shares = [r.others_share for r in rounds if r.others_share is not None]
     return float(np.median(shares)) if shares else None
@@ -88,7 +88,8 @@ def snapshot(sweep: Sweep, title: str = "", clip: str = "", missing: str = "", *
     """What a sweep has so far.
 
     Args:
-        sweep, title, clip: as in `Result`.
+        sweep: what runs or has run.
+        title, clip: as in `Result`.
         missing: the reason in 'cancelled' rows for cells that have no row yet; '' leaves them out.
         identity: `id` and `created`, to be the same sweep as before.
     """
@@ -206,7 +207,7 @@ def find_ratio_of(row: Measurement, baseline: Measurement) -> Ratio | None:
 
 
 def _by_round(row: Measurement) -> dict[int, float]:
-    """The warm rounds' medians by number; none where numbers repeat, which version 0.1.0 did not keep."""
+    """The warm rounds' medians by number; none where numbers repeat: version 0.1.0 did not keep any."""
     warm = [r for r in row.latency.rounds if r.warm] if row.latency else []
     medians = {r.number: float(np.median(r.samples_ms)) for r in warm}
     return medians if len(medians) == len(warm) else {}

@@ -151,7 +151,7 @@ def spread(at: Sequence[float], gap: float, low: float, high: float) -> list[flo
 
 
 def _explain_hollow(figure: "go.Figure", rows: Sequence[Measurement]) -> None:
-    """Say in the legend what hollow points want, if there are any."""
+    """Say in the legend what hollow points lack, if there are any."""
     if kinds := dict.fromkeys(kind for row in rows for kind in row.caveats):
         _explain(figure, f"hollow: {', '.join(kinds)}", symbol=100)
         figure.update_layout(showlegend=True)

@@ -28,7 +28,7 @@ SECONDS = 20.0
 
 
 def other_input(first: "Checkpoint", other: "Checkpoint", **changes: Any) -> str:
-    """'takes …', which the first one does not get of a clip that another checkpoint does; '' where one's frames serve both.
+    """What another checkpoint takes of a clip and the first does not: 'takes …'; '' where the same frames serve both.
 
     Args:
         changes: fields of both processors that are set to something else.
@@ -262,7 +262,7 @@ class SideBySide:
         following = min((k for k in self._looks if k > n), default=None)
         if following is None:
             return True
-        if n in self._looks:  # one of the usual ones; the first of these is always come to
+        if n in self._looks:  # a look of `LOOKS`, the first of which is always reached
             narrow = all(row.ratio.narrow for row in self.rows() if row.ratio)
             return narrow or self.spent_seconds + (following - n) * self.round_seconds > self.seconds
         short_of_time = self.spent_seconds + self.round_seconds > self.seconds

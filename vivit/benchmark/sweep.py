@@ -62,8 +62,8 @@ class Sweep:
         cells: what to measure; repeated ones count once.
         configs: checkpoint → its shape.
         machine: what its cells are measured on.
-        budget_seconds: for everything, counted in seconds that rounds took; None: 'full'. What has been begun is ended in
-            half as much again, and where not even the first cell fits, it gets as many rounds as do.
+        budget_seconds: for everything, counted in seconds that rounds took; None: 'full'. What has been begun may take
+            half as much again to end, and where not even the first cell fits, it gets as many rounds as do.
         rounds: processes a cell.
         rule: when the timed calls of one round are enough; a budget may make them fewer.
         known: cells → ms of a call, as this machine has measured them before: what they will take is not to be estimated.
@@ -112,7 +112,7 @@ class Sweep:
         self._blocks = in_blocks(here, configs, machine, whole=budget_seconds is None)
         self._first = self._blocks[0] if self._blocks else Block(())
         self._told: frozenset[Cell] = frozenset()
-        self._spare_seconds = 0.0  # of the budget, which are not for others than what was told
+        self._spare_seconds = 0.0  # of the budget, kept from all cells but those that were told of
         if budget_seconds is not None:
             told, self._told = self.seconds_left, frozenset(self.begins)
             self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
@@ -264,7 +264,7 @@ class Sweep:
             if need + more <= seconds - (0.0 if cell in self._told else self._spare_seconds):
                 chosen.append(cell)
                 need += more
-        # With nothing to compare it with, unless it is all that there can be.
+        # A cell that nothing is measured beside is not begun, unless it is all that there can be.
         alone = len([*base, *chosen]) == 1 < len(waiting) and block is not self._first
         return Fitting((*base, *chosen), need) if chosen and not alone else Fitting()
 

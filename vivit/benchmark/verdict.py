@@ -164,7 +164,7 @@ def _compared(result: Result, rows: list[Measurement]) -> str:
 
 
 def _best(known: list[tuple[Ratio, Gain]]) -> tuple[Ratio, Gain]:
-    """The cell that is at least so much faster than the base, or one that is faster than that in the rounds of both."""
+    """The cell with the highest lower end of its ratio, or one that is faster than that cell in the rounds of both."""
     best = max(known, key=lambda pair: (pair[0].verdict == FASTER, pair[0].verdict != SLOWER, pair[0].low))
     for pair in sorted(known, key=lambda pair: pair[0].low):
         beside = find_ratio_of(pair[1].row, best[1].row)

@@ -12,7 +12,7 @@ from vivit.names import BACKENDS, FACTORIZATIONS
 
 HALVES = ("float16", "bfloat16")
 FAST, SLOW = 1.1, 0.5  # times float32's rate: from there on a precision is called fast, and below that slow
-FUSED = "scaled_dot_product"  # is in the name of every kernel that is; and of one that writes the scores, too
+FUSED = "scaled_dot_product"  # is in the name of every fused kernel; and of the math kernel, which writes the scores
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _compared(estimate: Estimate) -> str:
 
 
 def _halves(result: Result) -> Iterator[Card]:
-    """By the machine's rates, so whether a half precision was measured or not."""
+    """By the machine's rates, so also where no half precision was measured."""
     machine, rates = result.machine, result.machine.flops_per_second
     shares = {name: rates[name] / rates["float32"] for name in HALVES if rates.get(name) and rates.get("float32")}
     slow = [name for name, share in shares.items() if share < SLOW and not machine.on_gpu]

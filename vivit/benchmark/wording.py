@@ -42,7 +42,7 @@ def times(ratio: Ratio) -> tuple[str, str]:
 
 
 def memory(share: float) -> str:
-    """Args: share: peak over the other's peak."""
+    """'takes 20 % less memory'. Args: share: peak over the other's peak."""
     if abs(share - 1) < 0.01:
         return "takes the same memory"
     if share >= 2:
@@ -56,7 +56,7 @@ def percent(share: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A number in two or three digits, as people read them."""
+    """A number as people read it: whole from 100 on, else with one decimal."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 

@@ -74,7 +74,7 @@ def mcnemar(one: int, other: int) -> float:
         one, other: clips that only the one, or only the other, gets right; 0 or more.
     """
     n, fewer = one + other, min(one, other)
-    term = total = 1  # in whole numbers, of which the quotient is exact
+    term = total = 1  # in whole numbers, whose sum is exact
     for k in range(fewer):
         term = term * (n - k) // (k + 1)
         total += term

@@ -38,10 +38,10 @@ TASKS_OF_A_PROCESS = 1000  # then it makes place for a new one
 # What Ray reads as it is imported: that nothing is reported to its makers, and that what befalls its processes is not printed
 # between our lines; it goes on, or raises.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-# Of one that is started here. By its name the first is for other systems, but it is how it listens on 127.0.0.1 alone. Its
-# processes would be nicer to all others than what is asked for here deserves.
+# For a Ray that is started here. By its name the first is for other systems, but by it Ray listens on 127.0.0.1 alone. Without
+# the second, Ray's processes would give way to all others more than what is asked for here deserves.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
-# How often and how long it asks whatever listens at an address.
+# How often and how long Ray asks whatever listens at an address.
 PATIENCE = {"RAY_NUM_REDIS_GET_RETRIES": "2", "RAY_py_gcs_connect_timeout_s": "5"}
 SECRET = ("TOKEN", "SECRET", "KEY")  # what is in the names of variables that hold one
 AHEAD = 2  # tasks that an actor has: one in work, and one whose pixels are fetched meanwhile
@@ -75,7 +75,7 @@ def evaluate_on_cluster(
         batch_size: the classifier's. A task decodes whole steps, see `vivit.evaluate.passes.clips_of_a_step`.
         processes: how many decode at a time; as many as there are CPUs to spare if None.
         models: how many actors; if None as many as there are GPUs, or one.
-        threads: CPUs of an actor, and of PyTorch's in it.
+        threads: CPUs of an actor, and PyTorch's threads in it.
         on_gpus: whether each actor takes a GPU where there are some.
 
     Raises:
@@ -226,7 +226,7 @@ def _refuse_too_few(cpus: int, needed: int) -> None:
 
 @contextmanager
 def _connected(cpus: int, on_gpus: bool) -> Iterator[Any]:
-    """Ray, connected with. Args: cpus: of one that is started here; on_gpus: whether models may be on GPUs."""
+    """Meanwhile Ray is connected with. Args: cpus: of one that is started here; on_gpus: whether models may be on GPUs."""
     address = os.environ.get(ADDRESS) or "local"
     for name, value in (QUIET | (LOOPBACK if address == "local" else PATIENCE)).items():
         os.environ.setdefault(name, value)
@@ -278,7 +278,7 @@ def _start(ray: Any, address: str, options: dict[str, Any]) -> None:
 
 
 def _refuse_silence(address: str) -> None:
-    """Ray itself would ask again and again."""
+    """Raise UserError where no cluster can be: Ray itself would ask again and again."""
     if address.startswith("ray://"):
         raise UserError(
             f"'{address}' is of Ray's client, through which no data goes. Start this on a node of the cluster, with the "

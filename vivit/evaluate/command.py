@@ -82,7 +82,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Classify the clips that the options name, and say how many answers are right.
 
     Returns:
-        The exit status: 0; 2 if no clip could be read.
+        The exit status: 0; 2 if no clip could be read and answered.
 
     Raises:
         ValueError, OSError: for what cannot be used; the message is for the user. If that is found out in the middle, what was
@@ -179,7 +179,7 @@ class _Run:
         evaluation: what is asked.
         found: where clips are from.
         journal: where records are kept; None if nowhere.
-        others: what evaluations to compare with are called → they.
+        others: folder → the evaluation in it, to compare with.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class _Run:
         return 2 if self.tally.failed == self.tally.clips else 0
 
     def _classify(self, left: list[LabelledClip]) -> None:
-        failed: list[Record] = []  # to download
+        failed: list[Record] = []  # clips that could not be downloaded
 
         def here() -> Iterator[LabelledClip]:
             for clip in bring(self.found, left, lambda _, note: show(note)):
@@ -240,7 +240,7 @@ class _Run:
 
         with closing(self._steps(here())) as steps:
             for step in steps:
-                # They are met before the clips that come before them are answered.
+                # A failed download is met before the clips that come before it are answered.
                 last = max((record.index for record in step), default=-1)
                 due = [record for record in failed if record.index < last]
                 failed[: len(due)] = []
@@ -286,7 +286,7 @@ class _Run:
         from vivit.evaluate.cluster import evaluate_on_cluster
         from vivit.evaluate.loading import load_classifier
 
-        # Without its number: each process that holds a model is shown one GPU.
+        # The device without its number: each process that holds a model is shown one GPU.
         asked = replace(self.evaluation.asked, device=self.evaluation.asked.device.partition(":")[0])
         load = partial(load_classifier, asked)
         self.begin = time.perf_counter()

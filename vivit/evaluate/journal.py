@@ -74,7 +74,8 @@ class Journal:
 
     Args:
         folder: made if there is none.
-        evaluation: what is asked; of an evaluation that is there already all must be the same but when and where it was begun.
+        evaluation: what is asked; one that is there already must be by the same model in the same way, of the same clips and
+            classes.
 
     Raises:
         UserError: if the folder cannot be used, holds another evaluation or a damaged one, or another process writes it.

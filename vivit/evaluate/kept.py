@@ -78,12 +78,12 @@ class Kept:
 
     @property
     def done(self) -> int:
-        """How many the cells that did not fail have classified, or found that they cannot be read."""
+        """How many clips the cell that has come furthest has a record of."""
         return max(len(evaluation.records) for evaluation in self.evaluations)
 
     @property
     def whole(self) -> bool:
-        """Whether all cells have come to an end."""
+        """Whether each cell has a record of every clip; a cell that ended early has not."""
         return all(len(evaluation.records) == self.clips for evaluation in self.evaluations)
 
     @property
@@ -110,12 +110,12 @@ def cell_names(cells: Sequence[Asked]) -> list[str]:
 
 
 def evaluation_file(folder: str | Path, id: str) -> Path:
-    """The file of one. Args: id: not checked; a stranger's may only be one that `list_kept` gave."""
+    """The file of kept evaluations. Args: id: not checked; a stranger's may only be one that `list_kept` gave."""
     return Path(folder) / f"{id}{SUFFIX}"
 
 
 def save(kept: Kept, folder: str | Path) -> Path:
-    """Write one, in the place of an earlier state of it, and return its file."""
+    """Write evaluations, in the place of an earlier state of them, and return their file."""
     file = evaluation_file(folder, kept.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
@@ -130,13 +130,13 @@ def save(kept: Kept, folder: str | Path) -> Path:
 
 
 def as_json(kept: Kept, indent: int | None = None) -> str:
-    """One as JSON. Args: indent: spaces of a level; None for one line."""
+    """Kept evaluations as JSON. Args: indent: spaces of a level; None for one line."""
     # Without copies, which `asdict` makes of everything: there may be 100,000 records.
     return json.dumps({"format": FORMAT, **vars(kept)}, default=vars, allow_nan=False, indent=indent)
 
 
 def load(file: str | Path) -> Kept:
-    """Read one.
+    """Read kept evaluations.
 
     Raises:
         UserError: if the file is missing, damaged or of another format.
@@ -154,7 +154,7 @@ def load(file: str | Path) -> Kept:
 
 
 def list_kept(folder: str | Path) -> list[Kept]:
-    """Every readable one in a folder, newest first; a folder that does not exist holds none."""
+    """What every readable file of a folder holds, newest first; a folder that does not exist holds none."""
     return sorted(readable(folder, SUFFIX, _load), key=lambda kept: kept.created, reverse=True)
 
 

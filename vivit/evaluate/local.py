@@ -62,7 +62,7 @@ def evaluate_locally(
 def answer_locally(
     clips: Iterable[LabelledClip], reading: Reading, classifier: Classifier, processes: int, spent: Spent | None = None
 ) -> Generator[list[tuple[Record, Answer | None]], None, None]:
-    """Clips and their answers, step by step, in the order of the clips; a clip that cannot be read has its sentence and none.
+    """Clips and their answers, step by step, in the order of the clips; one that cannot be read has a sentence, no answer.
 
     Args:
         clips: which; taken as they are needed.
@@ -112,7 +112,7 @@ def answer_locally(
                     steps.append(_Step(records, classifier.begin(pixels) if pixels else None, blocked))
                     blocked *= not pixels
             except Exception as error:
-                fault = error  # of clips that came before what could not be read
+                fault = error  # in the place of a fault of `clips`, which comes after these clips
             del pixels
             ended = fault is not None or not records
             while len(steps) > (0 if ended else ahead):

@@ -109,7 +109,7 @@ class Classifier:
                 logits.append(self.model.classifier(features[-1]))
             wanted = self.familiarity or self.gives_features
             found = [torch.cat(logits), *([torch.cat(features)] if wanted else [])]
-            # Here and not when they are read: that would be after the next passes.
+            # Copied here, and not when they are read: that would be after the next passes.
             found = [tensor.float().to("cpu", non_blocking=True) for tensor in found]
         return Begun([len(clip) for clip in clips], found, begin, mark(device))
 

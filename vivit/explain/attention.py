@@ -161,7 +161,7 @@ def axis_attention(model: Model, pixel_values: Tensor, axis: str, *, interpolate
         their own column; over time those are (temporal layers, B, heads, time, 1, 1).
 
     Raises:
-        MapUnavailable: if the model attends over space and time at once.
+        MapUnavailable: if the model attends over space and time at once, or has no layers.
         ValueError: for another axis.
     """
     if axis not in ("space", "time"):
@@ -221,7 +221,7 @@ def _uncompiled(model: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Meanwhile nothing is dropped out. A module that was set apart, as a frozen one in training, is as it was afterwards."""
+    """Meanwhile nothing is dropped out. Afterwards every module is as it was, a frozen one in a model in training, too."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 SEEDS = 5  # shuffled orders
-FALL = 0.1  # of an answer's probability in the mean of these, which is a sign of something
+FALL = 0.1  # of an answer's probability, in the mean of the shuffled orders, which is a sign that order matters
 NAMES: dict[str, str] = {
     "reversed": "reversed",
     "shuffled": "shuffled",

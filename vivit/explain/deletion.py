@@ -14,11 +14,12 @@ CONTROLS = 19  # so that being better than all of them is p = 1/20
 LEVEL = 0.05
 # The least difference that counts, and the part of a small answer that does. A model with random weights, too, attends by what
 # tubelets show, and deleting by what they show moves its answer one way, down as often as up, where what shifted controls
-# delete evens out: in a third of clips none of them lowers it as much. With weights as before any training it is by at most
-# 0.002 of 36 classes, 7 % of the answer, and of two by 0.01, rarely 0.016 (520 clips); the embedded checkpoints' maps make 0.02
-# to 0.8 on most clips. Random weights of five times that scale make more, and no bound holds for all that there could be.
+# delete evens out: in a third of clips no control lowers the answer as much. With weights as before any training the
+# difference is at most 0.002 of 36 classes, 7 % of the answer, and of two 0.01, rarely 0.016 (520 clips); the embedded
+# checkpoints' maps make 0.02 to 0.8 on most clips. Random weights of five times that scale make more, and no bound holds for
+# all random weights.
 LEAST, PART = 0.01, 0.25
-# Areas no farther apart than this are equal: curves that are equal come out of batches with other last digits.
+# Areas no farther apart than this are equal: equal curves out of different batches have different last digits.
 EQUAL = 1e-6
 
 
@@ -34,8 +35,8 @@ def plan(weights: np.ndarray, *, seed: int = 0) -> np.ndarray:
         seed: of the shifts, which are distinct, and none of them zero.
 
     Returns:
-        (1 + n, 3, L, H, W) bool, first the map's own; n is 19, or one less than there are tubelets. Of each of `SHARES` that
-        share of all tubelets, rounded, and at least one; of equal ones the earlier, upper, left one first.
+        (1 + n, 3, L, H, W) bool, first the map's own; n is 19, or if there are fewer all other shifts. Of each of `SHARES`
+        that share of all tubelets, rounded, and at least one; of equal ones the earlier, upper, left one first.
     """
     count = weights.size
     places = np.argsort(-weights, axis=None, kind="stable")

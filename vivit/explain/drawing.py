@@ -60,7 +60,7 @@ def overlay(frames: np.ndarray, weights: np.ndarray, opacity: float) -> np.ndarr
     scaled = _scaled(weights, weights.max()).astype(np.float32)
     found = np.empty_like(frames)
     for step, of_step in enumerate(scaled):
-        # PIL takes the middle of a pixel for its place, and beyond the outermost ones there is no more than they have.
+        # PIL takes the middle of a pixel for its place, and beyond the outermost middles it repeats their values.
         smooth = Image.fromarray(of_step).resize((width, height), Image.Resampling.BILINEAR)
         heat = colour(np.asarray(smooth)) * np.float32(opacity)
         for frame in range(step * depth, (step + 1) * depth):
@@ -81,7 +81,7 @@ def strip_png(frames: np.ndarray, weights: np.ndarray, seconds: Sequence[float],
     count, height, width, _ = frames.shape
     chosen = range(0, count, 1 if count <= MOST else count // len(weights))
     across = max(1, round(width * CELL / height))
-    # Enlarged before the heat is, which so stays smooth.
+    # The frames are enlarged before heat is laid over them, which so stays smooth.
     drawn = overlay(enlarged(frames[chosen], CELL, across), weights, opacity)
     font = ImageFont.load_default(TEXT)
     columns = min(ROW, len(chosen))

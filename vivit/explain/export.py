@@ -13,7 +13,7 @@ HEIGHT = 256  # pixels at least, in which a small model's frames can be seen
 def overlay_mp4(
     frames: np.ndarray, seconds: Sequence[float], end_seconds: float, weights: np.ndarray, opacity: float
 ) -> bytes:
-    """Both in step, each frame shown at its own time.
+    """The frames beside the same with heat over them, each shown at its own time.
 
     Args:
         frames, weights, opacity: as for `vivit.explain.drawing.overlay`.

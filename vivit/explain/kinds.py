@@ -1,4 +1,4 @@
-"""Which maps of what it looked at a model has: plain words, no torch and no numbers."""
+"""Which maps a model has of what it looked at: plain words, no torch and no numbers."""
 
 from vivit.config import VivitConfig
 from vivit.errors import UserError

@@ -176,7 +176,7 @@ def _answered(model: VivitForVideoClassification, pixel_values: Tensor) -> tuple
 def _told(
     logits: Tensor, model: VivitForVideoClassification, id2label: Mapping[int, str], label: int
 ) -> tuple[str, float, float]:
-    """The most likely class of (labels,), its probability, and that of another class."""
+    """The most likely class of (labels,), its probability, and that of the class `label`."""
     function = usual_function(model.config.problem_type)
     best = top_predictions(logits, id2label, 1, function)[0]
     return best["label"], best["score"], float(SCORES[function](logits.float())[label])

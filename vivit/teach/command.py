@@ -107,7 +107,7 @@ def teach(options: argparse.Namespace) -> int:
         if len({*labels}) < 2:
             failed = clips.failed[0]
             raise UserError(f"Only clips of {labels[0]!r} could be used. {failed.path}: {failed.error}")
-        if options.precision != "float32":  # what is written loses nothing
+        if options.precision != "float32":  # so that what is written loses nothing
             model = _load(checkpoint, argparse.Namespace(**vars(options) | {"precision": "float32"}), device)
         taught = fit_head(
             model, rows[:, :size], labels, looks=rows[:, size:], seed=options.seed, progress=lambda _, note: show(note)
@@ -177,7 +177,7 @@ def _take_features(
             if isinstance(clip, Record):
                 clips.failed.append(clip)
                 continue
-            with suppress(OSError):  # of which reading it says more
+            with suppress(OSError):  # reading the clip says more of it
                 prints[clip.index] = fingerprint(clip.path)
             if (row := kept.get(prints.get(clip.index, ""))) is not None:
                 clips.take(clip, row)

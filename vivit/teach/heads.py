@@ -53,7 +53,7 @@ class Taught:
         """
         out, model = Path(folder), copy.copy(self.model)
         refuse_full(out)
-        extra = {key: value for key, value in model.config.extra.items() if key != CLIP_SECONDS}  # another's clips
+        extra = {key: value for key, value in model.config.extra.items() if key != CLIP_SECONDS}  # of other clips
         if clip_seconds is not None:
             extra[CLIP_SECONDS] = round(clip_seconds, 3)
         model.config = replace(model.config, extra=extra)

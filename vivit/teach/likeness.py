@@ -40,7 +40,7 @@ class Likeness:
     looked: bool = True
 
     def together(self, labels: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-        """The groups that are judged by heads which have seen none of them: not those that are all of a class."""
+        """The groups that are judged by heads which have seen none of them: not recordings that are all clips of a class."""
         sizes = {label: labels.count(label) for label in labels}
         parts = [group for group in self.recordings if len(group) < sizes[labels[group[0]]]]
         inside = {clip for group in parts for clip in group}

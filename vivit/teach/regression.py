@@ -24,7 +24,7 @@ class Coefficients:
         return torch.baddbmm(self.bias[:, None], inputs, self.weights)
 
     def moved(self, step: Tensor, by: "Coefficients") -> "Coefficients":
-        """Some steps along others. Args: step: (F,)."""
+        """These, and `step` times `by` added. Args: step: (F,)."""
         return Coefficients(self.weights + step[:, None, None] * by.weights, self.bias + step[:, None] * by.bias)
 
     def dot(self, other: "Coefficients") -> Tensor:
@@ -33,7 +33,7 @@ class Coefficients:
 
 
 def zeros(fits: int, rank: int, classes: int) -> Coefficients:
-    """Where nothing is known."""
+    """Coefficients of 0, to begin with."""
     return Coefficients(
         torch.zeros(fits, rank, classes, dtype=torch.float64), torch.zeros(fits, classes, dtype=torch.float64)
     )

@@ -85,7 +85,7 @@ class Report:
 
     @property
     def accuracy(self) -> float:
-        """Their share."""
+        """The share of clips that are named right so."""
         return self.right / len(self.left_out)
 
     @property

@@ -11,9 +11,9 @@ import numpy as np
 COLOURS = 8  # steps of each channel of the histogram
 BLOCKS = 8  # rows and columns of the coarse picture
 REMEMBERED = 16  # changes that say what is usual in the shot
-# At a cut a share of the pixels changes colour all at once: more than noise, and so many times as much as is usual in the shot
-# and as in the step that follows, which a moving camera does not do; and not by a step from one colour to the next alone, as in
-# a fade: the coarse picture changes by so many levels of 255.
+# At a cut a share of the pixels changes colour all at once: more than LEAST, which noise may change, and TIMES as much as is
+# usual in the shot and as in the step that follows, which a moving camera does not do. The coarse picture changes by more than
+# LEAST_LEVELS of 255, which a step from one colour to the next alone, as in a fade, does not do.
 LEAST, TIMES, LEAST_LEVELS = 0.08, 2.5, 4.0
 
 

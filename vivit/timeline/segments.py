@@ -107,7 +107,7 @@ def moments(windows: Sequence[Answered], smoothing: str = "overlap") -> Moments:
     begun, ended = np.searchsorted(starts, middle, "right"), np.searchsorted(ends, middle, "right")
     count = begun - ended
     kept, begun, ended, count = count > 0, begun[count > 0], ended[count > 0], count[count > 0]
-    if not kept.all():  # no stretch between two windows is without one, but for rounding
+    if not kept.all():  # a stretch that no window covers comes of rounding alone
         edges = np.concatenate((edges[:-1][kept], edges[-1:]))
     like = np.concatenate(([0], familiar.cumsum()))
     known = like[begun] - like[ended] > count * (1 - MOST)

@@ -43,7 +43,7 @@ class TrainedWindow:
 
 
 def trained_window(checkpoint: Checkpoint) -> TrainedWindow:
-    """What its `config.json` says under `clip_seconds`; for the published checkpoint, what its release says."""
+    """What its `config.json` says under `clip_seconds`; for the published checkpoint, what its release says; else the usual."""
     said = checkpoint.config.extra.get(KEY)
     if isinstance(said, int | float) and not isinstance(said, bool) and isfinite(said) and said > 0:
         return TrainedWindow(float(said), True)

@@ -17,7 +17,7 @@ STRIDE_SECONDS = 0.5  # the usual one
 LONGEST_SECONDS = 600.0  # of a window
 STILL_TICKS = 8  # at which a picture is on screen until it is taken for a still
 SHORTEST_SHOT = 0.25  # of a window; what is shorter is no shot of its own
-ROUNDING = 1e-9  # of a stride, which a third of 2.1 s is not to be refused for
+ROUNDING = 1e-9  # of a stride: a third of 2.1 s is not to be refused for it
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Ring:
         return len(self._ready)
 
     def add(self, tick: Tick) -> None:
-        """Take in the next picture; it is the one before it that is decided on.
+        """Take in the next picture, and decide whether the one before it begins a shot.
 
-        A picture that is on screen at several times of the grid is looked at once: it changes in nothing, and what moves would
-        seem to leap after it. Only a still goes on.
+        A picture that is on screen at several times of the grid is looked at once: a second look would find no change, and what
+        moves would seem to leap after it. A still is looked at again every `STILL_TICKS` times.
         """
         if self._pending and self._pending[0].seconds == tick.seconds and len(self._pending) < STILL_TICKS:
             self._pending.append(tick)

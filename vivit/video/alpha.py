@@ -1,7 +1,7 @@
 """VP8 and VP9 with transparency: a second stream in the same packets, whose pictures are the alpha channel.
 
 FFmpeg's libvpx decoder puts the two together, but takes as much memory as a damaged header says before any limit is asked
-(3.6 GB were seen). Its own decoders keep to the limits and leave the second stream alone, so it is given to a second one.
+(3.6 GB were seen). FFmpeg's own decoders keep to the limits and ignore the second stream, so a second decoder reads that.
 """
 
 import av
@@ -9,7 +9,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-ID_BYTES = 8  # before the data: which addition to the block it is; Source: RFC 9559, BlockAddID; 1 is alpha
+ID_BYTES = 8  # of a number before the data, which names the kind of addition: 1 is alpha; Source: RFC 9559, BlockAddID
 CODECS = {"vp8", "vp9"}
 WAITING = 32  # pictures that may wait for their alpha, and the other way round: more than any decoder holds back
 
@@ -20,13 +20,13 @@ def promises_alpha(stream: VideoStream) -> bool:
 
 
 class AlphaDecoder:
-    """Decodes like the codec context of such a stream, to pictures with alpha; one whose alpha never comes stays without."""
+    """Decodes like the codec context of such a stream, to pictures with alpha; a picture whose alpha never comes has none."""
 
     def __init__(self, colours: VideoCodecContext) -> None:
         """Args: colours: the stream's own decoder, set up and not yet used."""
         self.colours = colours
         self.codec = colours.codec
-        self.skip_frame = colours.skip_frame  # nothing is skipped
+        self.skip_frame = colours.skip_frame  # as a codec context has it; nothing is skipped here
         self._masks: VideoCodecContext = av.CodecContext.create(colours.name, "r")  # type: ignore[assignment]
         self._masks.options = dict(colours.options)
         self._masks.thread_type, self._masks.thread_count = colours.thread_type, colours.thread_count

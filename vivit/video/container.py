@@ -41,7 +41,7 @@ ENCRYPTED = "is encrypted (copy-protected); use an unprotected copy."
 
 PROGRESS_SECONDS = 0.05  # between two calls of `progress`
 
-# What PyAV raises on bad input: its own errors, and these through it.
+# What PyAV raises on bad input: its own errors, and Python's that come through it.
 MEDIA_ERRORS = (av.FFmpegError, ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
 
 
@@ -61,7 +61,7 @@ class VideoLimits:
         max_cores: how many threads may decode at once; as many as there are processors if None.
 
     Raises:
-        ValueError: if one is not positive.
+        ValueError: if a limit is not positive.
     """
 
     max_pixels: int = 40_000_000  # 8K UHD is 33 million
@@ -95,7 +95,7 @@ class OpenVideo:
     def seek(self, seconds: float) -> None:
         """Go to a key frame at a time of the stream or before it, as far as the format can."""
         self.container.seek(round(seconds / (self.stream.time_base or 1)), stream=self.stream)
-        self.codec.flush_buffers()  # the container knows only its own
+        self.codec.flush_buffers()  # the container empties only the stream's own decoder, not one for alpha
 
 
 class Watch:
@@ -116,7 +116,7 @@ class Watch:
         return max(0.0, self.deadline - time.monotonic())
 
     def renew(self, seconds: float) -> None:
-        """Let so many seconds pass from now on."""
+        """Put the limit at so many seconds from this call on."""
         self.limit, self.deadline = seconds, time.monotonic() + seconds
 
     def check(self) -> None:
@@ -168,7 +168,7 @@ def open_video(
     stream_index: int | None = None,
     geometry: str = "upright",
 ) -> Iterator[OpenVideo]:
-    """Open a file, and nothing but it, and choose its best video stream, or the first of all for 'stored'."""
+    """Open a file, and nothing but it, and the stream given: if None, its best video stream, or for 'stored' the first."""
     check_file(path)
     watch.check()
     name = watch.name
@@ -190,7 +190,7 @@ def open_video(
         what = f"{name!r} is {kind}" if kind else f"{name!r} is not a video that can be read here, or not all of it"
         raise VideoError(f"{what}; give a whole {READABLE}.", str(error)) from error
     with container:
-        # Some decoders make a picture of anything, so that this is asked first.
+        # Some decoders make pictures even of encrypted data, so encryption is looked for first.
         if container.format.name.startswith("matroska") and is_encrypted(path):
             raise VideoError(f"{name!r} {ENCRYPTED}")
         if stream_index is None:
@@ -210,7 +210,7 @@ def open_video(
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """A file's video streams; cover art is none."""
+    """A file's video streams, without cover art."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
@@ -264,9 +264,9 @@ def read_packets(video: OpenVideo, errors: list[str], step: Callable[[VideoPacke
 
 
 def read_pictures(codec: Decoder, packets: Iterable[VideoPacket], errors: list[str]) -> Iterator[av.VideoFrame]:
-    """Decode packets to their end, or to the first error after a picture, which is added to `errors`.
+    """Decode packets to their end, or to the first error after a picture; every error is added to `errors`.
 
-    A recording may start between key frames, so errors before the first picture do not count.
+    A recording may start between key frames, so errors before the first picture do not end the decoding.
     """
     started = False
     for packet in chain(packets, (None,)):

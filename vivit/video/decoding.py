@@ -38,7 +38,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 SKIPS_UNREFERENCED = {"h264", "mpeg2video"}
 
 MAX_LANES = 4  # decoders at work at once
-AHEAD = 32  # transformed, so small, pictures that each of them may have waiting
+AHEAD = 32  # transformed, and so small, pictures that each decoder may have waiting
 THREADED_PIXELS = 200_000  # for smaller pictures a decoder's threads cost more than they gain
 
 
@@ -123,7 +123,7 @@ def _decode_lanes(
 ) -> Iterator[Frame]:
     """Decode runs side by side, in lanes of a decoder and a thread each, and yield their frames in order.
 
-    One decoder with many threads gains less, and where the clip is sought in it would be emptied at every key frame.
+    One decoder with many threads would gain less, and every seek to another key frame would empty it.
     """
     num_lanes = min(len(runs), limits.cores, MAX_LANES)
     threads = 1 if info.width * info.height < THREADED_PIXELS else min(8, limits.cores // max(1, num_lanes))
@@ -182,7 +182,7 @@ def _decode_runs(
 ) -> Iterator[Frame]:
     """Decode one run of frame indices after the other with one decoder."""
     with open_video(info.path, limits, watch, threads=threads, stream_index=info.stream_index) as video:
-        # An animated PNG says how its pictures are turned with the first one alone.
+        # In an animated PNG only the first picture says how all are turned.
         usual = orientation_from(info.rotation, info.mirrored) if info.codec == "apng" else UPRIGHT
         to_rgb = ToRgb(video.stream, watch.name, limits, usual, info.geometry)
         for run in runs:
@@ -196,7 +196,7 @@ def _decode_runs(
             beside = with_neighbours(numbered) if info.interlaced else ((n, p, None, None) for n, p in numbered)
             for number, picture, before, after in beside:
                 if number == index:
-                    # A picture that seeking left without what it refers to is flagged so.
+                    # A picture whose references were not decoded after a seek is flagged as corrupt.
                     if picture.is_corrupt and info.keyframe_seconds:
                         break
                     image = to_rgb(picture, before, after)
@@ -219,8 +219,8 @@ def _pictures_by_time(
     errors: list[str],
     step: Callable[[VideoPacket], None],
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode from the last key frame before a run of indices until all of them are out, numbered by their times."""
-    if info.interlaced:  # with those beside each
+    """Decode from a key frame no later than a run of indices until its last picture: (index, picture), told by their times."""
+    if info.interlaced:  # a picture is deinterlaced with those beside it
         run = sorted({i + side for i in run for side in (-1, 0, 1) if 0 <= i + side < info.num_frames})
     indices = {info.frame_seconds[i]: i for i in run}
     codec = video.codec
@@ -255,8 +255,8 @@ def _packets_from_key(
     seconds = info.frame_seconds[target]
     keys = info.keyframe_seconds
     before = bisect_right(keys, seconds)
-    # Many formats seek by decoding time, and MPEG-TS to a place after it: the key frame found may then lie behind the
-    # target. So look further back, at last from before the start of the clip.
+    # Many formats seek by decoding time, and MPEG-TS to a place after the time asked for: the key frame found may then come
+    # after the target. So look further back, at last from before the start of the clip.
     for key in (*(keys[before - back] for back in (1, 2, 4, 8) if back <= before), keys[0] - 10):
         with suppress(*MEDIA_ERRORS):
             video.seek(key)

@@ -17,7 +17,8 @@ class VideoInfo:
         rotation: degrees clockwise by which stored pictures were turned: 0, 90, 180 or 270.
         mirrored: whether they were mirrored left to right before that.
         frame_seconds: presentation time of every displayed picture as the file gives it, ascending, in seconds.
-        end_seconds: when the last picture has been shown; its own time where the file does not say how long that takes.
+        end_seconds: when the last picture has been shown; where the file does not say how long it is shown, that is the mean of
+            the others, and 0 s if there are none.
         plain: whether a player that shows pictures as they are stored shows the same as is read here.
         interlaced: whether pictures are two fields woven into one, which are read with their neighbours.
         keyframe_seconds: presentation times at which decoding can start, ascending; empty if the packets could not be

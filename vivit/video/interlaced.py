@@ -12,7 +12,7 @@ Numbered = tuple[int, av.VideoFrame]
 def with_neighbours(
     numbered: Iterator[Numbered],
 ) -> Iterator[tuple[int, av.VideoFrame, av.VideoFrame | None, av.VideoFrame | None]]:
-    """Each picture with the ones shown before and after it, where they are here: (number, picture, before, after)."""
+    """Each picture with the ones shown before and after it, where `numbered` has them: (number, picture, before, after)."""
     before: Numbered | None = None
     here: Numbered | None = None
     for after in chain(numbered, (None,)):
@@ -34,7 +34,7 @@ def deinterlaced(
 
     Args:
         picture: an interlaced one.
-        before, after: those shown beside it. 'bwdif' finds in them what did not move; without both, 'estdif' goes by edges.
+        before, after: those shown beside it. 'bwdif' finds in them what did not move; with neither, 'estdif' goes by edges.
 
     Returns:
         A picture of the same size, with the same colours and side data. The times of all three are lost.

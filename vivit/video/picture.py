@@ -19,7 +19,7 @@ GROUND = "white"  # what transparent pictures lie on
 
 
 def _unnamed(cls: type[Type], value: int) -> Type:
-    # FFmpeg has kinds of side data that PyAV has no name for (EXIF, view ids); without one it refuses the whole picture.
+    # FFmpeg has kinds of side data that PyAV has no name for (EXIF, view ids); without a name it refuses the whole picture.
     member: Type = object.__new__(cls)
     member._name_ = f"UNNAMED_{value}"
     member._value_ = value  # type: ignore[assignment]
@@ -34,7 +34,7 @@ def orientation_of(picture: av.VideoFrame, usual: Orientation | None = UPRIGHT) 
 
     Args:
         picture: as it was decoded.
-        usual: the answer where it does not say.
+        usual: the answer where the picture does not say.
 
     Returns:
         (a, b, c, d), each -1, 0 or 1; None if the file's matrix does not turn by a multiple of 90 degrees.
@@ -69,7 +69,7 @@ def describe_orientation(orientation: Orientation) -> tuple[int, bool]:
 
 
 def orientation_from(rotation: int, mirrored: bool) -> Orientation:
-    """What `describe_orientation` was told."""
+    """The inverse of `describe_orientation`."""
     a, b, c, d = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][rotation // 90]
     return (-a, -b, c, d) if mirrored else (a, b, c, d)
 
@@ -103,7 +103,7 @@ class ToRgb:
         """Make one.
 
         Args:
-            stream: theirs.
+            stream: the one that the pictures are of.
             name: the file's, for errors.
             limits: what a picture may cost.
             usual: how a picture that does not say so itself is turned.
@@ -125,7 +125,7 @@ class ToRgb:
             before, after: its neighbours, of use where it is interlaced.
 
         Raises:
-            VideoError: if it is too large or in colours that nobody knows.
+            VideoError: if it is too large or cannot be turned into RGB.
         """
         width = self._width(picture)
         try:
@@ -142,7 +142,7 @@ class ToRgb:
         return turned(image, orientation)
 
     def _width(self, picture: av.VideoFrame) -> int:
-        """Of a picture as it will be before it is turned, in pixels; raises VideoError where it is too much."""
+        """The width in pixels that a picture has before it is turned; raises VideoError where the picture is too large."""
         aspect = 1 if self._stored else self._stream.sample_aspect_ratio or 1
         width = max(1, round(picture.width * aspect))
         check_size(self._name, width, picture.height, self._limits)

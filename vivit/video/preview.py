@@ -10,7 +10,7 @@ from PIL import Image
 
 from vivit.video.container import VideoPacket
 
-TICKS = 90_000  # a second; every usual frame rate is a whole number of them
+TICKS = 90_000  # a second, as MPEG counts them: fine enough for every usual frame rate
 
 
 def encode_mp4(pictures: Iterable[tuple[float, np.ndarray]], *, end_seconds: float, height: int) -> bytes:

@@ -36,11 +36,11 @@ from vivit.video.tone_mapping import colours_of
 # (two pictures may share a packet): those are counted by decoding.
 ONE_PICTURE_A_PACKET = {"h264", "hevc", "vp9", "av1", "mjpeg", "mpeg2video", "png", "ffv1", "prores", "gif"}
 
-# Streams without a container: what time stamps FFmpeg gives for them it has made up.
+# Streams without a container: FFmpeg makes up the time stamps that it gives for them.
 BARE = {"h264", "hevc", "av1", "obu", "mpegvideo", "m4v", "mjpeg"}
 USUAL_RATE = 25.0  # frames a second, where nothing tells
 RATES = (0.01, 10_000.0)  # frames a second that a file is believed
-# Broadcasts cut together go on with other time stamps; FFmpeg's own tools take a step of more for such a cut.
+# Broadcasts cut together go on with other time stamps; FFmpeg's own tools, too, take a longer step for such a cut.
 JUMPS = {"mpegts", "mpeg"}
 JUMP_SECONDS = 10.0
 # What browsers' players show as it is stored.
@@ -52,7 +52,7 @@ DEINTERLACED = "The clip is interlaced; its pictures were deinterlaced."
 def list_frames(
     path: str, limits: VideoLimits, watch: Watch, *, promised: int | None = None, geometry: str = "upright"
 ) -> VideoInfo:
-    """List the pictures from packets, or, where those do not tell or `promised` too much, by decoding."""
+    """List the pictures from packets; by decoding where those do not tell, or where they told of `promised` ones wrongly."""
     if geometry not in GEOMETRY:
         raise ValueError(f"geometry must be one of {', '.join(GEOMETRY)}, not {geometry!r}")
     check_file(path)
@@ -134,7 +134,7 @@ class _PacketTimes:
         self.times: list[float] = []
         self.keys: list[float] = []
         self.num_packets = 0
-        self.last = (-math.inf, 0.0)  # when the picture that is shown last is, and for how long
+        self.last = (-math.inf, 0.0)  # of the picture that is shown last: when, and for how long
         self._clock = clock_of(video.stream)
         self._avi = video.container.format.name == "avi"
         self._last_dts: int | None = None
@@ -164,7 +164,7 @@ class _Tally:
 
     def __init__(self, video: OpenVideo) -> None:
         self.avi = video.container.format.name == "avi"
-        self.places: list[int] = []  # in an AVI file, which numbers its chunks and stores no other times
+        self.places: list[int] = []  # of an AVI file's packets: it numbers its chunks and stores no other times
         self.in_order = True  # as pictures are shown, so are they stored
         self.discarded = 0
         self.encrypted = False
@@ -204,7 +204,7 @@ def _list_pictures(path: str, limits: VideoLimits, watch: Watch, promised: int, 
             times.append(clock(picture.pts))
             hold = clock(picture.duration) or 0.0
             check_count(watch.name, len(times), limits)
-        watch.check()  # one packet can take a long search through the file, which ends with the time
+        watch.check()  # a long search for a packet that runs out of time ends as an error of the file does
         promised = max(promised, header_promises - tally.discarded)
         if not examined:
             if tally.encrypted or is_encrypted(path):

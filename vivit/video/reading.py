@@ -71,6 +71,7 @@ def probe(
 
     Raises:
         VideoError: if it cannot be read, in one sentence.
+        ValueError: for another geometry.
     """
     limits = limits or VideoLimits()
     return list_frames(os.fspath(path), limits, Watch(path, limits, progress), geometry=geometry)
@@ -141,7 +142,8 @@ def read_frames(
 
     Raises:
         VideoError: if the file cannot be read, in one sentence.
-        ValueError: see `choose_views`.
+        ValueError: see `choose_views`, or for another geometry.
+        UserError: see `choose_views`.
     """
     limits = limits or VideoLimits()
     choice: dict[str, Any] = {"views": views, "sampling": sampling, "stride": stride, "start": start}
@@ -219,6 +221,7 @@ def examined(
 
     Raises:
         VideoError: if the file cannot be read, in one sentence.
+        ValueError: if the chosen indices do not ascend or are out of range, or for another geometry.
     """
     limits = limits or VideoLimits()
     watch = Watch(path, limits, progress)

@@ -38,21 +38,21 @@ def _center(num_frames: int, total: int, stride: int, start: int) -> list[int]:
 SAMPLING: dict[str, SamplingRule] = {
     "uniform": _uniform,  # the whole clip, first and last frame included; evenly in time, see `choose_indices`
     "consecutive": _consecutive,  # from `start`, every `stride`-th
-    # As the pipeline of transformers: without torchvision from the first frame, evenly over `num_frames * stride` of them;
-    # with it (since 5) the first of each of `num_frames` parts of the clip.
+    # As the pipeline of transformers: without torchvision from the first frame, evenly over `num_frames * stride` frames;
+    # with torchvision (since 5) the first of each of `num_frames` parts of the clip.
     "transformers": _transformers,
     "transformers-torchvision": _parts,
     "center": _center,  # a window in the middle, every `stride`-th
 }
 
 
-HELD = 0.05  # of a clip: a last picture that is shown for so much longer than others is held
+HELD = 0.05  # of a clip's length: a last picture that is shown for so much longer than others is held
 
 
 def comes_evenly(edges: Sequence[float]) -> bool:
     """Whether frames come at a constant rate: none more than half a frame from where the best such grid has it.
 
-    So times may be rounded and a frame may be missing. A picture that is held at the end is one that comes unevenly.
+    So times may be rounded and a frame may be missing. A picture that is held at the end makes a clip uneven.
 
     Args:
         edges: (total + 1,) times at which the frames are shown, ascending, and the time at which the last one has been.
@@ -179,7 +179,7 @@ def choose_views(
     """Choose the frames of every temporal view of a clip.
 
     Args:
-        num_frames: T, of each.
+        num_frames: T, frames of each view, > 0.
         views: of one temporal view the frames are those of `choose_indices`; several begin at `Views.starts`, and each has
             every `stride`-th frame from there on, as with "consecutive".
         stride: see `choose_indices`; if None it is 1, and `vivit.views.STRIDE` for several temporal views.

@@ -50,20 +50,21 @@ from vivit.video.tone_mapping import colours_of
 
 FILM_LIMITS = VideoLimits(max_seconds=7 * 86_400.0, max_frames=10_000_000)  # 46 hours at 60 frames a second
 CLOSE = 1e-6  # seconds by which two times are the same
-# By key frames, in presentation time. Not MPEG-TS, whose clock may leap, and not AVI, where a picture's time is counted.
+# Formats that seek to key frames by presentation time. Not MPEG-TS, whose clock may leap, and not AVI, whose pictures are
+# counted.
 SEEKS_WELL = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "mxf")
-# Seconds before a wanted time at which a key frame is looked for, one after the other. Never at it: an interlaced picture
-# needs the one before it.
+# Seconds before a wanted time at which a key frame is looked for, one after the other. Never at that time: an interlaced
+# picture needs the one before it.
 BEFORE = (0.1, 4.0, 16.0)
 # Formats in which a decoded picture does not carry its own time; those of the packets, in order, are the pictures'.
 BY_PACKETS = {"avi", "asf"}
 MOST_BETWEEN = 64  # packets that a decoder holds before their pictures come
 MOST_PLACES = 3  # damaged places that are named
-HOLE_SECONDS = 1.0  # without a picture until it is told; and more than so many pictures' worth:
+HOLE_SECONDS = 1.0  # without a picture before the user is told; and longer than so many pictures take:
 HOLE_PICTURES = 10
 STILL_SECONDS = 3600.0  # that a picture may be on screen; one bit of a damaged time stamp can be a thousand years
 LONGEST_SECONDS = 7 * 86_400.0  # of a film
-UNUSABLE = 0.02  # of the pictures without a usable time until that is told
+UNUSABLE = 0.02  # the share of pictures without a usable time above which the user is told
 
 
 @dataclass
@@ -74,8 +75,7 @@ class Film:
         info: what it holds.
         decoded: pictures that came out of the decoder, each counted once.
         end_seconds: when the last of them has been shown.
-        ended: whether the file has no more.
-        warnings: sentences for the user.
+        ended: whether the file's end has been reached.
     """
 
     info: FilmInfo
@@ -100,7 +100,7 @@ class Film:
         return tuple(said)
 
     def grant(self, seconds: float, progress: TellFraction | None = None) -> None:
-        """Bound the wall time of what is done next; without it there is no bound. Args: progress: as `open_film` takes it."""
+        """Bound the wall time from this call on; before, `open_film`'s limit holds. Args: progress: as `open_film` takes it."""
         self._watch.renew(seconds)
         self._watch.progress = progress
 
@@ -144,14 +144,14 @@ class _Shown:
 
 
 class _Notes:
-    """What is found on the way through a film, and told of it."""
+    """What is found on the way through a film, and the sentences that tell of it."""
 
     def __init__(self, done: tuple[str, ...] = ()) -> None:
-        self.done = list(done)  # to its pictures
-        self.damaged: list[float] = []  # where; as many as are named
-        self.holes: list[float] = []  # where no picture comes for long
+        self.done = list(done)  # sentences on what is done to the pictures
+        self.damaged: list[float] = []  # when, in seconds; only as many as are named
+        self.holes: list[float] = []  # after which seconds no picture comes for long
         self.unusable = 0  # pictures without a time that could be used
-        self.jumped = False  # the file's clock
+        self.jumped = False  # whether the file's clock leapt
         self.in_order = True  # as pictures are shown, so are they stored
 
     def damage(self, seconds: float) -> None:
@@ -198,10 +198,10 @@ def open_film(
 
     Args:
         path: the file.
-        from_seconds: where to begin, from the first picture on: at a key frame before it where the file can be sought in, else
-            at the beginning, so that what is decoded before is lost.
+        from_seconds: from when on pictures are wanted, counted from the first one: the film is read from a key frame before
+            then where the format seeks well, else from its beginning.
         begin_seconds: the first picture's time in the file, where it is known from an earlier opening and `from_seconds` is
-            not 0.
+            not 0; if None, the film is read from its beginning.
         geometry: how pictures are read, a key of `vivit.names.GEOMETRY`.
         limits: what a picture may cost, and how many pictures and how much time there may be.
         progress: called at most 20 times a second as the file is read, what is passed over before `from_seconds` as well; what
@@ -243,7 +243,7 @@ def open_film(
 def _begin(
     video: OpenVideo, watch: Watch, limits: VideoLimits, geometry: str, begin_seconds: float | None
 ) -> tuple[Film | None, float]:
-    """Decode the first picture, whose time comes with the film. None without a picture."""
+    """Decode the first picture: the film, None where no picture can be decoded, and the first picture's time in seconds."""
     notes = _Notes()
     stream, codec, container = video.stream, video.codec, video.container
     rate = next(
@@ -261,7 +261,7 @@ def _begin(
     notes.done += done_to_pictures(video, [picture], (width, height), geometry)
     promised = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
     if container.format.name.startswith("matroska") and promised > begun[0] > 0:
-        promised -= begun[0]  # there it is the time at which the last picture ends
+        promised -= begun[0]  # Matroska promises the time at which the last picture ends
     info = FilmInfo(
         container=container.format.name,
         codec=codec.codec.canonical_name,
@@ -312,7 +312,7 @@ def _decoded(
 def _stamped(
     video: OpenVideo, watch: Watch, notes: _Notes, reached: Callable[[], float]
 ) -> Iterator[tuple[av.VideoFrame, float | None]]:
-    """Every picture and the time that the file has for it; what cannot be decoded is left out. Args: reached: so far."""
+    """Every picture and the time that the file has for it; what cannot be decoded is left out. Args: reached: seconds."""
     read = clock_of(video.stream)
     container = video.container.format.name
     by_packets: deque[int | None] | None = deque(maxlen=MOST_BETWEEN) if container in BY_PACKETS else None
@@ -356,7 +356,7 @@ def _shown(
     notes: _Notes,
     geometry: str,
 ) -> Iterator[_Shown]:
-    """Pictures with how long each is on screen: until the next one comes. The last says so itself, or is taken to be usual."""
+    """Pictures with how long each is on screen: until the next one comes; the last as it says itself, or the mean."""
     times: dict[int, float] = {}
     start: float | None = None
 

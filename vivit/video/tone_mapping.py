@@ -122,7 +122,7 @@ class ToneMapper:
         colours = av.VideoFrame.from_ndarray(_table(transfer, primaries), format="rgb48le")
         colours.pts = 0
         table.push(colours)
-        table.push(None)  # that one serves for all
+        table.push(None)  # one table serves for all pictures
         self._count = 0
 
     def map(self, picture: av.VideoFrame) -> av.VideoFrame:

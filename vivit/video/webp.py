@@ -13,7 +13,7 @@ from vivit.video.picture import UPRIGHT, Orientation, on_ground, turned
 
 NAME = "webp"
 PILLOW_ERRORS = (*MEDIA_ERRORS, SyntaxError, struct.error)
-SHORTEST_SECONDS, USUAL_SECONDS = 0.011, 0.1  # browsers show what is to be shorter than the first for the second
+SHORTEST_SECONDS, USUAL_SECONDS = 0.011, 0.1  # browsers show a picture shorter than the first for the second
 
 # EXIF's orientation (TIFF 6.0, tag 274) → how a stored picture is shown, as `picture.orientation_of` gives it.
 ORIENTATIONS: dict[int, Orientation] = {
@@ -86,7 +86,7 @@ def list_pictures(path: str, limits: VideoLimits, watch: Watch) -> Listing:
     """Decode all pictures, and note when they are shown.
 
     Raises:
-        VideoError: if there is none, or too many.
+        VideoError: if there is none, the limits are exceeded, or the file cannot be opened.
     """
     times: list[float] = []
     seconds = 0.0
@@ -116,7 +116,7 @@ def decode(
 
     Args:
         path: of a WebP file.
-        indices: of frames, from 0 on.
+        indices: of frames, from 0 on; at least one.
         limits: of the size of its pictures.
         watch: how long it may take, and who is told how far it is.
         geometry: 'stored' leaves them unturned.
