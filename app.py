@@ -1,4 +1,4 @@
-"""Serves, where `streamlit run app.py` imports it, and draws, where Streamlit runs it as the page script."""
+"""The app: imported by `streamlit run app.py` this file serves; run by Streamlit as the page script it draws."""
 
 import streamlit as st
 

@@ -19,7 +19,7 @@ class Scored:
     Args:
         scores: (B, K) float32.
         answers: what else was said of them.
-        seconds: the job ran.
+        seconds: how long the job ran.
     """
 
     scores: np.ndarray
@@ -40,7 +40,7 @@ def score_windows(
     Args:
         asked: how.
         frames: (n, H, W, 3) uint8.
-        rows: B windows of T each, as places in them.
+        rows: B windows of T each, as places in `frames`.
         tell: as `Running.reply_to` takes it.
 
     Raises:

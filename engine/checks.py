@@ -1,6 +1,6 @@
 """Whether a map is true, and whether a model used time: chains of short jobs of the model worker. No torch.
 
-Between the jobs of a chain other visitors' jobs go; what has been answered when it is cancelled is kept.
+Between the jobs of a chain other visitors' jobs go; what has been answered when a chain is cancelled is kept.
 """
 
 import itertools

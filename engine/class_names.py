@@ -11,7 +11,7 @@ JOINERS = "\u200c\u200d"  # within words and emoji they mean something
 
 
 def one_line(text: str) -> str:
-    """A name in one line, without what no font has a picture for and marks that turn the direction of what follows."""
+    """A name in one line, without control characters, surrogates, and marks that turn the direction of what follows."""
     plain = (" " if category(c) in ("Cc", "Cs") else c for c in text if category(c) != "Cf" or c in JOINERS)
     return " ".join("".join(plain).split())
 

@@ -8,7 +8,7 @@ from vivit.video import VideoError
 
 
 def container_name(name: str, path: Path) -> str:
-    """FFmpeg has one name for MP4 and MOV, and one for Matroska and WebM; browsers play only one of the latter two.
+    """A container as browsers call it: FFmpeg has one name for MP4 and MOV, and one for MKV and WebM, of which they play WebM.
 
     Args:
         name: FFmpeg's.

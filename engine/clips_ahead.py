@@ -22,8 +22,8 @@ class Coming:
 
     Args:
         index: its place among the clips.
-        path: its whole path; once it is here, if it is downloaded.
-        download: that brings it here; None where it is.
+        path: its whole path; of a clip that is downloaded, once it is here.
+        download: the request that brings it here; None where it is here already.
         job: what is done for it now, its download and then its reading; None once it is there.
         read, pixels: what has been read.
         error: why it cannot be used.
@@ -47,7 +47,7 @@ class ClipsAhead:
         engine: has the worker 'media', and 'download-clip' where clips are downloaded.
         running: the chain.
         clips: whichever are wanted.
-        how: they are read; its path is not used.
+        how: clips are read; the path in it is not used.
         note: what the chain does while it waits for a clip.
     """
 
@@ -70,7 +70,7 @@ class ClipsAhead:
 
         Raises:
             Stopped: if the chain is cancelled meanwhile, or the engine stops.
-            Failed: if the media worker does not start.
+            Failed: if the worker that reads or downloads clips does not start.
         """
         while True:
             self.look()
@@ -132,7 +132,7 @@ class ClipsAhead:
                 self._broken = clip.error
 
     def close(self) -> None:
-        """Ask for no more."""
+        """Cancel what was asked for ahead."""
         for clip in self._coming:
             if clip.job:
                 self._engine.cancel(clip.job)

@@ -25,7 +25,9 @@ class RunningComparison(Running):
 
     Args:
         comparison: cells, what is known of them so far, progress and seconds left.
+        shape, pixels: the clip's frames, (T, H, W, 3) uint8.
         normalisation: as `engine.tasks.Classify`'s.
+        number: as `engine.tasks.TimeCells.comparison`.
     """
 
     comparison: SideBySide
@@ -103,7 +105,7 @@ def _ask(engine: Engine, running: RunningComparison, request: Request[Reply], co
             engine, request, [running.pixels], cancelled=running._cancel, waiting=waiting, cost_key=cost_key
         )
     finally:
-        running.note = note  # else the next of the round would find the place in it
+        running.note = note  # else the next job's note would begin with this one's place in the queue
     if job.state != "done":
         raise Failed(job.error or job.note)
     return job.result

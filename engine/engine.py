@@ -25,7 +25,7 @@ WorkerState = Literal["starting", "ready", "restarting", "failing", "stopped"]
 TICK = 1.0  # seconds between looks at the process itself, for ends that close no socket
 FAILURES_BEFORE_TELLING = 2  # failed starts in a row until waiting jobs are told instead of kept waiting
 LONGEST_PAUSE = 30.0  # seconds between failed starts
-STEADY_SECONDS = 10.0  # a process that lived as long was of use, even without a job
+STEADY_SECONDS = 10.0  # a process that lived longer was of use, even without a job
 
 
 class Engine:
@@ -132,7 +132,7 @@ class Engine:
                         worker.queue.cancel(job, "The visitor has left.")
 
     def alive(self) -> dict[str, bool]:
-        """Whether each worker works or is on its way to: False from a failed start to the next good one."""
+        """Whether each worker is ready or about to be: False from a failed start to the next good one, and once stopped."""
         return {name: worker.alive() for name, worker in self._workers.items()}
 
     def idle(self, worker: str) -> bool:
@@ -235,7 +235,7 @@ class _Worker:
                 self.restarts += 1
 
     def _take_stock(self, useful: bool) -> None:
-        """After a process: no job is left running, and after too many of no use those that wait are told."""
+        """After a process has ended: fail the job that it left and, after too many processes of no use, those that wait."""
         if job := self.queue.running:
             self.queue.finish(job, "failed", error=unexpected("EngineError"), details="EngineError: see the log")
         self._failures = 0 if useful else self._failures + 1
@@ -340,7 +340,7 @@ class _Worker:
         return answer
 
     def _listen(self, process: Process, job: Job[Any], *, for_cancel: bool) -> Answer | None:
-        """Wait for the reply, and `for_cancel` or not: None once one is asked for. Raises as `_converse`."""
+        """Wait for the reply, or with `for_cancel` for a cancel, which returns None. Raises as `_converse`."""
 
         def left() -> float:
             return job._ends_by - time.monotonic()

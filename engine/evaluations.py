@@ -31,7 +31,7 @@ logger = logging.getLogger("engine")
 
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
 SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
-SAVE_SHARE = 0.05  # of the time that writing may take
+SAVE_SHARE = 0.05  # of the time, that writing may take at most
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
 NOT_WORKING = "The evaluation ended early. What was found stands here; begin again."
 
@@ -41,7 +41,7 @@ class CellAsked:
     """A cell that is to classify clips.
 
     Args:
-        asked: by which model, and how; with a batch size of 0 it is what the device takes.
+        asked: by which model, and how; a batch size of 0 stands for what the device takes.
         labels: class index → name.
         targets: label of a clip → the index of its class.
     """
@@ -102,7 +102,7 @@ class RunningEvaluation(Running):
         visitor: who asked for it, or has taken it over since.
         cells: in the order that was asked for.
         times: where the time went so far.
-        error: for the page, too: that it could not be written.
+        error: for the page: why it failed, or that it could not be written.
         saved: whether it is on disk as it is now.
         unwanted: whether nothing of it is to be kept any longer.
     """
@@ -121,7 +121,7 @@ class RunningEvaluation(Running):
 
     @property
     def done(self) -> int:
-        """Clips that all cells have classified which have not failed."""
+        """How many clips every cell that has not failed has classified."""
         return max(len(cell.records) for cell in self.cells)
 
     @property
@@ -131,7 +131,7 @@ class RunningEvaluation(Running):
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace since the first answers, so without loading; None before there is one."""
+        """At the pace since the first answers, so without loading; None before there is a pace."""
         if self._first is None or self.done <= self._first[1]:
             return None
         pace = (time.monotonic() - self._first[0]) / (self.done - self._first[1])
@@ -192,7 +192,7 @@ class _Found:
 
     Args:
         records: of all of them, in their order.
-        seconds: the model took for each; 0 where it was given none.
+        seconds: that the model took for each clip; 0 where it was given none.
         step: the fewest clips that fill passes.
     """
 
@@ -259,7 +259,7 @@ class Evaluations:
             evaluation_file(self._folder, id).unlink(missing_ok=True)
 
     def forget(self, folder: Path) -> None:
-        """Delete every evaluation of a checkpoint in a folder: it goes, and its classes are nobody else's business."""
+        """Delete every evaluation of the checkpoints in a folder: they go, and their classes are nobody else's business."""
         for running in self.all_running():
             if _is_of(running.kept, folder):
                 running.unwanted = True
@@ -286,7 +286,7 @@ class Evaluations:
                 running.save(self._folder)
 
     def _step(self, running: RunningEvaluation, ahead: ClipsAhead, clips: list[Coming]) -> None:
-        """Have every cell that has not failed classify some clips; a cancel meanwhile leaves all without them."""
+        """Have every cell that has not failed classify some clips; after a cancel meanwhile no cell has them."""
         found_by: list[tuple[RunningCell, _Found]] = []
         for cell in running.cells:
             if cell.error:
@@ -349,7 +349,7 @@ class Evaluations:
 
 
 def _coming(what: ToEvaluate) -> Iterator[Coming]:
-    """The clips that are to be read, those of a dataset that are not here yet with what downloads them."""
+    """The clips that are to be read; a dataset's clip that is not here yet comes with the request that downloads it."""
     found = what.found
     for index, (path, _) in enumerate(what.clips):
         clip = Coming(index, found.place(path))

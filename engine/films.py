@@ -31,7 +31,7 @@ from vivit.video.streaming import FILM_LIMITS, Film, open_film
 
 CHUNK_SECONDS = 0.5  # about what one job takes
 CHUNK_LIMIT = 25.0  # what it may take, and ends with a sentence before the worker's 30 s end its process
-# From opening on, which may take as long as the first picture does.
+# The time counts from the opening of a film, which takes as long as its first picture does.
 LIMITS = replace(FILM_LIMITS, max_seconds=CHUNK_LIMIT)
 CHUNK_TICKS = 64  # pictures that one job answers with at most
 MOST_OPEN = 4  # films; a decoder of large pictures holds 100 MB
@@ -40,7 +40,7 @@ EXTRACT_FPS, EXTRACT_HEIGHT = 30.0, 360  # at most
 
 @dataclass
 class _Open:
-    """A film that is open. Args: info: what it holds; next_tick: what comes next; close: ends it."""
+    """A film that is open. Args: info: what it holds; next_tick: number of the tick that comes next; close: closes it."""
 
     film: Film
     info: FilmInfo
@@ -49,7 +49,7 @@ class _Open:
     close: ExitStack
 
 
-_OPEN: dict[int, _Open] = {}  # by its number; the one that was read last in the end
+_OPEN: dict[int, _Open] = {}  # by number; the film that was read last comes last
 
 
 def describe_film(request: DescribeFilm, blobs: list[bytes], progress: Progress) -> tuple[FilmInfo, list[bytes]]:
@@ -77,7 +77,7 @@ def read_film(request: ReadFilm, blobs: list[bytes], progress: Progress) -> tupl
                 found.next_tick = tick.number + 1
                 if len(ticks) >= CHUNK_TICKS or time.monotonic() - begin > CHUNK_SECONDS:
                     break
-        except BaseException:  # its decoder has ended with it
+        except BaseException:  # the decoder has ended with the exception
             _put_away(request.film)
             raise
     shape = pictures[0].shape if pictures else (0, 0, 3)
@@ -97,7 +97,7 @@ def read_film(request: ReadFilm, blobs: list[bytes], progress: Progress) -> tupl
 
 
 def _resume(request: ReadFilm, progress: Progress) -> tuple[_Open, bool]:
-    """The film where it was left, or opened there; and whether it was."""
+    """The film where reading was left off; and whether it had to be opened there."""
 
     def tell(_: float) -> None:
         progress(0.0, "decoding")
@@ -108,7 +108,7 @@ def _resume(request: ReadFilm, progress: Progress) -> tuple[_Open, bool]:
         found = None
     if opened := found is None:
         while len(_OPEN) >= MOST_OPEN:
-            _put_away(next(reversed(_OPEN)))  # where they take turns, its own is the furthest off
+            _put_away(next(reversed(_OPEN)))  # where films take turns, the one read last is the furthest off
         processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
         close = ExitStack()
         film = close.enter_context(

@@ -72,7 +72,7 @@ def reorder(request: AnswerOrders, blobs: list[bytes], progress: Progress) -> tu
 
 
 def _ready(request: LookInside, pixels: bytes) -> tuple[Checkpoint, VivitForVideoClassification, Tensor]:
-    """The checkpoint, its model, which runs plainly by the backend that is asked for, and the clip (1, T, C, H, W)."""
+    """The checkpoint; its model, which runs plainly by the backend that is asked for; and the clip, (1, T, C, H, W)."""
     checkpoint, device = open_checkpoint(request.checkpoint, here=True), default_device()
     model = load(checkpoint, request.precision, device)
     choose(model, request.attention, "plain")

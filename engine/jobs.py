@@ -97,7 +97,7 @@ class Job(Generic[Reply]):
 
 
 class Queue:
-    """The jobs of one worker: first come, first served, one running. Every change notifies `changed`."""
+    """The jobs of one worker: first come, first served, one running. `put` and `cancel` notify `changed`."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()

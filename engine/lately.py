@@ -3,7 +3,7 @@
 import threading
 from typing import Generic, Protocol, TypeVar
 
-UNSAVED = 5  # ended ones that could not be written are held in memory: the last so many
+UNSAVED = 5  # chains that ended and could not be written, held in memory: the last so many
 
 
 class Saved(Protocol):
@@ -30,14 +30,14 @@ One = TypeVar("One", bound=Saved)
 
 
 class Lately(Generic[One]):
-    """Those that run, and the last of those that have ended and could not be written. Any thread may ask."""
+    """Chains that run, and those that have ended: until the next begins, or for longer if unsaved. Any thread may ask."""
 
     def __init__(self) -> None:
         self._ones: dict[str, One] = {}
         self._lock = threading.Lock()
 
     def add(self, one: One) -> None:
-        """Take one up that begins, and forget those that have ended and are on disk."""
+        """Take up a chain that begins; forget those that have ended, but for the last `UNSAVED` that are not on disk."""
         with self._lock:
             unsaved = [k for k, v in self._ones.items() if v.state != "running" and not v.saved][-UNSAVED:]
             self._ones = {k: v for k, v in self._ones.items() if v.state == "running" or k in unsaved}

@@ -1,6 +1,6 @@
 """All that one visitor teaches, in memory and in their folder. No torch is used.
 
-Whoever changes it holds the lock of `engine.lessons.Lessons`.
+Whoever changes a lesson holds the lock of `engine.lessons.Lessons`; `seconds` and `places` are the teaching threads' own.
 """
 
 import shutil
@@ -27,8 +27,10 @@ class Lesson:
         seconds: example id → how long the clip is, once it has been read.
         coming: bytes of each clip that is being written.
         made: bytes of the checkpoint and of its zip.
-        former: the folder of the checkpoint before it, which other pages may still be at work with; former_bytes: its `made`.
-        running, taught: what was begun last, and what has come of it.
+        former: the folder that holds the checkpoint before it, which other pages may still be at work with.
+        former_bytes: bytes of that checkpoint, whose zip has gone.
+        running: what was begun last.
+        taught: the last checkpoint that came of teaching; None before.
         places: numbers of folders that a checkpoint is written into.
         packing: held while the zip is made.
         gone: whether the visitor has left.
@@ -68,7 +70,7 @@ class Lesson:
             file.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Leave nothing of a visitor who has gone, whoever of theirs was still writing."""
+        """Leave nothing of a visitor who has gone, whichever thread was still writing for them."""
         if self.gone:
             shutil.rmtree(self.folder, ignore_errors=True)
 

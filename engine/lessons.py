@@ -75,7 +75,7 @@ class Lessons:
             return one
 
     def rename_class(self, visitor: str, id: str, name: str) -> None:
-        """Give a class another name; its clips stay. Raises UserError as `add_class`; of one that is gone nothing happens."""
+        """Give a class another name; its clips stay. Raises UserError as `add_class`; does nothing if the class is gone."""
         with self._lock:
             lesson = self._lessons.get(visitor)
             if lesson and (one := lesson.classes.get(id)):
@@ -98,8 +98,8 @@ class Lessons:
             content: of its file; or a file, which is copied.
 
         Raises:
-            UserError: if the class is gone, the clip is there already (it says in which class), it is too much in any way, or
-                the disk is full; then nothing of it is kept.
+            UserError: if the class or the file is gone, the clip is there already (the sentence says in which class), there are
+                too many clips or bytes, or the disk is full; then nothing of the clip is kept.
         """
         try:
             size = content.stat().st_size if isinstance(content, Path) else memoryview(content).nbytes
@@ -166,7 +166,7 @@ class Lessons:
                 lesson.keep(one, [clip for clip in one.examples if clip.id != example_id])
 
     def move(self, visitor: str, example_id: str, class_id: str) -> None:
-        """Make a clip an example of another class; of a clip or class that is gone nothing happens."""
+        """Make a clip an example of another class; does nothing if the clip or the class is gone."""
         with self._lock:
             lesson = self._lessons.get(visitor)
             if lesson and (there := lesson.class_of(example_id)) and class_id in lesson.classes:
@@ -178,8 +178,8 @@ class Lessons:
     def teach(self, visitor: str, asked: TeachAsked) -> RunningTeaching:
         """Fit a head to all of a visitor's clips in the background; what they have running is cancelled.
 
-        Features of clips that are kept for this model are not taken again. Clips that cannot be read cost themselves alone. By
-        the visitor's own checkpoint is meant the model that it was made of, since it goes with the next one.
+        Features of clips that are kept for this model are not taken again. A clip that cannot be read is left out. Where
+        `asked` names the visitor's taught checkpoint, the model that this was made of is taken: taught ones are replaced.
 
         Raises:
             UserError: if there are fewer than two classes with clips.
@@ -204,7 +204,7 @@ class Lessons:
             return lesson.running if lesson else None
 
     def taught(self, visitor: str) -> Taught | None:
-        """The last checkpoint that came of it. The one before it stays until there is another: pages may be at work with it."""
+        """The last checkpoint that came of teaching. The former one stays until the next: pages may be at work with it."""
         with self._lock:
             lesson = self._lessons.get(visitor)
             return lesson.taught if lesson else None
@@ -233,7 +233,7 @@ class Lessons:
                 lesson.made = 2 * made
             part = packed.with_suffix(".part")
             try:
-                # Weights are not made smaller by packing, so it only takes time.
+                # Stored as they are: weights are not made smaller by packing, which would only take time.
                 with zipfile.ZipFile(part, "w") as file:
                     for one in sorted(folder.iterdir()):
                         file.write(one, f"{folder.name}/{one.name}")
@@ -293,7 +293,7 @@ class Lessons:
 
         Raises:
             OSError, Failed: if there is no room for it.
-            Stopped: if they have left, or asked for another meanwhile.
+            Stopped: if the visitor has left, or asked for another checkpoint meanwhile.
         """
         made = sum(file.stat().st_size for file in fitted.folder.iterdir())
         with lesson.packing, self._lock:  # what is being packed is not taken away
@@ -304,7 +304,7 @@ class Lessons:
             former, older = lesson.taught, lesson.former
             if former:
                 folder = Path(former.folder)
-                folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)  # nobody can ask for it any longer
+                folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)  # which nobody can ask for any longer
                 lesson.former = folder.parent
                 lesson.former_bytes = sum(file.stat().st_size for file in folder.iterdir())
             lesson.made = made
@@ -316,7 +316,7 @@ class Lessons:
 
 
 def _of_the_same_model(asked: TeachAsked, before: TeachAsked) -> TeachAsked:
-    """The same by the model that a checkpoint was made of, whose pixel values are that one's own."""
+    """What is asked, by the model that a checkpoint was made of; its own pixel values are those that it was taught with."""
     own = asked.normalisation == "checkpoint"
     normalisation = before.normalisation if own else asked.normalisation
     return replace(asked, checkpoint=before.checkpoint, normalisation=normalisation)

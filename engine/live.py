@@ -1,7 +1,7 @@
 """A camera's pictures, classified again and again as they come. No torch, and no picture outlives its window.
 
 A visitor's browser sends JPEGs at the steps of the window's grid. A window falls due a stride after the last one; the newest is
-classified as soon as the one before is answered, and those that fell due meanwhile are dropped and counted.
+classified as soon as the one before is answered, and the others that fell due meanwhile are dropped and counted.
 """
 
 import secrets
@@ -25,16 +25,16 @@ REMEMBERED_SECONDS = 60.0  # of answers
 SILENCE_SECONDS = 4.0  # without a picture until the camera is taken to be off
 MOST_BYTES = 400_000  # of a picture
 MOST_A_SECOND = 30.0  # pictures, on average
-BURST = 15  # that may come at once
+BURST = 15  # pictures that may come at once
 RECORDING_PAUSE = 2.0  # seconds between two recordings of a visitor
-EARLY = 0.25  # of a step by which a picture may come too soon and still be the next
+EARLY = 0.25  # of a step, by which a window's picture may be later than its time; counted from the newest picture back
 UNKNOWN_PAGE = "This page is no longer known here; reload it."
 NOT_WORKING = "The camera's pictures are no longer classified; start the camera again."
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A camera's picture. Args: taken_ms: when, by the browser's clock; jpeg: it."""
+    """A camera's picture. Args: taken_ms: when, by the browser's clock; jpeg: the file's bytes."""
 
     taken_ms: float
     jpeg: bytes = field(repr=False)
@@ -45,7 +45,7 @@ class LiveAnswer:
     """A window's answer.
 
     Args:
-        answered: what; its times are of the browser's clock, in seconds from the first picture on.
+        answered: the answer; its times are in seconds from the first picture on, by the browser's clock.
         newest_ms: when its newest picture was taken, by the browser's clock.
         number: how many were answered before.
     """
@@ -68,12 +68,12 @@ class RunningLive(Running):
     """A camera that is being classified; read it freely, from any thread.
 
     Args:
-        asked: how.
+        asked: how its windows are classified.
         labels: the names of the classes; empty before the first answer.
         answers: those of the last minute, oldest first.
         due: windows that fell due; each is answered, dropped, at work, or next.
         dropped: those of them that a newer one has overtaken.
-        pictures: that have come.
+        pictures: how many were taken in.
         off_ms: when the camera was put out, by the browser's clock; None while it is on.
     """
 
@@ -108,7 +108,7 @@ class RunningLive(Running):
             return list(self._ring) if self._whole else []
 
     def add(self, taken: Taken) -> None:
-        """Take in a picture; those before its window go."""
+        """Take in a picture, unless it comes too soon after the last; pictures from before its window go."""
         with self._came:
             if self._cancel.is_set():
                 return
@@ -121,7 +121,7 @@ class RunningLive(Running):
             self._newest_ms = taken.taken_ms
             self.pictures += 1
             self._ring.append(taken)
-            # One that is older than a window stays as long as the next is too young to begin it.
+            # A picture that is older than a window stays as long as the next picture is too young to begin the window.
             while len(self._ring) > 1 and self._ring[1].taken_ms <= self._oldest_ms:
                 self._ring.popleft()
             if self._whole:
@@ -195,7 +195,7 @@ class Cameras:
             return self._tokens.get(token, "")
 
     def expect(self, visitor: str, asked: WindowsAsked | None) -> None:
-        """The visitor's page is ready for pictures that are classified so; None: it is not, and what runs ends."""
+        """Be ready for the visitor's pictures, classified as `asked`; None: take none. A camera that runs otherwise ends."""
         with self._guard:
             if asked is None:
                 self._expected.pop(visitor, None)
@@ -235,10 +235,11 @@ class Cameras:
         """Take in a picture; the first begins the work.
 
         Returns:
-            What runs, or what has failed: that begins again once the camera has been put out.
+            What runs, or what has failed: a failed one is replaced only once the camera has been put out.
 
         Raises:
-            RefusedPicture: without a token, when nothing is expected, or if it is too large.
+            RefusedPicture: without a known token, when nothing is expected, if the picture is too large or no JPEG, or if it
+                was taken before the camera was put out.
         """
         visitor = self.visitor_of(token)
         if not visitor:
@@ -274,10 +275,10 @@ class Cameras:
 
     @contextmanager
     def recording(self, visitor: str) -> Iterator[None]:
-        """While one of the visitor's is on its way.
+        """Receive one recording of the visitor's within this context.
 
         Raises:
-            RefusedPicture: where another is, or came a moment ago.
+            RefusedPicture: where another recording is on its way, or came a moment ago.
         """
         with self._guard:
             if self._clock() < self._next_recording.get(visitor, 0.0):
@@ -309,14 +310,14 @@ def _run(engine: Engine, live: RunningLive) -> None:
         while True:
             _answer(engine, live, _next_window(live))
     finally:
-        with live._came:  # nothing is kept, nor anything taken in from now on
+        with live._came:  # no picture is kept, and none is taken in from now on
             live.cancel()
             live._ring.clear()
             live._pixels.clear()
 
 
 def _next_window(live: RunningLive) -> list[Taken]:
-    """Wait until a window is due; the pictures of the newest one, one a step of the grid."""
+    """Wait until a window is due; returns the pictures of the newest one, one a step of the grid. Raises Stopped."""
     grid = live.asked.grid
     step = grid.tick_seconds * 1e3
     with live._came:

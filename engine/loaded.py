@@ -24,7 +24,7 @@ LOADED: dict[tuple[str, str, int], VivitForVideoClassification] = {}
 
 
 def load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitForVideoClassification:
-    """The loaded model, or a freshly loaded one, after making room for it."""
+    """A checkpoint's model in a precision: the one in `LOADED`, or a freshly loaded one, after making room for it."""
     key = (checkpoint.name, precision, checkpoint.written_ns)
     if key in LOADED:
         LOADED[key] = LOADED.pop(key)
@@ -40,7 +40,7 @@ def load(checkpoint: Checkpoint, precision: str, device: torch.device) -> VivitF
 
 @contextmanager
 def fitting(attention: str, precision: str) -> Iterator[None]:
-    """Turn what a checkpoint cannot take into a sentence, and want of memory too, after giving back all that models take."""
+    """Turn a ValueError of the model into a UserError, and, after unloading all models, want of memory too."""
     try:
         yield
     except UserError:
@@ -55,16 +55,16 @@ def fitting(attention: str, precision: str) -> Iterator[None]:
         raise UserError(
             f"This checkpoint with '{attention}' in {precision} does not fit into this machine's memory. "
             "Try sdpa, a half precision, or a smaller checkpoint."
-        ) from None  # whose frames would keep what has been made so far
+        ) from None  # the traceback's frames would keep the tensors that were made so far
 
 
 def normalising(checkpoint: Checkpoint, normalisation: str) -> VivitImageProcessor:
-    """A checkpoint's processor with pixel values by that name of `vivit.names.NORMALISATION`."""
+    """A checkpoint's processor with its pixel values normalised as a key of `vivit.names.NORMALISATION` says."""
     return replace(checkpoint.processor, **NORMALISATIONS.get(normalisation, {}))
 
 
 def batch_size(checkpoint: Checkpoint, attention: str, precision: str, device: torch.device, execution: str) -> int:
-    """Views of a pass of many clips. On a CPU more than one makes nothing faster, and a job longer."""
+    """How many views one pass of many clips takes. On a CPU more than one makes no clip faster, and every job longer."""
     if device.type == "cpu":
         return 1
     return clips_at_once(checkpoint.config, attention, precision, device, execution)
@@ -79,5 +79,5 @@ def unload() -> None:
 
 
 def held_bytes(model: torch.nn.Module) -> int:
-    """What a model's parameters and buffers take."""
+    """Bytes that a model's parameters and buffers take."""
     return sum(kept_bytes(model).values())

@@ -95,7 +95,7 @@ def read(request: ReadFrames, blobs: list[bytes], progress: Progress) -> tuple[F
 
 
 def find(request: FindClips, blobs: list[bytes], progress: Progress) -> tuple[Found, list[bytes]]:
-    """Find labelled clips; progress is not called. What is no whole path could be a name on the Hub, or be rendered."""
+    """Find labelled clips; progress is not called. Raises UserError if the path is not whole: it may name a dataset."""
     if request.source != BUNDLED and not Path(request.source).is_absolute():
         raise UserError(f"'{request.source}' is no whole path. Type the whole path of a folder or a list.")
     return find_clips(request.source), []

@@ -50,7 +50,7 @@ from vivit.model import VivitForVideoClassification
 from vivit.progress import Progress
 from vivit.scores import top_predictions
 
-_last_comparison = 0  # the one whose round ran last, with nothing since; 0 for none
+_last_comparison = 0  # number of the comparison whose round ran last, with no other job since; 0 for none
 
 
 def start() -> Machine:
@@ -123,11 +123,11 @@ class _Passes:
 def _tell_what_is_made(
     checkpoint: Checkpoint, cell: Cell, model: VivitForVideoClassification, progress: Progress
 ) -> None:
-    """Say what the first call compiles or captures, and about how long that takes, where it has not been made."""
+    """Where a first call is still to come, say what it compiles or captures, and about how long that takes."""
     if making := unmade(model):
         known = first_calls.recall(*_place(model.device), checkpoint.config, cell)
         seconds = compile_seconds(cell.attention, cell.execution, known.seconds if known else None)
-        # Of an attention alone it is not known whether an earlier model has had it compiled.
+        # No time is told for an attention alone: whether an earlier model has had it compiled is not known.
         about = f", about {seconds:.0f} s" if seconds >= 1 and cell.execution != "plain" else ""
         progress(0.0, f"{making[0].upper()}{making[1:]}{about}")
 
@@ -138,7 +138,7 @@ def _keep_first_call(checkpoint: Checkpoint, cell: Cell, seconds: float | None) 
 
 
 def _place(device: torch.device) -> tuple[str, str]:
-    """What first calls are kept by."""
+    """The device and the version of PyTorch, by which first calls are kept."""
     return called(device), torch.__version__
 
 
@@ -169,19 +169,19 @@ def _run(
         return ms
 
     def timed_pass() -> float:
-        # Nothing else happens in those after the first: no hooks, no recorder.
+        # In the passes after the first nothing else happens: no hooks, no recorder.
         return first_pass() if found is None else timed(forward, device)[1]
 
     made_seconds = make_ready(model, pixel_values)
     with torch.inference_mode():
         passes = repeat(timed_pass, GLANCE)
         share = others.share()
-        if device.type != "cpu":  # in the first pass its libraries may have taken memory that they keep
+        if device.type != "cpu":  # the device's libraries may have taken memory in the first pass that they keep
             renew(model)
             _, peak = peak_memory(forward, device)
     assert found is not None
     if peak is not None:
-        peak += pixel_values.nbytes  # the clip was there before
+        peak += pixel_values.nbytes  # the clip lay there before the pass, so it was not counted
     seconds = beyond(made_seconds, model, statistics.median(passes.samples_ms))
     return *found, _Passes(passes, share, peak, seconds)
 
@@ -211,7 +211,7 @@ def time_cells(request: TimeCells, blobs: list[bytes], progress: Progress) -> tu
 
 
 def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: bytes) -> list[Contestant]:
-    """Make cells ready, all loaded together."""
+    """Load the models of some cells, all together, and their clips. Raises UserError if not all fit into memory."""
     device, frames = default_device(), np.frombuffer(pixels, np.uint8).reshape(request.shape)
     opened = {name: open_checkpoint(name, here=True) for name in dict.fromkeys(cell.checkpoint for cell in cells)}
     kinds = dict.fromkeys((cell.checkpoint, cell.precision) for cell in cells)
@@ -228,7 +228,7 @@ def _enter(cells: Sequence[Cell], request: ExamineCell | TimeCells, pixels: byte
 
 
 def _interrupt() -> None:
-    """Whatever runs now comes between two rounds of a comparison."""
+    """Note that a job other than a round has run, so that the next round of a comparison counts as interrupted."""
     global _last_comparison
     _last_comparison = 0
 
@@ -251,7 +251,7 @@ def measure(request: MeasureRound, blobs: list[bytes], progress: Progress) -> tu
 
 
 def _between(task: Task) -> Task:
-    """A task of another room, of which no comparison need know more than that it has run."""
+    """A task of another module, with a note that it came between two rounds of a comparison."""
 
     def run(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> tuple[Any, list[bytes]]:
         _interrupt()

@@ -1,4 +1,4 @@
-"""Folders for visitors' files: for this server alone, and gone with it, however it ends."""
+"""Folders for visitors' files: for this server alone, and gone with it; if it was killed, with the next start."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 class PrivateFolder:
-    """A folder that this user alone can read. Those that servers which are no longer running left behind are removed at once.
+    """A folder that this user alone can read. Folders that were left behind by servers that have ended are removed first.
 
     Args:
-        prefix: of its name, and of theirs.
+        prefix: of the names of this folder and of those that were left behind.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -24,7 +24,7 @@ class PrivateFolder:
         self._locked = _lock(self.path)
 
     def clear(self) -> None:
-        """Delete it with all that it holds."""
+        """Delete the folder with all that it holds."""
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
             os.close(self._locked)

@@ -34,7 +34,7 @@ class WorkerSpec:
         cpu_limit_seconds: bound on the processor time of one job, all threads together (RLIMIT_CPU); None: no limit.
         environment: variables added to the server's own.
         start_time_limit: seconds from start to ready (imports, warm-up) before the start counts as failed.
-        hello: what the module's `start()` tells, a dataclass; JSON as it is if it is `dict`.
+        hello: the dataclass that the module's `start()` returns; `dict` for JSON as it is.
     """
 
     module: str
@@ -46,7 +46,7 @@ class WorkerSpec:
     hello: type = dict
 
 
-Answer = tuple[dict[str, Any], list[bytes]]  # the header of a reply, its shape made sure of, and its blobs
+Answer = tuple[dict[str, Any], list[bytes]]  # a reply's header, which `_receive` has checked, and its blobs
 
 
 class Overdue(Exception):
@@ -56,7 +56,8 @@ class Overdue(Exception):
 class Process:
     """A worker process and the thread that reads from it.
 
-    `hello`, `broken` (why the start failed), `reply`, `gone` and `fault` are written by that thread, under `changed`.
+    The thread writes `hello`, `broken` (why the start failed), `reply` and `gone` under `changed`, and before `gone` it writes
+    `fault`: what was wrong with what the process sent. The engine writes `fault` too, for a reply of the wrong kind.
     """
 
     def __init__(self, spec: WorkerSpec, changed: threading.Condition) -> None:
@@ -144,7 +145,7 @@ class Process:
                     view = view[self._socket.send(view[: 2**20]) :]
 
     def dead(self) -> bool:
-        """Whether it is of no more use; an ended process may leave a child that keeps the socket open."""
+        """Whether the process is of no more use. It may have ended with the socket open: a child of it keeps that."""
         return self.gone or self._popen.poll() is not None
 
     def end(self) -> None:
@@ -160,7 +161,7 @@ class Process:
         self._popen.stdin.close()
 
     def end_explained(self) -> tuple[str, str]:
-        """End a process that is dead; returns the sentence for the visitor, and the details."""
+        """End a process that is dead or at fault; returns the sentence for the visitor, and the details."""
         status = None
         if not self.fault:
             with suppress(subprocess.TimeoutExpired):

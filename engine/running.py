@@ -16,7 +16,7 @@ TICK = 0.05  # seconds between two looks at a job
 
 
 class Stopped(Exception):
-    """Whoever asked for it has cancelled it."""
+    """The chain was cancelled, or the engine stops."""
 
 
 class Failed(Exception):
@@ -53,12 +53,12 @@ class Running:
         Jobs of a chain are nobody's: a visitor's next one would take its place in the queue.
 
         Args:
-            job: it is cancelled with the chain.
+            job: one of the chain's, cancelled with it.
             tell: is called with the job now and then until it ends.
 
         Raises:
             Stopped: if the chain was cancelled meanwhile.
-            Failed: if the job was not done.
+            Failed: if the job failed, or was cancelled by somebody else.
         """
         while not job.wait(TICK):
             if self._cancel.is_set():
@@ -74,7 +74,7 @@ class Running:
     def done_by(
         self, engine: Engine, ask: Callable[[], Job[Reply]], tell: Callable[[Job[Any]], None] = lambda job: None
     ) -> Job[Reply]:
-        """A job of the chain, once it is done: another one if the first one's process ended, perhaps by what others had sent.
+        """A job of the chain, once it is done; queued a second time if its process ended, perhaps by what others had sent.
 
         Args:
             ask: queues it.
@@ -82,7 +82,7 @@ class Running:
 
         Raises:
             Stopped: if the chain was cancelled meanwhile, or the engine stops.
-            Failed: if the job was not done.
+            Failed: if the job failed.
         """
         for retry in (False, True):
             job = ask()

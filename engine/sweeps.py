@@ -39,7 +39,7 @@ class RunningSweep(Running):
         title, clip: as in `Result`.
         sweep: cells, rows so far, progress and seconds left.
         visitor: who asked for it, or has taken it over since.
-        error: for the page, too: that it could not be written.
+        error: for the page: why it failed, or that it could not be written.
         saved: whether it is on disk as it is now.
     """
 

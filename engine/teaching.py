@@ -39,7 +39,7 @@ def take_features(request: TakeFeatures, blobs: list[bytes], progress: Progress)
 
 
 def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tuple[Report, list[bytes]]:
-    """Fit a head and write its checkpoint; progress is called between the two.
+    """Fit a head and write its checkpoint; progress is called as the head is fitted, and before it is written.
 
     Raises:
         UserError: for features that nothing can be fitted to, or if there is no room for the checkpoint.
@@ -47,7 +47,7 @@ def teach_head(request: TeachHead, blobs: list[bytes], progress: Progress) -> tu
     progress(0.0, "Loading the model")
     with fitting("sdpa", "float32"):
         checkpoint = open_checkpoint(request.checkpoint, here=True)
-        # A copy of its own, in the precision that loses nothing: the loaded ones are for others.
+        # A model of its own in float32, which loses nothing: those in `LOADED` are for other tasks.
         model = checkpoint.load(VivitForVideoClassification)
         rows = np.frombuffer(bytearray(blobs[0]), np.float32).reshape(len(request.labels), -1)
         features, looks = np.split(rows, [checkpoint.config.hidden_size], axis=1)

@@ -1,6 +1,6 @@
 """Heads that are fitted to visitors' clips: chains of short jobs. No torch.
 
-Clips are read ahead, and features of so many at a time are taken as take about a second, so that other visitors' jobs go
+Clips are read ahead, and one job takes features of as many clips as take about a second, so that other visitors' jobs go
 between.
 """
 
@@ -27,7 +27,7 @@ from vivit.teach.features import NOT_FINITE, KeptFeatures
 from vivit.teach.report import Report
 
 JOB_SECONDS = 1.0  # about what one job of the model worker may take
-MOST_MODELS = 8  # and ways to run them, by which a visitor's features are kept
+MOST_MODELS = 8  # models, each way to run one counted, whose features of a visitor's clips are kept
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Example:
     """A clip of a class.
 
     Args:
-        id: made of the file's content, so that the same clip has the same.
+        id: made of the file's content, so that the same clip has the same id.
         path: its file, in the visitor's own folder.
         name: what to call it on a page, in one line; Markdown in it is not yet escaped.
     """
@@ -72,7 +72,7 @@ class Taught:
     """A checkpoint that came of teaching.
 
     Args:
-        folder: it; classified by any page that takes a folder of a checkpoint.
+        folder: where it lies; any page that takes a checkpoint's folder can classify by it.
         report: of the fit; `left_out[k].clip` is a place in `examples`.
         examples: the clips that it was fitted to, in order.
         asked: by which model.
@@ -91,8 +91,8 @@ class RunningTeaching(Running):
     """A head that is being fitted; read it freely, from any thread.
 
     Args:
-        asked: how.
-        classes: of which, as they were when it began.
+        asked: by which model features are taken, and how.
+        classes: that it is to tell apart, as they were when it began.
         done, of: clips whose features are there, and all; those that cannot be read count as done.
         faults: example id → why its clip is left out, a sentence.
         taught: what came of it; None before.
@@ -135,8 +135,8 @@ def fit_to(
         engine: has the workers 'media' and 'model'.
         running: what is asked; is kept up to date.
         kept_in: the folder of features, which are there from before or come there as they are taken.
-        keep: has what keeps a clip's features called, where the visitor has not removed the clip meanwhile.
-        place: the folder that the checkpoint's own is made in; what it holds is deleted first.
+        place: the folder that the checkpoint's own folder is made in; what it holds is deleted first.
+        keep: given an example's id and what writes its features, calls the latter unless that clip has been removed.
         seconds: example id → how long the clip is; those of clips that are read are added.
         most_seconds: that a clip may be long.
 
@@ -167,9 +167,9 @@ def fit_to(
         )
     if checkpoint.written_ns != written:
         raise Failed(f"The checkpoint '{asked.checkpoint}' was written anew meanwhile. Teach again.")
-    # Called after the model, without a revision: it is the name that a visitor's zip has.
+    # Named after the model, without a revision: a visitor's zip has the folder's name.
     folder = place / f"{Path(split_name(checkpoint.name)[0]).name}-taught"
-    # Of frames that are spread over a clip.
+    # How long clips are matters only where frames are spread over a clip.
     lasting = statistics.median(seconds[clip.id] for clip in clips) if asked.sampling == "uniform" else None
     request = TeachHead(asked.checkpoint, asked.normalisation, tuple(labels), str(folder), lasting, took)
     report = _fit(engine, running, request, np.stack([features[clip.id] for clip in clips]), place)
@@ -184,7 +184,7 @@ def _take(
     lengths: dict[str, float],
     most_seconds: float,
 ) -> Iterator[tuple[Example, np.ndarray]]:
-    """Features of clips, as they come; without those that cannot be used, of which it is said why."""
+    """Features of clips, as they come; why others cannot be used goes to `running.faults`."""
     before = running.done
     ahead = ClipsAhead(
         engine,
@@ -217,7 +217,7 @@ def _take(
 def _features(
     engine: Engine, running: RunningTeaching, asked: TeachAsked, ahead: ClipsAhead, clips: list[Coming]
 ) -> np.ndarray:
-    """Features of some clips, (n, E); sets how many there will be at once."""
+    """Features of some clips with their looks, (n, size) float32; sets how many clips the next job takes."""
     how = (asked.checkpoint, asked.attention, asked.precision, asked.execution)
     request = TakeFeatures(*how, asked.normalisation, clips[0].read.shape)
 
@@ -262,7 +262,7 @@ def _note(job: Job[Any], doing: str) -> str:
 
 def _forget_some(folder: Path) -> None:
     """Forget the features by the models that were used longest ago, where those of more are kept than may be."""
-    with suppress(OSError):  # there is none yet, or another chain of theirs forgets the same
+    with suppress(OSError):  # there is no folder yet, or another chain of the visitor's forgets the same
         for other in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime)[:-MOST_MODELS]:
             shutil.rmtree(other, ignore_errors=True)
 

@@ -1,6 +1,6 @@
 """Timelines of films: chains of short jobs of the film worker and the model worker, side by side. No torch.
 
-Between the jobs of a chain other visitors' jobs go; what has been answered when it is cancelled is kept.
+Between the jobs of a chain other visitors' jobs go; what has been answered when a chain is cancelled is kept.
 """
 
 import itertools
@@ -129,13 +129,13 @@ def _ticks(engine: Engine, running: RunningTimeline) -> Iterator[Tick]:
         return engine.ask(read, cost_key="read_film")
 
     job, retried = request(0), -1
-    before, told = 0, tuple[str, ...]()  # of films that were closed under it
+    before, told = 0, tuple[str, ...]()  # decoded, and warnings given, before the film was last opened again
     try:
         while True:
             try:
                 chunk = running.reply_to(engine, job)
             except Failed:
-                # Its process has ended, by another's film perhaps: once more from here, and no more if that ends here too.
+                # The process has ended, by another's film perhaps: once more from here, but not if the next one ends here too.
                 if not job.process_ended or retried == first:
                     raise
                 job, retried = request(first), first

@@ -1,4 +1,4 @@
-"""A job that is timed: while it runs the media worker is held, so that nothing else of this app does. No torch."""
+"""A job that is timed: while it runs the media worker is held, so that no clip is decoded beside it. No torch."""
 
 import math
 import threading
@@ -21,16 +21,16 @@ def undisturbed(
     waiting: Callable[[int], object] = lambda position: None,
     cost_key: str | None = None,
 ) -> Job[Reply]:
-    """Run a job of the model worker to its end. It is nobody's: it is not dropped when a visitor closes the page.
+    """Run a job of the model worker to its end. The job is nobody's: it is not dropped when a visitor closes the page.
 
-    (The hub worker is not held: what it does is wait on a network, and a download is not to be interrupted.)
+    (The film worker is not held; nor are the hub workers: they wait on a network, and a download is not to be interrupted.)
 
     Args:
-        cancelled: ends it, within 2 seconds.
-        waiting: told the place in the queue, as long as there is one.
+        cancelled: once set, ends the job within 2 seconds.
+        waiting: called with the job's place in the queue, as long as it has one.
 
     Raises:
-        Stopped: if it was cancelled.
+        Stopped: if `cancelled` was set meanwhile.
     """
 
     def look(job: Job[Any]) -> None:

@@ -27,7 +27,7 @@ class Uploads:
         self._guard = threading.Lock()
 
     def keep(self, visitor: str, content: bytes | memoryview) -> Path:
-        """Write a visitor's file in the place of their former one; its name tells nothing of the visitor's own.
+        """Write a visitor's file in the place of their former one; its name on disk tells nothing of the name that it had.
 
         Raises:
             OSError: if it cannot be written whole, the disk being full for instance; then nothing is kept of it.
@@ -47,7 +47,7 @@ class Uploads:
             path.unlink(missing_ok=True)
             raise
         with self._guard:
-            if self._kept.get(visitor) != kept:  # it had to make room before it was whole
+            if self._kept.get(visitor) != kept:  # dropped, replaced, or gone to make room before it was whole
                 path.unlink(missing_ok=True)
         return path
 

@@ -11,11 +11,13 @@ from typing import Any
 
 
 class Visitors:
-    """Args:
-    gone: called with a visitor once they have been away for `grace` seconds.
-    connected: asked whether the session of a visitor of whom no more was heard than that they left is connected again.
-    grace: seconds.
-    timer: calls a function with its arguments, once, after so many seconds.
+    """Who is here, who has left, and who has come back.
+
+    Args:
+        gone: called with a visitor once they have been away for `grace` seconds.
+        connected: whether a session has a connection: one may be lost or found again before the visitor is heard of.
+        grace: seconds.
+        timer: calls a function with its arguments, once, after so many seconds.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class Visitors:
         self._connected = connected
         self._grace = grace
         self._timer = timer
-        self._sessions: dict[str, str] = {}  # of every visitor who is not forgotten
+        self._sessions: dict[str, str] = {}  # visitor → session, of all who are not forgotten
         self._visits: dict[str, Any] = {}
         self._leaving: dict[str, threading.Timer] = {}
         self._lock = threading.Lock()
@@ -60,7 +62,7 @@ class Visitors:
             return visitor in self._sessions and not self._away(visitor)
 
     def come_back(self, browser: str, session: str) -> Any:
-        """What the visitor holds who left this browser last and is not forgotten, once; None without one.
+        """The visit of the visitor who left this browser last and is not forgotten; they are here again. None without one.
 
         Args:
             browser: what their name ends in; '' is nobody's.

@@ -157,7 +157,7 @@ def main(fd: int, module: str, memory_limit_bytes: int, cpu_limit_seconds: int) 
         hello = start()
         worker.send(pack({"kind": "hello", "hello": hello if isinstance(hello, dict) else asdict(hello)}))
     except Exception as error:
-        sentence = str(error) if isinstance(error, UserError) else ""  # of how the server was started
+        sentence = str(error) if isinstance(error, UserError) else ""  # about how the server was started
         details = sentence or f"{type(error).__name__}: {error}"
         why = sentence or traceback.format_exc()
         worker.send(pack({"kind": "broken", "details": details, "traceback": why}))

@@ -28,9 +28,9 @@ st.title(
 
 
 def choose(kept: list[Result]) -> Result:
-    """Draw the list of sweeps."""
+    """Draw the list of sweeps; returns the one that is chosen."""
     by_id = {r.id: r for r in kept}
-    # Said again where it is the same: of a list that has grown meanwhile the browser would show the first.
+    # Set again even if it is the same: of a list that has grown meanwhile the browser would show the first sweep.
     shown, visit().shown = visit().shown or widget("sweep") or st.query_params.get("sweep"), ""
     if shown in by_id:
         set_widget("sweep", shown)
@@ -48,10 +48,10 @@ running = find_running()
 if not ready("model"):
     st.stop()
 machine = get_machine()
-assert machine is not None  # since it is ready
+assert machine is not None  # since the model worker is ready
 form, button = st.columns([16, 8], vertical_alignment="top")
 notes = st.container(gap="small")
-# Drawn while a sweep runs, too: of what is not drawn the browser forgets what the visitor has chosen.
+# Drawn while a sweep runs, too: the browser forgets the choices of widgets that are not drawn.
 with form, st.container(key="controls"):
     selection = pick_cells(machine)
 with button:

@@ -28,11 +28,11 @@ from ui.visit import visit, visitor
 from ui.what_runs import SLOW_SECONDS, estimate_seconds, unavailable
 from vivit.checkpoint import open_checkpoint
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 remember_link("classify")
 pressed, voice = frame()
 
-with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+with st.container():  # so that what is drawn here moves no widget below: a widget that moves is lost from the address
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0))
 player, right = st.columns([300, 1060], gap="medium")
 with right:
@@ -64,7 +64,7 @@ path, truth = clip.path, clip.truth
 
 
 def draw(run: Run | None) -> None:
-    """The answer and what it cost; until there is one, the one before it."""
+    """Draw an answer and what it cost; while there is none, those of the former run."""
     if shown := run or former:
         with answer, st.container(key="answer"):
             show_answer(shown, settings.top_k, former=run is None)
@@ -111,7 +111,7 @@ with progress:
         stop()
     try:
         checkpoint = open_checkpoint(settings.checkpoint, here=True)
-    except ValueError as error:  # the folder has gone or changed since its frames were made
+    except ValueError as error:  # the folder has gone or changed since the frames were read
         st.error(literal(str(error)), icon=":material/error:")
         stop()
     run = None
@@ -123,12 +123,12 @@ with progress:
             run = record(job, clip.name, settings, frames)
             show_brief(run)
         elif job.state == "cancelled":
-            visit().wanted.pop("answer", None)  # the next slow one asks again
+            visit().wanted.pop("answer", None)  # the next slow run waits for a click again
     else:
         st.caption(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Run", type="primary", icon=":material/play_arrow:"):
             visit().wanted["answer"] = key
-            visit().jobs.pop("answer", None)  # one of these that was cancelled
+            visit().jobs.pop("answer", None)  # a cancelled job for the same key
             st.rerun()
 draw(run)
 verdict = show_side_by_side(clip.name, frames, settings, checkpoint, run)

@@ -22,12 +22,12 @@ from ui.settings import CONTROLS, pick_settings_in_a_line
 from ui.visit import visit, visitor
 from ui.what_runs import unavailable
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 go_on()
 remember_link("evaluate")
 pressed, voice = frame()
 
-with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+with st.container():  # so that what is drawn here moves no widget below: a widget that moves is lost from the address
     found, limit = choose_clips()
 with st.container(key="controls"):
     settings = pick_settings_in_a_line(pressed, several_views=True)
@@ -39,7 +39,7 @@ below = st.container()
 
 
 def stop() -> NoReturn:
-    """Whatever cannot begin, evaluations that are kept can be looked at."""
+    """End the run of the page; even where nothing can begin, evaluations that are kept can be looked at."""
     ended = get_server().evaluations.get(visit().evaluation)
     with voice:
         announce(statement_of(ended.kept) if ended and not ended.empty else "")

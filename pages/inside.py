@@ -28,15 +28,15 @@ from vivit.checkpoint import open_checkpoint
 from vivit.explain import MapUnavailable
 from vivit.explain.kinds import refuse
 
-WITH_MAPS = 2.0  # passes that a look takes about as long as, for the way back of a rollout
+WITH_MAPS = 2.0  # passes: a look takes about as long as so many, for the way back of a rollout
 PLAIN = "Maps are made by the plain form: what is compiled or captured cannot be watched."
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 remember_link("inside")
 remember_link("inside-map")
 pressed, voice = frame()
 
-with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+with st.container():  # so that what is drawn here moves no widget below: a widget that moves is lost from the address
     clip = choose_clip({"left": -1, "right": 1}.get(pressed, 0), "What did it look at?")
 with st.container(key="controls"):
     settings = pick_settings_in_a_line(pressed, PLAIN)
@@ -49,7 +49,7 @@ below = st.container()
 
 
 def draw(insight: Insight, *, former: bool) -> None:
-    """Everything there is to see of a clip. Args: former: whether it is one from before, until the new one is there."""
+    """Everything there is to see of a clip. Args: former: whether it is the one before, shown until the new one is there."""
     with choices:
         choice = pick_map(insight)
         show_small_maps(insight, choice)
@@ -86,7 +86,7 @@ def draw(insight: Insight, *, former: bool) -> None:
 
 
 def stop() -> NoReturn:
-    """While there is no answer the one before it stays."""
+    """End the run of the page; while there is no answer, the former one stays."""
     if visit().insights:
         draw(visit().insights[-1], former=True)
     else:
@@ -116,8 +116,8 @@ with progress:
         stop()
     try:
         checkpoint = open_checkpoint(settings.checkpoint, here=True)
-        refuse(checkpoint.config, "rollout")  # which every model has that has layers
-    except (MapUnavailable, ValueError) as error:  # or the folder has gone or changed since its frames were made
+        refuse(checkpoint.config, "rollout")  # the map of every model that has layers
+    except (MapUnavailable, ValueError) as error:  # or the folder has gone or changed since the frames were read
         st.error(literal(str(error)), icon=":material/error:")
         stop()
     key = key_of(clip, frames, settings, checkpoint)
@@ -128,12 +128,12 @@ with progress:
         if finished(job, "look", "Looking inside"):
             insight = keep(key, job, clip, frames, settings, checkpoint)
         elif job.state == "cancelled":
-            visit().wanted.pop("look", None)  # the next slow one asks again
+            visit().wanted.pop("look", None)  # the next slow look waits for a click again
     elif insight is None:
         st.markdown(f"This will take about {seconds:,.0f} s on this machine, an estimate from its measured speed.")
         if st.button("Look inside", type="primary", icon=":material/visibility:"):
             visit().wanted["look"] = key
-            visit().jobs.pop("look", None)  # one of these that was cancelled
+            visit().jobs.pop("look", None)  # a cancelled job for the same key
             st.rerun()
 if insight is None:
     stop()

@@ -19,7 +19,7 @@ from ui.visit import visit, visitor
 from ui.what_runs import estimate_seconds, unavailable
 from vivit.timeline.trained import trained_window
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 remember_link("live")
 pressed, voice = frame()
 with voice:
@@ -34,7 +34,7 @@ page = st.container()
 
 
 def stop() -> NoReturn:
-    """Without a model that can answer, no camera is expected."""
+    """End the run of the page: without a model that can answer, no camera is expected."""
     get_server().cameras.expect(visitor(), None)
     show_machine()
     st.stop()

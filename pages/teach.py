@@ -17,7 +17,7 @@ from ui.teach_start import ask_again, asked_of, faults_of, follow, show_base, sh
 from ui.teach_try import try_it
 from ui.visit import visitor
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 go_on()
 remember_link("teach")
 pressed, voice = frame()

@@ -26,11 +26,11 @@ from ui.timeline_segments import show_chart, show_table, timeline_in_words
 from ui.visit import visit, visitor
 from ui.what_runs import SLOW_SECONDS, estimate_seconds, unavailable
 
-visitor()  # is here: the first run after a lost connection may ask for nothing that would tell
+visitor()  # tells the server that they are here: the first run after a lost connection may ask for nothing else that does
 remember_link("timeline")
 pressed, voice = frame()
 
-with st.container():  # so that whatever it draws moves no widget below: one that moves is lost from the address
+with st.container():  # so that what is drawn here moves no widget below: a widget that moves is lost from the address
     film = choose_film()
 with st.container(key="controls"):
     settings = pick_settings_in_a_line(pressed)
@@ -42,7 +42,7 @@ below = st.container()
 
 
 def draw(timeline: Timeline, *, former: bool) -> None:
-    """Everything there is to see of a film. Args: former: whether it is one from before, until the new one has something."""
+    """Everything there is to see of a film. Args: former: whether it is the one before, shown until the new one has windows."""
     segments = found_in(timeline, smoothing).segments
     move(timeline, segments, {"left": -1, "right": 1}.get(pressed, 0))
     place = chosen_segment(timeline, segments)
@@ -76,7 +76,7 @@ def draw(timeline: Timeline, *, former: bool) -> None:
 
 
 def stop() -> NoReturn:
-    """While there is no timeline the one before it stays."""
+    """End the run of the page; while there is no timeline, the former one stays."""
     if former := former_of(None):
         draw(former, former=True)
     else:

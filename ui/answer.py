@@ -8,8 +8,8 @@ from ui.escape import capitalised, inert, literal
 from ui.taught import is_taught
 from vivit.benchmark.wording import UNKNOWN
 
-# Streamlit lets fade to a third what a slow run has not come to yet. An answer stays as it is until it is known to be a former
-# one, which is no answer to what is asked now.
+# What a slow run has not drawn yet Streamlit fades to a third. An answer stays as it is until it is known to be a former one,
+# which does not answer what is asked.
 STAYS = "<style>:is(.st-key-answer, .st-key-costs) [data-stale=true] { opacity: 1 !important }</style>"
 FORMER = "<style>.st-key-answer, .st-key-costs { opacity: 0.8 }</style>"
 
@@ -19,7 +19,7 @@ def show_answer(run: Run, top_k: int, *, former: bool = False) -> None:
 
     Args:
         top_k: how many.
-        former: whether the visitor has asked for another one since, which is not there yet.
+        former: whether the visitor has asked for another answer since, which is not there yet.
     """
     predictions = run.result.predictions
     st.html(STAYS + FORMER * (former and predictions is not None))
@@ -112,7 +112,7 @@ def show_truth(truth: str, rank: int | None) -> None:
 
 
 def in_words(run: Run) -> str:
-    """A run for those who hear it."""
+    """A run's answer, how it ran and its latency, to be read out."""
     best = run.result.predictions[0] if run.result.predictions else None
     said = f"{capitalised(best.label)}, {best.score:.1%}" if best else "No answer, the weights are random"
     return inert(f"{said}; {run.settings.how}: {seconds(run.result.latency_ms)}.", 200)

@@ -11,13 +11,13 @@ Thing = TypeVar("Thing")
 
 
 def pick_beside(key: str, known: Mapping[str, Thing], placeholder: str, name: Callable[[Thing], str]) -> Thing | None:
-    """Draw the choice of another one; None until one is chosen.
+    """Draw the choice of another thing; returns it, None until one is chosen.
 
     Args:
         key: of the widget.
-        known: by their ids.
-        placeholder: what to choose.
-        name: tells them apart.
+        known: id → what can be chosen.
+        placeholder: what to choose, in words.
+        name: what tells one from the others, in words.
     """
     if widget(key) not in known:  # deleted meanwhile
         set_widget(key, None)

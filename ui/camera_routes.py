@@ -55,7 +55,7 @@ def _told(live: RunningLive) -> dict[str, Any]:
 
 
 async def put_out(request: Request) -> JSONResponse:
-    """The camera is off. Its time by the browser's clock is in a header, as a picture's."""
+    """The camera is off. When, by the browser's clock, is in a header, as a picture's time is."""
     try:
         _, visitor = _visitor(request)
         get_server().cameras.off(visitor, _milliseconds(request))
@@ -67,8 +67,8 @@ async def put_out(request: Request) -> JSONResponse:
 async def keep_recording(request: Request) -> JSONResponse:
     """A recording that its visitor wants to keep: WebM or MP4, in one piece.
 
-    It becomes their clip; with the id of a class of theirs in a header, a clip of that class, and `clips` says how many it
-    has then.
+    It becomes their clip; with the id of a class of theirs in a header, a clip of that class, and `clips` says how many clips
+    that class has then.
     """
     server = get_server()
     try:
@@ -99,7 +99,7 @@ async def keep_recording(request: Request) -> JSONResponse:
 
 
 def _teach(visitor: str, class_id: str, content: bytes) -> int:
-    """Make a recording a clip of a class; returns how many it has."""
+    """Make a recording a clip of a class; returns how many clips the class has. Raises UserError as `Lessons.add`."""
     lessons = get_server().lessons
     names = {clip.name for one in lessons.classes(visitor) for clip in one.examples}
     name = next(name for k in count(1) if (name := f"camera {k}") not in names)
@@ -112,10 +112,10 @@ def _refusal(error: RefusedPicture) -> JSONResponse:
 
 
 def visitor_by(token: str, request: Request) -> str:
-    """Whose token it is: it is good in that visitor's own browser alone.
+    """Whose token it is; a token is good in its visitor's own browser alone.
 
     Raises:
-        RefusedPicture: if it is nobody's there.
+        RefusedPicture: if it is nobody's, or comes from another browser.
     """
     visitor = get_server().cameras.visitor_of(token)
     browser = browser_in(visitor)
@@ -141,7 +141,7 @@ def _milliseconds(request: Request) -> float:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The request's content, of which no more than that is ever read."""
+    """A request's content. Args: most: bytes. Raises RefusedPicture if it has more, takes too long, or breaks off."""
     too_large = RefusedPicture(413, f"At most {most / 1e6:g} MB are taken.")
     if int(request.headers.get("content-length") or 0) > most:
         raise too_large

@@ -13,9 +13,9 @@ from ui.visit import visit
 from vivit.benchmark.charts import Bar, Places, latencies, memories, memory_heading
 from vivit.benchmark.figures import write_values
 
-PRESENTED = 20  # pixels of a chart's text, 12 otherwise
-CONTROL = "#8a8594"  # of what is no answer, in both schemes
-HIGHER = 1.4  # by how much a chart is higher then: as its text it would not fit the screen
+PRESENTED = 20  # pixels of a chart's text in presenter mode, 12 otherwise
+CONTROL = "#8a8594"  # the colour of what is no answer, in both schemes
+HIGHER = 1.4  # times as high a chart is in presenter mode: grown as much as its text it would not fit the screen
 
 
 def blank(height: int, **layout: Any) -> go.Figure:

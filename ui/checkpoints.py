@@ -28,7 +28,7 @@ MODEL_LABELS = {random_name(name): f"model {label} (random weights)" for label, 
 
 
 def pick_checkpoint(taught: str) -> str:
-    """Draw the choice of a checkpoint. Args: taught: the folder of the visitor's own; '' where there is none."""
+    """Draw the choice of a checkpoint; returns its name, '' while none is here. Args: taught: the visitor's folder, or ''."""
     others = [KINETICS_CHECKPOINT, REPOSITORY, *[FOLDER] * offers_folders(), RANDOM]
     options = [*embedded_checkpoints(), *[TAUGHT] * bool(taught), *others]
     beside = st.container(horizontal=True, gap="small")
@@ -99,15 +99,15 @@ def checkpoints_here() -> list[str]:
     """The checkpoints that can be measured: those on this machine, folders among them that this visit has used."""
     names = [*embedded_checkpoints(), *(f"{name}@{commit}" for name, commit in cached_checkpoints().items())]
     used = [settings.checkpoint for settings in (visit().settings, *(run.settings for run in visit().runs)) if settings]
-    used = [name for name in used if not is_taught(name)]  # it goes when there is another
+    used = [name for name in used if not is_taught(name)]  # a taught checkpoint goes when others are taught
     return list(dict.fromkeys(name for name in (*names, taught_folder(), *used, *RANDOM_CONFIGS) if name))
 
 
 def pick_others(name: str, key: str, normalisation: str, *, trained: bool = False) -> list[str]:
-    """Draw the choice of checkpoints that are to stand beside one on the same clip; those that take another have a reason.
+    """Draw the choice of checkpoints to stand beside one on the same clip; why those with another input cannot is said.
 
     Args:
-        name: the one.
+        name: the checkpoint that they stand beside.
         key: the widget's.
         normalisation: a key of `NORMALISATION`, which all run with.
         trained: whether they must know something: random weights do not.
@@ -117,7 +117,7 @@ def pick_others(name: str, key: str, normalisation: str, *, trained: bool = Fals
         fitting = [other for other in fitting if other not in RANDOM_CONFIGS]
         reasons = {other: why for other, why in reasons.items() if other not in RANDOM_CONFIGS}
     if kept := [other for other in widget(key) or [] if other in fitting]:
-        set_widget(key, kept)  # of another checkpoint some may have fitted that do not now
+        set_widget(key, kept)  # some that fitted beside another checkpoint may not fit beside this one
     elif widget(key):
         set_widget(key, [])
     compared = (

@@ -54,7 +54,7 @@ class Settings:
         return Cell(self.checkpoint, self.attention, self.precision, views, execution=self.execution)
 
     def windows(self, grid: Grid) -> WindowsAsked:
-        """The same for windows of a film or a camera. Args: grid: how they lie."""
+        """The same for windows of a film or a camera. Args: grid: how the windows lie."""
         return WindowsAsked(self.checkpoint, self.attention, self.precision, self.normalisation, self.execution, grid)
 
     @property

@@ -79,7 +79,7 @@ class Run:
 
     @property
     def brief(self) -> str:
-        """The same in few words, or that the figure is not to be trusted."""
+        """How latency and memory were measured, in few words, or that the latency is not to be trusted."""
         n, views = len(self.result.samples_ms), self.settings.cell.batch_size
         of = f" of all {views} views" * (views > 1)
         if self.busy:

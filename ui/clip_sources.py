@@ -1,4 +1,4 @@
-"""Clips of dataset repositories on the Hugging Face Hub: listed, browsed by split and class, downloaded one at a time."""
+"""Where clips come from: the app, the camera, or a dataset of the Hugging Face Hub, browsed and downloaded clip by clip."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ TILES = 8  # clips a page of the gallery
 
 
 def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -> ChosenClip | None:
-    """Draw where clips come from and its gallery, and the way into presenter mode.
+    """Draw where clips come from, the gallery of that source, and the place to drop a file of one's own.
 
     Args:
         step: how many places to go on in the gallery.
         title: the page's.
 
     Returns:
-        The visitor's own clip or else the chosen one, None without.
+        The visitor's own clip, else the chosen one; None without either.
     """
     left, middle, right = st.columns([395, 685, 270], gap="small")
     with left, st.container(gap=None):
@@ -57,7 +57,7 @@ def choose_clip(step: int = 0, title: str = "What is happening in this clip?") -
 
 
 def _name_dataset() -> str:
-    """Draw the box for a dataset's name, and say so where it is none; '' then, and while it is empty."""
+    """Draw the box for a dataset's name; returns the name, or '' where the box is empty or holds no such name."""
     dataset = st.text_input(
         "Dataset repository",
         placeholder="owner/name",
@@ -90,7 +90,7 @@ def _browse(dataset: str, step: int) -> ChosenClip | None:
     for notice in listed.notices:
         st.caption(f":material/info: {literal(notice)}")
     if "file" not in st.query_params and visit().listed[0] == listed.dataset:
-        st.query_params["file"] = visit().listed[1]  # the address loses it on the way to another page and back
+        st.query_params["file"] = visit().listed[1]  # the address loses the clip on the way to another page and back
     _show_tiles(listed, step)
     file = st.query_params.get("file")
     if file is None:
@@ -144,7 +144,7 @@ def _readable(label: str) -> str:
 
 
 def _fetch(listed: ClipList, clip: Clip) -> ChosenClip | None:
-    """The clip once it is on this machine; what a click on it or its presence allows is fetched at once."""
+    """The clip once it is on this machine; fetched at once if the visitor has clicked on it or it is here already."""
     visit().listed = (listed.dataset, clip.file)
     key = (listed.dataset, listed.commit, clip.file)
     if clip.cached:

@@ -28,7 +28,7 @@ logger = logging.getLogger("ui")
 PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
 UPRIGHT_HEIGHT = 225  # pixels
 CAMERA_CLIP = "camera"  # what a clip of the visitor's own camera is called
-CAMERA_SLOT = "keep-pictures"  # of the job that makes one of pictures
+CAMERA_SLOT = "keep-pictures"  # of the job that makes a clip of a camera's pictures
 NO_ROOM = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
 THUMBNAIL_SECONDS = 2.0  # what all pictures of a page may keep it waiting
 THUMBNAILS_AT_ONCE = 3  # that wait in the media worker's queue, where others' clips come behind them
@@ -46,7 +46,7 @@ def bundled_clips() -> dict[str, ChosenClip]:
 
 
 def thumbnails(wanted: Mapping[str, str]) -> dict[str, str]:
-    """The pictures of clips on this machine, most of them at once, as data in the page itself; it asks for a few at a time.
+    """The pictures of clips on this machine, as data in the page itself; those that take too long come with a later run.
 
     Args:
         wanted: slot of a job → the file whose picture it makes.
@@ -78,7 +78,7 @@ def _thumbnail(path: str) -> str:
 
 
 def bundled_tiles() -> list[Tile]:
-    """Those clips for a strip."""
+    """The bundled clips, as tiles for a strip."""
     return [Tile(name, name, _thumbnail(clip.path)) for name, clip in bundled_clips().items()]
 
 
@@ -109,7 +109,7 @@ def pick_clip(step: int = 0) -> ChosenClip | None:
         )
         chosen = next(iter(clips))
     uploaded = own_clip()
-    if asked in clips and uploaded is None:  # the address loses it on the way to the other page and back
+    if asked in clips and uploaded is None:  # the address loses the clip on the way to another page and back
         st.query_params["clip"] = visit().clip = asked
     tiles = bundled_tiles()
     if not tiles:
@@ -149,7 +149,7 @@ def _take_from_camera() -> None:
     if path:
         visit().jobs.pop("frames", None)  # with whatever was wrong with the former file
         visit().upload, visit().upload_note = ChosenClip(str(path), CAMERA_CLIP), ""
-        st.query_params.pop("clip", None)  # or a reload would bring that one back
+        st.query_params.pop("clip", None)  # or a reload would bring the bundled clip back
 
 
 def upload_clip() -> None:
@@ -182,7 +182,7 @@ def _keep_upload(key: str) -> None:
         visit().upload_note = NO_ROOM
     else:
         visit().upload = ChosenClip(str(path), inert(file.name))
-        st.query_params.pop("clip", None)  # or a reload would bring that one back
+        st.query_params.pop("clip", None)  # or a reload would bring the bundled clip back
 
 
 def drop_upload() -> None:
@@ -197,7 +197,7 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     """Draw a player: the clip itself, a preview where browsers cannot play it, or a word that the frames stand in."""
     found, alt = frames.result, f"The chosen clip: {clip.name}"
     height = found.height
-    # One that stands upright leaves room for what is below it.
+    # A clip that is higher than wide is drawn narrower, to leave room for what is below it.
     size: int | Literal["stretch"] = round(UPRIGHT_HEIGHT * found.width / height) if height > found.width else "stretch"
     known = found.codec in PLAYS.get(found.container, ())
     playable = known and found.plain

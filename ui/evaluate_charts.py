@@ -81,9 +81,9 @@ def show_share(label: str, share: Share, clips: int, how: str, *, chosen: bool =
     """A share as a figure, never without its interval.
 
     Args:
-        clips: of so many.
-        how: what it is, as Markdown.
-        chosen: whether those were chosen by how they are answered, so that an interval would tell nothing.
+        clips: how many the share is of.
+        how: what the share is, as Markdown.
+        chosen: whether the clips were chosen by how they are answered, so that an interval would tell nothing.
     """
     known = share.value is not None
     interval = "chosen clips" if chosen else f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
@@ -103,12 +103,12 @@ def with_clips(name: str, clips: int) -> str:
 
 
 def cell_colour(attention: str, precision: str) -> str:
-    """A cell's, as in the other charts."""
+    """A cell's colour, as in the other charts."""
     return colour(attention, precision)
 
 
 def matrix_classes(summary: Summary) -> list[int]:
-    """The classes of the matrix, by name: all that there are clips or answers of, or those with most mistakes."""
+    """The classes of the matrix, those with most mistakes first: all that there are clips or answers of, up to a bound."""
     mistakes: Counter[int] = Counter()
     for target, answer, clips in summary.confusion:
         mistakes[target] += clips * (target != answer)
@@ -156,7 +156,7 @@ def confusion(
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 0.6}},
         )
-    # As categories, of which plotly leaves out the names that have no room.
+    # As categories: of these plotly leaves out the names that have no room.
     figure.update_xaxes(
         type="category", categoryarray=names, range=[-0.7, len(classes) - 0.3], side="top", tickangle=-60
     )

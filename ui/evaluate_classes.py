@@ -140,7 +140,7 @@ def _show_mistakes(kept: Kept, place: int) -> None:
 
 
 def _key(kept: Kept, place: int, part: str) -> str:
-    """Of a part's widget: another one has forgotten what was chosen in it."""
+    """The key of a part's widget; a widget of another key has forgotten what was chosen."""
     return f"{part}-{kept.id}-{place}-{visit().looked.redrawn[part]}"
 
 
@@ -155,7 +155,7 @@ def _choose_square(key: str) -> None:
 
 def _choose_row(pairs: list[tuple[int, int]], key: str) -> None:
     looked = visit().looked
-    looked.redrawn["matrix"] += 1  # or a click on what it has as chosen would let that go
+    looked.redrawn["matrix"] += 1  # or a click on the square that the chart has as chosen would let that go
     match widget(key):
         case {"selection": {"rows": [int() as row, *_]}} if 0 <= row < len(pairs):
             looked.confused = pairs[row]

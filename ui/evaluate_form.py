@@ -84,13 +84,14 @@ def to_evaluate(
 
     Args:
         found: the clips.
-        limit: so many of them; all if None.
+        limit: clips at most; all if None.
         settings: how clips are read.
         cells: as `pick_cells` returns them.
         machine: on which.
 
     Raises:
-        UserError: if a model knows none of the labels, or several means one.
+        UserError: if a checkpoint cannot be opened, a model knows none of the labels, a label may mean several of its classes,
+            or the models have no class in common that the clips show.
     """
     checkpoints = {cell.checkpoint: open_checkpoint(cell.checkpoint, here=True) for cell in cells}
     labels = [label for _, label in found.clips]
@@ -153,7 +154,7 @@ def about(what: ToEvaluate) -> str:
 
 
 def _seconds(what: ToEvaluate) -> float:
-    """Clips are read while the models work, so that the slower of the two counts; on a CPU they share the processors."""
+    """What all clips take. They are read while the models work, so the slower counts; on a CPU both share the processors."""
     model = 0.0
     for asked in (cell.asked for cell in what.cells):
         config = open_checkpoint(asked.model, weights=False, here=True).config

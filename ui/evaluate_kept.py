@@ -23,14 +23,14 @@ def is_bundled(kept: Kept) -> bool:
 
 
 def may_see(kept: Kept) -> bool:
-    """Whether it is for this visitor: what is of this machine's folders, clips or checkpoints, is for who may open these."""
+    """Whether an evaluation is for this visitor: those of clips or checkpoints in folders are for who may open folders."""
     models = [one.asked.model for one in kept.evaluations]
     folders = any(Path(model).is_absolute() and not _is_own(model) for model in models)
     return offers_folders() or ((bool(kept.dataset) or is_bundled(kept)) and not folders)
 
 
 def _is_own(model: str) -> bool:
-    """Whether the visitor has taught it."""
+    """Whether the visitor has taught this checkpoint."""
     return is_taught(model) and same_visitor(model, taught_folder())
 
 
@@ -93,7 +93,7 @@ def differences(ours: Asked, theirs: Asked) -> str:
 
 
 def to_take_along(kept: Kept) -> str:
-    """It as JSON; where the clips lie on this machine is left out for whoever may not open folders."""
+    """An evaluation as JSON; where the clips lie on this machine is left out for whoever may not open folders."""
     if not offers_folders():
         evaluations = tuple(replace(one, source=replace(one.source, root="")) for one in kept.evaluations)
         kept = replace(kept, evaluations=evaluations)

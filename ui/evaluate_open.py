@@ -39,7 +39,7 @@ def _open(path: Path, record: Record, asked: Asked) -> None:
 
 
 def choose(asked: Asked) -> bool:
-    """Choose the very checkpoint in the widgets of `ui.settings`; returns whether that can be done."""
+    """Choose the checkpoint of an evaluation in the widgets of `ui.settings`; returns whether that can be done."""
     name, revision = split_name(asked.model, asked.revision)
     if name in embedded_checkpoints():
         set_widget("checkpoint", name)

@@ -26,7 +26,7 @@ def show_reproduce(kept: Kept, place: int) -> None:
 
 
 def _source(kept: Kept) -> str:
-    """As the command takes it."""
+    """Where the clips are from, as the command takes it."""
     source = kept.evaluations[0].source
     if is_bundled(kept):
         return "bundled"

@@ -25,7 +25,7 @@ from vivit.evaluate.summary import Share
 
 
 def choose_kept() -> Kept | None:
-    """Draw the list of evaluations; None while there is none. Those of this machine's folders are for who may open these."""
+    """Draw the list of evaluations that this visitor may see; returns the chosen one, None while there is none."""
     kept = kept_here()
     if not kept:
         return None
@@ -66,7 +66,7 @@ def _show_take_along(kept: Kept) -> None:
 
 
 def _show_delete(kept: Kept) -> None:
-    # By the evaluation: else what is open over one stays open over the next.
+    # The key has the evaluation in it: else a popover that is open over one stays open over the next.
     with st.popover("Delete", icon=":material/delete:", key=f"delete-{kept.id}", width="stretch"):
         st.markdown(f"Delete the evaluation {literal(name(kept))}? It will be gone for everybody who uses this server.")
         st.button(

@@ -11,7 +11,7 @@ from vivit.evaluate.kept import Kept
 
 
 def clips_per_second(kept: Kept) -> float | None:
-    """Clips that were classified, by all cells together, loading included; None of no clip."""
+    """Clips that all cells together classified a second, loading included; None where no clip was."""
     classified = classified_by(kept)
     return classified / kept.times.total if classified and kept.times.total else None
 
@@ -23,7 +23,7 @@ def classified_by(kept: Kept) -> int:
 
 
 def show_speed(kept: Kept) -> None:
-    """Draw it."""
+    """Draw how fast an evaluation was, and where the time went."""
     spent, pace = kept.times, clips_per_second(kept)
     if pace is None:
         st.info("No clip was classified.")

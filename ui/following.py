@@ -8,7 +8,7 @@ CANCEL_SECONDS = 2.5  # in which what was cancelled has ended
 
 
 def cancel_button(running: Running, key: str, label: str = "Cancel", icon: str = ":material/cancel:") -> None:
-    """Draw the button that ends it; the page is drawn anew once it has. Args: key: the button's."""
+    """Draw the button that ends some work; the page is drawn anew once that has ended. Args: key: the button's."""
     if st.button(label, key=key, icon=icon):
         running.cancel()
         running.wait(CANCEL_SECONDS)
@@ -16,7 +16,7 @@ def cancel_button(running: Running, key: str, label: str = "Cancel", icon: str =
 
 
 def whose(*, here: bool) -> str:
-    """Whose another visitor's work is. Args: here: whether they are."""
+    """Whose another visitor's work is, in words. Args: here: whether that visitor is here."""
     return "another visitor's" if here else "of a visitor who has left"
 
 

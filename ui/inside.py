@@ -41,7 +41,7 @@ def _how(settings: Settings) -> tuple[str, str, str]:
 
 
 def find(key: Key) -> Insight | None:
-    """What was seen before; from now on it is what was looked at last, and the checks of others are at an end."""
+    """The insight of this key, if there is one; it is then what was looked at last, and the checks of others are cancelled."""
     if found := recall(visit().insights, key):
         _leave_others(found)
     return found
@@ -94,7 +94,7 @@ def weights_of(insight: Insight, choice: MapChoice) -> np.ndarray:
 
 
 def report_of(insight: Insight, choice: MapChoice, weights: np.ndarray) -> dict[str, Any]:
-    """All of it as JSON, with raw numbers. Args: weights: (L, H, W), the chosen map."""
+    """An insight as JSON, with raw numbers. Args: weights: (L, H, W), the chosen map."""
     machine, deletion, orders = get_machine(), insight.deletions.get(choice), insight.orders
     answer, frames = insight.looked.answer, insight.frames
     return report(
@@ -167,7 +167,7 @@ def check_orders(insight: Insight) -> None:
 
 
 def _begin(start: Callable[[], RunningCheck[Found]]) -> RunningCheck[Found]:
-    """A check that ends when its visitor leaves for good."""
+    """Begin a check that ends when its visitor leaves for good."""
     running = start()
     held = get_server().checks
     held[visitor()] = [check for check in held.get(visitor(), []) if check.state == "running"] + [running]

@@ -17,7 +17,7 @@ RANDOM = "These weights are random: the answer means nothing."
 
 
 def show_insight(insight: Insight, *, former: bool) -> None:
-    """Draw the answer. Args: former: whether the visitor has asked for another one since, which is not there yet."""
+    """Draw the answer. Args: former: whether the visitor has asked for another since, which is not there yet."""
     st.html(STAYS + FORMER * former)
     answer = insight.looked.answer
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -54,7 +54,7 @@ def show_sentences(insight: Insight, choice: MapChoice) -> None:
 
 
 def insight_in_words(insight: Insight, choice: MapChoice) -> str:
-    """An answer and its checks for those who hear it."""
+    """An answer and what its checks found, to be read out."""
     answer = insight.looked.answer
     said = f"{capitalised(answer.label)}, {answer.score:.1%}." if insight.looked.known else RANDOM
     running = any(check.state == "running" for check in insight.checks)

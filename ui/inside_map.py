@@ -68,7 +68,7 @@ def _lacking(insight: Insight) -> dict[str, str]:
 
 
 def _pick(label: str, key: str, options: list[str], *, disabled: bool) -> str:
-    """One of these, the first where what was chosen is of another checkpoint or map, which has more."""
+    """Draw a choice; back to the first option where what was chosen is of another checkpoint or map, which has more."""
     if widget(key) not in (None, *options):
         unset_widget(key)
     return st.selectbox(label, options, key=key, bind="query-params", disabled=disabled)
@@ -85,7 +85,7 @@ def show_small_maps(insight: Insight, choice: MapChoice) -> None:
     maps = insight.maps[choice.method]
     if not has_heads(choice.method):
         return
-    # By the choice: else a map that was clicked on, left by the boxes and clicked on again would be let go, not chosen.
+    # The key has the choice in it: else a map that was clicked on, left by the boxes and clicked on again would be let go.
     key = f"small-maps-{choice.method}-{choice.layer}-{choice.head}"
     with st.container(key="small-maps"):
         figure = small_maps(_small(maps, choice.method), choice)
@@ -103,7 +103,7 @@ def show_small_maps(insight: Insight, choice: MapChoice) -> None:
 
 
 def _small(maps: np.ndarray, method: str) -> np.ndarray:
-    """(layers, heads, rows, columns). Over time each place's steps sum to 1, so that of these the time is what is drawn."""
+    """(layers, heads, rows, columns). Of 'time' the steps are drawn: each place's sum over them is always 1."""
     small: np.ndarray = maps.mean((3, 4))[:, :, None] if method == "time" else maps.mean(2)
     return small
 

@@ -93,7 +93,7 @@ def _begin(pictures: Sequence[Taken]) -> None:
 def _tell_kept() -> None:
     """Say what has come of the clip that was asked for, which once it is made is the visitor's own."""
     _, job = visit().jobs.get(CAMERA_SLOT, (None, None))
-    own = own_clip()  # which it is from now on
+    own = own_clip()  # takes the clip up, once it is made
     if job is None:
         st.markdown(":small[It becomes your clip on the other pages.]", width="content")
     elif not job.finished:

@@ -72,7 +72,7 @@ def minute(segments: Sequence[Segment], now: float, labels: Sequence[str], *, en
 
 
 def in_words(segments: Sequence[Segment], now: float, labels: Sequence[str]) -> str:
-    """The same for those who hear it, the newest first."""
+    """Segments to be read out, the newest first. Args: as `minute`'s."""
     said = [f"{_name(s, labels)}{_score(s)}, from {now - s.start:.0f} s ago" for s in reversed(segments)]
     return "; ".join(said)
 

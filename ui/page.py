@@ -16,7 +16,7 @@ PLACES = """<style>
 .st-key-present { position: fixed; top: 0.55rem; right: 3.5rem; width: auto; z-index: 1000000 }
 [data-testid=stBaseButton-primary]:enabled, [data-testid=stMultiSelect] [data-tag] * { color: light-dark(#fff, #14111f) }
 </style>"""
-WANTED = "page"  # what a visit keeps, the page to go to
+WANTED = "page"  # key of `Visit.wanted`: the page to go to
 PRESENTED = """<style>
 html { font-size: 150% }
 [data-testid=stCaptionContainer] { display: none }
@@ -24,7 +24,7 @@ html { font-size: 150% }
 
 
 def frame() -> tuple[str, DeltaGenerator]:
-    """Draw it. Call it before all else.
+    """Draw what every page has around it. To be called before anything else is drawn.
 
     Returns:
         What was pressed in this run in presenter mode: '1' to '9', 'left', 'right'; '' for nothing. And where to announce.
@@ -57,14 +57,14 @@ def frame() -> tuple[str, DeltaGenerator]:
 
 
 def go_to(page: str) -> None:
-    """Have `go_on` go to another page, by the name of its file, with what widgets there have been given. For a callback."""
+    """Have `go_on` go to the page of that file name, with the values that its widgets have been given. For a callback."""
     visit().wanted[WANTED] = page
 
 
 def go_on() -> None:
-    """Go where that was asked for. To be called before anything is drawn, whose values would be taken along."""
+    """Go to the page that `go_to` named. To be called before any widget is drawn: its value would be taken along."""
     if page := visit().wanted.pop(WANTED, None):
-        # Without any of its own it would refuse to clear those of this page's widgets.
+        # Without `query_params` it would refuse to clear those parameters that this page's widgets have set.
         st.switch_page(f"pages/{page}.py", query_params={})
 
 

@@ -120,7 +120,7 @@ def show_evidence(result: Result, others: list[Result]) -> None:
         "Two sweeps": lambda: show_two_sweeps(result, others, name),
     }
     for key in ("documented", f"base-{result.id}", f"other-{result.id}"):
-        if widget(key) is not None:  # said again: of what another tab does not draw the browser forgets what was chosen
+        if widget(key) is not None:  # set again: the browser forgets what was chosen in a tab that is not drawn
             set_widget(key, widget(key))
     drawn = st.tabs(list(tabs), key="evidence", on_change="rerun")
     for tab, draw in zip(drawn, tabs.values(), strict=True):
@@ -197,7 +197,7 @@ def _show_scaling(result: Result) -> None:
 
 
 def _show_table(lines: Sequence[dict[str, Any]], alt: str, *, decimals: int | None = None) -> None:
-    """A table without 'None'. Args: decimals: of every number that is no count; three digits in all if None."""
+    """Draw a table, empty where a value is None. Args: decimals: of numbers that are no counts; three digits in all if None."""
     numbers = dict.fromkeys(name for line in lines for name, value in line.items() if isinstance(value, float))
     written = "%.10g" if decimals is None else f"%.{decimals}f"
     shown = [
@@ -270,7 +270,7 @@ def show_take_along(result: Result) -> None:
             )
     sweeps = get_server().sweeps
     if sweeps.deletable(result.id):
-        # By the sweep: else what is open over one sweep stays open over the next.
+        # The key has the sweep in it: else a popover that is open over one sweep stays open over the next.
         with st.popover("Delete", icon=":material/delete:", key=f"delete-{result.id}"):
             made = f"{result.created[:16].replace('T', ' ')} UTC on {result.machine.device_name}"
             st.markdown(f"Delete '{literal(result.title or 'a sweep')}', made {literal(made)}?")

@@ -29,7 +29,7 @@ DIFFER = (
     "sampling",
     "stride",
     "normalisation",
-)  # that have a column where two runs differ in them
+)  # settings that have a column where two runs differ in them
 
 
 def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[Frames]) -> Run:
@@ -39,7 +39,7 @@ def record(job: Job[Classification], clip: str, settings: Settings, frames: Job[
         job: has succeeded.
         clip: its name.
         settings: how it ran.
-        frames: those that it got.
+        frames: the job that read its frames.
     """
     runs = visit().runs
     known = next((r for r in runs if r.job == job.id), None)
@@ -106,7 +106,7 @@ def _cell(run: Run) -> tuple[Any, ...]:
 
 
 def _latest_first(group: list[Run]) -> list[Run]:
-    """The latest run of each cell, and below these what they came after. Args: group: newest first."""
+    """The latest run of each cell, and below these the earlier ones. Args: group: newest first."""
     latest = {_cell(run): run for run in reversed(group)}.values()
     return [run for run in group if run in latest] + [run for run in group if run not in latest]
 

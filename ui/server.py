@@ -38,8 +38,8 @@ from vivit.threads import waiting
 RECORDED = Path(__file__).parents[1] / "docs" / "results"  # sweeps that are checked in, for whoever has no such machine
 # After a '--' on Streamlit's command line: checkpoints may be folders of this machine.
 LOCAL_FOLDERS = "--local-folders"
-ASK_FIRST = "--ask-first"  # there too: nothing is compared before a visitor asks for it
-DEVICE = "--device"  # there too, with a name after it: what models run on
+ASK_FIRST = "--ask-first"  # after the '--' too: nothing is compared before a visitor asks for it
+DEVICE = "--device"  # after the '--' too, followed by a name: what models run on
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 WORKERS = {
     "media": WorkerSpec(
@@ -57,8 +57,8 @@ WORKERS = {
         cpu_limit_seconds=120,
         environment={"MALLOC_ARENA_MAX": "2"},
     ),
-    # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run. One arena: of others
-    # glibc gives nothing back that is free at their end, and `vivit.heap` keeps it.
+    # KINETO: PyTorch's profiler, which records peak memory, would otherwise print a line for every run. One arena:
+    # memory that is free at the end of another one glibc does not give back, and `vivit.heap` keeps it.
     "model": WorkerSpec(
         "engine.model",
         environment={"KINETO_LOG_LEVEL": "99", "MALLOC_ARENA_MAX": "1", **waiting()},
@@ -132,7 +132,7 @@ def get_engine() -> Engine:
 
 
 def get_machine() -> Machine | None:
-    """What the model worker has found out of this machine; None until it has."""
+    """What the model worker has found out about this machine; None until it is ready."""
     machine: Machine | None = get_engine().hello("model")
     return machine
 
@@ -161,7 +161,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def offers_folders() -> bool:
     """Whether the visitor may name folders: the server was told so, and their browser is on this machine.
 
-    A proxy says for whom it asks.
+    A proxy on this machine is known by the headers in which it says for whom it asks.
     """
     forwarded = {"X-Forwarded-For", "X-Real-Ip", "Forwarded"} & set(st.context.headers.to_dict())
     return LOCAL_FOLDERS in sys.argv and st.context.ip_address is None and not forwarded
@@ -199,10 +199,10 @@ async def healthz(request: Request) -> PlainTextResponse:
 
 
 def routes(more: Sequence[Route] = ()) -> list[Route]:
-    """The server's own, at its root and below its base path, where a proxy that passes on nothing else asks.
+    """The server's own routes, at its root and below its base path, where a proxy that passes on nothing else asks.
 
     Args:
-        more: beside that of its health.
+        more: routes beside that of its health.
     """
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     places = dict.fromkeys(("", f"/{base}" if base else ""))

@@ -40,7 +40,7 @@ def pick_settings(pressed: str = "", several_views: bool = False, taught: bool =
     """Draw the controls and return what they say.
 
     Args:
-        pressed: a key, '1' for the first backend that runs here.
+        pressed: a key that was pressed; '1' chooses the first backend that runs here.
         several_views: whether a clip may be looked at more than once.
         taught: whether the checkpoint may be the one that the visitor has taught here.
     """
@@ -49,7 +49,7 @@ def pick_settings(pressed: str = "", several_views: bool = False, taught: bool =
         set_widget("attention", backends[int(pressed) - 1])
     with st.container(horizontal=True, gap="small", wrap=False):
         first, more = st.container(), st.container(width="content")
-    with first:  # so that whatever it draws moves no widget below: one that moves is lost from the address
+    with first:  # so that what is drawn here moves no widget below: a widget that moves is lost from the address
         checkpoint = pick_checkpoint(taught_folder() if taught else "")
     attention = _pick("Attention backend", "attention", ATTENTION, "sdpa", missing("attention"))
     precision = _pick("Precision", "precision", PRECISION, "float32", missing("precision"))
@@ -79,7 +79,7 @@ def _pick_views() -> str:
 
 
 def _pick_sampling(*, stretches: bool) -> tuple[str, int]:
-    """How frames are chosen, and every how many-th. Args: stretches: whether several of the clip's choose theirs themselves."""
+    """Draw the sampling and the stride; returns both. Args: stretches: whether several stretches choose their frames."""
     sampling = st.segmented_control(
         "Frame sampling",
         list(SAMPLING),
@@ -115,7 +115,7 @@ def _pick_normalisation() -> str:
 def pick_settings_in_a_line(
     pressed: str = "", plain: str = "", several_views: bool = False, taught: bool = True
 ) -> Settings:
-    """The same in one line that opens.
+    """Draw the controls of `pick_settings` in one line that opens.
 
     Args:
         pressed, several_views, taught: as `pick_settings`'.
@@ -126,7 +126,7 @@ def pick_settings_in_a_line(
     if several_views and (views := widget("views") or st.query_params.get("views") or "1x1") != "1x1":
         chosen.append(f"{views} views")
     opened = bool(widget("settings-line", visit().settings_open))
-    # With another label it is another to Streamlit, and would shut.
+    # To Streamlit an expander with another label is another one, and would be shut.
     form = st.expander(
         literal(inert(" · ".join(chosen), 120)), opened, icon=":material/tune:", key="settings-line", on_change="rerun"
     )
@@ -160,7 +160,7 @@ def _pick(label: str, key: str, options: dict[str, str], default: str, missing: 
 
 
 def _pick_execution(checkpoint: str, attention: str, precision: str) -> str:
-    """The same of the ways to run; beside it what a first call takes, or that nothing can be compiled here."""
+    """Draw the choice of a way to run; beside it what a first call takes, or why nothing can be compiled here."""
     lacking = missing_executions()
     ways = EXECUTIONS | {name: f"{EXECUTIONS[name]}. Not here: {reason}" for name, reason in lacking.items()}
     with st.container(horizontal=True, vertical_alignment="bottom"):

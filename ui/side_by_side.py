@@ -38,7 +38,7 @@ from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.names import BACKENDS, EXECUTIONS, PRECISIONS
 
 BUDGET_SECONDS = 5.0  # of a comparison that nobody has asked for
-PATIENCE_SECONDS = 60.0  # four cells that take longer are made two
+PATIENCE_SECONDS = 60.0  # of a comparison: four cells that take longer are made two
 CHARTS = ("side-by-side-latency", "side-by-side-memory")
 RECORDED = "h100-documentation-tables"  # a sweep that is kept with the app
 
@@ -51,7 +51,7 @@ def show_side_by_side(
     """Draw the comparison of this clip, and begin it where it takes little; else offer it.
 
     Args:
-        clip: its name. Of several views the first alone is compared, which stands behind it.
+        clip: its name. Of several views the first alone is compared, as is said behind the name.
         run: the answer with these settings; None while it is not there.
 
     Returns:
@@ -80,7 +80,7 @@ def show_side_by_side(
         _start(key, clip, frames, settings, cells)
         st.rerun()
     if held is not None and not ours and _runs(held):
-        held.running.cancel()  # of another clip or checkpoint
+        held.running.cancel()  # a comparison that is not what is asked for here
     hush(ours and _runs(held))
     if held is None or (not ours and not _same_question(held, key)):
         _show_nothing_yet(title, checkpoint)
@@ -133,13 +133,13 @@ def _choose_cells(settings: Settings, checkpoint: Checkpoint) -> Cells:
 
 
 def _pick(label: str, names: Sequence[str], usual: Sequence[tuple[str, str, str]], part: int) -> list[str]:
-    """Draw a choice of several. Args: usual: cells whose part, 0 to 2, is chosen at first; with others it is another choice."""
+    """Draw a choice of several. Args: usual: cells whose part, 0 to 2, is chosen at first; their number is in the key."""
     chosen = list(dict.fromkeys(cell[part] for cell in usual))
     return st.pills(label, names, selection_mode="multi", default=chosen, key=f"cells-{label}-{len(usual)}")
 
 
 def _seconds(cells: Sequence[Cell], settings: Settings, scale: float = 1.0) -> float:
-    """What a round of these takes, by the cost model times a factor."""
+    """Seconds that a round of these takes, by the cost model, whose passes are scaled by a factor."""
     passes = [_estimate(cell, settings) * scale for cell in cells]
     return OVERHEAD_SECONDS + sum(max(SLOT_SECONDS, seconds) for seconds in passes)
 
@@ -156,7 +156,7 @@ def _opened(cell: Cell) -> Checkpoint:
 
 
 def _sound_seconds(cells: Cells, settings: Settings, run: Run | None) -> float:
-    """What as many rounds take as give a ratio; by what a pass of the run took, where there is one."""
+    """Seconds of the first calls and of as many rounds as give a ratio; by what a pass of the run took, where there is one."""
     scale = 1.0
     if run is not None:
         known = _estimate(run.settings.cell, settings)
@@ -166,7 +166,7 @@ def _sound_seconds(cells: Cells, settings: Settings, run: Run | None) -> float:
 
 
 def _same_question(held: Compared, key: tuple[Any, ...]) -> bool:
-    """Whether what is there is a comparison of the same checkpoint: it stays until the new one is there."""
+    """Whether what is there compares the same checkpoint and pixel values: if so, it stays until the new one is there."""
     return held.key[1:3] == key[1:3] and bool(held.running.comparison.rounds)
 
 

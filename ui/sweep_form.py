@@ -69,9 +69,9 @@ def pick_cells(machine: Machine) -> Selection:
     names = [*PRESETS, CUSTOM]
     preset = widget("preset") or st.query_params.get("preset")
     preset = preset if preset in names else names[0]
-    given = PRESETS[preset].checkpoints if preset in PRESETS else ()  # of which a preset is, whatever is chosen
+    given = PRESETS[preset].checkpoints if preset in PRESETS else ()  # the preset's own, whatever is chosen
     asked = widget(CHECKPOINT) or checkpoints_here()[0]
-    # With another label it is another to Streamlit, and would shut.
+    # To Streamlit an expander with another label is another one, and would be shut.
     form = st.expander(
         literal(inert(_in_a_line(preset, "" if given else asked, clips), 120)),
         visit().form_open,
@@ -143,13 +143,13 @@ def _leave_out(cells: Sequence[Cell], machine: Machine) -> list[Cell]:
     if reasons:
         st.caption(f"{len(cells) - len(runs)} of {len(cells)} cells do not run here and are left out.")
         for reason, which in reasons.items():
-            named = reason.startswith(which[0])  # by itself
+            named = reason.startswith(which[0])  # the reason begins with the cell
             st.caption(f"{', '.join(_named(which))}: " * (not named) + literal(reason))
     return runs
 
 
 def _named(cells: Sequence[str]) -> list[str]:
-    """The backends of cells 'backend in precision', or where all are of one that is more than one backend's: the precision."""
+    """What to call cells 'backend in precision': the precision, where several backends share one; else the backends."""
     attention, precision = (dict.fromkeys(cell.partition(" in ")[k] for cell in cells) for k in (0, 2))
     return list(precision if len(precision) == 1 < len(attention) else attention)
 

@@ -120,7 +120,7 @@ def _again(result: Result, machine: Machine) -> Selection:
     if not cells:
         raise ValueError("Nothing of it runs on this machine.")
     preset = PRESETS.get(result.title)
-    same = result.machine.device_name == machine.device_name  # another may take hours for what was a moment there
+    same = result.machine.device_name == machine.device_name  # what took that machine a moment may take this one hours
     budget = result.budget_seconds if same else preset.budget_seconds if preset else BUDGETS["45 s"]
     return Selection(
         result.title,
@@ -134,7 +134,7 @@ def _again(result: Result, machine: Machine) -> Selection:
 
 
 def begin(selection: Selection, machine: Machine) -> None:
-    """Read the clip, if there is one, and begin."""
+    """Read the clip, if there is one, and begin the sweep."""
     pixels = {}
     if selection.path:
         request = ReadFrames(selection.path, selection.checkpoints[0])
@@ -149,7 +149,7 @@ def begin(selection: Selection, machine: Machine) -> None:
     del visit().wanted["sweep"]
     try:
         sweep = plan(selection, machine)
-    except ValueError as error:  # memory that has gone meanwhile
+    except ValueError as error:  # the memory has gone meanwhile
         visit().sweep_error = f"This cannot be measured. {error}"
         st.rerun()
     running = get_server().sweeps.start(

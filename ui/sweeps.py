@@ -86,7 +86,7 @@ def follow_cells(id: str) -> None:
 
 
 def without_folders(result: Result) -> Result:
-    """A sweep that names the folders of no checkpoints that visitors have taught."""
+    """A sweep whose checkpoints that visitors have taught go by their public names, not by their folders."""
     if not any(is_taught(row.cell.checkpoint) for row in result.rows):
         return result
     named = [replace(row.cell, checkpoint=public_name(row.cell.checkpoint)) for row in result.rows]
@@ -94,7 +94,7 @@ def without_folders(result: Result) -> Result:
 
 
 def _place(cell: Cell, models: Mapping[str, str]) -> Bar:
-    """Of a cell, whether it has figures yet or not: its name and where it belongs. Args: models: as `bars_of`'s."""
+    """A bar without figures, for a cell's name and its place in the charts. Args: models: as `bars_of`'s."""
     model = models[cell.checkpoint]
     text, group = (model, cell_name(cell)) if model else (short_name(cell), "")
     name = full_name(cell, models)

@@ -9,7 +9,7 @@ TAUGHT = "taught here"  # the visitor's own, in lists and in the address
 
 
 def is_taught(name: str) -> bool:
-    """Whether a checkpoint is one, by its name's letters alone."""
+    """Whether a checkpoint was taught here, by the letters of its name alone."""
     return f"/{PREFIX}" in name
 
 
@@ -25,7 +25,7 @@ def _whose(name: str) -> tuple[str, ...]:
 
 
 def public_name(name: str) -> str:
-    """A checkpoint's name as it may leave the server: of one that was taught here that of its own folder."""
+    """A checkpoint's name as it may leave the server: one that was taught here goes by the name of its own folder alone."""
     return Path(name).name if is_taught(name) else name
 
 

@@ -33,7 +33,7 @@ def shown(name: str) -> str:
 
 
 def try_anew(part: str) -> None:
-    """Something else is done in a part of the page, so what was refused there is told no longer. Call it before `refuse`."""
+    """Forget what was refused in a part of the page, where something else is done. To be called before `refuse`."""
     visit().lesson.refused.pop(part, None)
 
 
@@ -49,7 +49,7 @@ def show_refused(part: str) -> None:
 
 
 def show_classes(classes: Sequence[TaughtClass]) -> None:
-    """Draw the place to name one more, and each with its clips."""
+    """Draw each class with its clips."""
     pictures = pictures_of([clip for one in classes for clip in one.examples])
     for one in classes:
         with st.container(gap="xxsmall", key=f"class-{one.id}"):
@@ -59,7 +59,7 @@ def show_classes(classes: Sequence[TaughtClass]) -> None:
 
 
 def name_class(classes: Sequence[TaughtClass]) -> None:
-    """Draw the place to name one more."""
+    """Draw the place to name one more class."""
     if len(classes) == MOST_CLASSES:
         st.caption(f"There are {MOST_CLASSES} classes, which are all that can be taught at once.")
         show_refused(NEW)

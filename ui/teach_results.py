@@ -42,7 +42,7 @@ def show_result(taught: Taught, changed: str) -> None:
 
 
 def _model(asked: TeachAsked) -> str:
-    """Which one saw the clips, and of which frames if not the usual ones."""
+    """Which model saw the clips, and of which frames if not the usual ones."""
     stride = f", stride {asked.stride}" * (asked.stride > 1)
     sampled = f" (frame sampling {asked.sampling}{stride})" * (asked.sampling != "uniform")
     return f"{literal(inert(called(asked.checkpoint)))} sees{sampled}"
@@ -67,13 +67,13 @@ def show_take_along(taught: Taught) -> None:
 
 
 def _use(page: str) -> None:
-    """Go to a page where it is chosen."""
+    """Go to a page, with the taught checkpoint chosen there."""
     set_widget("checkpoint", TAUGHT)
     go_to(page)
 
 
 def _how(report: Report) -> str:
-    """How it was measured."""
+    """How the verdict was measured."""
     left_out = "Leave-one-out" if report.one_by_one else "A tenth left out at a time, since there are many"
     outside = (
         "There are too few to tell which clips are outside what it was taught."

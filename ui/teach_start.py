@@ -38,11 +38,11 @@ def asked_of(settings: Settings) -> TeachAsked:
 
 
 def ask_again(asked: TeachAsked) -> None:
-    """Have the controls say what was asked for, where they say what was taught: that is made anew, and not of itself."""
+    """Where the controls name the taught checkpoint, have them say what it was made of: it is not taught from itself."""
     link = visit().links["teach"]
     if TAUGHT not in (widget("checkpoint"), link.get("checkpoint")):
         return
-    link.clear()  # it was of the page where that was chosen
+    link.clear()  # the link was of the page where the taught checkpoint was chosen
     name, revision = split_name(asked.checkpoint)
     if as_path(name).is_absolute():
         wanted = {"checkpoint": FOLDER, "folder": name}
@@ -59,7 +59,7 @@ def ask_again(asked: TeachAsked) -> None:
 
 
 def show_base(settings: Settings) -> None:
-    """Say what a model that is taught keeps, and which one is for what."""
+    """Say what is fitted when this model is taught, and which model real videos need."""
     name = split_name(settings.checkpoint)[0]
     if not name:
         return
@@ -74,12 +74,12 @@ def show_base(settings: Settings) -> None:
 
 
 def show_button(classes: Sequence[TaughtClass], settings: Settings, checkpoint: Checkpoint | None, fault: str) -> None:
-    """Draw it, and why it cannot be pressed or how long it will take.
+    """Draw the button that begins, and why it cannot be pressed or how long teaching will take.
 
     Args:
         classes: what is to be taught.
-        settings, checkpoint: by which model, None while there is none.
-        fault: why it cannot be used; '' where it can.
+        settings, checkpoint: by which model; no checkpoint while none is here.
+        fault: why the checkpoint cannot be used; '' where it can.
     """
     filled = [one for one in classes if one.examples]
     reason = why_not(classes) or fault or unavailable(settings)
@@ -121,7 +121,7 @@ def why_not(classes: Sequence[TaughtClass]) -> str:
 
 
 def seconds_of(classes: Sequence[TaughtClass], settings: Settings, checkpoint: Checkpoint) -> float:
-    """About how long it takes: features that were taken for the last checkpoint are not taken again."""
+    """About how long teaching takes: features that were taken for the last checkpoint are not taken again."""
     taught = get_server().lessons.taught(visitor())
     known = {clip.id for clip in taught.examples} if taught and taught.asked == asked_of(settings) else set()
     new = sum(clip.id not in known for one in classes for clip in one.examples)
@@ -130,7 +130,7 @@ def seconds_of(classes: Sequence[TaughtClass], settings: Settings, checkpoint: C
 
 @st.fragment(run_every=0.5)
 def follow() -> None:
-    """Draw how far it is until it ends, and its cancel."""
+    """Draw how far teaching is until it ends, and its cancel."""
     running = get_server().lessons.running(visitor())
     if running is None or running.state != "running":
         st.rerun()
@@ -148,7 +148,7 @@ def show_ended(running: RunningTeaching | None) -> None:
 
 
 def faults_of(running: RunningTeaching | None) -> dict[str, str]:
-    """The ids of clips that could not be used, and why: in what was begun last, or before in what was done last."""
+    """The ids of clips that could not be used → why: in the run that was begun last, and in the last that was done."""
     if running and running.state == "done":
         visit().lesson.faults = running.faults
     return visit().lesson.faults | (running.faults if running else {})

@@ -32,13 +32,13 @@ def file_key(film: ChosenFilm) -> Key:
     """A file as it is now."""
     try:
         found = Path(film.path).stat()
-    except OSError:  # which whoever opens it says
+    except OSError:  # whoever opens the film says so
         return (film.path,)
     return film.path, found.st_size, found.st_mtime_ns
 
 
 def find(key: Key) -> Timeline | None:
-    """The timeline of this that was begun before; from now on it is what was asked for last."""
+    """The timeline of this key, if one was begun before; it is then what was asked for last."""
     return recall(visit().timelines, key)
 
 
@@ -52,7 +52,7 @@ def begin(key: Key, film: ChosenFilm, info: FilmInfo, settings: Settings, grid: 
 
     Args:
         key: as `key_of` made it.
-        film: its file; info: what that holds.
+        film: the file; info: what it holds.
         settings: how windows are classified; grid: how they lie.
     """
     held = get_server().timelines
@@ -111,7 +111,7 @@ def chosen_segment(timeline: Timeline, segments: list[Segment]) -> int | None:
 def choose(timeline: Timeline, moment: float | None, *, by_chart: bool = False) -> None:
     """Choose the segment of a moment. Args: moment: in seconds; None for no segment; by_chart: by a click on the chart."""
     timeline.moment = moment
-    timeline.redrawn["chart"] += not by_chart  # or a click on what it has as chosen would let that go
+    timeline.redrawn["chart"] += not by_chart  # or a click on the bar that the chart has as chosen would let that go
 
 
 def move(timeline: Timeline, segments: list[Segment], steps: int) -> None:

@@ -15,7 +15,7 @@ from vivit.film import clock
 from vivit.timeline import UNKNOWN, Segment
 from vivit.timeline.segments import Moments
 
-# Text of the background's colour can be read on each. What is not among the most is grey.
+# Text of the background's colour can be read on each. Labels that are not among those of most seconds are grey.
 COLOURS = {
     "light": [
         "#5b3fd6",
@@ -54,7 +54,7 @@ MOST_TICKS = 10
 
 
 def keep_colours(timeline: Timeline, segments: Sequence[Segment], labels: Mapping[int, str]) -> None:
-    """Give those labels a colour that take most of a film; one that has a colour keeps it as long as it is among them.
+    """Give a colour to the labels that take most of a film; a label keeps its colour as long as it is among these.
 
     Args:
         segments: so far.
@@ -73,7 +73,7 @@ def keep_colours(timeline: Timeline, segments: Sequence[Segment], labels: Mappin
 
 
 def timeline_chart(timeline: Timeline, found: Found, labels: Mapping[int, str], chosen: int | None) -> go.Figure:
-    """Draw it, as far as there is something to draw.
+    """The chart, as far as there is something to draw.
 
     Args:
         found: so far.
@@ -142,7 +142,7 @@ def _set_time(figure: go.Figure, end: float) -> None:
 
 
 def _end(timeline: Timeline, segments: Sequence[Segment]) -> float:
-    """How long the axis is: as the film promises to be, or is."""
+    """Seconds of the axis: what the film promises, or what it was once it is done."""
     running = timeline.running
     ended = running.state == "done"
     promised = 0.0 if ended else timeline.info.promised_seconds
@@ -150,7 +150,7 @@ def _end(timeline: Timeline, segments: Sequence[Segment]) -> float:
 
 
 def segment_colour(timeline: Timeline, segment: Segment, labels: Mapping[int, str]) -> str:
-    """As CSS, in which its name can be read too. Args: labels: class index → name."""
+    """A segment's colour as CSS, in which its name can be read too. Args: labels: class index → name."""
     return _colour(timeline, segment.name(labels))
 
 
@@ -268,7 +268,7 @@ def _curve(
     places = np.minimum(np.searchsorted(ends, middle, "right"), len(segments) - 1)
     label = np.array([-1 if segment.label is None else segment.label for segment in segments])[places]
     score = np.where(label < 0, np.nan, moments.scores[np.arange(len(middle)), label])
-    # Together are those that no segment's edge is between.
+    # Moments between which a segment has its edge are not put together.
     several = -(-len(middle) // MOST_POINTS)
     first = np.unique([*range(0, len(middle), several), *np.flatnonzero(np.diff(places)) + 1])
     lengths = np.diff(edges)

@@ -20,10 +20,10 @@ CUTS = {
 
 
 def pick_grid(checkpoint: Checkpoint | None) -> tuple[Grid | None, str]:
-    """Draw the form.
+    """Draw the window, the stride, the smoothing and what happens at cuts.
 
     Args:
-        checkpoint: None where there is none, whose form is the same without its window.
+        checkpoint: None where there is none; the form is the same, without a trained window.
 
     Returns:
         How windows lie, None without a checkpoint or for impossible values; and the smoothing, a key of `SMOOTHING`.

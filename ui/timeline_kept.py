@@ -47,7 +47,7 @@ class Timeline:
     """A film that a visitor has had looked through, or has now.
 
     Args:
-        key: of what: file, checkpoint, how it ran, grid; () once another took its place before it had ended.
+        key: of what: file, checkpoint, how it ran, grid; () once it is to be begun anew, having ended early.
         film: the film; info: what it holds.
         settings: how it ran.
         running: the work, ended or not, with all windows.

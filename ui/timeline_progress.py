@@ -31,10 +31,10 @@ def asked_to_begin(info: FilmInfo, settings: Settings, checkpoint: Checkpoint, g
 
 
 def show_progress(timeline: Timeline, *, waits: bool) -> None:
-    """Draw it, for a fragment that comes again by itself while the timeline runs.
+    """Draw how far a timeline is, for a fragment that comes again by itself while the timeline runs.
 
     Args:
-        waits: whether the page shows another until this one has its first windows.
+        waits: whether the page shows another timeline until this one has its first windows.
     """
     running = timeline.running
     if running.state != "running" or (waits and running.windows):

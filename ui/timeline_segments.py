@@ -23,8 +23,8 @@ def show_chart(timeline: Timeline, smoothing: str, *, lives: bool, former: bool)
     """Draw the chart; a click on a bar chooses its segment.
 
     Args:
-        lives: whether it comes again by itself, since there is more.
-        former: whether it is of a film from before.
+        lives: whether it is drawn again by itself, since more is to come.
+        former: whether it is the timeline before, shown until the new one has windows.
     """
     st.html(STAYS + FORMER * former)
     if former:
@@ -41,7 +41,7 @@ def _draw_or_live(show: Callable[[Timeline, str], None], timeline: Timeline, smo
     moment = timeline.moment
 
     def draw() -> None:
-        if timeline.moment != moment:  # all else on the page is of that
+        if timeline.moment != moment:  # all else on the page depends on it
             st.rerun()
         show(timeline, smoothing)
 
@@ -105,7 +105,7 @@ def _show_table(timeline: Timeline, smoothing: str) -> None:
 
 
 def _key(timeline: Timeline, part: str) -> str:
-    """Of a part's widget: another one has forgotten what was chosen in it."""
+    """The key of a part's widget; a widget of another key has forgotten what was chosen."""
     return f"timeline-{part}-{timeline.running.began}-{timeline.redrawn[part]}"
 
 
@@ -118,7 +118,7 @@ def _choose_row(timeline: Timeline, segments: Sequence[Segment], key: str) -> No
 
 
 def timeline_in_words(timeline: Timeline, smoothing: str) -> str:
-    """A timeline for those who hear it: the segment that was chosen, else all."""
+    """A timeline to be read out: the segment that was chosen, else all; '' while it runs."""
     segments, labels = found_in(timeline, smoothing).segments, labels_of(timeline)
     if timeline.running.state == "running":
         return ""

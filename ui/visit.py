@@ -42,7 +42,7 @@ class Refused:
     """What a link asked a page for that is not to be had.
 
     Args:
-        asked: key of each control for which it did → what for.
+        asked: key of each control for which the link asked in vain → the value that it asked for.
         used: key of each control of the page → its value when that was found.
     """
 
@@ -59,7 +59,7 @@ class Lesson:
         filled: the id of the class that is filled; '' before.
         generation: counts the uploads, since a new widget takes each.
         refused: part of the page → sentences on what could not be done there at the last attempt.
-        pictured_again: slots of pictures that are not asked for once more where a process ended.
+        pictured_again: slots of pictures that were asked for twice, since a process had ended: there is no third time.
         faults: as `RunningTeaching.faults`, of the last run that was done.
         added: the tried clip that was made an example last: its file, and the example's id.
         heard: what there was to announce when the page was drawn last; said: what was announced.
@@ -77,7 +77,7 @@ class Lesson:
 
 
 def recall(kept: list[Kept], key: tuple[Any, ...]) -> Kept | None:
-    """What is of this key among what is kept, if anything; from now on it is what was wanted last, in the list's end."""
+    """The one of this key among what is kept, if there is one; it is moved to the list's end, as what was wanted last."""
     found = next((one for one in kept if one.key == key), None)
     if found:
         kept.remove(found)
@@ -99,18 +99,18 @@ class Visit:
         wanted: what for → what exactly the visitor has asked for, where a page waits for their word.
         runs: finished, oldest first.
         compared: the comparison that was begun last.
-        insights: what was seen inside models, what was looked at last in the end.
+        insights: what was seen inside models; what was looked at last comes last.
         drawing: the map that was drawn last.
-        timelines: of films, what was asked for last in the end.
+        timelines: of films; what was asked for last comes last.
         links: page → what the address asked for when the visit first opened it.
         refused: page → what of that is not to be had.
         watched: a sweep of another visitor that is followed here; shown: one to show once it has ended.
         measured: a sweep begun here → the file of its clip.
-        sweep_error: what to say of a sweep that has ended.
+        sweep_error: what to say of a sweep that has ended, or could not begin.
         followed: an evaluation of another visitor that is followed here.
-        evaluation: the one that ended last of those; evaluation_to_show: one to show once.
-        looked: at what of an evaluation.
-        lesson: at what of the classes that are taught.
+        evaluation: the evaluation that was seen to end last; evaluation_to_show: one to choose, once, in the list.
+        looked: what the visitor looks at in an evaluation.
+        lesson: what they look at where classes are taught.
         settings: what was chosen last, on Classify or where a clip is looked into; settings_open: whether that choice is in
             sight there.
         form: the Benchmark page's choices, a widget's key → its value; form_from: what of Classify's they began with;
@@ -161,7 +161,7 @@ def visit() -> Visit:
 
 
 def _again(left: Visit) -> Visit:
-    """The address of a page that is opened anew says which bundled clip, and what else, is wanted now."""
+    """A visit that goes on after a reload: the address of the page says which bundled clip, and what else, is wanted now."""
     left.links, left.refused, left.present, left.listed = {}, {}, False, ("", "")
     if left.upload and "clip" in st.query_params:
         left.upload, left.upload_note = None, ""

@@ -20,7 +20,7 @@ def missing(kind: Literal["attention", "precision"]) -> dict[str, str]:
     support = machine.support if machine else ()
     runs = {getattr(s, kind) for s in support if not s.reason}
     found: dict[str, str] = {}
-    for one in support:  # the first reason is of float32, the last may be of what only the other is lacking
+    for one in support:  # the first reason counts: a later one may be of what another precision or backend alone lacks
         if getattr(one, kind) not in runs:
             found.setdefault(getattr(one, kind), one.reason)
     return found
@@ -40,7 +40,7 @@ def runs_here(attention: str, precision: str) -> bool:
 
 
 def unavailable(settings: Settings) -> str:
-    """Why this backend does not run in this precision here; '' if it does or that is not known yet."""
+    """Why this backend does not run in this precision and this way here; '' if it does or that is not known yet."""
     machine = get_machine()
     found = machine.find(settings.attention, settings.precision) if machine else None
     return (found.reason if found else "") or missing_executions().get(settings.execution, "")
@@ -66,7 +66,7 @@ def estimate_seconds(settings: Settings, checkpoint: Checkpoint, *, first: bool 
 
 
 def first_call_seconds(cell: Cell, checkpoint: Checkpoint) -> float | None:
-    """What a cell's first call took here beyond a later one; None if that has not been measured."""
+    """Seconds that a cell's first call took here beyond a later one; None if that has not been measured."""
     machine = get_machine()
     known = first_calls.known(machine, checkpoint.config, cell) if machine else None
     return known.seconds if known else None
@@ -76,7 +76,7 @@ def first_calls_said(cells: Iterable[Cell], often: str) -> str:
     """What the first calls of cells compile and capture, the longest of each; '' where they make nothing.
 
     Args:
-        often: when there is one.
+        often: when there is a first call, such as 'in every process'.
     """
     machine = get_machine()
     kinds: dict[bool, list[Cell]] = {}

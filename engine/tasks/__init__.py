@@ -1,8 +1,8 @@
 """What pages ask of workers and what workers answer: frozen dataclasses here, JSON on the wire. No torch is used.
 
 Follow a clip: `ReadFrames` → `Frames` with the pixels → `Classify` → `Classification`. Pixels and pictures go beside them as
-raw bytes, see each request. A room for each worker; the model worker, whose hello is a `vivit.machine.Machine`, has one for
-each of its abilities.
+raw bytes, see each request. Each kind of worker has a module here; the model worker, whose hello is a
+`vivit.machine.Machine`, has one for each of its abilities.
 """
 
 from engine.messages import Nothing

@@ -21,14 +21,16 @@ class Classification:
         predictions: best first; None where the weights are random.
         familiar: whether the clip is like the training clips; None where the checkpoint has no statistics of them.
         truth: the action that the clip shows, '' where that is not known.
-        truth_rank: its place among the classes, 1 the most likely; None for none of them.
+        truth_rank: its place among the classes, 1 the most likely; None if it is none of them or not known, or the weights are
+            random.
         latency_ms: the median of `samples_ms`, the timed passes.
         samples_ms: after a pass to warm up if `warm`; else the first pass alone, which was too slow to be repeated.
         warm: see `samples_ms`.
         first_ms: of the first pass.
-        others_share: what other programs took of the processors meanwhile, 0 to 1; None where that was too short to tell.
+        others_share: what other programs took of the processors meanwhile, 0 to 1; None if that was too short to tell, or not
+            `warm`.
         peak_bytes: the most memory beyond the weights; None where PyTorch does not count it, as on Apple's GPUs.
-        weights_bytes: what the parameters take.
+        weights_bytes: what the parameters and buffers take.
         load_ms: until the model was there. preprocess_ms: from uint8 pixels to the device.
         device: its type as PyTorch names it, 'cpu', 'cuda', …
     """
@@ -51,7 +53,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Classify(Request[Classification]):
-    """Classify one clip and measure it, all of its views in one pass. With it go the pixels of each, of that shape, uint8.
+    """Classify one clip and measure it, all of its views in one pass. With it go the pixels of all, (views, *shape) uint8.
 
     Args:
         checkpoint: as `vivit.checkpoint.open_checkpoint` takes it, on this machine.

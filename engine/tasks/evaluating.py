@@ -26,7 +26,7 @@ class ClassifyClips(Request[ClassifiedClips]):
     """Classify labelled clips in passes of one size. With it go the pixels of each.
 
     Args:
-        asked: by which model, and how; with a batch size of 0 it is what the device takes.
+        asked: by which model, and how; a batch size of 0 stands for what the device takes.
         records: of the clips, without answers.
         shape: of each clip, (V, T, H, W, 3).
     """

@@ -12,7 +12,7 @@ class FilmChunk:
 
     Args:
         info: what the film holds.
-        opened: whether the film was opened for it, and not read on: at first, or because it had been put away.
+        opened: whether the film was opened for this chunk, at first or because it had been put away, and not read on.
         shape: of the pixels, (n, H, W, 3); n may be 0.
         ticks: the times of the grid that have come, as (number, the picture's seconds, its place in the pixels).
         decoded: pictures that were decoded of the film since it was opened.
@@ -45,11 +45,11 @@ class ReadFilm(Request[FilmChunk]):
     """Decode a film on, for about half a second. One that was put away meanwhile is opened again at a key frame.
 
     Args:
-        film: a number that others have not.
-        path, checkpoint: the file, and whose pictures its pictures are to be.
+        film: a number that no other film has.
+        path, checkpoint: the file, and the checkpoint by which its pictures are resized and cropped.
         tick_seconds: of the grid.
         first_tick: what comes next.
-        begin_seconds: the film's own time there; None before it is known.
+        begin_seconds: the first picture's time in the file; None before it is known.
     """
 
     WORKER, TASK, REPLY = "film", "read_film", FilmChunk

@@ -56,7 +56,7 @@ class DeleteTubelets(Request[Probabilities]):
     """Classify a clip without some of its tubelets, in one batch. With it go the pixels and the masks, bool.
 
     Args:
-        look: of what.
+        look: which clip by which model, as it was looked into.
         label: the class's index.
         masks: the shape of the masks, (n, L, H, W).
     """
@@ -80,7 +80,7 @@ class AnswerOrders(Request[Answers]):
     """Classify a clip's frames in other orders, in one batch. With it go the pixels.
 
     Args:
-        look: of what.
+        look: which clip by which model, as it was looked into.
         label: the index of the class that the clip as it is gets.
         orders: the frames of each, by their place in the clip.
     """

@@ -10,7 +10,7 @@ from vivit.benchmark.sweep import PlannedRound
 
 @dataclass(frozen=True)
 class MeasuredRound:
-    """One round of a cell: its row, one that failed too, and the seconds it took in all."""
+    """One round of a cell: its row, also if it failed, and the seconds that the round took in all."""
 
     measurement: Measurement
     seconds: float
@@ -54,7 +54,7 @@ class TimeCells(Request[TimedRound]):
     """Time some cells once each, in this order; a whole round, or where that is slow a part of one. With it go the pixels.
 
     Args:
-        comparison: a number that others have not: whoever ran last is known by it.
+        comparison: a number that no other comparison has; the worker tells by it which one ran last.
         cells, shape, normalisation: as `ExamineCell`'s.
         slow: whether passes are so slow that telling how far they are makes no difference.
     """

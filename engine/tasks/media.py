@@ -68,7 +68,7 @@ class ReadFrames(Request[Frames]):
     Both are those of one view after the other, the crops of one temporal view together.
 
     Args:
-        path, checkpoint: the file, and whose pictures its pictures are to be.
+        path, checkpoint: the file, and the checkpoint by which its pictures are resized and cropped.
         sampling, stride, views: as `vivit.inputs.prepare` takes them, the views as text.
     """
 
@@ -183,7 +183,7 @@ class DecodePictures(Request[Pictures]):
     """Decode JPEGs of a camera, resize and crop them. With it go the files; with the reply come the pixels.
 
     Args:
-        checkpoint: whose pictures they are to be.
+        checkpoint: by which they are resized and cropped.
     """
 
     WORKER, TASK, REPLY = "media", "decode_pictures", Pictures

@@ -48,7 +48,7 @@ class TeachHead(Request[Report]):
         labels: N names.
         folder: where the checkpoint is to be; it is there whole, or not at all.
         clip_seconds: about how long the clips are; None where frames are not spread over them.
-        feature_seconds: for the report.
+        feature_seconds: how long taking the features took, for the report.
     """
 
     WORKER, TASK, REPLY = "model", "teach_head", Report

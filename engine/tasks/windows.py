@@ -12,7 +12,7 @@ class WindowsAsked:
 
     Args:
         checkpoint, attention, precision, normalisation, execution: as `Classify`'s.
-        grid: how they lie.
+        grid: how the windows lie.
     """
 
     checkpoint: str
@@ -43,7 +43,7 @@ class ClassifyWindows(Request[WindowAnswers]):
     """Classify windows that share pictures, in one pass. With it go the pixels.
 
     Args:
-        how: they are classified.
+        how: the windows are classified.
         shape: of the pixels, (n, H, W, 3).
         rows: B windows of T each, as places in the pixels.
     """

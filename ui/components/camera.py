@@ -4,8 +4,8 @@ The camera is asked for on a click alone. It goes off on Escape, on leaving the 
 on the page is started, and when it is lost.
 """
 
-# Goes in front of a component's script. Listens on the window, so before what listens on the document: while the camera is on
-# or is being asked for, Escape means it alone.
+# Goes in front of a component's script. The window hears keys before the document does: while the camera is on or is being
+# asked for, Escape puts it out and does nothing else.
 CAMERA = """
 const FAULTS = {
   NotAllowedError: 'The camera was refused. Allow it for this page, in the browser\\'s address bar, and start it again.',

@@ -59,8 +59,8 @@ img { width: 100%; height: 100%; object-fit: cover; }
 [role="status"] { position: absolute; left: calc(clamp(84px, 20%, 132px) + 20px); top: 29px; margin: 0; }
 """
 
-# Streamlit calls it for the mount and for every change of data or theme, but calls only the last cleanup, and for a
-# call that was overtaken its own, late: so each has a controller of its own, and begins by ending the one before.
+# Streamlit calls the script for the mount and for every change of data or theme, but calls only the last cleanup, and late
+# that of a call that was overtaken: so each call has a controller of its own, and begins by ending the one before.
 JS = """
 const strips = new WeakMap()
 

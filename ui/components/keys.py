@@ -9,7 +9,7 @@ from ui.visit import set_widget, widget
 KEYS = {"left", "right", "escape", *"123456789"}
 
 # Each call ends the one before: Streamlit calls for the mount and for every change of theme, but calls only the last
-# cleanup. It listens while the event goes down, since what is open shuts on Escape and is no longer to be seen then.
+# cleanup. Events are heard on their way down: what is open shuts on Escape, and is no longer to be seen afterwards.
 JS = """
 const NAMES = { ArrowLeft: 'left', ArrowRight: 'right', Escape: 'escape' }
 const OPEN = '[role=dialog], [role=alertdialog], [role=menu], [role=listbox]'
@@ -51,14 +51,14 @@ export default function ({ setTriggerValue }) {
 }
 """
 
-# Of several lines, or Streamlit takes it for the name of a file.
+# Of several lines, or Streamlit takes the style for the name of a file.
 CSS = """
 [data-testid=stElementContainer]:has(.keys) {
   position: absolute;
 }
 """
 
-# Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
+# Not isolated, so that the style reaches Streamlit's wrapper, which would leave a gap on the page.
 _KEYS = st.components.v2.component("keys", html='<span class="keys"></span>', css=CSS, js=JS, isolate_styles=False)
 
 
@@ -72,7 +72,7 @@ def _hear(key: str) -> None:
 def keys(*, key: str = "keys") -> str | None:
     """Listen for keys, and let the space bar start and stop the page's first video.
 
-    Those that belong to a control are left to it: whatever is pressed while one has the focus, but for Escape, and all
+    Keys that belong to a control are left to it: all that are pressed while a control has the focus, but for Escape, and all
     while something is open above the page.
 
     Args:

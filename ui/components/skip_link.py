@@ -27,7 +27,7 @@ export default function ({ parentElement }) {
 }
 """
 
-# Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
+# Not isolated, so that the style reaches Streamlit's wrapper, which would leave a gap on the page.
 _LINK = st.components.v2.component(
     "skip_link", html='<a href="#controls">Skip to the controls</a>', css=_CSS, js=_JS, isolate_styles=False
 )

@@ -19,7 +19,7 @@ export default function ({ data, parentElement }) {
 }
 """
 
-# Not isolated, so that the style reaches what Streamlit wraps it in: that would leave a gap on the page.
+# Not isolated, so that the style reaches Streamlit's wrapper, which would leave a gap on the page.
 _LINE = st.components.v2.component(
     "status_line", html='<div role="status"></div>', css=_CSS, js=OVERTAKEN + JS, isolate_styles=False
 )
