@@ -1,6 +1,9 @@
 """Files of one kind that are kept in folders, of which one that cannot be read hides no other. No torch is used."""
 
+import os
+import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,3 +28,20 @@ def readable(folder: str | Path, suffix: str, load: Callable[[Path, int, int], K
         except (OSError, UserError):
             continue  # gone, of a later version, or damaged
         yield found
+
+
+def keep_text(file: Path, text: str) -> None:
+    """Write a file in the place of an earlier state of it, whole: a reader never sees half of one.
+
+    Raises:
+        OSError: if it cannot be written; the earlier state stays, and nothing else.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")  # another process may be writing its own
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()  # a full disk needs the room
+        raise

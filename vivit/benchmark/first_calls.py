@@ -5,8 +5,6 @@ A first call compiles or captures what the later ones of its process use.
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,6 +16,7 @@ from vivit.benchmark.cost import with_frames
 from vivit.benchmark.measurement import Cell, Measurement
 from vivit.benchmark.results import results_folder
 from vivit.config import VivitConfig
+from vivit.kept_files import keep_text
 from vivit.machine import Machine
 from vivit.records import from_json
 
@@ -77,15 +76,8 @@ def keep(device_name: str, torch_version: str, config: VivitConfig, cell: Cell, 
         return
     calls[key] = FirstCall(seconds, datetime.now(UTC).date().isoformat())
     text = json.dumps({name: asdict(call) for name, call in list(calls.items())[-MOST:]}, indent=1, allow_nan=False)
-    file = _file()
-    whole = file.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.part")  # another process may be writing its own
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        whole.write_text(text + "\n", encoding="utf-8")
-        whole.replace(file)
-    except OSError:
-        with suppress(OSError):
-            whole.unlink()
+    with suppress(OSError):
+        keep_text(_file(), text + "\n")
 
 
 def keep_row(device_name: str, torch_version: str, config: VivitConfig, row: Measurement) -> None:

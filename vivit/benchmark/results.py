@@ -18,7 +18,7 @@ from vivit.benchmark.ratios import SHORT, Ratio, find_ratio, find_ratio_between
 from vivit.benchmark.side_by_side import BUSY_SHARE
 from vivit.benchmark.sweep import Sweep
 from vivit.errors import UserError
-from vivit.kept_files import readable
+from vivit.kept_files import keep_text, readable
 from vivit.machine import Machine
 from vivit.records import from_json
 
@@ -123,11 +123,7 @@ def sweep_file(folder: str | Path, id: str) -> Path:
 def save(result: Result, folder: str | Path) -> Path:
     """Write a result, in the place of an earlier state of it, and return its file."""
     file = sweep_file(folder, result.id)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(to_dict(result), allow_nan=False)
-    whole = file.with_suffix(".part")
-    whole.write_text(text + "\n", encoding="utf-8")
-    whole.replace(file)  # a reader never sees half of one
+    keep_text(file, json.dumps(to_dict(result), allow_nan=False) + "\n")
     return file
 
 
@@ -156,7 +152,7 @@ def load(file: str | Path) -> Result:
         rows = from_json(tuple[Measurement, ...], rows)
         references = {from_json(Cell, r["cell"]): tuple(r["logits"]) for r in references}
         return Result(machine=machine, rows=rows, references=references, **values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"'{Path(file).name}' is no sweep that can be read. Choose another. ({error})") from error
 
 

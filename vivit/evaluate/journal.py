@@ -199,7 +199,7 @@ def _asked(folder: Path) -> Evaluation:
         if values.pop("format") != FORMAT:
             raise ValueError("its format is newer than this code")
         return from_json(Evaluation, values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(folder, error) from error
 
 
@@ -217,7 +217,7 @@ def _read(content: bytes, clips: int, folder: str | Path) -> tuple[list[Record],
             record = from_json(Record, json.loads(line))
             if not 0 <= record.index < clips:
                 raise ValueError(f"it has {clips} clips, and none of number {record.index}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):  # a power cut may leave the length of a line without its content
                 break
             raise _damaged(folder, f"line {number} of {CLIPS}: {error}") from error

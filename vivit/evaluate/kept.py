@@ -3,7 +3,6 @@
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +14,7 @@ from vivit.csv_lines import csv_lines
 from vivit.errors import UserError
 from vivit.evaluate.journal import Evaluation
 from vivit.evaluate.records import Asked, Record
-from vivit.kept_files import readable
+from vivit.kept_files import keep_text, readable
 from vivit.records import from_json
 
 SUFFIX = ".evaluation.json"
@@ -117,15 +116,7 @@ def evaluation_file(folder: str | Path, id: str) -> Path:
 def save(kept: Kept, folder: str | Path) -> Path:
     """Write evaluations, in the place of an earlier state of them, and return their file."""
     file = evaluation_file(folder, kept.id)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    try:
-        part.write_text(as_json(kept) + "\n", encoding="utf-8")
-        part.replace(file)  # a reader never sees half of one
-    except OSError:
-        with suppress(OSError):
-            part.unlink()  # a full disk needs the room
-        raise
+    keep_text(file, as_json(kept) + "\n")
     return file
 
 
@@ -149,7 +140,7 @@ def load(file: str | Path) -> Kept:
         if not kept.evaluations or len(kept.errors) != len(kept.evaluations):
             raise ValueError("it has no cell")
         return replace(kept, id=Path(file).name.removesuffix(SUFFIX))  # a copy is another, and is deleted as such
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"'{Path(file).name}' is no evaluation that can be read. Choose another. ({error})") from error
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import numpy as np
 
 from vivit.explain.kinds import METHODS, has_heads, methods, refuse
 from vivit.explain.maps import LAYER, choose
+from vivit.progress import show
 
 if TYPE_CHECKING:
     from vivit.checkpoint import Checkpoint
@@ -126,7 +126,7 @@ def explain(options: argparse.Namespace, tell: Callable[[Exception], int]) -> in
             if options.out:
                 _write(options.out, names.of(clip), prepared, weights, found)
         except Exception as error:
-            _show()
+            show()
             status = tell(error)
     return status
 
@@ -204,7 +204,7 @@ def _look(
         how: dict[str, Any] = {"at_once": at_once, "progress": _progress(clip)}
         deletion = check_deletion(model, pixel_values, weights, whole.score, label, **how)
         counterfactuals = check_orders(model, pixel_values, whole, label, labels, familiarity, **how)
-    _show()
+    show()
     return weights, report(
         weights,
         clip=clip,
@@ -271,10 +271,4 @@ def _write(folder: Path, name: str, prepared: "PreparedClip", weights: np.ndarra
 
 
 def _progress(clip: str) -> Callable[[float, str], None]:
-    return lambda fraction, note: _show(f"{Path(clip).name}: {note}")
-
-
-def _show(note: str = "") -> None:
-    """Say what is done now, in one line of a terminal, which is empty in the end."""
-    if sys.stderr.isatty():
-        print(f"\r{note:79.79}", end="" if note else "\r", file=sys.stderr, flush=True)
+    return lambda fraction, note: show(f"{Path(clip).name}: {note}")

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from vivit.film import clock
+from vivit.progress import show
 from vivit.timeline import report
 from vivit.timeline.segments import SMOOTHING, Answered, find_segments
 from vivit.timeline.windows import STRIDE_SECONDS, Grid
@@ -83,7 +84,7 @@ def timeline(options: argparse.Namespace) -> int:
     classifier = WindowClassifier(loaded.model, loaded.image_processor, loaded.familiarity)
     is_far = is_address(options.film)
     with (
-        fetched(options.film, progress=lambda _, note: _show(note)) if is_far else nullcontext(options.film) as path,
+        fetched(options.film, progress=lambda _, note: show(note)) if is_far else nullcontext(options.film) as path,
         classify_film(path, classifier, grid, at_once, options.geometry) as running,
     ):
         _tell(running, grid, loaded, [trained.outside(seconds)], options)
@@ -109,16 +110,16 @@ def _tell(
             for some in running.answers:
                 windows += some
                 heap.give_back()  # batches differ in size, and what they leave scattered would add up over a long film
-                _show()
+                show()
                 if options.windows:
                     first = len(windows) == len(some)
                     _print([report.window_row(window, labels) for window in some], options, first)
-                _show(_progress(running, windows[-1].end))
+                show(_progress(running, windows[-1].end))
     except BrokenPipeError:
         raise  # there is nobody to print for
     except (Exception, KeyboardInterrupt) as error:
         fault = error
-    _show()
+    show()
     if windows:
         if not options.windows:
             segments = find_segments(windows, options.smoothing or USUAL_SMOOTHING)
@@ -148,9 +149,3 @@ def _progress(running: "RunningFilm", seconds: float) -> str:
         return f"{clock(seconds)}, {report.rate_text(seconds, waits)}"
     left = max(0.0, promised - seconds) * waits.total / seconds
     return f"{clock(seconds)} of {clock(promised)}, {report.rate_text(seconds, waits)}, {clock(left)} left"
-
-
-def _show(note: str = "") -> None:
-    """Say what is done now, in one line of a terminal, which is empty in the end."""
-    if sys.stderr.isatty():
-        print(f"\r{note:79.79}", end="" if note else "\r", file=sys.stderr, flush=True)
