@@ -13,7 +13,16 @@ from typing import Literal, TypeVar
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 from tests.hub_client import clean
 from tests.shorter import some
@@ -236,6 +245,26 @@ def answered(page: Page) -> None:
     """Wait until a run is on the page and, for half a second, nothing on its way: a click takes a moment to be heard."""
     expect(page.get_by_text("Latency:").first).to_be_visible()
     settled(page)
+
+
+def choose_in(page: Page, box: Locator, option: str | re.Pattern[str]) -> None:
+    """Choose an option of a list, which shuts whenever Streamlit draws it anew: it is opened until the choice is made.
+
+    Args:
+        page: which has the list.
+        box: that opens the list.
+        option: its whole name, or what its name matches; the first that does.
+    """
+    found = page.get_by_role("option", name=option, exact=True).first
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        if not found.is_visible():
+            box.click()
+        try:
+            return found.click(timeout=5e3)
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def settled(page: Page) -> None:

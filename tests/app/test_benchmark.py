@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, answered, serving_script, settled
+from tests.app.conftest import Server, answered, choose_in, serving_script, settled
 from tests.clips import write_clip
 from tests.shorter import some
 from tests.vivit.benchmark.children import result, row
@@ -33,6 +33,7 @@ def open_form(page: Page) -> None:
     if not page.get_by_label("What to measure").is_visible():
         form(page).locator("summary").click()
     expect(page.get_by_label("What to measure")).to_be_visible()
+    settled(page)  # what is drawn anew shuts a list that is open
 
 
 def open_page(page: Page, server: Server, preset: str = "my own selection") -> None:
@@ -61,8 +62,7 @@ def open_tab(page: Page, name: str) -> None:
 
 def show(page: Page, name: str) -> None:
     """Choose a sweep that is kept."""
-    page.get_by_label("Sweep", exact=True).click()
-    page.get_by_role("option", name=re.compile(name)).first.click()
+    choose_in(page, page.get_by_label("Sweep", exact=True), re.compile(name))
     settled(page)
 
 
@@ -87,8 +87,7 @@ def on_the_first_screen(page: Page, part: Locator) -> None:
 def test_a_small_sweep_ends_in_a_verdict_and_can_be_taken_along(page: Page, server: Server) -> None:
     open_page(page, server)
     open_form(page)
-    page.get_by_label("Clip", exact=True).click()
-    page.get_by_role("option", name="clapping", exact=True).click()
+    choose_in(page, page.get_by_label("Clip", exact=True), "clapping")
     page.get_by_role("button", name="sdpa-math", exact=True).click()
     expect(page.get_by_role("button", name=re.compile("^Measure 3 cells"))).to_be_visible()
     page.get_by_role("button", name="sdpa", exact=True).click()
@@ -163,8 +162,7 @@ def test_an_own_selection_outlives_a_reload(page: Page, server: Server) -> None:
     open_form(page)
     page.get_by_role("button", name="sdpa-math", exact=True).click()
     expect(page.get_by_role("button", name=re.compile("^Measure 3 cells"))).to_be_visible()
-    page.get_by_label("Clip", exact=True).click()
-    page.get_by_role("option", name="clapping", exact=True).click()
+    choose_in(page, page.get_by_label("Clip", exact=True), "clapping")
     expect(form(page).locator("summary")).to_contain_text("clip 'clapping'")
     page.get_by_role("radio", name="10 min").click()
     expect(page.get_by_role("radio", name="10 min")).to_be_checked()
@@ -222,8 +220,7 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
         expect(page.get_by_role("heading", name=f"The documentation's {mode} table")).to_be_visible()
     expect(page.get_by_text("has its two memory columns swapped").first).to_be_visible()
     open_tab(page, "Two sweeps")
-    page.get_by_label("Beside", exact=True).click()
-    page.get_by_role("option", name=re.compile("transformers")).click()
+    choose_in(page, page.get_by_label("Beside", exact=True), re.compile("transformers"))
     both = page.get_by_role("figure", name="Latency of both sweeps")
     expect(both).to_be_visible()
     expect(page.get_by_role("figure", name="Peak memory of both sweeps")).to_be_visible()
@@ -341,9 +338,7 @@ def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> 
     page.get_by_role("link", name="Benchmark").click()
     expect(form(page).locator("summary")).to_contain_text("vivit-mannequin · clip 'clapping'")
     open_form(page)
-    settled(page)  # what is drawn anew shuts a list that is open
-    page.get_by_label("What to measure").click()
-    page.get_by_role("option", name="my own selection").click()
+    choose_in(page, page.get_by_label("What to measure"), "my own selection")
     for name in ("sdpa-math", "float16-weights"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.app.conftest import Server, answered, serving, tiles
+from tests.app.conftest import Server, answered, choose_in, serving, tiles
 from tests.app.test_benchmark import ended, measure, open_form, open_page, saved
 from tests.hub_client import Client
 from tests.hub_server import TOKEN, Fault, HubServer, Repository
@@ -96,8 +96,7 @@ def go(page: Page, server: Server, **query: str) -> None:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    choose_in(page, page.get_by_role("combobox", name=label), option)
 
 
 def tile(page: Page, number: int) -> Locator:

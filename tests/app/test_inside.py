@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Scheme, Server, settled
+from tests.app.conftest import SCHEMES, Scheme, Server, choose_in, settled
 from tests.shorter import some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
@@ -38,8 +38,7 @@ def pictures(page: Page) -> list[str]:
 
 
 def choose(page: Page, box: str, option: str) -> None:
-    page.get_by_role("combobox", name=re.compile(f"^{box}, 0 to")).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    choose_in(page, page.get_by_role("combobox", name=re.compile(f"^{box}, 0 to")), option)
     settled(page)
 
 
@@ -179,8 +178,7 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
     open_inside(page, server)
     page.locator(".st-key-settings-line summary").click()
     settled(page)  # that the form is open makes another run of the page, which would shut a list again
-    page.get_by_role("combobox", name="Checkpoint").click()
-    page.get_by_role("option", name="vivit-b-16x2-random").click()
+    choose_in(page, page.get_by_role("combobox", name="Checkpoint"), "vivit-b-16x2-random")
     settled(page)
     expect(page.get_by_text("the former answer, of 'applauding'")).to_be_visible()
     page.get_by_role("button", name="Look inside").click()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.conftest import Server, answered, settled
+from tests.app.conftest import Server, answered, choose_in, settled
 from tests.four_models import write_four
 from ui.checkpoints import FOLDER
 
@@ -27,8 +27,7 @@ def two(page: Page, server: Server, tmp_path: Path) -> list[str]:
 
 
 def choose_beside(page: Page, other: str) -> None:
-    page.get_by_role("combobox", name="Models beside it").click()
-    page.get_by_role("option", name=other, exact=True).click()
+    choose_in(page, page.get_by_role("combobox", name="Models beside it"), other)
     page.keyboard.press("Escape")  # shuts the list
     settled(page)
 
@@ -37,8 +36,7 @@ def choose_beside(page: Page, other: str) -> None:
 def test_a_model_is_chosen_beside_random_weights_and_outlasts_a_reload(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?checkpoint=vivit-b-16x2-random")
     expect(page.get_by_text("3,137 tokens")).to_be_visible()
-    page.get_by_role("combobox", name="Model", exact=True).click()
-    page.get_by_role("option", name="3 · self-attention").click()
+    choose_in(page, page.get_by_role("combobox", name="Model", exact=True), re.compile("^3 · self-attention"))
     steps = page.get_by_text("196 × 16² over time, then 16 × 196² over space scores a head")
     expect(steps).to_be_visible()
     settled(page)
@@ -83,8 +81,7 @@ def test_a_sweep_of_two_models_compares_them(page: Page, server: Server, two: li
     form.locator("summary").click()
     expect(page.get_by_label("What to measure")).to_be_visible()
     settled(page)  # what is drawn anew shuts a list that is open
-    page.get_by_label("What to measure").click()
-    page.get_by_role("option", name="my own selection").click()
+    choose_in(page, page.get_by_label("What to measure"), "my own selection")
     settled(page)
     choose_beside(page, second)
     page.get_by_role("radio", name="10 min", exact=True).click()  # no cell is left out on a machine that is slow now

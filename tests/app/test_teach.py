@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.axe import violations
-from tests.app.conftest import PATIENCE, SCHEMES, Server, settled, watched
+from tests.app.conftest import PATIENCE, SCHEMES, Server, choose_in, settled, watched
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -89,10 +89,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     expect(page.get_by_text("of 'side kick'")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile(re.escape(KICK), re.IGNORECASE))).to_be_visible()
     settled(page)
-    wrong = page.get_by_role("combobox", name="Was it wrong?")
-    wrong.scroll_into_view_if_needed()  # while the page moves the list shuts again
-    wrong.click()
-    page.get_by_role("option", name=KICK).click()
+    choose_in(page, page.get_by_role("combobox", name="Was it wrong?"), KICK)
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_text("1 clip was added since: teach again.")).to_be_visible()
     settled(page)
