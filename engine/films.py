@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image
 
 from engine.clips import called_this_clip, container_name
+from engine.media import hold
 from engine.tasks import (
     EXTRACT_SECONDS,
     CloseFilm,
     DescribeFilm,
     FilmChunk,
+    HoldFilms,
     MakeExtract,
     MomentPictures,
     Nothing,
@@ -201,5 +203,6 @@ TASKS = typed(
         CloseFilm: close_film,
         ReadMoment: read_moment,
         MakeExtract: extract,
+        HoldFilms: hold,
     }
 )

@@ -17,6 +17,7 @@ from engine.tasks import (
     FindClips,
     Frames,
     Hold,
+    HoldFilms,
     MakePreview,
     MakeThumbnail,
     Nothing,
@@ -174,8 +175,8 @@ def draw(request: DrawInside, blobs: list[bytes], progress: Progress) -> tuple[N
     ]
 
 
-def hold(request: Hold, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
-    """Do nothing until cancelled."""
+def hold(request: Hold | HoldFilms, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
+    """Do nothing until cancelled; the film worker's task, too."""
     while True:
         progress(0.0, "waiting while a benchmark is timed")
         time.sleep(HOLD_SECONDS)

@@ -1,4 +1,4 @@
-"""A job that is timed: while it runs the media worker is held, so that no clip is decoded beside it. No torch."""
+"""A job that is timed: while it runs no clip and no film is decoded beside it. No torch."""
 
 import math
 import threading
@@ -9,7 +9,7 @@ from engine.engine import Engine
 from engine.jobs import Job
 from engine.messages import Reply, Request
 from engine.running import TICK, Stopped
-from engine.tasks import Hold
+from engine.tasks import Hold, HoldFilms
 
 
 def undisturbed(
@@ -23,7 +23,8 @@ def undisturbed(
 ) -> Job[Reply]:
     """Run a job of the model worker to its end. The job is nobody's: it is not dropped when a visitor closes the page.
 
-    (The film worker is not held; nor are the hub workers: they wait on a network, and a download is not to be interrupted.)
+    The media worker and the film worker are held meanwhile. The hub workers are not: they wait on a network, and a download is
+    not to be interrupted.
 
     Args:
         cancelled: once set, ends the job within 2 seconds.
@@ -40,13 +41,15 @@ def undisturbed(
         if not job.wait(TICK) and job.state == "queued" and job.position:
             waiting(job.position)
 
-    holder = engine.ask(Hold(), time_limit=math.inf)
+    holders = [engine.ask(hold, time_limit=math.inf) for hold in (Hold(), HoldFilms()) if hold.WORKER in engine.alive()]
     try:
-        while holder.state == "queued":
-            look(holder)
+        for holder in holders:
+            while holder.state == "queued":
+                look(holder)
         job = engine.ask(request, blobs, cost_key=cost_key)
         while not job.finished:
             look(job)
     finally:
-        engine.cancel(holder)
+        for holder in holders:
+            engine.cancel(holder)
     return job

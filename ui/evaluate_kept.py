@@ -7,7 +7,7 @@ from ui.checkpoints import taught_folder
 from ui.escape import inert
 from ui.server import get_server, offers_folders
 from ui.taught import is_taught, public_name, same_visitor
-from vivit.evaluate.kept import Kept, as_json
+from vivit.evaluate.kept import Kept
 from vivit.evaluate.records import Asked
 from vivit.hub import ASSETS, as_path, split_name
 from vivit.names import WITHOUT_STRIDE
@@ -92,13 +92,15 @@ def differences(ours: Asked, theirs: Asked) -> str:
     return ", ".join(told)
 
 
-def to_take_along(kept: Kept) -> str:
-    """An evaluation as JSON; where the clips lie on this machine is left out for whoever may not open folders."""
+def to_take_along(kept: Kept) -> Kept:
+    """An evaluation as visitors may have it: a taught checkpoint is called by its public name, and where the clips lie on this
+    machine is left out for whoever may not open folders.
+    """
     if not offers_folders():
         evaluations = tuple(replace(one, source=replace(one.source, root="")) for one in kept.evaluations)
         kept = replace(kept, evaluations=evaluations)
     cells = [replace(one, asked=replace(one.asked, model=public_name(one.asked.model))) for one in kept.evaluations]
-    return as_json(replace(kept, evaluations=tuple(cells)), indent=1)
+    return replace(kept, evaluations=tuple(cells))
 
 
 def _model(asked: Asked, commit: bool = True) -> str:

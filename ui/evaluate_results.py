@@ -18,7 +18,7 @@ from ui.evaluate_speed import clips_per_second, show_speed
 from ui.server import get_server
 from ui.visit import Looked, set_widget, visit, widget
 from vivit.benchmark.wording import UNKNOWN
-from vivit.evaluate.kept import Kept, as_csv
+from vivit.evaluate.kept import Kept, as_csv, as_json
 from vivit.evaluate.report import share_text
 from vivit.evaluate.sources import CHOSEN
 from vivit.evaluate.summary import Share
@@ -57,8 +57,8 @@ def choose_kept() -> Kept | None:
 def _show_take_along(kept: Kept) -> None:
     with st.popover("Take along", icon=":material/download:", width="stretch"):
         for label, data, suffix, mime in (
-            ("CSV, a line a clip and cell", lambda: as_csv(kept), "csv", "text/csv"),
-            ("JSON", lambda: to_take_along(kept), "json", "application/json"),
+            ("CSV, a line a clip and cell", lambda: as_csv(to_take_along(kept)), "csv", "text/csv"),
+            ("JSON", lambda: as_json(to_take_along(kept), indent=1), "json", "application/json"),
         ):
             st.download_button(
                 label, data, f"evaluation-{kept.id}.{suffix}", mime, on_click="ignore", icon=":material/download:"

@@ -115,3 +115,10 @@ class MakeExtract(Request[Nothing]):
     begin_seconds: float
     start_seconds: float
     end_seconds: float
+
+
+@dataclass(frozen=True)
+class HoldFilms(Request[Nothing]):
+    """Decode no film until cancelled, so that nothing is timed beside it."""
+
+    WORKER, TASK, REPLY = "film", "hold_films", Nothing

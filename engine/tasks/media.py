@@ -166,7 +166,7 @@ class DrawInside(Request[Nothing]):
 
 @dataclass(frozen=True)
 class Hold(Request[Nothing]):
-    """Do nothing until cancelled, so that nobody who is being timed is disturbed."""
+    """Decode no clip until cancelled, so that nothing is timed beside it."""
 
     WORKER, TASK, REPLY = "media", "hold", Nothing
 

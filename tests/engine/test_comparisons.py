@@ -7,7 +7,7 @@ import pytest
 
 from engine import Engine
 from engine.comparisons import RunningComparison, start
-from engine.tasks import Classify, MakePreview
+from engine.tasks import Classify, DescribeFilm, MakePreview
 from tests.engine.waiting import state_of, worker
 from tests.patience import until
 from ui.server import WORKERS
@@ -26,7 +26,7 @@ EAGER, SDPA, FLASH = (Cell(MANNEQUIN, attention) for attention in ("eager", "sdp
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """The app's own workers."""
-    built = Engine({name: WORKERS[name] for name in ("media", "model")})
+    built = Engine({name: WORKERS[name] for name in ("media", "film", "model")})
     built.start()
     yield built
     built.stop()
@@ -56,16 +56,16 @@ def test_a_comparison_runs_to_its_end(engine: Engine) -> None:
     assert comparison.others_share is not None and sdpa.found.device == "cpu"
 
 
-def running_tasks(engine: Engine) -> tuple[str, str]:
-    """What the model worker runs, and what the media worker runs at that time; '' for nothing."""
-    model, media = (engine._workers[name].queue for name in ("model", "media"))
+def running_tasks(engine: Engine) -> tuple[str, str, str]:
+    """What the model worker runs, and what the media and the film worker run at that time; '' for nothing."""
+    model, *others = (engine._workers[name].queue for name in ("model", "media", "film"))
     first = model.running
-    other = media.running
+    media, film = (queue.running for queue in others)
     same = model.running is first  # else this was between two jobs
-    return first.task if first and same else "", other.task if other else ""
+    return first.task if first and same else "", media.task if media else "", film.task if film else ""
 
 
-def test_others_go_between_its_rounds_and_the_media_worker_is_held_while_one_is_timed(engine: Engine) -> None:
+def test_others_go_between_its_rounds_and_nothing_is_decoded_while_one_is_timed(engine: Engine) -> None:
     running = started(engine, EAGER, SDPA, Cell(MANNEQUIN, "sdpa-math"), FLASH)
     seen = set()
 
@@ -79,17 +79,17 @@ def test_others_go_between_its_rounds_and_the_media_worker_is_held_while_one_is_
     watch(lambda: running.comparison.rounds >= 1)
     classify = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 2, SHAPE)
     other = engine.ask(classify, [PIXELS], visitor="w")
-    read = engine.ask(MakePreview("/nowhere"), visitor="w")
-    watch(lambda: other.finished and read.finished)
+    read, film = (engine.ask(request("/nowhere"), visitor="w") for request in (MakePreview, DescribeFilm))
+    watch(lambda: other.finished and read.finished and film.finished)
     assert other.state == "done" and state_of(running) == "running", "it should still have had rounds to make"
-    assert read.state == "failed"  # it got its turn, and there was no such file
+    assert read.state == film.state == "failed"  # they got their turns, and there was no such file
     rounds = running.comparison.rounds
     watch(lambda: running.comparison.rounds > rounds or running.state != "running")
     running.cancel()
     assert running.wait(90) and running.state == "cancelled", running.error
-    assert {("examine", "hold"), ("time", "hold")} <= seen
-    timed = {media for model, media in seen if model in ("examine", "time")}
-    assert timed == {"hold"}, "nothing else ran there meanwhile"
+    assert {("examine", "hold", "hold_films"), ("time", "hold", "hold_films")} <= seen
+    timed = {(media, film) for model, media, film in seen if model in ("examine", "time")}
+    assert timed == {("hold", "hold_films")}, "nothing else ran there meanwhile"
 
 
 def test_two_comparisons_at_once_take_turns(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """What the page says of an evaluation, tab by tab, without a browser."""
 
-import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -151,8 +150,7 @@ def test_what_is_of_this_machines_folders_is_for_who_may_open_them(monkeypatch: 
         return [*evaluate_kept.kept_here()]
 
     def root(kept: Kept) -> str:
-        folder: str = json.loads(evaluate_kept.to_take_along(kept))["evaluations"][0]["source"]["root"]
-        return folder
+        return evaluate_kept.to_take_along(kept).evaluations[0].source.root
 
     for allowed, seen in ((False, ["two", "other", "later", "bundled"]), (True, [one.id for one in ALL])):
         monkeypatch.setattr(evaluate_kept, "offers_folders", lambda allowed=allowed: allowed)

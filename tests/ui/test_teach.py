@@ -20,7 +20,7 @@ from ui.teach_results import changes, news, verdict
 from ui.teach_start import faults_of, why_not
 from ui.teach_try import ADDED
 from ui.visit import Visit
-from vivit.evaluate.kept import Kept
+from vivit.evaluate.kept import Kept, as_csv, as_json
 from vivit.hub import ASSETS, KINETICS_CHECKPOINT
 from vivit.teach.report import LeftOut, Report
 
@@ -193,7 +193,9 @@ def test_an_evaluation_of_what_was_taught_is_for_its_visitor_alone(monkeypatch: 
     assert evaluate_kept.may_see(own)
     assert not evaluate_kept.may_see(of(OWN.replace("0123", "4567")))
     assert not evaluate_kept.may_see(of("/home/me/0123/taught-2/vivit-mannequin-taught"))
-    assert '"model": "vivit-mannequin-taught"' in evaluate_kept.to_take_along(own)
+    taken = evaluate_kept.to_take_along(own)
+    assert {cell.asked.model for cell in taken.evaluations} == {"vivit-mannequin-taught"}
+    assert "vivit-mannequin-taught" in as_csv(taken) and OWN not in as_csv(taken) + as_json(taken)
     monkeypatch.setattr(evaluate_kept, "taught_folder", lambda: "")
     assert not evaluate_kept.may_see(own)
 
