@@ -23,11 +23,11 @@ def new_name(name: str, others: Iterable[TaughtClass]) -> str:
         raise UserError("A class needs a name. Type what its clips show.")
     if len(name) > MOST_LETTERS:
         raise UserError(f"The name has {len(name)} letters, and may have {MOST_LETTERS}. Shorten it.")
-    if there := next((one.name for one in others if _seen(one.name) == _seen(name)), None):
+    if there := next((one.name for one in others if _looks_like(one.name) == _looks_like(name)), None):
         raise UserError(f"There is a class '{there}' already. Give this one another name.")
     return name
 
 
-def _seen(name: str) -> str:
+def _looks_like(name: str) -> str:
     """What a name looks like, whatever its case."""
     return "".join(c for c in name.casefold() if c not in JOINERS)

@@ -13,7 +13,7 @@ KILLED = (
 TOO_MUCH_WORK = (
     "This took more processor time than the app may spend on one clip and was stopped. Try a shorter or smaller clip."
 )
-PREFIX = "vivit-demo-lessons-"  # of the server's folder with what visitors teach
+LESSONS_PREFIX = "vivit-demo-lessons-"  # of the server's folder with what visitors teach
 TAUGHT_IS_GONE = (
     "The checkpoint that was taught here is no longer there, since others were taught after it. Choose it again, and "
     "start anew."
@@ -32,7 +32,7 @@ CRASHES = {
 
 def without_folder(error: str) -> str:
     """A sentence for a visitor, without the name of a folder of this server's that has gone."""
-    return TAUGHT_IS_GONE if error.startswith("There is no folder") and PREFIX in error else error
+    return TAUGHT_IS_GONE if error.startswith("There is no folder") and LESSONS_PREFIX in error else error
 
 
 def unexpected(name: str) -> str:

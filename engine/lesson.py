@@ -25,8 +25,8 @@ class Lesson:
         classes: id → class, in the order in which they were made.
         sizes: example id → bytes of its file.
         seconds: example id → how long the clip is, once it has been read.
-        coming: bytes of each clip that is being written.
-        made: bytes of the checkpoint and of its zip.
+        coming_bytes: bytes of each clip that is being written.
+        made_bytes: bytes of the checkpoint and of its zip.
         former: the folder that holds the checkpoint before it, which other pages may still be at work with.
         former_bytes: bytes of that checkpoint, whose zip has gone.
         running: what was begun last.
@@ -40,8 +40,8 @@ class Lesson:
     classes: dict[str, TaughtClass] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    coming: list[int] = field(default_factory=list)
-    made: int = 0
+    coming_bytes: list[int] = field(default_factory=list)
+    made_bytes: int = 0
     former: Path | None = None
     former_bytes: int = 0
     running: RunningTeaching | None = None
@@ -52,7 +52,7 @@ class Lesson:
 
     @property
     def clip_bytes(self) -> int:
-        return sum(self.sizes.values()) + sum(self.coming)
+        return sum(self.sizes.values()) + sum(self.coming_bytes)
 
     def class_of(self, example_id: str) -> TaughtClass | None:
         """The class that has a clip."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.class_names import new_name, one_line
 from engine.engine import Engine
-from engine.failures import NO_ROOM_FOR_CHECKPOINT, PREFIX
+from engine.failures import LESSONS_PREFIX, NO_ROOM_FOR_CHECKPOINT
 from engine.lesson import FEATURES, Lesson, copy_clip
 from engine.private_folder import PrivateFolder
 from engine.running import Failed, Stopped
@@ -46,7 +46,7 @@ class Lessons:
     def __init__(self, engine: Engine, max_bytes: int = MOST_BYTES_OF_ALL) -> None:
         self._engine = engine
         self._max_bytes = max_bytes
-        self._folder = PrivateFolder(PREFIX)
+        self._folder = PrivateFolder(LESSONS_PREFIX)
         self._lessons: dict[str, Lesson] = {}
         self._lock = threading.Lock()
 
@@ -110,7 +110,7 @@ class Lessons:
             if lesson is None or class_id not in lesson.classes:
                 raise UserError(NO_CLASS)
             self._check_room(lesson, size)
-            lesson.coming.append(size)
+            lesson.coming_bytes.append(size)
         part = lesson.folder / f"{uuid.uuid4().hex}.part"
         try:
             lesson.folder.mkdir(exist_ok=True)
@@ -123,12 +123,12 @@ class Lessons:
             raise UserError(NO_ROOM) from error
         finally:
             with self._lock:
-                lesson.coming.remove(size)
+                lesson.coming_bytes.remove(size)
             part.unlink(missing_ok=True)
             lesson.tidy()
 
     def _check_room(self, lesson: Lesson, size: int) -> None:
-        if len(lesson.sizes) + len(lesson.coming) >= MOST_CLIPS:
+        if len(lesson.sizes) + len(lesson.coming_bytes) >= MOST_CLIPS:
             raise UserError(
                 f"There are {MOST_CLIPS} clips already, the most of all classes together. Remove one first."
             )
@@ -141,7 +141,7 @@ class Lessons:
             raise UserError(NO_ROOM)
 
     def _bytes(self) -> int:
-        return sum(lesson.clip_bytes + lesson.made + lesson.former_bytes for lesson in self._lessons.values())
+        return sum(lesson.clip_bytes + lesson.made_bytes + lesson.former_bytes for lesson in self._lessons.values())
 
     def _take_up(self, lesson: Lesson, class_id: str, clip: Example, part: Path) -> Example:
         if lesson.gone or not (one := lesson.classes.get(class_id)):
@@ -221,7 +221,7 @@ class Lessons:
             raise UserError(NO_CHECKPOINT)
         with lesson.packing:
             with self._lock:
-                taught, made = lesson.taught, lesson.made
+                taught, made = lesson.taught, lesson.made_bytes
                 if taught is None or lesson.gone:
                     raise UserError(NO_CHECKPOINT)
                 folder = Path(taught.folder)
@@ -230,7 +230,7 @@ class Lessons:
                     return packed
                 if self._bytes() + made > self._max_bytes:
                     raise UserError(NO_ROOM_FOR_ZIP)
-                lesson.made = 2 * made
+                lesson.made_bytes = 2 * made
             part = packed.with_suffix(".part")
             try:
                 # Stored as they are: weights are not made smaller by packing, which would only take time.
@@ -239,7 +239,7 @@ class Lessons:
                         file.write(one, f"{folder.name}/{one.name}")
                 part.replace(packed)
             except OSError as error:
-                lesson.made = made
+                lesson.made_bytes = made
                 part.unlink(missing_ok=True)
                 raise UserError(NO_ROOM_FOR_ZIP) from error
             finally:
@@ -307,7 +307,7 @@ class Lessons:
                 folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)  # which nobody can ask for any longer
                 lesson.former = folder.parent
                 lesson.former_bytes = sum(file.stat().st_size for file in folder.iterdir())
-            lesson.made = made
+            lesson.made_bytes = made
             number = former.number + 1 if former else 1
             taught = Taught(str(fitted.folder), fitted.report, fitted.examples, running.asked, number)
             lesson.taught = running.taught = taught

@@ -27,7 +27,9 @@ MOST_BYTES = 400_000  # of a picture
 MOST_A_SECOND = 30.0  # pictures, on average
 BURST = 15  # pictures that may come at once
 RECORDING_PAUSE = 2.0  # seconds between two recordings of a visitor
-EARLY = 0.25  # of a step, by which a window's picture may be later than its time; counted from the newest picture back
+LATE_SHARE = (
+    0.25  # of a step, by which a window's picture may be later than its time; counted from the newest picture back
+)
 UNKNOWN_PAGE = "This page is no longer known here; reload it."
 NOT_WORKING = "The camera's pictures are no longer classified; start the camera again."
 
@@ -144,7 +146,7 @@ class RunningLive(Running):
     def _oldest_ms(self) -> float:
         """By when the first picture of a window that ends now must have been taken."""
         grid = self.asked.grid
-        return self._ring[-1].taken_ms - (grid.num_frames - 1 - EARLY) * grid.tick_seconds * 1e3
+        return self._ring[-1].taken_ms - (grid.num_frames - 1 - LATE_SHARE) * grid.tick_seconds * 1e3
 
     @property
     def _whole(self) -> bool:
@@ -329,7 +331,7 @@ def _next_window(live: RunningLive) -> list[Taken]:
         ring = list(live._ring)
     times = np.array([taken.taken_ms for taken in ring])
     wanted = times[-1] - step * np.arange(grid.num_frames - 1, -1, -1)
-    places = np.searchsorted(times, wanted + step * EARLY, "right") - 1
+    places = np.searchsorted(times, wanted + step * LATE_SHARE, "right") - 1
     return [ring[place] for place in places]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.failures import PREFIX
+from engine.failures import LESSONS_PREFIX
 from vivit.hub import split_name
 
 TAUGHT = "taught here"  # the visitor's own, in lists and in the address
@@ -10,7 +10,7 @@ TAUGHT = "taught here"  # the visitor's own, in lists and in the address
 
 def is_taught(name: str) -> bool:
     """Whether a checkpoint was taught here, by the letters of its name alone."""
-    return f"/{PREFIX}" in name
+    return f"/{LESSONS_PREFIX}" in name
 
 
 def same_visitor(name: str, other: str) -> bool:
@@ -21,7 +21,7 @@ def same_visitor(name: str, other: str) -> bool:
 def _whose(name: str) -> tuple[str, ...]:
     """The visitor's own folder."""
     parts = Path(name).parts
-    return parts[: next(k for k, part in enumerate(parts) if part.startswith(PREFIX)) + 2]
+    return parts[: next(k for k, part in enumerate(parts) if part.startswith(LESSONS_PREFIX)) + 2]
 
 
 def public_name(name: str) -> str:

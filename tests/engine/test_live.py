@@ -10,7 +10,7 @@ import pytest
 from engine import live
 from engine.live import (
     BURST,
-    EARLY,
+    LATE_SHARE,
     MOST_A_SECOND,
     MOST_BYTES,
     RECORDING_PAUSE,
@@ -193,8 +193,8 @@ def test_times_that_hardly_go_on_do_not_fill_the_memory() -> None:
         running.add(Taken(1000 + number * 1e-3, JPEG))
     assert len(running._ring) <= 2
     for number in range(5000):
-        running.add(Taken(2000 + number * STEP * EARLY, JPEG))
-        assert len(running._ring) <= (GRID.num_frames + 2) / EARLY
+        running.add(Taken(2000 + number * STEP * LATE_SHARE, JPEG))
+        assert len(running._ring) <= (GRID.num_frames + 2) / LATE_SHARE
 
 
 def test_pictures_that_were_overtaken_and_times_of_another_day() -> None:
@@ -227,7 +227,7 @@ def test_the_windows_pictures_are_those_at_its_times(jitter: float) -> None:
     chosen = [taken.taken_ms for taken in live._next_window(running)]
     newest = times[-1]
     wanted = [newest - (GRID.num_frames - 1 - k) * STEP for k in range(GRID.num_frames)]
-    assert chosen == [max(t for t in times if t <= moment + EARLY * STEP) for moment in wanted]
+    assert chosen == [max(t for t in times if t <= moment + LATE_SHARE * STEP) for moment in wanted]
     assert len(chosen) == GRID.num_frames and chosen[-1] == newest and chosen == sorted(chosen)
 
 

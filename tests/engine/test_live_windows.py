@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.live import BURST, EARLY, MOST_BYTES, Cameras, RefusedPicture, RunningLive, Taken, _next_window
+from engine.live import BURST, LATE_SHARE, MOST_BYTES, Cameras, RefusedPicture, RunningLive, Taken, _next_window
 from engine.running import Stopped
 from engine.tasks import WindowsAsked
 from vivit.timeline import Grid
@@ -30,7 +30,7 @@ def taken_of(live: RunningLive) -> list[float]:
 
 def test_the_first_window_fills_and_then_one_falls_due_a_stride() -> None:
     live = live_after(31)
-    assert live.due == 0 and live.filled == pytest.approx(30 / (31 - EARLY)) and not live.last_pictures()
+    assert live.due == 0 and live.filled == pytest.approx(30 / (31 - LATE_SHARE)) and not live.last_pictures()
     live.add(Taken(1000 + 31 * STEP, JPEG))
     assert (live.due, live.dropped, live.filled) == (1, 0, 1.0)
     assert taken_of(live) == [1000 + k * STEP for k in range(32)]
@@ -69,9 +69,9 @@ def test_pictures_at_another_rate_give_windows_on_the_grid_and_no_more_are_held_
     assert len(times) == 32 and times == sorted(times)
     for k, ms in enumerate(times):
         wanted = newest - (31 - k) * STEP
-        assert wanted - max(step, STEP) < ms <= wanted + EARLY * STEP
+        assert wanted - max(step, STEP) < ms <= wanted + LATE_SHARE * STEP
     held = [taken.taken_ms for taken in live.last_pictures()]
-    assert held[0] <= newest - (31 - EARLY) * STEP < held[1]
+    assert held[0] <= newest - (31 - LATE_SHARE) * STEP < held[1]
 
 
 def test_pictures_that_come_faster_than_any_window_needs_are_not_held() -> None:

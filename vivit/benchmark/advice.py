@@ -14,7 +14,7 @@ from vivit.config import VivitConfig
 from vivit.machine import Machine
 from vivit.names import BACKENDS, PRECISIONS
 
-TOLD = 1.15  # estimates whose ratio is nearer to 1 are as good as equal
+LEAST_RATIO = 1.15  # estimates whose ratio is nearer to 1 are as good as equal
 USUAL = "sdpa"
 
 
@@ -74,7 +74,7 @@ def leanest(found: Sequence[Expected]) -> Expected | None:
 
 def _fastest(cells: Sequence[Expected]) -> Expected | None:
     least = min((cell.latency_ms for cell in cells), default=0.0)
-    near = [cell for cell in cells if cell.latency_ms <= TOLD * least]
+    near = [cell for cell in cells if cell.latency_ms <= LEAST_RATIO * least]
     return min(near, key=lambda cell: (cell.attention != USUAL, cell.latency_ms), default=None)
 
 
@@ -107,8 +107,8 @@ def advice(found: Sequence[Expected], machine: Machine) -> str:
     both = "cell and the leanest" if lean is exact else f"cell, {lean.name} the leanest"
     said = [f"On this {'GPU' if machine.on_gpu else 'processor'} {exact.name} is the fastest exact {both}."]
     ratios = {name: slowness(found, USUAL, name) for name in PRECISIONS}
-    slow = {name: ratio for name, ratio in ratios.items() if ratio and ratio >= TOLD}
-    fast = {name: 1 / ratio for name, ratio in ratios.items() if ratio and ratio <= 1 / TOLD}
+    slow = {name: ratio for name, ratio in ratios.items() if ratio and ratio >= LEAST_RATIO}
+    fast = {name: 1 / ratio for name, ratio in ratios.items() if ratio and ratio <= 1 / LEAST_RATIO}
     clauses = []
     if slow:
         clauses.append(_listed(slow, "takes about {} times as long as float32"))

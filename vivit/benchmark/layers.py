@@ -71,11 +71,11 @@ def encoder_layers(config: VivitConfig, precision: str = "float32") -> list[Laye
     steps, height, width = config.grid_size
     places, heads, count = height * width, config.num_attention_heads, config.num_hidden_layers
     if not config.has_cls:
-        one = config.factorization == "dot_product"  # one step, in which each attention has half of the heads
-        time = Attention(places, steps, steps, heads // (1 + one), apart=True)
-        space = Attention(steps, places, places, heads // (1 + one))
+        one_step = config.factorization == "dot_product"  # one step, in which each attention has half of the heads
+        time = Attention(places, steps, steps, heads // (1 + one_step), apart=True)
+        space = Attention(steps, places, places, heads // (1 + one_step))
         in_order = ((time,), (space,)) if config.attention_order == "time_space" else ((space,), (time,))
-        found = [Layers(count, ((time, space),) if one else in_order)]
+        found = [Layers(count, ((time, space),) if one_step else in_order)]
     elif config.factorization == "encoder":
         found = _with_cls(config, count, steps, 1 + places, precision)
         found += _with_cls(config, config.num_temporal_layers, 1, 1 + steps, precision)

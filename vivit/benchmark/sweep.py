@@ -101,20 +101,20 @@ class Sweep:
         self._random = random.Random(seed)
         self._number = 0
         self._current: Cell | None = None
-        self._further = False  # whether what runs is not of a first block
+        self._in_further_block = False  # whether what runs is not of a first block
         self._pace = Pace(self.estimates, self.rows, machine, self.rule, rounds, known or {}, first_calls or {})
         self._todo: list[tuple[Cell, int]] = []
-        self._short = False  # whether what runs does not fit into the budget
+        self._over_budget = False  # whether what runs does not fit into the budget
         for cell in self.cells:
             if row := unavailable(cell, machine):
                 self._keep(row)
         here = [cell for cell in self.cells if cell not in self.rows]
         self._blocks = in_blocks(here, configs, machine, whole=budget_seconds is None)
         self._first = self._blocks[0] if self._blocks else Block(())
-        self._told: frozenset[Cell] = frozenset()
+        self._announced: frozenset[Cell] = frozenset()
         self._spare_seconds = 0.0  # of the budget, kept from all cells but those that were told of
         if budget_seconds is not None:
-            told, self._told = self.seconds_left, frozenset(self.begins)
+            told, self._announced = self.seconds_left, frozenset(self.begins)
             self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
         fitting = [cell for cell in self._first.cells if not self._refusal(cell)]
         self._sound_seconds = sum(map(self._pace.least, fitting[:2])) * rounds
@@ -162,7 +162,7 @@ class Sweep:
     @property
     def seconds_left(self) -> float:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
-        if self._short or self._forced():
+        if self._over_budget or self._forced():
             queue = [*self._queue(), *self._forced() * self.rounds]
             return min(sum(map(self._pace.most, queue)), max(0.0, self._left()))
         return sum(self._pace.whole(cell, phase.share) for phase in self._phases() for cell in phase.queue)
@@ -225,10 +225,10 @@ class Sweep:
                 self._keep(refused)
         cells = list(self._fitting(block, self._left()).cells)
         waiting = [cell for cell in block.cells if cell not in self.rows]
-        self._short = not cells and not self._number and bool(waiting)
-        cells = waiting[:1] if self._short else cells
+        self._over_budget = not cells and not self._number and bool(waiting)
+        cells = waiting[:1] if self._over_budget else cells
         self._leave_out([cell for cell in waiting if cell not in cells], block)
-        self._further = bool(block.base)
+        self._in_further_block = bool(block.base)
         self._queue_rounds(cells)
 
     def _leave_out(self, cells: list[Cell], block: Block) -> None:
@@ -261,7 +261,7 @@ class Sweep:
         chosen: list[Cell] = []
         for cell in waiting:
             more = self.rounds * self._pace.least(cell)
-            if need + more <= seconds - (0.0 if cell in self._told else self._spare_seconds):
+            if need + more <= seconds - (0.0 if cell in self._announced else self._spare_seconds):
                 chosen.append(cell)
                 need += more
         # A cell that nothing is measured beside is not begun, unless it is all that there can be.
@@ -295,7 +295,7 @@ class Sweep:
 
     def _phase(self, further: bool, seconds: float) -> Phase:
         """What is to come of the first blocks or of the further ones, if they have so many seconds."""
-        queue = self._queue() if self._further == further else []
+        queue = self._queue() if self._in_further_block == further else []
         need = sum(map(self._pace.least, queue))
         for block in [block for block in [*self._blocks] if bool(block.base) == further]:
             fitting = self._fitting(block, seconds - need)
@@ -321,8 +321,8 @@ class Sweep:
             return PlannedRound(cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=limit, number=number)
         if self.budget_seconds is None:
             return PlannedRound(cell, replace(self.rule, slow_seconds=NEVER), record, number=number)
-        once, timed = self._pace.latency(cell), self._pace.timed(cell, self._phases()[self._further].share)
-        cold = self._short and self._left() < self._pace.untimed(cell) + timed + once * record
+        once, timed = self._pace.latency(cell), self._pace.timed(cell, self._phases()[self._in_further_block].share)
+        cold = self._over_budget and self._left() < self._pace.untimed(cell) + timed + once * record
         rule = self._rule_for(once, timed)
         return PlannedRound(
             cell,
@@ -341,7 +341,7 @@ class Sweep:
 
     def _limit_seconds(self, cell: Cell, timed: float, budget: float) -> float:
         """After how long a process of a cell is ended. Args: timed: what its timed calls take, in seconds."""
-        if self._short:
+        if self._over_budget:
             return self._left()
         limit = max(LEAST_LIMIT_SECONDS, 4 * (self._pace.untimed(cell) + timed))
         if cell in self.rows:
@@ -350,7 +350,7 @@ class Sweep:
 
     def _out_of_time(self) -> bool:
         budget = float("inf") if self.budget_seconds is None else self.budget_seconds
-        return self.spent_seconds > 0 and self.spent_seconds >= budget * (1.0 if self._short else PATIENCE)
+        return self.spent_seconds > 0 and self.spent_seconds >= budget * (1.0 if self._over_budget else PATIENCE)
 
     def _left(self) -> float:
         return float("inf") if self.budget_seconds is None else self.budget_seconds - self.spent_seconds

@@ -111,7 +111,7 @@ class Journal:
         """The evaluation that is there, or this one written down."""
         file = self.folder / ASKED
         if file.exists() and os.fstat(self._file).st_size:  # what could not begin stands in nobody's way
-            there = _asked(self.folder)
+            there = _read_asked(self.folder)
             if differs := _differences(there, asked):
                 raise UserError(
                     f"'{self.folder}' holds another evaluation, with {differs}. Give another folder, or ask for the same."
@@ -179,7 +179,7 @@ def load_evaluation(folder: str | Path) -> Evaluation:
     Raises:
         UserError: if there is none, or it is damaged or of another format.
     """
-    there = _asked(Path(folder))
+    there = _read_asked(Path(folder))
     try:
         content = (Path(folder) / CLIPS).read_bytes()
     except OSError as error:
@@ -188,7 +188,7 @@ def load_evaluation(folder: str | Path) -> Evaluation:
     return replace(there, records=tuple(records))
 
 
-def _asked(folder: Path) -> Evaluation:
+def _read_asked(folder: Path) -> Evaluation:
     """What stands in a folder, without its records."""
     if not (folder / ASKED).is_file():
         raise UserError(

@@ -111,7 +111,7 @@ def check_deletion(
     model: VivitForVideoClassification,
     pixel_values: Tensor,
     weights: np.ndarray,
-    whole: float,
+    intact_score: float,
     label: int,
     *,
     at_once: int = 1,
@@ -123,7 +123,7 @@ def check_deletion(
     Args:
         model, pixel_values, label: as for `score_deleted`.
         weights: (L, H, W), the map.
-        whole: the class's probability for the intact clip.
+        intact_score: the class's probability for the intact clip.
         at_once: clips of a batch, see `vivit.batching.clips_at_once`.
         seed: as for `plan`.
         progress: called after every batch.
@@ -134,13 +134,13 @@ def check_deletion(
     for start in range(0, len(masks), at_once):
         scores += score_deleted(model, pixel_values, masks[start : start + at_once], label)
         progress(len(scores) / len(masks), f"deletion {len(scores)} of {len(masks)}")
-    return Deletion.of(whole, scores)
+    return Deletion.of(intact_score, scores)
 
 
 def check_orders(
     model: VivitForVideoClassification,
     pixel_values: Tensor,
-    whole: Answer,
+    intact: Answer,
     label: int,
     id2label: Mapping[int, str],
     familiarity: Familiarity | None,
@@ -152,7 +152,7 @@ def check_orders(
 
     Args:
         model, pixel_values, label, id2label, familiarity: as for `answer_orders`.
-        whole: the intact clip's answer.
+        intact: the intact clip's answer.
         at_once: clips of a batch, see `vivit.batching.clips_at_once`.
         progress: called after every batch.
     """
@@ -163,7 +163,7 @@ def check_orders(
         some = every[start : start + at_once]
         answers += answer_orders(model, pixel_values, some, label, id2label, familiarity)
         progress(len(answers) / len(every), f"order {len(answers)} of {len(every)}")
-    return Counterfactuals.of(whole, kinds, answers, still=bool((pixel_values == pixel_values[:, :1]).all()))
+    return Counterfactuals.of(intact, kinds, answers, still=bool((pixel_values == pixel_values[:, :1]).all()))
 
 
 def _answered(model: VivitForVideoClassification, pixel_values: Tensor) -> tuple[Tensor, Tensor]:

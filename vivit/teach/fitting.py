@@ -78,7 +78,7 @@ def fit(
     places = torch.tensor([names.index(label) for label in labels])
     targets = one_hot(places, len(names)).double()
     everything = torch.ones(len(labels), dtype=torch.float64)
-    seen = _seen(places, together, seed)
+    seen = _fit_weights(places, together, seed)
     known = _known(seen, places)
     with _one_thread():
         best, judged = _choose(features, targets, places, seen, known, sorted(regularisation), progress)
@@ -147,7 +147,7 @@ def one_by_one(clips: int, together: Sequence[Sequence[int]]) -> bool:
     return clips - sum(len(group) - 1 for group in together) <= EACH
 
 
-def _seen(places: Tensor, together: Sequence[Sequence[int]], seed: int) -> Tensor:
+def _fit_weights(places: Tensor, together: Sequence[Sequence[int]], seed: int) -> Tensor:
     """(F, N): 0 for the clips that a fit leaves out, and for those that it sees what keeps the classes' shares as they are.
 
     Each clip is left out once.

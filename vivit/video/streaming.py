@@ -272,7 +272,7 @@ def _begin(
         begin_seconds=begun[0],
         plain=picture.format.name in PLAIN_FORMATS and not colours_of(picture) and not picture.interlaced_frame,
     )
-    shown = _shown(chain((first,), decoded), to_rgb, rate, clock_of(stream), notes, geometry)
+    shown = _with_durations(chain((first,), decoded), to_rgb, rate, clock_of(stream), notes, geometry)
     return Film(info, _pictures=shown, _watch=watch, _notes=notes), seconds
 
 
@@ -348,7 +348,7 @@ def _stamped(
     watch.check()
 
 
-def _shown(
+def _with_durations(
     decoded: Iterator[tuple[av.VideoFrame, float]],
     to_rgb: ToRgb,
     rate: float,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vivit.errors import UserError
-from vivit.teach.fitting import EACH, PARTS, REGULARISATION, USUAL, _seen, fit, one_by_one
+from vivit.teach.fitting import EACH, PARTS, REGULARISATION, USUAL, _fit_weights, fit, one_by_one
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -112,7 +112,7 @@ def test_nothing_is_left_to_chance_but_which_of_very_many_clips_go_together() ->
 def test_where_a_tenth_is_left_out_each_class_is_spread_over_all() -> None:
     places = torch.tensor([0] * 2 + [1] * 50 + [2] * (EACH - 40))
     for seed in range(20):
-        seen = _seen(places, (), seed)
+        seen = _fit_weights(places, (), seed)
         assert seen.shape == (PARTS, len(places)) and ((seen == 0).sum(0) == 1).all()
         for place, count in enumerate((2, 50, EACH - 40)):
             left = (seen[:, places == place] == 0).sum(1)
