@@ -30,7 +30,7 @@ from vivit.records import from_json
 from vivit.threads import OWN_WORD, waiting
 
 ROOT = Path(__file__).parents[1]
-# glibc gives large tensors back to the system, which clears them before they are had again; so it keeps them.
+# By itself glibc gives large tensors back to the system, which clears their memory before it is had again. This keeps it.
 KEPT = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296"
 TUNABLES = "GLIBC_TUNABLES"
 SETTINGS = (*OWN_WORD, TUNABLES)
@@ -43,7 +43,7 @@ class Ended(RuntimeError):
 
 
 def environment(*, as_installed: bool) -> dict[str, str]:
-    """What a contestant's process is started with. What the user has settled for all is left, but where it is as installed."""
+    """What a contestant's process is started with: the user's own settings win; 'as installed' has none of `SETTINGS`."""
     inherited = dict(os.environ)
     if as_installed:
         return {name: value for name, value in inherited.items() if name not in SETTINGS}
@@ -96,7 +96,7 @@ class Process:
 
 @dataclass
 class State:
-    """Of a contestant's process. Args: once: a pass of the clip that is timed; rested: processor time at the last answer."""
+    """A contestant's process. Args: once: a pass of the clip that is timed; rested: its processor time at the last answer."""
 
     job: Job
     once: Pass | None = None

@@ -10,7 +10,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {  # runtime → distributions, called as
     "ONNX Runtime": ("onnxruntime", "onnx", "onnxscript"),
     "OpenVINO": ("openvino",),
 }
-INT8 = {"OpenVINO": ("nncf",)}  # and those that make int8 of it
+INT8 = {"OpenVINO": ("nncf",)}  # runtime → distributions that make its int8 model, beside `PACKAGES`
 TRANSFORMERS, OURS = "transformers", "ours"
 
 
@@ -24,7 +24,7 @@ class Contestant:
         precision: a key of `vivit.names.PRECISIONS`; or 'int8', as the runtime's own tool makes it; None: the run's.
         attention: of the model in PyTorch.
         execution: a key of `vivit.names.EXECUTIONS`; transformers' model is compiled by `torch.compile`, and never captured.
-        as_installed: whether its process has the environment as it is, instead of what all others are started with.
+        as_installed: whether its process is started without the settings of threads and allocator that all others have.
     """
 
     graph: str
@@ -45,7 +45,7 @@ class Contestant:
         """The name of its exported model's file, without a suffix; '' if it runs in PyTorch."""
         if self.runtime == "PyTorch":
             return ""
-        kept = "int8" if self.precision == "int8" else "float32"  # bfloat16 is made of that
+        kept = "int8" if self.precision == "int8" else "float32"  # bfloat16 is made of the float32 file
         return f"{self.graph}-{self.runtime.replace(' ', '-')}-{kept}"
 
     def missing(self, device: str) -> str:

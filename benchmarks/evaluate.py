@@ -52,7 +52,7 @@ EXACT, ROUNDED = 1e-3, 0.5
 
 @dataclass(frozen=True)
 class Alone:
-    """Both halves of the work, one after the other. Args: seconds of processor time, and of wall time where it says so."""
+    """Both halves of the work, one after the other. Args: decode, model: s of processor time; model_wall: s of wall time."""
 
     decode: float
     model: float
@@ -110,7 +110,7 @@ class Contest:
             yield from step
 
     def alone(self) -> Alone:
-        """Of all clips, without whatever else there is to do."""
+        """What decoding all clips takes, and then the model, with nothing else beside."""
         begin = time.process_time()
         pixels = [read_clip(path, self.reading).pixels for path in self.paths]
         decoded, wall = time.process_time(), time.perf_counter()

@@ -36,7 +36,8 @@ def repeat(once: Path, path: Path, seconds: float, times: int) -> Path:
     Args:
         once: without B-frames.
         path: where to.
-        seconds: how long it is.
+        seconds: how long the film is once.
+        times: how often.
     """
     with av.open(str(path), "w") as file:
         output = None

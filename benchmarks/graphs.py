@@ -44,7 +44,7 @@ def write_common(folder: Path, model: str, clips: int) -> None:
         clips: how many of the bundled ones, of which the first is timed.
 
     Raises:
-        ValueError: if there are fewer beside those to calibrate with.
+        ValueError: if there are not as many beside those to calibrate with.
     """
     checkpoint = open_checkpoint(model)
     if checkpoint.folder is None:
@@ -65,7 +65,7 @@ def write_common(folder: Path, model: str, clips: int) -> None:
 
 
 def read(file: Path, checkpoint: Checkpoint) -> np.ndarray:
-    """A clip as the model gets it, (T, C, H, W) float32; where PyAV is not installed numbers of its range, by its name."""
+    """A clip as the model gets it, (T, C, H, W) float32; where PyAV is not installed, random numbers that its name seeds."""
     if find_spec("av"):
         return read_clip(str(file), checkpoint)
     frames, height, width = checkpoint.config.clip_size

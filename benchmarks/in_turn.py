@@ -51,7 +51,7 @@ def as_text(ratio: Ratio | None) -> str:
 
 
 def about_ratios(rounds: int, note: str = "") -> str:
-    """What they are and how far they can be trusted, in a sentence. Args: note: on which way they go, if that must be said."""
+    """What ratios are and how far to trust them, in a sentence. Args: note: on which way they go, if that must be said."""
     low, high = ROUNDS[rounds]
     return (
         f"A ratio is the median of the rounds' ratios of times{note}; its interval goes from place {low} to place {high} of "

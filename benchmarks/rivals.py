@@ -109,7 +109,7 @@ def ratio_to(row: Row, base: Row | None) -> Ratio | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done. Args: as the command line names them; precision: of those that have none of their own."""
+    """What is to be done. Args: as the command line has them; precision: of contestants without one; strict: see `_insist`."""
 
     names: tuple[str, ...]
     model: str

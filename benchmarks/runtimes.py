@@ -48,7 +48,7 @@ class Loaded:
 
 
 def prepare(job: Job) -> None:
-    """Write the model's file, of a runtime that has one, and the float32 file that int8 is made of."""
+    """Write the model's file, if the runtime has files, and the float32 file that int8 is made of."""
     contestant, folder = job.contestant, Path(job.folder)
     if not contestant.artifact:
         return

@@ -220,7 +220,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _count_processes(report: Report) -> None:
-    """Add processes and descriptors beyond those of the beginning to what was left over."""
+    """Add processes and descriptors that the beginning had not to what was left over, and missing processes to the failures."""
     before, end, closed = report.before, report.end, report.tally.closed
     first, last = Counter(before.workers.values()), Counter(end.workers.values())
     report.leftovers += [f"{number} more of the process {name}" for name, number in (last - first).items()]

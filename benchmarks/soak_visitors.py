@@ -166,7 +166,7 @@ class Visitor:
         self._doing = action
         self._tally.actions[action] += 1
 
-    # What they do. Each returns whether the visitor stays.
+    # What they do. Every act of `come_and_go` returns whether the visitor stays.
 
     async def _arrive(self, browser: Browser, patient: bool) -> None:
         """Open the page, by its plain address, a shared link, or one with invented values; wait for the answer, if patient."""
@@ -368,7 +368,7 @@ class Visitor:
         return self.tab.says("pictures, each decoded once") and not self.tab.button("Begin again")
 
     def _at_work(self, or_queued: bool) -> bool:
-        """Whether a job runs, or waits, if that is enough."""
+        """Whether a job runs. Args: or_queued: whether one that waits will do too."""
         queued = any("in the queue" in progress.text for progress in self.tab.elements("progress"))
         return self.tab.button("Cancel") is not None and (or_queued or not queued)
 

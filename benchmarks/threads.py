@@ -1,6 +1,6 @@
 """How OpenMP's threads wait: eager and sdpa in turn, in fresh processes, quiet and beside two busy loops.
 
-`python -m benchmarks.threads` prints the table of docs/PERFORMANCE.md; it takes about ten minutes on 2 cores.
+`python -m benchmarks.threads` prints tables as in docs/PERFORMANCE.md, of `CHOICES`; it takes about ten minutes on 2 cores.
 """
 
 import json

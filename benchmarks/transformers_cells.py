@@ -1,6 +1,6 @@
 """transformers' ViViT in the place of ours: it is measured by the very code that measures ours.
 
-To be preloaded by the fork server, since importing transformers takes seconds; starts no CUDA.
+The fork server is to preload this module, since importing transformers takes seconds. The import does not start CUDA.
 """
 
 from collections.abc import Callable

@@ -2,5 +2,5 @@
 
 `actions` says what the figure does, by `poses`, which are made of `paths`, and by `clocks`; `novel` what no embedded checkpoint
 has seen it do. `body` turns a pose into capsules, `scene` draws everything that a seed decides, `render` casts the rays,
-`sample` puts them together and writes video files; `train`, `evaluate` and `teach` use them.
+`sample` puts these together and writes video files; `train`, `evaluate`, `teach` and others render clips by it.
 """

@@ -63,7 +63,7 @@ def turn(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def unit(vector: Tensor) -> Tensor:
-    """Vectors (…, 3) of length 1 in the same directions; of zero length they stay."""
+    """Vectors (…, 3) of length 1 in the same directions; a vector of zero length stays zero."""
     length: Tensor = vector.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     return vector / length
 
@@ -74,7 +74,7 @@ def side_by_side(points: Sequence[Tensor], frames: torch.Size) -> Tensor:
 
 
 def bend_limb(start: Tensor, target: Tensor, pole: Tensor, upper: float, lower: float) -> tuple[Tensor, Tensor]:
-    """Two-bone inverse kinematics: where elbow and hand go so that the hand is as near its target as the arm allows.
+    """Two-bone inverse kinematics: where elbow and hand, or knee and ankle, go so that the end is as near its target as it can.
 
     Args:
         start: (…, 3) shoulder or hip.

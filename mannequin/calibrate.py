@@ -34,7 +34,7 @@ def features_of(
     image_processor: VivitImageProcessor,
     compiled: bool = False,
 ) -> list[np.ndarray]:
-    """What models that are on one device make of an action's clips, each rendered once: (len(seeds), E) by each of them."""
+    """Features of an action's clips by models on one device, (len(seeds), E) by each; every clip is rendered once for all."""
     device = models[0].device
     found: list[list[np.ndarray]] = [[] for _ in models]
     for batch in batched(clips_as_tensors(label, seeds, device, compiled), GROUP):

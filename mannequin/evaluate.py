@@ -63,15 +63,19 @@ def batched(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]
 
 
 def share(right: Tensor) -> float:
-    """How many are true, in [0, 1] to four places; 0 of none."""
+    """The share that is true, in [0, 1] to four places; 0 of none."""
     return round(float(right.float().mean()), 4) if len(right) else 0.0
 
 
 class WithControls(Classifier):
     """Answers as a `Classifier` does, and on the way asks the controls about the same pixels.
 
+    `guesses` has, by each control's name, the class of each clip, in order.
+
     Args:
-        guesses: of each control, the class of each clip, in order.
+        classifier: whose model, processor and batches are used.
+        single_frame_model: the control that never saw motion.
+        seed: of the shuffled frames.
     """
 
     def __init__(self, classifier: Classifier, single_frame_model: VivitForVideoClassification, seed: int) -> None:
@@ -81,7 +85,7 @@ class WithControls(Classifier):
 
     @torch.inference_mode()
     def begin(self, clips: Sequence[np.ndarray]) -> Begun:
-        """As `Classifier.begin`, of clips of one view."""
+        """As `Classifier.begin`, for clips of one view alone."""
         begun = super().begin(clips)
         values = torch.as_tensor(self.processor.normalise(np.concatenate(clips))).to(self.model.device)
         middle = values[:, FRAMES // 2 : FRAMES // 2 + 1]
@@ -137,7 +141,7 @@ def through_files(classifier: Classifier, labelled: list[LabelledClip]) -> list[
     Raises:
         RuntimeError: if one of them cannot be read.
     """
-    # Only here: the rest goes without PyAV.
+    # Imported only here, so that all else runs without PyAV.
     from vivit.decoders import Reading, usual_processes
     from vivit.evaluate.local import evaluate_locally
 

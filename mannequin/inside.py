@@ -54,7 +54,7 @@ def centred_map(grid: tuple[int, int, int]) -> np.ndarray:
 
 
 def maps_of(found: Look, config: VivitConfig) -> dict[str, Tensor]:
-    """All kinds of map, in the mean of heads: of each method the last layer, the mean of layers, the other layers; and rollout.
+    """All kinds of map, each the mean of heads: of each method the last layer, all in the mean, each other; and rollout.
 
     Returns:
         'METHOD last', 'METHOD mean', 'METHOD layer K' or 'rollout' → (B, L, H, W).
@@ -75,7 +75,7 @@ def is_checked(kind: str) -> bool:
 
 
 def counted(answers: Iterable[bool]) -> dict[str, Any]:
-    """A share, its interval of 95 %, and of how many."""
+    """The share of answers that are true, its interval of 95 %, and how many answers there are."""
     answers = list(answers)
     low, high = wilson(sum(answers), len(answers))
     share = sum(answers) / len(answers) if answers else 0.0
@@ -98,7 +98,7 @@ def shuffles(seeds: list[int]) -> Tensor:
 
 
 class Questions:
-    """All three questions, asked of one batch of clips of an action after the other, and what came of them.
+    """All three questions, asked of batches of clips, each of one action, and what came of them.
 
     Args:
         model, familiarity: as for `inside`.
@@ -116,7 +116,7 @@ class Questions:
         self.frozen_familiar: list[bool] = []
 
     def ask(self, label: str, seeds: list[int], pixels: Tensor, asked: set[int]) -> None:
-        """Ask them all.
+        """Ask all questions of a batch.
 
         Args:
             label: the action.
@@ -149,7 +149,7 @@ class Questions:
         return answers
 
     def _delete(self, pixels: Tensor, weights: np.ndarray, scores: Tensor, seed: int) -> Deletion:
-        """Of one clip's answer, with controls that are drawn by the clip's own seed."""
+        """What deletion tells of one clip's answer, with controls that are drawn by the clip's own seed."""
         answer = int(scores.argmax())
         share = float(scores[answer])
         return check_deletion(self._model, pixels, weights, share, answer, at_once=self._at_once, seed=seed)
@@ -219,7 +219,7 @@ def pointing(peaks: dict[str, list[int]], moving: Tensor) -> dict[str, Any]:
 
 
 def deletion(found: list[Deletion]) -> dict[str, Any]:
-    """The mean area, a probability, and how many were better than chance."""
+    """The mean area, which is a probability, its standard error, and in how many clips the map was better than chance."""
     areas = np.array([one.area for one in found])
     error = float(areas.std(ddof=1)) / len(areas) ** 0.5 if len(areas) > 1 else None
     return {

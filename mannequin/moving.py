@@ -49,7 +49,7 @@ def seen_speed(
     device: str | torch.device = "cpu",
     ever: bool = False,
 ) -> Tensor:
-    """How fast what each pixel shows is moving, beside the clip's fastest capsule.
+    """How fast what each pixel shows is moving, as a share of the speed of the clip's fastest capsule.
 
     Args:
         label, numbers, seconds: as for `perform`.

@@ -1,6 +1,7 @@
 """Six actions that no embedded checkpoint was trained on: what a head that is taught from a few clips has to learn.
 
-They never come into training: they stand in none of the lists of `mannequin.actions`. Three of them hold and touch nothing.
+They never come into training, since none of the lists of `mannequin.actions` has them. In three of them nothing is held or
+touched.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ def bag_on_gallows(phase: Tensor, joints: Joints, traits: Traits) -> list[Segmen
 
 
 def broom_ends(phase: Tensor, traits: Traits) -> tuple[Tensor, Tensor]:
-    """Its upper end and its head, m: drawn over the floor from the right to the left, then lifted back."""
+    """The broom's upper end and its head, m: the head is drawn over the floor from the right to the left, then lifted back."""
     s = keys(phase, {0.0: 0.0, 0.08: 0.0, 0.56: 1.0, 0.64: 1.0})
     lifted = keys(phase, {0.0: 0.0, 0.62: 0.0, 0.8: 0.09, 0.96: 0.0})
     x = (-0.5 + 0.9 * s) * traits.size

@@ -49,7 +49,7 @@ def up(angle: Number) -> Tensor:
 
 
 def step(phase: Tensor, size: Tensor, reach: float, lift: float, knee: float) -> Tensor:
-    """One foot's path while walking on the spot of the body: (N, T, 3) without the sideways part.
+    """One foot's path while walking, as seen from the body: (N, T, 3), 0 sideways.
 
     Args:
         phase: 0 where the foot lands. size: scales the whole step.

@@ -259,7 +259,7 @@ def render(
     Args:
         figure: capsules in the world.
         travel: (N, T, 2), m, how far the floor has moved to the right and to the back.
-        belt: (N, T, 2), m, how far the strip under the feet has, and half its width, 0 for none.
+        belt: (N, T, 2), m, how far the strip under the feet has moved to the back, and half its width, 0 for none.
         height, width: pixels. samples: rays along each edge of a pixel, averaged.
         compiled: on a CPU too, first build a kernel, which takes a minute and a C++ compiler, and then be much faster.
 
@@ -287,7 +287,7 @@ def render(
 
 
 def padded(moving: Moving) -> Moving:
-    """With more capsules, deep under the floor: of few different numbers of them few kernels are compiled."""
+    """With capsules added deep under the floor, up to a number of `PADDED`: few numbers of capsules need few kernels."""
     count = moving.radius.shape[-1]
     more = min(k for k in PADDED if k >= count) - count
     return moving._replace(
@@ -302,8 +302,8 @@ def in_pieces(draw: Callable[..., Tensor], rays: Tensor, moving: Moving, scene: 
     """Draw frame by frame, in equal pieces that fit the processor's cache.
 
     Args:
-        draw: `shade`, or it compiled.
-        rays, moving, scene: as it takes them.
+        draw: `shade`, compiled or not.
+        rays, moving, scene: as `shade` takes them.
     """
     clips, frames = rays.shape[:2]
     count = -(-rays.shape[-1] * clips // RAYS_AT_ONCE)

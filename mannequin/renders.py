@@ -93,7 +93,10 @@ def render_missing(
     """Render what a folder lacks. A clip that is there is whole, and the list names none that is not there.
 
     Args:
-        parent: the process that waits for them: nothing more is rendered once that has ended. None if nobody does.
+        parent: the process that waits for the clips: nothing more is rendered once it has ended. None if nobody waits.
+
+    Raises:
+        SystemExit: if the parent has ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f"{made_by()}.code"

@@ -34,12 +34,15 @@ def frame_times(numbers: Tensor, num_frames: int, fps: float) -> Tensor:
 
 
 def perform(label: str, numbers: Tensor, seconds: Tensor) -> tuple[Capsules, Tensor, Tensor, Scene]:
-    """Move the figure: what `render` needs for an action, see there.
+    """Move the figure through an action.
 
     Args:
         label: one of `actions.LABELS`, or of `NOVEL`.
         numbers: (N, NUM_DRAWS), from `draws`.
         seconds: (N, T).
+
+    Returns:
+        figure, travel, belt and scene, as `render` takes them.
     """
     action = BY_LABEL.get(label) or NOVEL[label]
     scene = make_scene(numbers, seconds, action.centre, action.radius)

@@ -48,11 +48,12 @@ ROOMS = (
 class Scene:
     """What surrounds the action. N clips, T frames; colours are linear light; lengths in m.
 
+    `traits` say how the figure does what it does; `seconds` (N, T) when each frame is taken.
     `scale` (N, 1) of the whole figure; `build` (N, 1) of its girth; `mirror` (N, 1) is -1 where left and right swap;
     `sleeves`, `socks` (N, 1) palette indices; `palette` (N, 9, 3).
     `eye` (N, T, 3) and `axes` (N, T, 3, 3: right, up, ahead) are the camera; `view` (N, 1) is the tangent of half its
     vertical field of view.
-    `light` (N, 3) points to the key light; `key`, `sky` (N, 3) are strengths; `sharpness` (N, 1) of its shadows.
+    `light` (N, 3) points to the key light; `key`, `sky` (N, 3) are strengths; `sharpness` (N, 1) is that of the shadows.
     `wall` (N, 2, 3) bottom and top; `glow` (N, 3) a direction; `panels` (N, 3): width, contrast, offset.
     `floor` (N, 2, 3) two tones; `tiles` (N, 7): length, width, angle, contrast, checkering, grout, offset.
     """
@@ -86,7 +87,7 @@ def linear(colours: Sequence[str]) -> Tensor:
 
 
 class Dice:
-    """Hands out columns of uniform numbers, so that each draw of a scene is one line. (N, NUM_DRAWS) in [0, 1)."""
+    """Hands out columns of uniform numbers, so that each draw of a scene is one line. Args: numbers: as from `draws`."""
 
     def __init__(self, numbers: Tensor):
         self.numbers = numbers
@@ -120,7 +121,7 @@ def make_scene(numbers: Tensor, seconds: Tensor, centre: float, radius: float) -
 
     Args:
         numbers: (N, NUM_DRAWS), from `draws`.
-        seconds: (N, T), when the frames are taken; only the camera's shake depends on it.
+        seconds: (N, T), when the frames are taken; only the camera's shake depends on them.
         centre, radius: m, the height to look at and how much around it to show.
     """
     d = Dice(numbers)

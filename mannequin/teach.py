@@ -73,7 +73,7 @@ class Features:
 
 
 def with_random_weights(model: VivitForVideoClassification, seed: int) -> VivitForVideoClassification:
-    """Another of the same shape and on the same device, whose weights are the same for a seed wherever it is made."""
+    """Another model of the same shape on the same device. For one seed its weights are the same, whatever the device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return VivitForVideoClassification(model.config).eval().to(model.device)
@@ -135,8 +135,8 @@ class Lesson:
 
     Args:
         right: label → how many of its new clips were named right. of: how many each has.
-        left_out: accuracy by leaving one out, as its report says it; within: whether the accuracy on new clips lies in the
-            report's interval. None of one clip a class, without which there is no class.
+        left_out: accuracy by leaving one out, as the head's report says it; within: whether the accuracy on new clips lies in
+            the report's interval. Both None for one clip a class, since leaving it out leaves its class without clips.
         new_outside, outside: share of new clips, and of clips of other actions, that are called outside what was taught;
             None where the head cannot tell.
         regularisation, seconds: of the fit.
@@ -169,9 +169,9 @@ def learn(features: Features, clips: int, draw: int, draws: int, seed: int) -> L
     """Teach a head from some of the clips, and ask it about the new ones.
 
     Args:
-        features: of all of them.
-        clips: of each class.
-        draw: which of `draws` parts of the clips that may be taught they are the first of; parts share none.
+        features: of all clips.
+        clips: of each class, how many are taught.
+        draw: the number of a part of the clips that may be taught, whose first clips are taught; of `draws` equal parts.
         seed: of the fit.
     """
     part = {label: len(some) // draws for label, some in features.taught.items()}
@@ -200,7 +200,7 @@ def learn(features: Features, clips: int, draw: int, draws: int, seed: int) -> L
 
 
 def summed_up(lessons: Sequence[Lesson]) -> dict[str, Any]:
-    """What some draws of as many clips come to."""
+    """What several draws of the same number of clips come to."""
     accuracies = [one.accuracy for one in lessons]
     first, of = sum(lessons[0].right.values()), lessons[0].of * len(lessons[0].right)
 
@@ -231,8 +231,8 @@ def measure(features: Sequence[Features], clips_a_class: Sequence[int], draws: i
 
     Args:
         features: by the model, and by one with random weights; of at least `draws · max(clips_a_class)` clips to teach.
-        clips_a_class: how many.
-        draws: of clips that are taught, no two of which share any.
+        clips_a_class: the numbers of clips.
+        draws: how many times; no two draws share a clip that is taught.
         seed: of the fit.
 
     Returns:

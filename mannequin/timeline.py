@@ -57,7 +57,7 @@ def _overlap(a: Segment, b: Segment) -> float:
 
 
 def boundary_errors(found: Sequence[Segment], truth: Sequence[Segment]) -> list[float]:
-    """How far the nearest boundary that was found lies from each true one, in seconds; the ends of the film are none."""
+    """How far the nearest boundary that was found lies from each true one, in seconds; the film's ends are no boundaries."""
     ours = [segment.start for segment in found[1:]]
     return [min((abs(t.start - time) for time in ours), default=float("inf")) for t in truth[1:]]
 

@@ -64,7 +64,7 @@ class Recipe:
     average: float = 0.998
 
     def learning_rate_at(self, step: int) -> float:
-        """Of the step that is taken after so many."""
+        """The learning rate of a step. Args: step: how many were taken before."""
         rising = min((step + 1) / self.warmup, 1.0)
         falling = 0.5 + 0.5 * math.cos(math.pi * max(step - self.warmup, 0) / (self.steps - self.warmup))
         return self.learning_rate * rising * falling
@@ -230,7 +230,7 @@ class Learner:
         return torch.stack((loss.detach(), (logits.argmax(-1) == target).float().mean()))
 
     def save(self, folder: Path) -> None:
-        """Write the averaged model, and in `state.safetensors` what going on from here needs besides."""
+        """Write the averaged model, and in `state.safetensors` what else training needs to go on from here."""
         self.mean.save_pretrained(folder)
         processor().save_pretrained(folder)
         state = {f"model.{n}": p.data for n, p in self.model.named_parameters()}

@@ -46,7 +46,7 @@ def arms_meet(phase: Tensor, traits: Traits) -> Pose:
 
 
 def nod(phase: Tensor, traits: Traits) -> Pose:
-    """Head and chest thrown back, hands raised to the chin, then bent far forward."""
+    """Head and chest bent far forward, then thrown back, the hands raised to the chin all the while."""
     s = wave(phase)
     return Pose(
         root=vec(0.0, STANDING - 0.05, -0.05 + 0.08 * s),
