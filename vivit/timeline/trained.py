@@ -37,8 +37,8 @@ class TrainedWindow:
     def assumed(self) -> str:
         """What to say of a window that is only usual."""
         return (
-            f"This checkpoint does not say how long its training clips were; {self.seconds:g} s is assumed, every second of "
-            f"{FRAMES_A_SECOND:g} frames a second."
+            f"This checkpoint does not say how long its training clips were; {self.seconds:g} s is assumed, which is every "
+            f"second frame at {FRAMES_A_SECOND:g} frames a second."
         )
 
 
