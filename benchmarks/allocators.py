@@ -20,15 +20,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.contest import KEPT, TUNABLES
 from vivit.threads import waiting
 
-TUNABLES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=4294967296"
 NEVER = "oversize_threshold:1,dirty_decay_ms:-1,muzzy_decay_ms:-1"  # jemalloc's way to keep everything
 AS_IT_COMES, OURS = "as it comes", "vivit.heap.keep()"
 CHOICES = {
     AS_IT_COMES: {},
     OURS: {},
-    "GLIBC_TUNABLES, both thresholds 4 GiB": {"GLIBC_TUNABLES": TUNABLES},
+    "GLIBC_TUNABLES, both thresholds 4 GiB": {TUNABLES: KEPT},
     "THP_MEM_ALLOC_ENABLE=1": {"THP_MEM_ALLOC_ENABLE": "1"},
 }
 ROUNDS = 3

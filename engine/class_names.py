@@ -7,7 +7,7 @@ from engine.teachings import TaughtClass
 from vivit.errors import UserError
 
 MOST_LETTERS = 60  # of a class's name
-JOINERS = "\u200c\u200d"  # within words and emoji they mean something
+JOINERS = "\u200c\u200d"  # in Persian words and emoji of several parts they mean something
 
 
 def one_line(text: str) -> str:

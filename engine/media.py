@@ -32,6 +32,7 @@ from vivit.errors import UserError
 from vivit.evaluate.sources import Found, find_clips
 from vivit.explain.drawing import strip_png
 from vivit.explain.export import overlay_mp4
+from vivit.film import end_of
 from vivit.preparing import prepare_clip
 from vivit.progress import Progress
 from vivit.video import VideoInfo, VideoLimits, examined
@@ -197,9 +198,7 @@ def encode_pictures(request: EncodePictures, blobs: list[bytes], progress: Progr
             progress(k / len(blobs), "making a clip")
             yield seconds, decode_jpeg(file)
 
-    first, last = request.seconds[0], request.seconds[-1]
-    end = last + (last - first) / max(1, len(blobs) - 1)  # the last is shown for as long as the others in the mean
-    return Nothing(), [encode_mp4(pictures(), end_seconds=end, height=KEPT_HEIGHT)]
+    return Nothing(), [encode_mp4(pictures(), end_seconds=end_of(request.seconds), height=KEPT_HEIGHT)]
 
 
 TASKS = typed(

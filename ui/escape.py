@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-JOINERS = "\u200c\u200d"  # in Persian words and emoji of several parts
+from engine.class_names import JOINERS
 
 
 def inert(text: str, longest: int = 60) -> str:

@@ -14,6 +14,7 @@ from ui.inside_kept import Drawing, Insight, MapChoice
 from ui.jobs import ask, finished, job_for
 from ui.visit import visit
 from vivit.explain.kinds import has_heads
+from vivit.film import end_of
 
 Key = tuple[Any, ...]
 
@@ -29,7 +30,7 @@ def show_video(insight: Insight, choice: MapChoice, weights: np.ndarray, opacity
     """
     frames = insight.frames
     key = insight.key, choice, opacity
-    request = DrawInside(frames.shape, weights.shape, frames.seconds, _end(frames.seconds), opacity)
+    request = DrawInside(frames.shape, weights.shape, frames.seconds, end_of(frames.seconds), opacity)
     drawing = visit().drawing
     place = st.empty()
     if drawing is None or drawing.key != key:
@@ -45,11 +46,6 @@ def show_video(insight: Insight, choice: MapChoice, weights: np.ndarray, opacity
             muted=True,
         )
     return drawing if drawing and drawing.key == key else None
-
-
-def _end(seconds: tuple[float, ...]) -> float:
-    """When the last frame has been shown: it is shown as long as the others in the mean."""
-    return seconds[-1] + (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
 
 
 def show_exports(

@@ -1,5 +1,6 @@
 """A film as plain data: what is known of one, and its pictures on a grid of times. Imports nothing of ours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,3 +49,8 @@ def clock(seconds: float) -> str:
     tenths = round(seconds * 10)
     hours, minutes = tenths // 36_000, tenths // 600 % 60
     return f"{hours}:{minutes:02d}:{tenths // 10 % 60:02d}" if hours else f"{minutes}:{tenths % 600 / 10:04.1f}"
+
+
+def end_of(seconds: Sequence[float]) -> float:
+    """When the last of some pictures has been shown, as long as the others in the mean. Args: seconds: when each comes."""
+    return seconds[-1] + (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)

@@ -5,8 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.class_names import JOINERS
 from tests.properties import PROPERTY, names
-from ui.escape import JOINERS, inert, literal
+from ui.escape import inert, literal
 
 NAMES = names("\\`*_{}[]<>()#+-.!|~$:&;\n\r\t\x1b\u202e\u200d", "&lt;")
 MARKS = "\\`*_[]<>#|~$:&"  # with which something begins, or ends, that is not just text
