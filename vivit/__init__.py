@@ -1,6 +1,6 @@
 """ViViT, the Video Vision Transformer (Arnab et al., 2021), for video classification.
 
-The public names are those of the model's published documentation. They are imported on first use, so that a process which
+The public names are those of the model's published documentation. Each is imported on first use, so that a process which
 only prepares frames never pays for `import torch`.
 """
 

@@ -25,11 +25,11 @@ def attention_probabilities(query: Tensor, key: Tensor) -> Tensor:
     """Softmax of the scaled dot products, computed in float32 for half-precision input.
 
     Args:
-        query: (B, A, N, D), floating point.
+        query: (B, A, N, D), floating point; (B, A, 1, D) for [CLS] alone.
         key: (B, A, N, D), same dtype.
 
     Returns:
-        (B, A, N, N), rows sum to 1, dtype of `query`.
+        (B, A, N, N) or (B, A, 1, N), rows sum to 1, dtype of `query`.
 
     Source: Vaswani et al. 2017, equation 1; the float32 softmax is transformers' eager attention.
     """
@@ -46,11 +46,11 @@ def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     """PyTorch's fused attention, with the kernel that PyTorch picks.
 
     Args:
-        query, key, value: (B, A, N, D), floating point.
+        query, key, value: (B, A, N, D), floating point; the query of [CLS] alone is (B, A, 1, D).
         dropout_p: dropout on the probabilities, in [0, 1); 0 outside training.
 
     Returns:
-        (B, A, N, D).
+        The shape of `query`.
     """
     return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
 
@@ -71,15 +71,15 @@ def kernel_attention(name: str, query: Tensor, key: Tensor, value: Tensor, dropo
         query, key, value, dropout_p: as `sdpa_attention`'s.
 
     Raises:
-        AttentionUnavailable: if that kernel cannot run here.
+        AttentionUnavailable: if that kernel cannot run here; PyTorch's own error inside `torch.compile`.
     """
-    if query.device.type == "mps" and name != "sdpa-math":  # where PyTorch takes that one whatever it is told
+    if query.device.type == "mps" and name != "sdpa-math":  # PyTorch takes 'sdpa-math' there, whatever it is told
         raise AttentionUnavailable(_reason(name, query, dropout_p))
-    if torch.compiler.is_compiling():  # where nothing is caught, and PyTorch says what it lacks
+    if torch.compiler.is_compiling():  # compiled code catches nothing: PyTorch's own error is raised
         with sdpa_kernel(KERNELS[name]):
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
     with sdpa_kernel(KERNELS[name]), warnings.catch_warnings(record=True) as said:
-        # On CUDA PyTorch tells why it refuses a kernel in warnings only.
+        # On CUDA PyTorch gives its reasons for refusing a kernel in warnings only.
         warnings.simplefilter("always")
         try:
             return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p)
@@ -129,7 +129,7 @@ def get_attention(name: str | None) -> AttentionFunction:
 
 
 def _like(kernel: str) -> str:
-    """Which of ours a kernel of the Hub is, such as 'kernels-community/flash-attn2' or 'owner/vllm-flash-attn3@v1'."""
+    """What to say of a kernel of the Hub, such as 'kernels-community/flash-attn2': the backend like it here, or all of them."""
     if found := re.search(r"flash-attn-?([234]?)(?:[@:]|$)", kernel):
         ours = f"flash_attention_{found[1] or 2}"
         return f"'{ours}' takes that kernel from the package {BACKENDS[ours].package}"

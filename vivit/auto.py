@@ -1,4 +1,4 @@
-"""The names by which transformers finds a class for a checkpoint: here each has one."""
+"""The names by which transformers finds a class for a checkpoint: here each always gives the same class."""
 
 from importlib import import_module
 from typing import Any, ClassVar
@@ -38,7 +38,7 @@ class _AutoModel:
         """A model with random weights.
 
         Args:
-            config: what it is made by.
+            config: of the model.
             dtype, torch_dtype: as `from_pretrained` takes them, but for 'auto'.
             options: of the class that it gives, `attn_implementation` for instance.
         """

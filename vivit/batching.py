@@ -17,8 +17,8 @@ def clips_at_once(
 ) -> int:
     """How many clips a batch holds: at most `MOST`, what its memory is predicted to allow, and at least one.
 
-    In 'int8-bitsandbytes' it is one, since a token is rounded there by what the whole batch holds; and where an attention or
-    the model is compiled or captured, since it would be for every other size of a batch.
+    One in 'int8-bitsandbytes', since a token is rounded there by what the whole batch holds; and one where the attention or the
+    model is compiled or captured, since that would be done anew for every other size of batch.
 
     Args:
         config: of the model.

@@ -26,14 +26,15 @@ class CallOptions:
         stride: distance between chosen frames, where the sampling has one; if None 1, and 2 for several temporal views.
         start: first frame, where the sampling has one.
         views: how often a clip is looked at, such as '4x3', see `vivit.views.Views`; once if None. Several temporal views
-            choose their frames themselves, so no `sampling`, `start` or `frame_sampling_rate` can be chosen beside them.
+            choose their frames themselves: beside them `start` must be 0, and `sampling` 'uniform', or None without a
+            `frame_sampling_rate`.
         geometry: a key of `vivit.names.GEOMETRY`, for files; frames that are given as pictures are what they are.
         batch_size: views in one pass of the model; so many clips are taken together.
-        num_workers: threads that read ahead; none if 0. For a list or tuple of paths that takes more than one pass of several
-            clips it is processes, see `vivit.decoders`, `usual_processes` of them if None; they end with the call, and what
-            `progress` or an image processor of the caller's own class is needed for stays in threads, none if None. No more
-            than `batch_size + num_workers` clips are held, and another `batch_size` each by processes, which are so far
-            ahead, and on an accelerator, which is given its next pass meanwhile.
+        num_workers: threads that read ahead; none if 0 or None. A list or tuple of paths that takes more than one pass of
+            several clips is read by processes instead, see `vivit.decoders`: `usual_processes` of them if None; they end with
+            the call. With `progress`, or an image processor of the caller's own class, threads read it all the same. No more
+            than `batch_size + num_workers` clips are held; `batch_size` more with processes, which are so far ahead, and
+            `batch_size` more on an accelerator, which is given its next pass meanwhile.
         limits: what reading one file may cost.
         progress: called with the fraction of a file that is read, by the thread that reads it.
 
@@ -70,18 +71,21 @@ class CallOptions:
         self.reading["views"].check(self.reading["sampling"], self.start)
 
     def changed(self, options: Mapping[str, Any], say: Iterable[str] = ()) -> "CallOptions":
-        """With some of them replaced; None leaves one as it is.
+        """These options with some replaced; None leaves an option as it is.
 
         Args:
             options: name → value.
-            say: more names, of which an unknown one may be meant for.
+            say: more names that an unknown one may have been meant for.
+
+        Raises:
+            ValueError: for an unknown option, or an impossible value.
         """
         refuse_unknown(options, {f.name for f in fields(self)}, [*say])
         return replace(self, **{name: value for name, value in options.items() if value is not None})
 
     @property
     def reading(self) -> dict[str, Any]:
-        """As `vivit.inputs.prepare` takes them."""
+        """The options of reading, as `vivit.inputs.prepare` takes them."""
         usual = "uniform" if self.frame_sampling_rate is None else "transformers"
         chosen = {"sampling": self.sampling or usual, "stride": self.stride or self.frame_sampling_rate}
         views = ONE if self.views is None else Views.parse(str(self.views))

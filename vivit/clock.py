@@ -18,7 +18,7 @@ def mark(device: torch.device) -> Mark:
 
 
 def milliseconds(begin: Mark, end: Mark) -> float:
-    """What lies between two marks of one device, once it has come to the second."""
+    """Milliseconds between two marks of one device; waits until the device has reached the second."""
     if isinstance(begin, float) or isinstance(end, float):
         return (cast(float, end) - cast(float, begin)) * 1e3
     end.synchronize()

@@ -16,7 +16,7 @@ def missing_compiler(device: str = "cpu") -> str:
     """The compiler that PyTorch would call for a device, if it is not on this machine; '' if it is.
 
     Args:
-        device: its type. For a CPU Inductor writes C++; for a GPU Triton has C compiled, which launches its kernels.
+        device: its type. For a CPU Inductor writes C++; for a GPU Triton compiles C that launches its kernels.
     """
     if device == "cpu":
         wanted = [os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")]  # as Inductor chooses

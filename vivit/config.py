@@ -12,10 +12,10 @@ from vivit.names import FACTORIZATIONS
 
 ACTIVATIONS = ("gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 TANH_GELUS = ("gelu_fast", "gelu_new", "gelu_pytorch_tanh")  # the approximation; 'gelu' is the exact one
-MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before anybody is told
+MOST, MOST_LAYERS = 1_000_000, 10_000  # a larger number is a slip, and would fill the memory before any error
 CALL = ("output_attentions", "output_hidden_states", "return_dict")
-CHANGEABLE = ("id2label", "label2id", "problem_type", "extra", *CALL)  # in a model's config
-# What a model is built with, and its weights do not tell.
+CHANGEABLE = ("id2label", "label2id", "problem_type", "extra", *CALL)  # fields that can be set in a model's config
+# Fields that a model is built with and that do not follow from the shapes of its weights.
 BUILT_WITH = (
     *("hidden_act", "pooler_act", "hidden_dropout_prob", "attention_probs_dropout_prob"),
     *("initializer_range", "layer_norm_eps", "qkv_bias"),
@@ -28,10 +28,10 @@ PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_class
 class VivitConfig:
     """What is decided about a model before it has weights. Device, dtype and attention backend are not part of it.
 
-    A field can be set, and is checked as it is: `num_labels` drops names of another number, `id2label` sets what follows from
-    it; values that only fit each other go together, by `update`. The config of a model lets only `CHANGEABLE` be set; a copy of
-    it is free again. What is no field can be set too: it is
-    kept in `extra`, with a warning that nothing here reads it.
+    A field can be set, and its value is checked then: `num_labels` drops names of another number, `id2label` sets what
+    follows from the names; values that only fit each other are set together, by `update`. In the config of a model only
+    `CHANGEABLE` can be set; a copy of that config is free again. A name that is no field can be set too: its value is kept in
+    `extra`, with a warning that nothing here reads it.
 
     Args:
         image_size: height and width of a frame in pixels; one number means a square.
@@ -50,14 +50,14 @@ class VivitConfig:
         qkv_bias: whether the query, key and value projections have a bias.
         factorization: which tokens a token attends to, a key of `vivit.names.FACTORIZATIONS`; models 1 to 4 of the paper.
         num_temporal_layers: layers over the time steps, after the others, where the factorization is 'encoder'.
-        attention_order: where it is 'self_attention', what comes first in a layer, one of `ATTENTION_ORDERS`.
+        attention_order: where the factorization is 'self_attention', what comes first in a layer, one of `ATTENTION_ORDERS`.
         pooler_output_size: width of `VivitModel`'s pooler; `hidden_size` if None.
         pooler_act: the pooler's activation, one of `ACTIVATIONS`.
-        num_labels: classes of the classification head; follows `id2label` if None, else 2.
+        num_labels: classes of the classification head; as many as `id2label` has if None, and 2 if both are None.
         id2label: class index → name; 'LABEL_k' if None.
         label2id: name → class index; the inverse of `id2label` if None.
-        problem_type: what the labels are, one of `PROBLEM_TYPES`; found from them if None.
-        output_attentions, output_hidden_states, return_dict: what a model's call does where it is not said there.
+        problem_type: what the labels are, one of `PROBLEM_TYPES`; found from the labels of a call if None.
+        output_attentions, output_hidden_states, return_dict: what a model's call does where the call does not say.
         extra: keys of a `config.json` that this class has no use for; written back unchanged.
 
     Raises:
@@ -81,7 +81,7 @@ class VivitConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True
-    # None stands for a value that follows from others; it is gone once the object is made.
+    # Where the type does not allow it, None stands for a value that follows from others and replaces it in `__post_init__`.
     pooler_output_size: int = None  # type: ignore[assignment]
     pooler_act: str = "tanh"
     num_labels: int = None  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class VivitConfig:
         self._set({name: value})
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set what a dict says, all of it at once: each alone might not fit the others as they were."""
+        """Set what a dict says, all at once: one value alone might not fit the old ones. Raises as setting a field does."""
         self._set(config_dict)
 
     def _set(self, values: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ class VivitConfig:
         self.__dict__.update({f: getattr(changed, f) for f in known} | {"extra": extra})
 
     def _check_settled(self, changed: "VivitConfig", values: Mapping[str, Any]) -> None:
-        """Refuse what cannot be set in the config of a model, unless it is what it was."""
+        """Raise ValueError for a field that cannot be set in the config of a model, unless its value stays the same."""
         for name in (f.name for f in fields(self) if f.name in values and f.name not in CHANGEABLE):
             if (old := getattr(self, name)) != (new := getattr(changed, name)):
                 why = "the model was built with" if name in BUILT_WITH else "its weights were made for"
@@ -146,20 +146,20 @@ class VivitConfig:
             )
 
     def __getattr__(self, name: str) -> Any:
-        # Keys of its file that mean nothing here can be read all the same; what Python asks for itself is never one.
+        # Keys of its file that mean nothing here can be read all the same; what Python itself asks for is none.
         extra = self.__dict__.get("extra")
         if isinstance(extra, Mapping) and name in extra and not name.startswith("__"):
             return extra[name]
         raise AttributeError(f"a VivitConfig has no field {name!r}")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _made=True)  # which configs pickled by 0.1 do not say
+        self.__dict__.update(state, _made=True)  # configs that 0.1 pickled have no `_made`
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_in_a_model"}
 
     def settle(self) -> None:
-        """From here on this is the config of a model."""
+        """Make this the config of a model, in which only `CHANGEABLE` can be set."""
         self.__dict__["_in_a_model"] = True
 
     def settled(self) -> "VivitConfig":
@@ -276,13 +276,13 @@ class VivitConfig:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that the (first) encoder has of one clip: every tubelet and its [CLS], of which 'encoder' has one a step."""
+        """Tokens of one clip in the (first) encoder: its tubelets, and for 'none' one [CLS], for 'encoder' one a time step."""
         time, height, width = self.grid_size
         return time * height * width + {"none": 1, "encoder": time}.get(self.factorization, 0)
 
     @property
     def has_cls(self) -> bool:
-        """Whether a [CLS] token is classified; else it is the mean of all tokens."""
+        """Whether a [CLS] token is classified; else the mean of all tokens is."""
         return self.factorization in ("none", "encoder")
 
     @property
@@ -292,14 +292,14 @@ class VivitConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **changes: Any) -> "VivitConfig":
-        """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`, labels from 1 number from 0.
+        """Build a config from the keys of a `config.json`; unknown keys are kept in `extra`, labels counted from 0.
 
         Args:
             values: the keys.
             changes: fields to replace. A new `num_labels` drops names of another number.
 
         Raises:
-            ValueError: if the file describes another model type, or a value is impossible.
+            ValueError: for another model type, an impossible value, or a change of what is no field.
         """
         values = dict(values)
         if (kind := values.pop("model_type", "vivit")) != "vivit":
@@ -331,7 +331,9 @@ class VivitConfig:
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
 
         Raises:
-            ValueError: for an unknown option.
+            vivit.hub.HubError: if there is no such checkpoint.
+            vivit.errors.UserError: as `from_folder`.
+            ValueError: for an unknown option, or an impossible value.
         """
         from vivit.hub import OPTION_NAMES, locate, split_options
 
@@ -341,10 +343,15 @@ class VivitConfig:
 
     @classmethod
     def from_folder(cls, folder: Path, **changes: Any) -> "VivitConfig":
-        """Read the `config.json` of a folder that has one. Changes as in `from_pretrained`.
+        """Read the `config.json` of a folder that has one.
+
+        Args:
+            folder: of a checkpoint.
+            changes: fields to replace after reading.
 
         Raises:
-            vivit.errors.UserError: if the file is damaged, or describes a model that cannot be, naming both.
+            vivit.errors.UserError: if the file is damaged, or describes a model that cannot be, naming the checkpoint.
+            ValueError: for an impossible change.
         """
         from vivit.hub import called, kinetics400_labels, read_json
 
@@ -363,7 +370,13 @@ class VivitConfig:
 
     @classmethod
     def from_json_file(cls, json_file: str | Path) -> "VivitConfig":
-        """Read a file that is written as a `config.json`. Raises as `from_dict`, and `UserError` for a damaged file."""
+        """Read a file that is written as a `config.json`.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            vivit.errors.UserError: if it is damaged.
+            ValueError: as `from_dict`.
+        """
         from vivit.hub import read_json
 
         if not Path(json_file).exists():
@@ -381,7 +394,7 @@ class VivitConfig:
             "label2id": dict(self.label2id),
         }
         usual = {f.name: f.default for f in fields(self)}
-        for name in ("problem_type", "factorization", *CALL):  # as transformers writes them: where they say something
+        for name in ("problem_type", "factorization", *CALL):  # as transformers writes them: only where not the default
             if values[name] == usual[name]:
                 del values[name]
         for name, where in (("num_temporal_layers", "encoder"), ("attention_order", "self_attention")):
@@ -390,10 +403,10 @@ class VivitConfig:
         return dict(self.extra) | values
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """Of `to_dict` what is needed to make this config of the defaults, and its model_type."""
+        """The part of `to_dict` that makes this config from the defaults, and its model_type."""
         values, usual = self.to_dict(), VivitConfig().to_dict() | {"model_type": None}
         found = {k: v for k, v in values.items() if k not in usual or v != usual[k]}
-        usual = VivitConfig.from_dict(found).to_dict()  # what follows from others may follow otherwise
+        usual = VivitConfig.from_dict(found).to_dict()  # what follows from these may differ from the defaults
         return {k: v for k, v in values.items() if k in found or v != usual[k]}
 
     def to_json_string(self, use_diff: bool = False) -> str:
@@ -416,8 +429,8 @@ class VivitConfig:
         return json.dumps(values, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
     def to_json_file(self, json_file_path: str | Path, use_diff: bool = False) -> None:
-        """Write `to_json_string` to a file."""
-        text = self.to_json_string(use_diff)  # before a file is emptied
+        """Write `to_json_string` to a file. Raises ValueError as that does."""
+        text = self.to_json_string(use_diff)  # first: if this raises, an older file stays whole
         Path(json_file_path).write_text(text, encoding="utf-8")
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> list[str]:
@@ -438,7 +451,7 @@ class VivitConfig:
 
 
 def refuse_push(push_to_hub: bool) -> None:
-    """Raise ValueError where somebody wants what they save to be uploaded too."""
+    """Raise ValueError where a saved file is to be uploaded too."""
     if push_to_hub:
         raise ValueError(
             "push_to_hub=True: nothing is uploaded from here. Save into a folder, and upload that with `hf upload`"
@@ -446,11 +459,11 @@ def refuse_push(push_to_hub: bool) -> None:
 
 
 def _from_zero(values: dict[str, Any]) -> dict[str, Any]:
-    """Labels that are numbered from 1 are the names of the classes in their order; as many as there are classes."""
+    """The values, with labels that are numbered from 1 to their count numbered from 0 instead; all others as they are."""
     labels = values.get("id2label")
     try:
         numbers = sorted(int(k) for k in labels)  # type: ignore[union-attr]
-    except (TypeError, ValueError):  # none, or none that are numbered: told where they are checked
+    except (TypeError, ValueError):  # no labels, or keys that are no numbers: `__post_init__` raises
         return values
     count = values.get("num_labels")
     if not isinstance(labels, Mapping) or numbers != [*range(1, len(numbers) + 1)] or count not in (None, len(numbers)):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vivit.pretrained import VivitPreTrainedModel
     from vivit.processing import VivitImageProcessor
 
-# Of a checkpoint of the original release by its address: the largest has 600 million parameters, and one moment of each.
+# For a checkpoint of the original release that is fetched: the largest has 600 million parameters, and one moment of each.
 MOST_BYTES, MOST_SECONDS = 8 * 2**30, 3600.0
 SCENIC_ONLY = ("num_frames", "image_size", "attention_order")
 
@@ -106,7 +106,7 @@ def _from_published(options: argparse.Namespace) -> str:
         print(f"vivit: {notice}", file=sys.stderr)
     checkpoint = open_checkpoint(found.folder)
     processor = checkpoint.processor
-    from vivit.model import VivitForVideoClassification  # torch is slow to import: what can fail before it has
+    from vivit.model import VivitForVideoClassification  # torch is slow to import: first what can fail without
 
     _write(checkpoint.load(VivitForVideoClassification), processor, options.out)
     made = " in 8 bit, made float32," if checkpoint.config.extra.get("quantization_config") else ""
@@ -134,7 +134,7 @@ def _from_scenic(options: argparse.Namespace) -> str:
         model = VivitForVideoClassification.without_weights(
             config, attn_implementation="sdpa", dtype="float32", device="cpu"
         )
-        if faults := read_into(published_tensors(model), tensors):  # whose names and shapes have been compared
+        if faults := read_into(published_tensors(model), tensors):  # `scenic.read` has compared names and shapes
             raise RuntimeError(f"a tensor that nobody foresaw: {faults[0].text}")
         _write(model.eval(), processor, options.out)
     if options.attention_order and config.factorization != "self_attention":

@@ -1,4 +1,4 @@
-"""Frames → `pixel_values` on the device: what crosses is bytes, a quarter of the numbers they become there.
+"""Frames → `pixel_values` on the device: what crosses is uint8, a quarter of the float32 that is made of it there.
 
 Letters: B clips or views of clips, T frames, C channels, H × W pixels.
 """
@@ -17,7 +17,7 @@ def cross(
 ) -> Tensor:
     """Bring clips to a device and normalise them there.
 
-    On CUDA they cross from pinned memory and nobody waits for that: what is done to the result comes after it.
+    On CUDA clips cross from pinned memory and the host does not wait: what is done to the result comes after the copy.
 
     Args:
         clips: (T, H, W, C) each, all of one shape, resized and cropped: uint8, or float32 of pictures that were given so.
@@ -47,7 +47,7 @@ def normalise(frames: Tensor, processor: VivitImageProcessor, dtype: torch.dtype
         (…, C, H, W).
     """
     pixels = frames.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-    # As numbers and not as tensors, for which the host would wait until the device has done all it was given before.
+    # Scale and shift are numbers: for tensors the host would wait until the device has done all it was given before.
     line = (values.astype(np.float32).tolist() for values in processor.line(frames.shape[-1]))
     for plane, scale, shift in zip(pixels.unbind(-3), *line, strict=True):
         plane.mul_(scale).add_(shift)

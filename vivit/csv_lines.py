@@ -9,8 +9,8 @@ from typing import Any
 def csv_lines(rows: Iterable[Iterable[Any]]) -> str:
     r"""Rows of values as CSV, each with '\n' at its end; nothing for None.
 
-    A value with a line's end in it stands in quotes, with a carriage return alone too: before Python 3.13 a writer whose own
-    lines do not end in one leaves that bare, and readers then take it for a line's end.
+    A value with a line's end in it stands in quotes, and one with a carriage return alone too: before Python 3.13 a writer
+    whose own lines end in '\n' leaves a carriage return without quotes, and readers take it for a line's end.
     """
     lines = []
     for row in rows:

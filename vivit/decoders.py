@@ -39,12 +39,13 @@ from vivit.views import ONE, Views
 # folder that the caller has left.
 START = "import sys; sys.path[:] = sys.argv[1:]; from vivit.decoders import serve; serve()"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would only be in the way
-PIPE_BYTES = 2**20  # as much as Linux gives without being asked by the administrator
+PIPE_BYTES = 2**20  # the most that Linux gives to any user, unless its administrator has changed that
 GRACE_SECONDS = 30.0  # beyond the limit of a clip, after which its decoder is taken to hang
 READY = "ready"
 FOREVER_MS = 2**31 - 1
-# On a CPU the model goes before: its threads wait for one another, so that each that waits for a decoder has others wait.
-# Decoders have what it leaves, and all processors while it waits for clips. Not more, or other programs would starve them.
+# On a CPU the model goes before decoders: its threads wait for one another, so one that waits for a decoder holds up all.
+# Decoders have what the model leaves, and all processors while it waits for clips. If they were nicer, other programs would
+# starve them.
 NICENESS = 10
 MOST_PROCESSES = 16  # each takes a quarter of a second to start, and 70 MB
 KINDS = {kind.__name__: kind for kind in (FramesMissingError, VideoError, UserError)}
@@ -111,7 +112,7 @@ def fits(made: tuple[int, ...], taken: tuple[int, ...] | None) -> None:
 
 
 def usual_processes() -> int:
-    """How many decoders feed a model best: of a CPU too, all of which they have while it waits for clips."""
+    """How many decoders feed a model best; on a CPU too, where they have all processors while the model waits for clips."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(here, MOST_PROCESSES)
 
@@ -121,7 +122,7 @@ def decode_ahead(
 ) -> Generator[ReadyClip | Exception, None, None]:
     """`read_clip` of every file in their order, by processes that go on while the caller uses what is there.
 
-    They are gone once this has ended, or is closed, or the caller's process has ended in whatever way.
+    The processes are gone once this has ended, or is closed, or the caller's process has ended in whatever way.
 
     Args:
         paths: taken as they are needed.
@@ -200,7 +201,7 @@ class _Decoder:
         Raises:
             EOFError: if the process ended first, or had to be.
         """
-        # It may have been started in another folder. Nothing else is done to a path, by which the file is called.
+        # The decoder may have been started in another folder. The path is not changed otherwise: its last part names the file.
         whole = os.path.join(os.getcwd(), path) if path and not os.path.isabs(path) else path
         try:
             if not self.ready:
@@ -227,18 +228,18 @@ class _Decoder:
         line = self._clips.readline()
         try:
             return json.loads(line)
-        except ValueError:  # it has ended, or something else in it wrote to its stdout
+        except ValueError:  # the process has ended, or something else in it wrote to its stdout
             raise EOFError from None
 
     def kill(self, *_: object) -> None:
-        """End it, whatever it does; whoever waits for it learns of that."""
+        """End the process, whatever it does; whoever waits for an answer gets EOFError."""
         self._process.kill()
 
     def end(self) -> str:
-        """End it, if it has not, and leave nothing behind. Returns how it ended. May be called again."""
+        """End the process, if it has not ended, and close its pipes. Returns how it ended. May be called again."""
         self.kill()
         status = self._process.wait()
-        with suppress(BrokenPipeError):  # of what has not been written
+        with suppress(BrokenPipeError):  # closing writes what is left in the buffer
             self._requests.close()
         self._clips.close()
         return f"signal {-status}" if status < 0 else f"exit status {status}"
@@ -251,7 +252,7 @@ def _not_started(why: str) -> UserError:
 
 
 def _as_json(reading: Reading) -> dict[str, Any]:
-    # What no pixel depends on may be anything.
+    # `extra`, on which no pixel depends, may hold what JSON cannot.
     return asdict(replace(reading, processor=replace(reading.processor, extra=None)))
 
 

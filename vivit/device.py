@@ -72,7 +72,7 @@ def _place(said: str, value: Any, *others: str) -> torch.device:
     except (RuntimeError, TypeError) as error:
         here = ", ".join(map(str, ["cpu", *accelerators()]))
         raise UserError(f"{said} is no device of PyTorch's: it sees {here} here", str(error)) from error
-    if place and place.type in others:  # and nobody need ask what else there is
+    if place and place.type in others:  # these need no accelerator to be looked for
         return place
     there = accelerators()
     if place is None or torch.device(place.type, place.index or 0) not in there:

@@ -20,7 +20,7 @@ _CHOOSE = "Choose another precision."
 
 
 class DynamicInt8Unavailable(UserError):
-    """'int8-dynamic' cannot be had on this machine, or for this."""
+    """'int8-dynamic' cannot be had on this machine, or for what was asked."""
 
 
 class DynamicInt8Linear(RoundedLinear):
@@ -40,7 +40,7 @@ class DynamicInt8Linear(RoundedLinear):
         """(…, I) → (…, O), of x's dtype.
 
         Raises:
-            DynamicInt8Unavailable: on a GPU; and where gradients are wanted, once they are.
+            DynamicInt8Unavailable: on a GPU; and in a backward pass through this layer.
         """
         if x.device.type != "cpu":
             raise DynamicInt8Unavailable(
@@ -54,7 +54,7 @@ class DynamicInt8Linear(RoundedLinear):
 
 
 class _Product(torch.autograd.Function):
-    """A product that is not differentiated: one whose rounding was passed over would train everything else wrongly."""
+    """A product that is not differentiated: a gradient that ignores the rounding would train everything else wrongly."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Tensor:
@@ -68,7 +68,7 @@ class _Product(torch.autograd.Function):
 
 
 def product(x: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x · weightᵀ + bias, each row of x rounded to 256 whole numbers over its range, 0 in it.
+    """x · weightᵀ + bias, each row of x rounded to 256 levels over its range, which includes 0.
 
     Args:
         x: (…, I) floating point, on a CPU.
@@ -108,8 +108,8 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
         weight: (O, I), floating point, on a CPU.
 
     Returns:
-        (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Of what is nearly the weight again it is
-        the same int8 and the same scales, bit by bit.
+        (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Rounding that once more gives the same int8
+        and the same scales, bit by bit.
 
     Raises:
         DynamicInt8Unavailable: if the weight is elsewhere.
@@ -118,7 +118,8 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
         return torch.empty_like(weight, dtype=torch.int8), torch.empty_like(weight[:, 0], dtype=torch.float32)
     if reason := why_not(weight.device)[0]:
         raise DynamicInt8Unavailable(reason)
-    # Up to the next number of 16 bits, so that 127 · scale has room in float32, and a whole row of them comes back as it was.
+    # Up to the next number of 16 significant bits: then 127 · scale is exact in float32, and a row that is made floating and
+    # rounded again comes back as it was.
     bits = weight.abs().amax(1).float().view(torch.int32)
     scales = bits.add_(0xFF).bitwise_and_(~0xFF).view(torch.float32)
     rounded = weight.float().mul((127 / scales.clamp(min=_LEAST))[:, None]).round_()
@@ -126,7 +127,7 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def why_not(device: torch.device) -> tuple[str, str]:
-    """Why it does not run on a device, and PyTorch's own words; two times '' where it does."""
+    """Why 'int8-dynamic' does not run on a device, and PyTorch's own words; two times '' where it does."""
     if device.type != "cpu":
         return f"'{DYNAMIC_INT8}' runs on CPUs alone, and this is '{device.type}'. {_CHOOSE}", ""
     if not has_vnni():

@@ -17,13 +17,13 @@ from vivit.errors import UserError, nearest, out_of_memory
 from vivit.rounded import RoundedLinear
 
 THRESHOLD = 6.0
-# What transformers writes of 4 bit beside 8 bit, and of itself: it changes nothing of 8 bit.
+# Options of 4 bit that transformers writes beside those of 8 bit, which they do not change.
 _IDLE = frozenset(
     {"bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant"}
 )
 _OFF = ("load_in_4bit", "_load_in_4bit", "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight")
 _READ = ("quant_method", "load_in_8bit", "_load_in_8bit", "llm_int8_threshold", "llm_int8_skip_modules")
-# Parts of the encoder's names, in memory and on disk: what is of these is in 8 bit.
+# Parts of the names of the encoder's layers, in memory and on disk: linear layers with one of these are in 8 bit.
 _ENCODER = frozenset(
     {"encoder", "layer", "layers", "attention", "query", "key", "value", "qkv", "q_proj", "k_proj", "v_proj"}
 )
@@ -37,7 +37,7 @@ _NOISE = {
 
 
 class EightBitUnavailable(UserError):
-    """8 bit cannot be had on this machine, or for this."""
+    """8 bit cannot be had on this machine, or for what was asked."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Int8Linear(RoundedLinear):
         state = MatmulLtState(CB=self.weight, SCB=self.SCB)
         state.threshold, state.has_fp16_weights, state.is_training = self.threshold, False, self.training
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        # As rows: of a batch bitsandbytes 0.50 gives the bias a gradient of another shape.
+        # As rows: for a batch bitsandbytes 0.50 gives the bias a gradient of another shape.
         rows: Tensor = matmul(x.flatten(0, -2), self.weight, bias=bias, state=state)
         return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
@@ -95,11 +95,11 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
         weight: (O, I), floating point.
 
     Returns:
-        (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Of what is nearly the weight again it is
-        the same int8 and the same scales, bit by bit.
+        (O, I) int8 and (O,) float32: row · scale / 127 is the weight again, nearly. Rounding that once more gives the same int8
+        and the same scales, bit by bit.
 
     Raises:
-        EightBitUnavailable: if bitsandbytes cannot do it there.
+        EightBitUnavailable: if bitsandbytes is not installed, or cannot do it on the weight's device.
     """
     if weight.is_meta:
         return torch.empty_like(weight, dtype=torch.int8), torch.empty_like(weight[:, 0], dtype=torch.float32)
@@ -136,8 +136,8 @@ def asked_for(
     """What transformers' options ask for; None where they ask for nothing.
 
     Args:
-        load_in_8bit: whether to.
-        load_in_4bit: nothing but False or None.
+        load_in_8bit: whether 8 bit is asked for.
+        load_in_4bit: False or None.
         quantization_config: a dict, or an object with `to_dict()`, as transformers' `BitsAndBytesConfig`.
 
     Returns:
@@ -166,7 +166,7 @@ def written_as(values: Any, name: str) -> EightBit | None:
     """What the quantization_config of a checkpoint's config.json says; None where there is none.
 
     Args:
-        values: of that key. name: the checkpoint's.
+        values: of the key. name: the checkpoint's.
 
     Raises:
         UserError: for a checkpoint that cannot be read here.

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """Something that cannot be done, in one sentence for the user; the app and the command line show it as it is.
 
-    Rooms whose callers tell it from other kinds have a class of their own, derived from this one.
+    Modules whose callers tell their errors from others have a class of their own, derived from this one.
 
     Args:
         sentence: what failed, why, and what to do next; it is `str(error)`.
@@ -39,7 +39,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'num_frame', the nearest being 'num_frames'": an unknown name, and which of those that are known it may be meant for."""
+    """An unknown name and the known one that may have been meant: "'num_frame', the nearest being 'num_frames'"."""
     likely = get_close_matches(name, [*known], n=1, cutoff=0.0)
     return f"{name!r}, the nearest being {likely[0]!r}" if likely else repr(name)
 
@@ -49,8 +49,8 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], say: Collection
 
     Args:
         given: names of options.
-        known: those that there are.
-        say: more of which one may have been meant.
+        known: the names that there are.
+        say: more names, one of which may have been meant.
     """
     for name in given:
         if name not in known:

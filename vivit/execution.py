@@ -32,7 +32,7 @@ def get_execution(name: str) -> str:
 
 
 def why_not(name: str, device: str) -> str:
-    """Why models cannot be run so on a device; '' if they can. Args: device: its type."""
+    """Why an execution cannot be had on a device; '' if it can. Args: name: of the execution; device: the device's type."""
     if name == "captured" and device != "cuda":
         return f"'captured' is a CUDA graph, and there is none on '{device}'. Choose 'compiled' or 'plain'."
     if name == "compiled" and (compiler := missing_compiler(device)):
@@ -50,7 +50,7 @@ class Execution:
 
     Args:
         name: a key of `vivit.names.EXECUTIONS` other than 'plain'.
-        function: of a module; the same every time, for one model in one state.
+        function: of a module; it does the same in every call for one model in one state.
     """
 
     def __init__(self, name: str, function: Function) -> None:
@@ -67,7 +67,7 @@ class Execution:
         """What the function returns.
 
         Raises:
-            ExecutionUnavailable: if it cannot be run so here, or with gradients as a graph.
+            ExecutionUnavailable: if the function cannot be run this way here, or is to be a graph and have gradients.
         """
         if reason := why_not(self.name, pixel_values.device.type):
             raise ExecutionUnavailable(reason)
@@ -75,7 +75,7 @@ class Execution:
         return run(model, pixel_values, interpolate_pos_encoding)
 
     def _compile(self, *arguments: Any) -> Tensor:
-        # A second to import, which those who never come here save.
+        # These take a second to import, which those who never come here save.
         from torch._dynamo import config
         from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
@@ -126,13 +126,13 @@ class Execution:
 class _Graph:
     """A CUDA graph of a function of one tensor, and the memory that it reads and writes. Args: weights: what it reads too."""
 
-    @torch.inference_mode(False)  # whose tensors nobody could write to outside
+    @torch.inference_mode(False)  # nobody outside could write to a tensor of inference mode
     @torch.no_grad()
     def __init__(self, function: Callable[[Tensor], Tensor], sample: Tensor, weights: list[Tensor]) -> None:
         self._weights = weights
         self._places = [weight.data_ptr() for weight in weights]
         self._done = torch.cuda.Event()
-        has_triton(sample.device)  # which is found out by a kernel that no graph may hold
+        has_triton(sample.device)  # asked before: it is found out by running a kernel, which no graph may hold
         with torch.cuda.device(sample.device):
             self._input = torch.empty_like(sample, memory_format=torch.contiguous_format).copy_(sample)
             aside = torch.cuda.Stream()

@@ -2,6 +2,8 @@
 
 A classifier answers for any clip, also for one that shows none of its classes. A checkpoint may carry the statistics of
 its training clips' features; then a clip whose features lie far from every class's is called unfamiliar.
+
+Letters: N clips, K classes, E width of a feature, R directions of a class.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ FILE = "familiarity.safetensors"
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Where the features of each class lie: a Gaussian with `R` directions of its own and one variance for all others.
+    """Where the features of each class lie: a Gaussian with R directions of its own and one variance for all others.
 
     Args:
         means: (K, E) float32, mean feature of each class.
@@ -34,10 +36,10 @@ class Familiarity:
     threshold: float
 
     def score(self, features: np.ndarray) -> float:
-        """How far a clip lies from the nearest class: the Mahalanobis distance, squared, a dimension; about 1 is typical.
+        """How far a clip lies from the nearest class: the squared Mahalanobis distance over E; about 1 is typical.
 
         Args:
-            features: (E,), the final layer-normed [CLS] token: `VivitForVideoClassification.features`.
+            features: (E,), what the head sees: a row of `VivitForVideoClassification.features`.
         """
         away = np.asarray(features, np.float32) - self.means
         along = np.einsum("kre,ke->kr", self.directions, away) ** 2

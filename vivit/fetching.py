@@ -30,7 +30,7 @@ TOLD_EVERY = 2**20  # bytes
 
 
 class FetchError(UserError):
-    """What could not be fetched. Neither sentence nor details repeat what an address may hold of a secret."""
+    """An address that could not be fetched. Neither sentence nor details repeat a secret that the address may hold."""
 
 
 def is_address(text: str) -> bool:
@@ -57,19 +57,19 @@ def fetched(
 
     Args:
         address: http:// or https://; a user and a password in it are sent as HTTP's basic authentication.
-        most_bytes: of it.
+        most_bytes: of the file.
         most_seconds: for all of the transfer, redirects included; only looking the host's name up may take longer.
-        given_up: once this is done, nobody waits for it any more, and the transfer is broken off.
-        what: it is, in the sentences.
-        progress: told after every megabyte and at the end, in the thread of the transfer; the fraction stays 0 until then if no
-            length was promised.
+        given_up: once this is done, nobody waits for the file any more, and the transfer is broken off.
+        what: what the file is called in sentences.
+        progress: told after every megabyte and at the end, in the thread of the transfer; the fraction stays 0 until the end if
+            no length was promised.
 
     Yields:
         The file. Its name is the last part of the address's path, as far as that can be one.
 
     Raises:
         FetchError: if it cannot be fetched within the limits, in one sentence.
-        concurrent.futures.CancelledError: if it was given up.
+        concurrent.futures.CancelledError: if `given_up` was done first.
     """
     transfer = _Transfer(_parsed(address, what), what, most_bytes, most_seconds, progress)
     with temporary_folder() as folder:
@@ -105,7 +105,7 @@ class _Transfer:
 
 
 def _run_apart(transfer: Coroutine[Any, Any, None], given_up: list[Future[None]]) -> None:
-    """Run it in a thread of its own, since a notebook runs an event loop in its thread, and asyncio none within another.
+    """Run a transfer in a thread of its own: a notebook's thread has an event loop, and asyncio runs none within another.
 
     Ctrl-C is met by whoever waits here, and the transfer is broken off then, as when it is given up.
     """
@@ -185,11 +185,11 @@ async def _run(transfer: _Transfer, path: Path) -> None:
 
 
 def _client() -> "httpx2.AsyncClient":
-    """It reads what the environment says of proxies and certificates, which need not be of any use."""
+    """A client. Raises FetchError if the proxies or certificates that the environment names are of no use."""
     import httpx2
 
     try:
-        # Its own limits are for one read each, so that a server which drips would never meet them.
+        # The client's own limits are for one read each, so that a server which drips would never meet them.
         return httpx2.AsyncClient(timeout=None)
     except (httpx2.InvalidURL, ImportError, ValueError, OSError):
         raise FetchError(
@@ -200,7 +200,7 @@ def _client() -> "httpx2.AsyncClient":
 
 @contextmanager
 def _writing(shown: str) -> Iterator[None]:
-    """The network's faults are the client's own classes, so that an OSError is the file's."""
+    """Turn an OSError into a `FetchError` about the file: faults of the network are of the client's own classes."""
     try:
         yield
     except OSError as error:
@@ -236,7 +236,7 @@ def _sentences(transfer: _Transfer) -> Iterator[None]:
     try:
         yield
         return
-    except FetchError as error:  # a new one too: this one's traceback leads to asyncio's frames, and they to it
+    except FetchError as error:  # raised anew: its traceback and asyncio's frames would hold each other
         sentence = str(error)
     except TimeoutError:
         sentence = f"{shown} did not arrive within {transfer.most_seconds:g} s, the limit. Try again, or {otherwise}."

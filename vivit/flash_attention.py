@@ -35,8 +35,8 @@ def _import_4() -> Attend:
     return cast(Attend, flash_attn_func)
 
 
-# 2 and 4 share a folder, and that of 2 may hold parts of 4 without what these need: which is installed, only the
-# distributions say.
+# The packages of 2 and 4 share a folder, and that of 2 may hold parts of 4 without what these need: only the distributions say
+# which is installed.
 PACKAGES = {"flash_attention_2": _import_2, "flash_attention_3": _import_3, "flash_attention_4": _import_4}
 
 
@@ -53,8 +53,9 @@ def package_attention(name: str, query: Tensor, key: Tensor, value: Tensor, drop
 
     Raises:
         AttentionUnavailable: if it cannot run here.
+        RuntimeError: inside `torch.compile`, for dropout that it does not have.
     """
-    if torch.compiler.is_compiling():  # where nothing can be looked up, and what a package refuses is its own word
+    if torch.compiler.is_compiling():  # there nothing can be looked up, and a package's own error is raised
         if dropout_p and not BACKENDS[name].has_dropout:
             raise RuntimeError(what_it_needs(name, [NO_DROPOUT]))
         try:
@@ -105,7 +106,7 @@ def lacking(
     Args:
         name: a key of `PACKAGES`.
         device: the type of the device that the model is on.
-        capability: of that GPU; None for another device.
+        capability: of a CUDA GPU, (major, minor); None for another device.
         dtype: of the tensors.
         dropout_p: as `package_attention`'s.
         is_installed: whether the package is there.

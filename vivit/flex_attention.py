@@ -34,7 +34,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     """FlexAttention, compiled by its first call with tensors of a kind, which takes seconds.
 
     Args:
-        query, key, value: (B, A, N, D), of `DTYPES`; float32 is true float32 on a GPU too, but in a model in 'tf32'.
+        query, key, value: (B, A, N, D), of `DTYPES`; float32 is true float32 on a GPU too, except in a model in 'tf32'.
         dropout_p: 0.
 
     Returns:
@@ -42,10 +42,11 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
 
     Raises:
         AttentionUnavailable: if it cannot run here.
+        RuntimeError: for dropout, inside `torch.compile`.
     """
     if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         raise AttentionUnavailable(what_it_needs(NAME, ["another exporter than torch.jit.trace, which cannot compile"]))
-    # Said in words, or PyTorch would choose. In a model in 'tf32' its products are rounded as all others are.
+    # Given always, or PyTorch would choose. In a model in 'tf32' the products of attention are rounded as all others are.
     precision = "'tf32'" if rounding() else "'ieee'"
     options: Any = {"FLOAT32_PRECISION": precision} if query.device.type == "cuda" else None
     # Before anything is compiled: within, the width may be a symbol, of which PyTorch makes no C++.
@@ -56,9 +57,9 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
             raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))
         return flex(query, key, value, scale=1 / math.sqrt(value.shape[-1]), kernel_options=options)
     refuse_flex(query, dropout_p, gradients=torch.is_grad_enabled() and (query.requires_grad or value.requires_grad))
-    if query.device.type == "cpu":  # where it refuses tensors that could have gradients, though none are wanted
+    if query.device.type == "cpu":  # there PyTorch refuses tensors that could have gradients, though none are wanted
         query, key, value = query.detach(), key.detach(), value.detach()
-    # A second to import, which those who never come here save.
+    # These take a second to import, which those who never come here save.
     from torch._dynamo import config
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
@@ -86,7 +87,7 @@ def _compiled() -> Callable[..., Tensor]:
 
 
 def _traced(query: Tensor, key: Tensor, value: Tensor, options: Any) -> Tensor:
-    if not torch.compiler.is_compiling():  # never uncompiled, whatever keeps the compiler from it
+    if not torch.compiler.is_compiling():  # never uncompiled, whatever has switched the compiler off
         raise AttentionUnavailable(
             what_it_needs(
                 NAME,
@@ -102,7 +103,7 @@ def refuse_flex(query: Tensor, dropout_p: float = 0.0, *, gradients: bool = Fals
     Args:
         query: (B, A, N, D).
         dropout_p: as `flex_attention`'s.
-        gradients: whether they are wanted.
+        gradients: whether gradients are wanted.
     """
     device = query.device
     needs = lacking(
@@ -132,11 +133,11 @@ def lacking(
 
     Args:
         device: the type of the device that the model is on.
-        capability: of that GPU; None for another device.
+        capability: of a CUDA GPU, (major, minor); None for another device.
         dtype: of the tensors.
         dropout_p, gradients: as `refuse_flex`'s.
-        compiler: the C++ compiler that is wanted and not there, or ''.
-        vectors: whether the processor is one that it makes kernels for.
+        compiler: the C++ compiler that a CPU's kernels want and that is not there, or ''.
+        vectors: whether PyTorch makes kernels for a CPU like this one.
     """
     needs = []
     if device not in ("cpu", "cuda"):

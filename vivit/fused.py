@@ -12,14 +12,14 @@ from torch.nn.modules import module as every_module
 from vivit.compiling import being_recorded
 
 HALF = (torch.float16, torch.bfloat16)
-# Fewer numbers than this are added and normalised by PyTorch's two kernels before a Triton kernel is launched: on one H200 two
-# clips of ViViT-B/16x2 take 0.86 of its time that way, four 1.06. A CUDA graph launches for nothing.
+# PyTorch's two kernels add and normalise fewer numbers than this before a Triton kernel is launched: on one H200 they take 0.86
+# of the Triton kernel's time for two clips of ViViT-B/16x2, and 1.06 for four. In a CUDA graph a launch costs nothing.
 WORTH_A_LAUNCH = 2**23
-MOST_WIDE = 8192  # numbers that one program of the kernel holds
+MOST_WIDE = 8192  # numbers of a row, all of which one program of the kernel holds
 
 
 def can_fuse(x: Tensor, linear: nn.Linear, activation: nn.Module) -> bool:
-    """Whether `linear_gelu` may stand for the two modules: on CUDA in half precision, and if no hook of theirs is left out."""
+    """Whether `linear_gelu` may stand for the two modules: on CUDA in half precision, without gradients or hooks."""
     return (
         x.is_cuda
         and x.dtype in HALF
@@ -57,7 +57,7 @@ def add_norm(x: Tensor, change: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Ten
         norm: over E.
 
     Returns:
-        x + change, and `norm` of it. In one kernel the sum is rounded before it is normalised, as it is in two.
+        x + change, and `norm` of the sum. One kernel rounds the sum before it is normalised, as two kernels do.
     """
     if _one_kernel(x, norm):
         from vivit.kernels import add_norm as kernel
@@ -79,7 +79,7 @@ def _one_kernel(x: Tensor, norm: nn.LayerNorm) -> bool:
 
 
 def one_kernel_pays(x: Tensor) -> bool:
-    """Whether sums of tensors like this and the LayerNorms after them are to be one kernel, if nothing of theirs forbids it."""
+    """Whether a sum of tensors like this and the LayerNorm after it are to be one kernel, if the LayerNorm allows it."""
     if being_recorded():  # Inductor makes such kernels by itself
         return False
     return (
@@ -92,9 +92,9 @@ def one_kernel_pays(x: Tensor) -> bool:
 
 
 def has_triton(device: torch.device) -> bool:
-    """Whether Triton makes and runs kernels on a CUDA device, found out by one, once: no while somebody records a graph."""
+    """Whether Triton makes and runs kernels on a CUDA device, tried once; False if not tried before a graph is recorded."""
     if device not in _makes_kernels:
-        if torch.cuda.is_current_stream_capturing():  # where that one could not be waited for
+        if torch.cuda.is_current_stream_capturing():  # the trial's kernel could not be waited for
             return False
         _makes_kernels[device] = _try_triton(device)
     return _makes_kernels[device]
@@ -104,7 +104,7 @@ _makes_kernels: dict[torch.device, bool] = {}
 
 
 def _try_triton(device: torch.device) -> bool:
-    """It wants a C compiler, headers and a folder for what it makes."""
+    """Triton wants a C compiler, headers and a folder for what it makes."""
     if find_spec("triton") is None:
         return False
     try:
@@ -120,10 +120,10 @@ def _try_triton(device: torch.device) -> bool:
 
 
 def hooked(module: nn.Module) -> bool:
-    """Whether somebody looks at what goes into a module or comes out of it, of it or of every module, or has exchanged it."""
+    """Whether a module has forward hooks, its own or those of every module, or another `forward` than its class's."""
     return own_hooks(module) or bool(every_module._global_forward_hooks or every_module._global_forward_pre_hooks)
 
 
 def own_hooks(module: nn.Module) -> bool:
-    """Whether somebody looks at this very module, or has exchanged what it does."""
+    """Whether a module has forward hooks of its own, or another `forward` than its class's."""
     return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))

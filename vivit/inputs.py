@@ -1,4 +1,4 @@
-"""What a pipeline may be given: which of it is one clip, and a clip of any kind → what the model takes. No torch is used.
+"""What a pipeline may be given: what of that is one clip, and a clip of any kind → what the model takes. No torch is used.
 
 Letters: V views, S of them in time, T frames of each, C channels, H × W pixels.
 """
@@ -75,7 +75,7 @@ def prepare(
         processor: its resize and crop.
         sampling, stride, start, views: see `vivit.video.sampling.choose_views`.
         given_up: see `vivit.fetching.fetched`.
-        reading: options of `read_frames` for what is a file: geometry, limits, progress.
+        reading: options of `vivit.video.read_frames` for a clip in a file: geometry, limits, progress.
 
     Raises:
         vivit.video.VideoError: if a file cannot be used.
@@ -109,7 +109,7 @@ def _inside(clip: Mapping[Any, Any]) -> Any:
 def _choose_pictures(
     frames: Sequence[Any], num_frames: int, processor: VivitImageProcessor, choice: dict[str, Any]
 ) -> tuple[list[int], np.ndarray]:
-    """Which pictures, and the `pixels` of them."""
+    """The indices of the pictures to take, (S·T,), and their `ReadyClip.pixels`."""
     if not len(frames):
         raise ValueError("a clip of no frames cannot be classified")
     views: Views = choice["views"]
@@ -124,7 +124,7 @@ def _choose_pictures(
 
 
 def _here(frame: Any) -> Any:
-    """A picture that numpy can read: a tensor may be on a GPU, have a gradient, or be in bfloat16, which numpy lacks."""
+    """A picture as numpy can read it: a tensor may be on a GPU, have a gradient, or be in bfloat16, which numpy lacks."""
     if not hasattr(frame, "detach"):
         return frame
     frame = frame.detach().cpu()
@@ -153,7 +153,7 @@ def _as_file(clip: Any, name: str, given_up: Future[None] | None) -> Iterator[Pa
 
 
 def _pieces(file: Any) -> Iterator[bytes]:
-    """A binary file from where it is to its end, which may never come."""
+    """What is left of a binary file, piece by piece. Raises UserError beyond `MOST_BYTES`, since its end may never come."""
     size = 0
     while piece := file.read(PIECE_BYTES):
         if not isinstance(piece, BYTES):

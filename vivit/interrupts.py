@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_wait() -> Iterator[Callable[[], None]]:
-    """Ctrl-C counts once this has ended, or where the function that it gives is called. Where it is ignored it stays so.
+    """Ctrl-C counts once this has ended, or where the yielded function is called. Where Ctrl-C is ignored it stays so.
 
     A blocked signal would not do: another thread of ours, such as one of NumPy's, would take it.
 
@@ -46,7 +46,7 @@ def heed_interrupts() -> None:
 
 @contextmanager
 def one_interrupt() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt, since there is something to keep; a second one does what it did before.
+    """Let Ctrl-C raise KeyboardInterrupt, since there is something to keep; a second one does what Ctrl-C did before.
 
     So what the first one leaves open can be closed, and whoever cannot wait for that need not.
     """

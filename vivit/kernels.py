@@ -32,7 +32,7 @@ def _add_norm(  # type: ignore[no-untyped-def]  # Triton's own types, which no c
 
 
 def add_norm(x: Tensor, change: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """x + change, and its LayerNorm, both read once and written once.
+    """x + change, and the LayerNorm of that: every number is read once and written once.
 
     Args:
         x, change: (…, E) contiguous, on CUDA, of one dtype.

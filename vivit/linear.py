@@ -17,10 +17,10 @@ from vivit.compiling import being_recorded
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 SMALL = 20_480  # numbers in x up to which PyTorch gives a convolution to another library than oneDNN
-GAIN = 0.9  # of MKL's time at most, or MKL keeps it: its rounding is the finer, and a tie would fall out by chance
-MANY = 512  # rows that are tried at most: of a few only, libraries are as near to each other as they are not of many
-ENOUGH = 5e-3  # seconds of both together that are enough
-ROUNDS, MOST_ROUNDS = 2, 8  # how often at least; how often while neither is far ahead
+GAIN = 0.9  # of MKL's time at most, or MKL is used: its rounding is the finer, and a tie would fall out by chance
+MANY = 512  # rows that are tried at most; with few rows the libraries are nearer to each other than with many
+ENOUGH = 5e-3  # seconds that a race of both takes at least
+ROUNDS, MOST_ROUNDS = 2, 8  # rounds of a race at least; rounds at most that are run because neither is far ahead
 
 _one_at_a_time = Lock()
 if hasattr(os, "register_at_fork"):  # a child of a process that is racing would wait for a thread that it has not
@@ -31,10 +31,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x · weightᵀ + bias, as `torch.nn.functional.linear`.
 
     PyTorch leaves float32 products on x86 CPUs to MKL, and convolutions to oneDNN. A 1 × 1 convolution over the rows is the
-    same product, and which of the two is faster is the processor's: on 2 cores of an AMD EPYC oneDNN takes half of MKL's time
-    at this model's sizes, on an Intel Xeon about the same. So where nothing is to be differentiated both are timed once at
-    these sizes (see `onednn_pays`), and the same one is used ever after in this process. Elsewhere (a GPU, another dtype,
-    little input, a compiler's or a tracer's tensors, a PyTorch without oneDNN) it is a plain product.
+    same product, and which of the two is faster depends on the processor: on 2 cores of an AMD EPYC oneDNN takes half of MKL's
+    time at this model's sizes, on an Intel Xeon about the same. So both are timed once at these sizes (see `onednn_pays`), and
+    the faster one is used ever after in this process. Elsewhere (with gradients or deterministic algorithms, a GPU, another
+    dtype, little input, a compiler's or a tracer's tensors, a PyTorch without oneDNN) this is a plain product.
 
     Args:
         x: (…, I).
@@ -63,7 +63,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def onednn_pays(rows: int, width: int, out: int) -> bool:
-    """Whether oneDNN is clearly faster than MKL at a float32 product, by a race of hundredths of a second, once in a process.
+    """Whether oneDNN is clearly faster than MKL at a float32 product, by a race of hundredths of a second, once for each size.
 
     Args:
         rows: how many; any number up to the next power of two, or beyond `MANY`, counts as the same.
@@ -88,7 +88,7 @@ def _race(threads: int, rows: int, width: int, out: int) -> bool:
 
 @torch.inference_mode()
 def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int) -> list[float]:
-    """The best of a few in turn, of each."""
+    """The shortest time of each product in seconds, of a few rounds in which each is run once."""
 
     def seconds(product: Product) -> float:
         begin = thread_time()  # this thread's own, which other programs disturb less than the clock's
@@ -98,7 +98,7 @@ def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int
     x, weight, bias = (
         torch.ones(size, dtype=torch.float32, device="cpu") for size in ((rows, width), (out, width), (out,))
     )
-    times = [[seconds(product) for product in products]]  # by the first of each its library makes what it needs
+    times = [[seconds(product) for product in products]]  # in the first round each library makes what it needs
     best = [math.inf, math.inf]
     ends = thread_time() + ENOUGH
     while len(times) <= ROUNDS or thread_time() < ends or (len(times) <= MOST_ROUNDS and not _clear(*best)):
@@ -108,5 +108,5 @@ def _best_seconds(products: tuple[Product, ...], rows: int, width: int, out: int
 
 
 def _clear(mkl: float, onednn: float) -> bool:
-    """Whether one of two times is so far ahead that no more of them are needed."""
+    """Whether one of two times is so far ahead that no more rounds are needed."""
     return not 0.75 < onednn / mkl < 1.33

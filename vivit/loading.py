@@ -29,7 +29,7 @@ from vivit.hub import HEADLESS, USUAL, HubOptions, called
 from vivit.positions import Grid, interpolate
 from vivit.precision import quantiser
 
-# A part of names that the tensors of one factorization alone have.
+# Part of a tensor's name → the only factorization that has such tensors.
 OF_ONE_KIND = {".temporal.": "encoder", ".attention_time.": "self_attention"}
 
 
@@ -38,8 +38,8 @@ class _Positions:
     """Position embeddings whose grid in the file, and in the model, is known.
 
     Args:
-        of, to: the two grids.
-        shape: of a file's tensor of the first.
+        of, to: the grid in the file, and the one in the model.
+        shape: of a tensor for the grid in the file.
     """
 
     of: Grid
@@ -47,11 +47,11 @@ class _Positions:
     shape: tuple[int, ...]
 
     def change(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of that shape is to be interpolated: as many tubelets in another grid are other places too."""
+        """Whether a tensor of that shape is to be interpolated: as many tubelets in another grid lie elsewhere."""
         return self.of != self.to and shape == self.shape
 
     def interpolated(self, tensor: Tensor) -> Tensor | None:
-        """The tensor for the model's grid; None of one that is not to be interpolated."""
+        """The tensor for the model's grid; None if it is not to be interpolated."""
         return interpolate(tensor, self.of, self.to) if self.change(tuple(tensor.shape)) else None
 
 
@@ -69,19 +69,19 @@ def load_tensors(
     A whole pooler is dropped where only one side has it, a whole head where the model has none.
 
     Args:
-        model: a `VivitPreTrainedModel`, whose weights they become.
-        folder, options: where they are, and in which files.
+        model: a `VivitPreTrainedModel`, whose weights the tensors become.
+        folder, options: where the tensors are, and in which files.
         ignore_mismatched_sizes: as `from_pretrained`'s.
         new_head: give a model whose checkpoint has no head a new one too, and let layers that a derived class adds keep
             the weights that they were made with; both with a warning.
 
     Returns:
-        What did not fit, and is settled.
+        What did not fit, all of it settled.
 
     Raises:
-        vivit.errors.UserError: as `from_pretrained`.
+        vivit.errors.UserError: as `from_pretrained`, for whatever did not fit and is not settled.
     """
-    in_eight_bit(folder)  # which refuses what is quantised otherwise
+    in_eight_bit(folder)  # raises for a checkpoint that is quantised in another way
     positions = _positions(model, folder)
     reshape = {tensor: known.interpolated for tensor, known in positions.items()}
     found = read_into(published_tensors(model), dequantised(read_tensors(folder, options)), reshape, quantiser(model))
@@ -95,7 +95,7 @@ def load_tensors(
     if missing.keys() >= POOLER:
         model.pooler = None
         settled |= POOLER
-    said = []  # once it is known that all else fits
+    said = []  # warnings, given once it is known that all else fits
     if ignore_mismatched_sizes:
         for tensor, known in positions.items():
             if tensor in misshapen and known.change(misshapen[tensor].shape):
@@ -124,11 +124,11 @@ def load_tensors(
 
 
 def _positions(model: Any, folder: Path) -> dict[str, _Positions]:
-    """What is known of the position embeddings, by name; nothing where the checkpoint's config is of no model like this."""
+    """What is known of the position embeddings, by name; {} where the checkpoint's config is of another model."""
     config = model.config
     try:
         theirs = VivitConfig.from_folder(folder)
-    except UserError:  # another config was given, and this one says nothing
+    except UserError:  # another config was given, and the checkpoint's own is of no use
         return {}
     if theirs.factorization != config.factorization:
         return {}
@@ -151,7 +151,7 @@ def _of_new_head(name: str, headless: bool, num_labels: int) -> str:
 
 
 def warn(sentence: str) -> None:
-    """Tell whoever called `from_pretrained`, by the line where they did."""
+    """Warn with the line that called `from_pretrained`: the nearest one outside vivit and torch."""
     frame, level = currentframe(), 1
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in ("vivit", "torch"):
         frame, level = frame.f_back, level + 1
@@ -164,7 +164,7 @@ def _does_not_fit(name: str, faults: Sequence[Misfit], head: Collection[str]) ->
     Args:
         name: of the checkpoint.
         faults: what does not fit.
-        head: of it what is of the head.
+        head: the head's tensors that are missing or of another shape.
     """
     counts, details = listed(faults)
     sentence = (

@@ -17,10 +17,10 @@ class Support:
 
     Args:
         attention, precision: keys of `vivit.names.BACKENDS` and `PRECISIONS`.
-        flops_per_second: the rate it reached on a few tokens; 0 where it does not run, and where it runs and would have to
-            be compiled to be tried.
+        flops_per_second: the rate it reached on a few tokens; 0 where it does not run, and where it would have to be compiled
+            to be tried.
         reason: why it does not run, '' where it does.
-        details: PyTorch's own words for it.
+        details: PyTorch's own words for the reason.
     """
 
     attention: str
@@ -64,7 +64,8 @@ class Machine:
         index: of the GPU among those of its type; None for a CPU, and in sweeps that were recorded before there was a choice.
         devices: every GPU there is, 'cuda:0' and its maker's name; () as for `index`.
         executions: a key of `vivit.names.EXECUTIONS` → why models are not run so here, '' where they are; {} as for `devices`.
-        probed_beside: what other programs had of the processors while it was probed, 0 to 1; None if that is not known.
+        probed_beside: the share of the processors that other programs had while the machine was probed, 0 to 1; None if that is
+            not known.
     """
 
     device: str
@@ -126,7 +127,7 @@ class OtherWork:
         return wall, all_busy - ours, os.cpu_count() or 1
 
     def share(self) -> float | None:
-        """0 to 1 of all processors' time; None within 0.2 s."""
+        """The share of all processors' time that others had, 0 to 1; None within the first 0.2 s."""
         wall, others, processors = self.seconds()
         return min(max(others / (wall * processors), 0.0), 1.0) if wall >= 0.2 else None
 

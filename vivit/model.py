@@ -1,4 +1,4 @@
-"""ViViT, models 1 to 4 of Arnab et al. 2021 (arXiv:2103.15691): attention over tubelets, of all at once or of an axis each.
+"""ViViT, models 1 to 4 of Arnab et al. 2021 (arXiv:2103.15691): attention over all tubelets at once, or along an axis.
 
 Letters: B clips, T frames, C channels, H × W pixels, N tokens, E hidden size, A heads, D width of one head; L time steps of
 S tokens each, where an attention is over time or over space alone: its tokens are a grid, (B, L, S, E).
@@ -39,12 +39,12 @@ ACTIVATION = {
     "tanh": nn.Tanh(),
 }
 ALL = slice(None)
-# Over which axis each of a layer's attentions is, half of the heads each where it is two; None for all tokens that there are.
+# The axes that an attention is over; of two axes each has half of the heads. None stands for all tokens at once.
 Axes = tuple[str | None, ...]
 AXES: dict[str, Axes] = {
     "none": (None,),
     "encoder": ("space",),
-    "self_attention": ("space",),  # and a layer has another one over time
+    "self_attention": ("space",),  # each layer has a second attention, over time
     "dot_product": ("time", "space"),
 }
 
@@ -55,7 +55,7 @@ class Linear(nn.Linear):
     product: Callable[..., Tensor] = staticmethod(linear)
 
     def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
-        """(…, I) → (…, O). Args: x: of any dtype; rows: of the weight, for a part of the outputs alone."""
+        """(…, I) → (…, O). Args: x: of any dtype; rows: which rows of the weight, for a part of the outputs alone."""
         bias = None if self.bias is None else self.bias[rows].to(x.dtype)
         return self.product(x, self.weight[rows].to(x.dtype), bias)
 
@@ -69,9 +69,9 @@ class VivitEmbeddings(nn.Module):
         time, height, width = config.tubelet_size
         # A 3-D convolution whose stride is its kernel is this one product, and as a product it is faster.
         self.projection = Linear(config.num_channels * time * height * width, config.hidden_size)
-        self.projection.product = F.linear  # the error of this one goes through every layer, and MKL's is a quarter
+        self.projection.product = F.linear  # its error goes through every layer, and MKL's is a quarter of oneDNN's
         size, steps = config.hidden_size, config.grid_size[0]
-        each = config.factorization == "encoder"  # whether each time step has a [CLS], and positions are of one
+        each = config.factorization == "encoder"  # whether each time step has its own [CLS], and all share positions
         if config.has_cls:
             self.cls_token = nn.Parameter(torch.empty(1, 1, 1, size) if each else torch.empty(1, 1, size))
         tokens = config.num_tokens // steps if each else config.num_tokens
@@ -79,7 +79,7 @@ class VivitEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
-        """(B, N, E), or (B, L, S, E) where attention is over an axis."""
+        """(B, T, C, H, W) → (B, N, E), or (B, L, S, E) where attention is over an axis. Raises ValueError as `grid`."""
         config, grid = self.config, self.grid(pixel_values, interpolate_pos_encoding)
         # B T C H W → B (grid) (C and one tubelet's time, height, width), the order of a convolution's weights
         tubelets = pixel_values.unflatten(1, (grid[0], -1)).unflatten(4, (grid[1], -1)).unflatten(6, (grid[2], -1))
@@ -96,7 +96,7 @@ class VivitEmbeddings(nn.Module):
         return embedded
 
     def grid(self, pixel_values: Tensor, any_size: bool) -> tuple[int, int, int]:
-        """How many tubelets there are in time, height and width. Raises ValueError for clips of a wrong shape."""
+        """Tubelets of a clip along (time, height, width). Raises ValueError for clips of a wrong shape."""
         config = self.config
         if pixel_values.ndim != 5 or pixel_values.shape[2] != config.num_channels:
             raise ValueError(
@@ -115,7 +115,7 @@ class VivitEmbeddings(nn.Module):
         return time, height, width
 
     def _positions(self, grid: tuple[int, int, int]) -> Tensor:
-        """Position embeddings for any (time, height, width) of tubelets: (1, N, E), the stored ones at the trained size."""
+        """Position embeddings for any (time, height, width) of tubelets: (1, N, E); (1, S, E) for 'encoder', at every step."""
         of = self.config.grid_size
         if self.config.factorization == "encoder":
             of, grid = (1, *of[1:]), (1, *grid[1:])
@@ -130,7 +130,7 @@ class VivitAttention(nn.Module):
         axes: over which axis the tokens of a grid attend, see `AXES`.
     """
 
-    axes: Axes = (None,)  # of layers that were pickled before there was a choice
+    axes: Axes = (None,)  # for layers that were pickled before there was a choice
 
     def __init__(self, config: VivitConfig, axes: Axes = (None,)) -> None:
         super().__init__()
@@ -144,11 +144,12 @@ class VivitAttention(nn.Module):
     def forward(
         self, x: Tensor, output_attentions: bool = False, cls_only: bool = False
     ) -> tuple[Tensor, Tensor | tuple[Tensor, ...] | None]:
-        """(B, N, E) or (B, L, S, E) → the same, of the first token of each alone if `cls_only`; and the probabilities.
+        """(B, N, E) or (B, L, S, E) → the same shape, or with `cls_only` its first tokens; and the probabilities or None.
 
-        Those are (B, A, N, N) over all tokens, (B, L, A, S, S) over space and (B, S, A, L, L) over time; of two axes a tuple.
+        The probabilities are (B, A, N, N) over all tokens, (B, L, A, S, S) over space and (B, S, A, L, L) over time; for two
+        axes a tuple, with A / 2 heads each.
         """
-        queries = x[..., :1, :].contiguous() if cls_only else x  # or each clip's would be a product by itself
+        queries = x[..., :1, :].contiguous() if cls_only else x  # strided, each clip would be a product by itself
         if cls_only and type(self.qkv) is Linear and not own_hooks(self.qkv):
             size = self.qkv.out_features // 3
             query = self.qkv(queries, slice(size)).unflatten(-1, (1, self.heads, -1))
@@ -160,7 +161,7 @@ class VivitAttention(nn.Module):
         parts = zip(self.axes, query.chunk(len(self.axes), -2), both.chunk(len(self.axes), -2), strict=True)
         for axis, of_query, of_both in parts:
             context, some = self._attend(apart(of_query, axis), apart(of_both, axis), output_attentions)
-            groups = x.shape[2 if axis == "time" else 1]  # of each clip
+            groups = x.shape[2 if axis == "time" else 1]  # batches that `apart` makes of each clip
             contexts.append(together(context, axis, groups))
             probabilities.append(some if some is None or axis is None else some.unflatten(0, (-1, groups)))
         context = contexts[0] if len(contexts) == 1 else torch.cat(contexts, dim=-2)
@@ -168,7 +169,7 @@ class VivitAttention(nn.Module):
         return self.output(context.flatten(-2)), found if output_attentions else None  # type: ignore[return-value]
 
     def _attend(self, query: Tensor, both: Tensor, output_attentions: bool) -> tuple[Tensor, Tensor | None]:
-        """(…, N, 1, A, D) and (…, N, 2, A, D) → (…, N, A, D), and the probabilities (…, A, N, N)."""
+        """(B, N, 1, A, D) and (B, N, 2, A, D) → (B, N, A, D), and the probabilities (B, A, N, N), or None if not asked for."""
         query = query[:, :, 0].transpose(1, 2)  # (B, A, N, D)
         key, value = both.permute(2, 0, 3, 1, 4)
         dropout_p = self.dropout_p if self.training else 0.0
@@ -181,14 +182,14 @@ class VivitAttention(nn.Module):
 
 
 def apart(tokens: Tensor, axis: str | None) -> Tensor:
-    """What attends to each other, each a batch of its own: (B, L, S, …) → (B · L, S, …) over space, (B · S, L, …) over time."""
+    """Tokens grouped by what they attend to: (B, L, S, …) → (B · L, S, …) over space, (B · S, L, …) over time."""
     if axis is None:
         return tokens
     return (tokens.transpose(1, 2) if axis == "time" else tokens).flatten(0, 1)
 
 
 def together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
-    """What `apart` took apart. Args: tokens, axis: its result and its axis; groups: of each clip."""
+    """The inverse of `apart`. Args: tokens, axis: its result and its axis; groups: L over space, S over time."""
     if axis is None:
         return tokens
     tokens = tokens.unflatten(0, (-1, groups))
@@ -196,7 +197,7 @@ def together(tokens: Tensor, axis: str | None, groups: int) -> Tensor:
 
 
 class VivitLayer(nn.Module):
-    """One pre-norm transformer layer; where the factorization is 'self_attention' with a second attention, over time.
+    """One pre-norm transformer layer; with the factorization 'self_attention' it has a second attention, over time.
 
     Args:
         config: of the model.
@@ -238,14 +239,17 @@ class VivitLayer(nn.Module):
         Args:
             x: (B, N, E), or (B, L, S, E) where attention is over an axis.
             output_attentions: return the probabilities too.
-            cls_only: compute the [CLS] tokens alone, of the keys and values of all tokens.
-            normed: its first LayerNorm of x, if that is known, which is taken out, so that nobody holds it for longer.
-            following: the LayerNorm that comes next, whose result is then put there.
+            cls_only: compute the [CLS] tokens alone, from the keys and values of all tokens; without effect on `Int8Linear`.
+            normed: a list with this layer's first LayerNorm of x, if the layer before has made it; the layer takes it out, so
+                that no caller holds it for longer.
+            following: the LayerNorm after this layer, if its result is to be put into `normed`.
 
         Returns:
-            x's shape, or (B, 1, E) and (B, L, 1, E); and what `VivitAttention` returns, of two attentions a tuple.
+            x's shape, with `cls_only` (B, 1, E) or (B, L, 1, E); and the probabilities of `VivitAttention`, of two attentions a
+            tuple.
         """
-        cls_only = cls_only and not isinstance(self.output, Int8Linear)  # which rounds a token by what all others hold
+        # An `Int8Linear` rounds a token by what all other tokens hold.
+        cls_only = cls_only and not isinstance(self.output, Int8Linear)
         steps = self.steps()
         before = normed.pop() if normed else steps[0][0](x)
         probabilities = []
@@ -297,7 +301,7 @@ def classified(last_hidden_state: Tensor, has_cls: bool) -> Tensor:
 class VivitPooler(nn.Module):
     """A linear map and an activation of what a head sees."""
 
-    has_cls = True  # of poolers that were pickled before there was a choice
+    has_cls = True  # for poolers that were pickled before there was a choice
 
     def __init__(self, config: VivitConfig) -> None:
         super().__init__()
@@ -320,7 +324,7 @@ class VivitModel(VivitPreTrainedModel):
         attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
     """
 
-    # Of how many layers one is computed twice, and torch's options.
+    # (n, options of torch's `checkpoint`): in training every n-th layer is computed twice.
     checkpointing: tuple[int, dict[str, Any]] | None = None
 
     def __init__(
@@ -357,13 +361,14 @@ class VivitModel(VivitPreTrainedModel):
             output_attentions: return attention probabilities; only the eager backend has them. In training they are those
                 after dropout.
             output_hidden_states: return the embeddings and every layer's output.
-            return_dict: False for a tuple of what there is. The three follow the config where they are None.
-            cls_only: where neither of the two is asked for, and there is a [CLS], compute it alone in the last layer, which is
-                all that a classification needs of it: the last hidden state is then (B, 1, E), but not in 8 bit. The factorised
-                encoder's last layer over space always does, as nothing else of it is used.
+            return_dict: False for a tuple of the fields that are not None. It and the two above follow the config if None.
+            cls_only: compute [CLS] alone in the last layer, which is all that a classification needs, where there is a [CLS]
+                and neither attentions nor hidden states are asked for. The last hidden state is then (B, 1, E), except in
+                'int8-bitsandbytes'. The factorised encoder's last layer over space always does so, since only [CLS] is used.
 
         Raises:
             ValueError: for a wrong shape, or attentions asked of another backend than eager.
+            vivit.errors.AttentionUnavailable: if the backend cannot run here.
         """
         config = self.config
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
@@ -375,7 +380,7 @@ class VivitModel(VivitPreTrainedModel):
                 "load the model with attn_implementation='eager' for output_attentions"
             )
         asked = output_attentions or output_hidden_states
-        hidden_states: list[Tensor] | None = [] if output_hidden_states else None  # else nothing is held for longer
+        hidden_states: list[Tensor] | None = [] if output_hidden_states else None  # None: no layer's output is kept
         attentions: list[Tensor] | None = [] if output_attentions else None
         first_alone = config.has_cls and not asked and (cls_only or config.factorization == "encoder")
         kept = (hidden_states, attentions)
@@ -408,10 +413,11 @@ class VivitModel(VivitPreTrainedModel):
         hidden_states: list[Tensor] | None,
         attentions: list[Tensor] | None,
     ) -> Tensor:
-        """Through some layers and the LayerNorm after them; what the lists are to hold is put there.
+        """Run tokens through some layers and the LayerNorm after them.
 
         Args:
-            tokens: one tensor, which is taken out, so that nobody holds it for longer than the first layer does.
+            tokens: a list of one tensor, which is taken out, so that nobody holds it for longer than the first layer does.
+            hidden_states, attentions: lists to append to, or None.
         """
         x = tokens.pop()
         if hidden_states is not None:
@@ -419,9 +425,9 @@ class VivitModel(VivitPreTrainedModel):
         output_attentions = attentions is not None
         training = self.training and torch.is_grad_enabled()
         every, options = self.checkpointing if self.checkpointing and training else (0, {})
-        normed: list[Tensor] = []  # the LayerNorm that comes next, where it is made together with the sum before it
+        normed: list[Tensor] = []  # the next LayerNorm's result, where it is made together with the sum before it
         for number, layer in enumerate(layers):
-            ours = isinstance(layer, VivitLayer)  # one that somebody has put in need not know more than the first two
+            ours = isinstance(layer, VivitLayer)  # another's layer need not take more than two arguments
             more = [cls_only and number == len(layers) - 1] if ours else []
             if every and number % every == 0:
                 x, probabilities = checkpoint(layer, x, output_attentions, *more, **options)
@@ -435,13 +441,13 @@ class VivitModel(VivitPreTrainedModel):
         return normed.pop() if normed else layernorm(x)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """As every module's, of transformers' names too: PyTorch calls it on the way to the layers."""
+        """Rename what has transformers' names, then load as every module does. PyTorch calls this before the layers' own."""
         to_own_names(state_dict, prefix, {prefix + name for name in self.state_dict(keep_vars=True)})
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def _following(layers: nn.ModuleList, number: int, layernorm: nn.LayerNorm, x: Tensor) -> nn.LayerNorm | None:
-    """The LayerNorm after a layer, if one kernel may make it with the layer's last sum, which nobody looks at."""
+    """The LayerNorm after a layer, if one kernel may make it with the layer's last sum: not where a hook could change it."""
     if not one_kernel_pays(x) or any(type(k) is not VivitLayer or hooked(k) for k in layers[number : number + 2]):
         return None
     return cast(VivitLayer, layers[number + 1]).steps()[0][0] if number + 1 < len(layers) else layernorm
@@ -484,13 +490,13 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         """A model to train, in evaluation mode, that begins with the weights of a ViT for images.
 
         Layers, LayerNorms and [CLS] are the ViT's; its positions are repeated over time, and interpolated where the config has
-        another image size. The classification head is new, with random weights, as a warning says, with what was not used.
-        That the ViT has another `hidden_act` or `layer_norm_eps` (transformers' have 'gelu' and 1e-12) is a warning too.
+        another image size. The classification head is new, with random weights; a warning says so, and what of the ViT was not
+        used. Another warning tells of another `hidden_act` or `layer_norm_eps` (transformers' ViTs have 'gelu' and 1e-12).
 
         Args:
             vit_checkpoint: a folder or a Hub repository, 'google/vit-base-patch16-224' for instance.
-            config: of the ViViT; width, heads, MLP, layers, channels and `qkv_bias` are the ViT's, the tubelets as high and
-                wide as its patches.
+            config: of the ViViT; width, heads, MLP, layers, channels and `qkv_bias` must be the ViT's, and the tubelets as high
+                and wide as its patches.
             tubelets: 'central_frame' for a tubelet that begins as the picture tubelet_size[0] // 2 of it, counted from 0,
                 'average' for the mean of its pictures.
             temporal: 'zero' for attention over time that changes nothing at first, 'fresh' for random weights. Of model 2's
@@ -503,7 +509,8 @@ class VivitForVideoClassification(VivitPreTrainedModel):
 
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
-            vivit.errors.UserError: if it is no ViT, does not fit the config, or is damaged.
+            vivit.errors.UserError: if it is no ViT, does not fit the config, or is damaged; or for a precision that the device
+                does not have.
             ValueError: for an unknown option, choice, backend or precision.
 
         Source: Arnab et al. 2021, section 3.4.
@@ -542,6 +549,10 @@ class VivitForVideoClassification(VivitPreTrainedModel):
             labels: (B,) class indices; or (B, num_labels) in [0, 1] for several labels a clip; or numbers to regress to,
                 (B,) for a model with one label. Which it is follows `config.problem_type` where that is set.
             interpolate_pos_encoding, output_attentions, output_hidden_states, return_dict: as `VivitModel.forward` takes them.
+
+        Raises:
+            ValueError: as `VivitModel.forward`; and for attentions or hidden states of a model whose execution is not 'plain'.
+            vivit.errors.AttentionUnavailable, vivit.execution.ExecutionUnavailable: if the backend or the execution cannot run.
         """
         config = self.config
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
@@ -577,7 +588,7 @@ class VivitForVideoClassification(VivitPreTrainedModel):
         """What the head sees, (B, E), `classifier(features)` being the logits: [CLS] after the last LayerNorm, or the mean."""
         if self.execution == "plain":
             return head_features(self.vivit, pixel_values, interpolate_pos_encoding)
-        self.vivit.embeddings.grid(pixel_values, interpolate_pos_encoding)  # whose errors a compiler would swallow
+        self.vivit.embeddings.grid(pixel_values, interpolate_pos_encoding)  # a compiler would swallow its errors
         made = (self.vivit.attn_implementation, self.execution)
         run = self.executions.setdefault(made, Execution(self.execution, head_features))
         return run(self.vivit, pixel_values, interpolate_pos_encoding)

@@ -13,14 +13,14 @@ class Backend:
 
     Args:
         explanation: in one line.
-        colour: the one it has wherever a chart tells backends apart, as CSS.
+        colour: its colour wherever a chart tells backends apart, as '#rrggbb'.
         keeps_scores: whether it writes the (N, N) scores of every head to memory.
         cuda_only: whether it runs on CUDA GPUs alone.
         half_only: whether a GPU runs it in float16 and bfloat16 alone.
         has_dropout: whether it has dropout on a GPU.
         compiled: whether its first call compiles it, which takes seconds.
         package: the distribution that brings it, '' for PyTorch itself.
-        source: how to come by that.
+        source: how to come by the package.
         least_capability: of a GPU, (major, minor) as CUDA numbers its chips.
         one_generation: whether it runs on chips of that major number alone.
     """
@@ -97,8 +97,8 @@ class Precision:
         weights: the dtype that matrices are kept in, a key of `BYTES`.
         compute: the dtype of every product and activation, and of all other parameters; read it by `compute_dtype`.
         explanation: in one line.
-        lightness: how much of white is in a backend's colour where a chart tells precisions apart, 0 to 1.
-        compute_on_gpu: the same on a CUDA GPU where that is another, or ''.
+        lightness: how much white is mixed into a backend's colour where a chart tells precisions apart, 0 to 1.
+        compute_on_gpu: `compute` on a CUDA GPU, where that is another dtype; else ''.
         rounded_products: whether the factors of products are rounded beyond `compute`.
     """
 
@@ -117,7 +117,7 @@ class Precision:
 
 EIGHT_BIT = "int8-bitsandbytes"
 DYNAMIC_INT8 = "int8-dynamic"
-# Tokens of a thread that 'int8-dynamic' rounds and multiplies before the next ones, so that what they make stays in its cache.
+# Tokens for each thread that 'int8-dynamic' rounds and multiplies at a time, so that what is made of them stays in a cache.
 ROWS_AT_A_TIME = 512
 TF32 = "tf32"
 PRECISIONS: dict[str, Precision] = {

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 class ModelOutput(dict[str, Any]):
     """The fields that are not None: a dict of them, which a number or a slice indexes as a tuple.
 
-    A kind of it is a dataclass whose fields are all None by default, and is registered with PyTorch's pytree. Items are set,
+    A derived class is a dataclass whose fields are all None by default, and is registered with PyTorch's pytree. Items are set,
     by name or as attributes, and never taken away.
 
     Source: `ModelOutput` of transformers 4 and 5.
@@ -72,8 +72,8 @@ class VivitOutput(ModelOutput):
     """What `VivitModel` returns.
 
     Args:
-        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS] where there is one. Of the factorised encoder
-            it is the temporal encoder's, and N = 1 + L.
+        last_hidden_state: (B, N, E), after the final LayerNorm; token 0 is [CLS] where there is one, and with `cls_only` the
+            only token. Of the factorised encoder it is the temporal encoder's, and N = 1 + L.
         pooler_output: (B, pooler_output_size), or None for a model without a pooler.
         hidden_states: on request, num_hidden_layers + 1 times (B, N, E): the embeddings and each layer's output. Of the
             factorised encoder those are (B, L, S, E), each time step's [CLS] first, and then come num_temporal_layers + 1 times

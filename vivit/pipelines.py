@@ -40,12 +40,12 @@ from vivit.scores import top_predictions, usual_function
 
 UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so the answer means little."
 
-# What is said of where to look, and holds for any name; the rest is about one checkpoint.
+# Of `HubOptions` those that hold for any name; the others are about one checkpoint.
 ANYWHERE = ("token", "cache_dir", "local_files_only")
 EIGHT_BIT = frozenset({"load_in_8bit", "load_in_4bit", "quantization_config"})
-# What model_kwargs may hold. Memory is always used sparingly; the last is there for those who pass it.
+# Memory is always used sparingly: low_cpu_mem_usage is there for those who pass it.
 OF_THE_MODEL = {"attn_implementation", "execution", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
-LOADING = OPTION_NAMES | EIGHT_BIT | OF_THE_MODEL
+LOADING = OPTION_NAMES | EIGHT_BIT | OF_THE_MODEL  # what model_kwargs may hold
 
 
 class Predictions(list[dict[str, Any]]):
@@ -56,9 +56,9 @@ class Predictions(list[dict[str, Any]]):
         warnings: sentences for the user.
         indices: which frames the model saw, those of one temporal view after the other.
         seconds: their times; empty for frames that were given as pictures.
-        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is its share of its batch's pass, or passes if
-            there are several views, copy and normalisation included; an accelerator's by its own clock, since the host reads
-            other clips meanwhile.
+        timings_ms: parts of the time that this clip took, and 'total'. 'forward' is the clip's share of its batch's pass, or
+            passes if there are several views, copy and normalisation included; on an accelerator by the accelerator's clock,
+            since the host reads other clips meanwhile.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Pass:
     """A pass of the model that has begun, or the passes over several views.
 
     Args:
-        clips: (B), of V views each.
+        clips: B clips, of V views each.
         found: logits (B·V, num_labels), and features (B·V, E) if they are wanted; on the CPU, and filled once `end` is reached.
-        begin, end: when it begins and ends.
+        begin, end: when it begins and ends, on the model's device.
     """
 
     clips: list[ReadyClip]
@@ -97,9 +97,9 @@ class VideoClassificationPipeline:
 
     Args:
         model: in evaluation mode; `torch.compile` may have compiled it.
-        image_processor: what makes its input of frames.
-        familiarity: the statistics of the model's training clips, by which others are told and warned of.
-        device: where the model goes, as `vivit.device.one_device` takes it; it stays where it is if None.
+        image_processor: makes the model's input of frames.
+        familiarity: the statistics of the model's training clips; clips that are unlike these get a warning.
+        device: where the model goes, as `vivit.device.one_device` takes it; if None the model stays where it is.
         defaults: options of the call, which the call may replace.
     """
 
@@ -157,7 +157,7 @@ class VideoClassificationPipeline:
                 f"a {type(inputs).__name__} without __len__ and __iter__ has no end; give it one of them, or give its clips"
             )
         lazy = isinstance(inputs, Dataset) or not hasattr(inputs, "__len__")
-        # Datasets have items and a length, and need not end an iteration by themselves.
+        # A dataset need have no more than items and a length, and its items need not raise IndexError behind the last.
         items = inputs if hasattr(inputs, "__iter__") else (inputs[k] for k in range(len(inputs)))
         answers = self._several(items, chosen)
         return answers if lazy else list(answers)
@@ -172,7 +172,7 @@ class VideoClassificationPipeline:
             workers = options.num_workers or 0
             source = read_ahead(partial(self._prepare, options), iter(clips), workers)
         ahead = passes_ahead(self.device.type, workers)
-        # Closed here and not when it is forgotten, which an exception that someone keeps would put off.
+        # The source is closed here and not when it is collected, which an exception that someone keeps would put off.
         with closing(source) as ready:
             while fault is None:
                 batch = []
@@ -185,7 +185,7 @@ class VideoClassificationPipeline:
                     if batch:
                         begun.append(self._begin(batch, options.batch_size))
                 except Exception as error:
-                    fault = error  # of clips that came before what could not be read
+                    fault = error  # this first: its clips came before the one that could not be read
                 ended = fault is not None or not batch
                 while len(begun) > (0 if ended else ahead):
                     yield from self._answers(begun.popleft(), options)
@@ -194,22 +194,22 @@ class VideoClassificationPipeline:
         try:
             raise fault
         finally:
-            del fault  # it holds this frame, and the clips in it, which should not hold it in turn
+            del fault  # the exception holds this frame, and the frame should not hold the exception in turn
 
     def _in_processes(self, clips: Iterable[Any], options: CallOptions) -> bool:
-        """Whether processes read these clips: files that are known from the start, for more than one pass of several."""
+        """Whether processes read these clips: files that are known from the start, for more than one pass of several clips."""
         return (
             isinstance(clips, list | tuple)
             and len(clips) > options.batch_size > 1
             and options.num_workers != 0
-            and options.progress is None  # which would be called there
+            and options.progress is None  # it would be called in those processes
             and type(self.image_processor) in (VivitImageProcessor, VivitVideoProcessor)  # others may have code
             and all(map(is_path, clips))
             and not getattr(sys, "frozen", False)  # such a program's interpreter is the program
         )
 
     def _decoded(self, paths: Iterable[Any], options: CallOptions, processes: int) -> Generator[ReadyClip, None, None]:
-        """Files, read ahead by processes: of a pass, and of what they have in work."""
+        """Files, read by processes that are ahead by the clips of one pass and one more for each process."""
         chosen = options.reading
         del chosen["progress"]
         reading = Reading(self._num_frames(options), self.image_processor, picture=self._picture, **chosen)
@@ -239,28 +239,28 @@ class VideoClassificationPipeline:
         return ready
 
     def _begin(self, batch: list[ReadyClip], batch_size: int) -> Pass:
-        """One pass of the model, as many as there are views, which an accelerator does while the host goes on."""
+        """Begin the passes of a batch, as many as a clip has views; an accelerator does them while the host goes on."""
         begin = mark(self.device)
         views = [view for clip in batch for view in clip.pixels]
         with torch.inference_mode():
             parts = [self._look(views[k : k + batch_size]) for k in range(0, len(views), batch_size)]
             found = [torch.cat(of_all) for of_all in zip(*parts, strict=True)]
-            # Here and not when they are read: that would be after the next pass.
+            # Copied here and not when they are read: then the copy would wait for the next pass.
             found = [tensor.to("cpu", non_blocking=True) for tensor in found]
         return Pass(batch, found, begin, mark(self.device))
 
     def _look(self, views: list[np.ndarray]) -> list[torch.Tensor]:
         """One pass: logits (n, num_labels) of n views, and features (n, E) if they are wanted."""
         pixel_values = cross(views, self.image_processor, self.device, self.dtype)
-        # Another number of frames was asked for, and no other size comes this far.
+        # Interpolated because another number of frames may be asked for; no other height or width comes this far.
         if self.familiarity:
             features = self.model.features(pixel_values, interpolate_pos_encoding=True)
             return [self.model.classifier(features), features]
-        # The call itself, which may be compiled or have hooks.
+        # The model itself is called, since its call may be compiled or have hooks.
         return [self.model(pixel_values, interpolate_pos_encoding=True, return_dict=True).logits]
 
     def _answers(self, begun: Pass, options: CallOptions) -> Iterator[Predictions]:
-        """What a pass found, once it is done."""
+        """The answers for the clips of a pass, once the pass is done."""
         config = self.model.config
         function = options.function_to_apply or usual_function(config.problem_type)
         share = milliseconds(begun.begin, begun.end) / len(begun.clips)
@@ -273,7 +273,7 @@ class VideoClassificationPipeline:
             familiar = [*map(self.familiarity.is_familiar, features[0].numpy())]
         for clip, row, known in zip(begun.clips, logits, familiar, strict=True):
             timings = clip.timings_ms | {"forward": share}
-            timings["total"] = timings.pop("total") + share  # the last of them
+            timings["total"] = timings.pop("total") + share  # 'total' stays the last key
             predictions = top_predictions(row, config.id2label, options.top_k, function)
             warnings = clip.warnings if known else [*clip.warnings, UNFAMILIAR]
             yield Predictions(predictions, warnings, clip.indices, clip.seconds, timings)
@@ -320,7 +320,8 @@ def pipeline(
     Raises:
         ValueError: for another task, an unknown or impossible option, one that would change nothing of what is loaded or
             open already, or a model object without an image processor.
-        and what `from_pretrained` raises; unlike there a checkpoint without a classification head is refused.
+        vivit.errors.UserError: for a checkpoint of random weights, or one without a classification head.
+        and what else `from_pretrained` raises.
     """
     if task not in (None, VideoClassificationPipeline.task):
         raise ValueError(f"task={task!r} is unknown; ViViT does 'video-classification'")
@@ -348,7 +349,7 @@ def pipeline(
     processor = image_processor if video_processor is None else video_processor
     is_loaded = isinstance(bare, VivitForVideoClassification)
     looked_for = any(isinstance(thing, str | Path) for thing in (model, config, processor))
-    # What is loaded is decided, and where to look is of use to names alone.
+    # Options of loading come too late for a loaded model, and where to look is of use to names alone.
     named = [*given, *([] if config is None else ["config"])]
     if idle := [name for name in named if (not looked_for if name in where else is_loaded)]:
         raise ValueError(
@@ -379,7 +380,7 @@ def pipeline(
     of_dtype = one_precision(given.get("dtype"), given.get("torch_dtype"))
     asked = asked_for(**{name: given[name] for name in EIGHT_BIT if name in given})
     precision = choose_precision(checkpoint.folder, checkpoint.options, of_dtype, asked)
-    # Read before the weights are: it may be unusable. A copy, which its user may change.
+    # The processor is read before the weights, since it may be unusable. A copy, because the user may change it.
     processor = processor or replace(checkpoint.processor)
     model = checkpoint.load(
         VivitForVideoClassification,
@@ -392,7 +393,7 @@ def pipeline(
 
 
 def _given(model_kwargs: Mapping[str, Any] | None, **options: Any) -> dict[str, Any]:
-    """The options of loading that are not None, from either place."""
+    """The options of loading that are not None, of `model_kwargs` and of the call. Raises ValueError for one in both."""
     extra = {name: value for name, value in (model_kwargs or {}).items() if value is not None}
     refuse_unknown(extra, LOADING)
     extra.pop("low_cpu_mem_usage", None)

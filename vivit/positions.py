@@ -10,11 +10,11 @@ Grid = tuple[int, int, int]  # tubelets along (time, height, width)
 
 
 def interpolate(positions: Tensor, of: Grid, to: Grid) -> Tensor:
-    """Trilinear interpolation over time, height and width; those before the grid's, of [CLS], stay.
+    """Trilinear interpolation over time, height and width; the position of [CLS], before those of the grid, stays.
 
     Args:
         positions: (1, time · height · width, E), or one more, [CLS] first; floating point.
-        of: the grid that they are of.
+        of: the grid of `positions`.
         to: the grid that is wanted.
 
     Returns:

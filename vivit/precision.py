@@ -77,7 +77,7 @@ def why_not(name: str, device: torch.device) -> tuple[str, str]:
 
 
 def refuse(name: str, device: torch.device) -> None:
-    """Raise the UserError of a precision that a model on a device cannot be in, but what bitsandbytes finds out itself."""
+    """Raise UserError where a device does not have a precision; of 'int8-bitsandbytes' bitsandbytes finds that out itself."""
     if name == TF32:
         tf32.refuse(device)
     elif name == DYNAMIC_INT8 and (reason := why_not(name, device)[0]):
@@ -89,7 +89,7 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
 
     In 'float16-weights' matrices are kept in float16 and everything else in float32: `vivit.model.Linear` casts one matrix
     at a time to the dtype of its input. In 'int8-bitsandbytes' the linear layers of the encoder become `Int8Linear`, in
-    'int8-dynamic' `DynamicInt8Linear`, and the others stay what they are. 'tf32' is float32 and a word to the model.
+    'int8-dynamic' `DynamicInt8Linear`, and the others stay what they are. 'tf32' is float32, noted in the model.
 
     Args:
         model: one of `vivit.model`, or derived of one; for float32, float16, bfloat16 and 'float16-weights' any module whose
@@ -100,9 +100,9 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
         `model`.
 
     Raises:
-        ValueError: for another precision than its own of a model that is in 8 bit.
+        ValueError: for an unknown precision, or for a model in 8 bit another than its own.
         vivit.eight_bit.EightBitUnavailable, vivit.dynamic_int8.DynamicInt8Unavailable, vivit.tf32.Tf32Unavailable: if there
-            is none of it here.
+            is none of them here.
     """
     precision = get_precision(name)
     getattr(model, "executions", {}).clear()  # graphs read the weights where they were
@@ -132,7 +132,7 @@ def set_precision(model: Model, name: "str | torch.dtype | EightBit") -> Model:
 
 
 def _replace_encoder(model: nn.Module, kind: type[RoundedLinear]) -> None:
-    """Make the linear layers of the encoder others, one at a time."""
+    """Replace the linear layers of the encoder by layers of this kind, one at a time."""
     for layer in cast(Any, model).base_model.encoder_layers():
         for parent in layer.modules():
             for name, child in parent.named_children():

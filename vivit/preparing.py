@@ -1,6 +1,6 @@
 """A video file → the pixels the model gets, short of the arithmetic. No torch is used.
 
-Letters: V views, T frames of each, H × W pixels.
+Letters: V views, S of them in time, T frames of each, H × W pixels, C channels.
 """
 
 import time
@@ -22,12 +22,12 @@ class ReadyClip:
     """A clip as the model takes it, short of the arithmetic, which is done where the model is.
 
     Args:
-        pixels: (V, T, H, W, C), resized and cropped, views for `vivit.crossing.cross`, the crops of one temporal view after the
-            other: uint8, or float32 of pictures that were given so.
+        pixels: (V, T, H, W, C), resized and cropped views for `vivit.crossing.cross`, the crops of one temporal view after the
+            other: uint8, or float32 where `VivitImageProcessor.small` gives another dtype.
         indices: (S·T,) which of the clip's frames they are, those of one temporal view after the other.
         seconds: (S·T,) their presentation times; empty for frames that are given as pictures, which have none.
         warnings: sentences for the user.
-        timings_ms: fetch, probe, decode and preprocess, those that there were.
+        timings_ms: of fetch, probe, decode and preprocess those that were done.
     """
 
     pixels: np.ndarray
@@ -43,7 +43,7 @@ class PreparedClip:
 
     Args:
         pixels: (V, T, H, W, 3) uint8, resized and cropped; the crops of one temporal view after the other.
-        sampled: which frames they are; its own are the pixels.
+        sampled: which frames they are; its `frames` are `pixels`.
         timings_ms: probe, decode and preprocess (here: resize and crop), parts of the wall time. Lanes of decoders work side
             by side, so preprocess is that of the lane with most of it, and decode the rest.
     """
@@ -53,7 +53,7 @@ class PreparedClip:
     timings_ms: dict[str, float]
 
     def ready(self, before: dict[str, float] | None = None) -> ReadyClip:
-        """The part of it that a model's answer needs. Args: before: timings of what came before it, in ms."""
+        """The part of this that a model's answer needs. Args: before: timings of what came before the reading, in ms."""
         sampled, timings = self.sampled, (before or {}) | self.timings_ms
         return ReadyClip(self.pixels, list(sampled.indices), list(sampled.seconds), list(sampled.warnings), timings)
 

@@ -58,15 +58,15 @@ class VivitPreTrainedModel(nn.Module):
     config: VivitConfig
     attn_implementation: str
     execution = "plain"
-    # Of a classifier: (attention backend, name) → what has been made for it.
+    # Of a classifier: (attention backend, name of the execution) → the execution and what it has made.
     executions: dict[tuple[str, str], Execution]
     pooler: nn.Module | None
-    tf32 = False  # whether it computes in 'tf32'; the base model's counts
+    tf32 = False  # whether the model computes in 'tf32'; of a classifier that of its base model counts
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Models that were pickled whole before there was a choice have no executions.
         super().__setstate__({"executions": {}} | state)  # type: ignore[no-untyped-call]
-        self.config.settle()  # a copy of a model has a copy of its config
+        self.config.settle()  # a copied or unpickled config is free, and this one is a model's
 
     def set_attn_implementation(self, name: str | None) -> None:
         """Choose the attention backend of every layer, a key of `vivit.attention.ATTENTION`, 'sdpa' if None.
@@ -82,15 +82,15 @@ class VivitPreTrainedModel(nn.Module):
                 module.attend = attend  # type: ignore[assignment]
 
     def set_execution(self, name: str) -> None:
-        """Choose how passes run, a key of `vivit.names.EXECUTIONS`; what was made for that before is made anew.
+        """Choose how passes run, a key of `vivit.names.EXECUTIONS`; what was compiled or recorded so before is made anew.
 
         Whoever exchanges layers of a model by hand, or puts hooks on them, calls this again: what is compiled or recorded goes
-        on with those that it has met. Where there is a [CLS], hooks on the last layer, `vivit` and `vivit.layernorm` see it
-        alone in any case, but where hidden states or attention maps are asked for.
+        on with the old layers and hooks. Where there is a [CLS], hooks on the last layer, `vivit` and `vivit.layernorm` see
+        [CLS] alone in any execution, unless hidden states or attention maps are asked for.
 
         Raises:
             ValueError: for an unknown name, or a model that only runs 'plain'.
-            vivit.execution.ExecutionUnavailable: if it cannot be had where the weights are.
+            vivit.execution.ExecutionUnavailable: if passes cannot run so on the device of the weights.
         """
         if get_execution(name) != "plain":
             raise ValueError(
@@ -137,7 +137,7 @@ class VivitPreTrainedModel(nn.Module):
         every_n_layers: int = 1,
         offload: bool = False,
     ) -> None:
-        """In training compute layers a second time on the way back, instead of keeping what they held.
+        """In training compute layers a second time in the backward pass, instead of keeping what they held.
 
         Args:
             activation_checkpointing_kwargs: of `torch.utils.checkpoint.checkpoint`; use_reentrant is False if it is not there.
@@ -145,7 +145,7 @@ class VivitPreTrainedModel(nn.Module):
             offload: only False: what is kept stays on the device.
 
         Raises:
-            ValueError: for what there is not.
+            ValueError: for every_n_layers below 1, or offload=True.
         """
         if offload or every_n_layers < 1:
             raise ValueError(
@@ -168,7 +168,7 @@ class VivitPreTrainedModel(nn.Module):
 
     @property
     def is_activation_checkpointing(self) -> bool:
-        """Whether layers are computed a second time on the way back."""
+        """Whether layers are computed a second time in the backward pass."""
         return self.base_model.checkpointing is not None
 
     is_gradient_checkpointing = is_activation_checkpointing
@@ -177,7 +177,7 @@ class VivitPreTrainedModel(nn.Module):
         """From here on calls are compiled, as `torch.nn.Module.compile` does it, with the arguments of `torch.compile`.
 
         Raises:
-            vivit.errors.UserError: if that wants a C++ compiler, as it does on a CPU, and there is none.
+            vivit.errors.UserError: if the backend 'inductor' is to compile for a CPU, and there is no C++ compiler.
         """
         on_cpu = self.device.type == "cpu" and options.get("backend", "inductor") == "inductor"
         if on_cpu and (compiler := missing_compiler()):
@@ -194,7 +194,7 @@ class VivitPreTrainedModel(nn.Module):
         return self
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
-        """As PyTorch's, of what is in 8 bit too: it is made floating, and where this model is in 8 bit the same 8 bit again.
+        """As PyTorch's; tensors in 8 bit are made floating, and where this model is in 8 bit the same 8 bit again.
 
         Raises:
             vivit.errors.UserError: if a weight has no scales, or scales no weight.
@@ -262,8 +262,8 @@ class VivitPreTrainedModel(nn.Module):
             attn_implementation: a key of `vivit.attention.ATTENTION`; 'sdpa' if None.
             execution: a key of `vivit.names.EXECUTIONS`, see `set_execution`.
             dtype: a key of `vivit.names.PRECISIONS`, a torch dtype of the same name, or 'auto' for the one that the checkpoint
-                is in; if None float32, and 8 bit for a checkpoint that is in 8 bit. Beside 8 bit that is asked for it is what
-                all else is in, float16 on a GPU and float32 on a CPU if None.
+                is in; if None float32, and 8 bit for a checkpoint that is in 8 bit. Where 8 bit is asked for by another option,
+                the dtype of all else: float16 on a GPU and float32 on a CPU if None.
             torch_dtype: the older spelling of `dtype`.
             device: where to put the weights; the CPU if None.
             device_map: the same as transformers names it: 'auto' for `default_device`, a device, an index, or a dict whose
@@ -274,7 +274,7 @@ class VivitPreTrainedModel(nn.Module):
             ignore_mismatched_sizes: give a classification head of another size new random weights, and interpolate position
                 embeddings of another number of frames or another image size; both with a warning.
             output_loading_info: return what did not fit too.
-            low_cpu_mem_usage: always so; there for those who pass it.
+            low_cpu_mem_usage: without effect, since memory is always used sparingly; there for those who pass it.
             add_pooling_layer: False for a `VivitModel` without a pooler, whatever the checkpoint has.
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir, local_files_only, subfolder, variant,
                 use_safetensors), and fields of the config to replace, `num_labels` for instance.
@@ -288,7 +288,8 @@ class VivitPreTrainedModel(nn.Module):
         Raises:
             vivit.hub.HubError: if there is no such checkpoint.
             vivit.errors.UserError: if tensors are missing, left over or of another shape; they are listed.
-            vivit.eight_bit.EightBitUnavailable: if 8 bit cannot be had here.
+            vivit.execution.ExecutionUnavailable, vivit.eight_bit.EightBitUnavailable, and other kinds of UserError: if the
+                execution, the precision or the device cannot be had here.
             ValueError: for an unknown option, an impossible config, an unknown backend or precision, or options that contradict
                 each other.
         """
@@ -330,10 +331,10 @@ class VivitPreTrainedModel(nn.Module):
         dtype: str | torch.dtype | EightBit,
         device: str | torch.device,
     ) -> Self:
-        """A model whose weights are yet to be loaded: they hold whatever the memory held. Arguments as `from_pretrained`'s."""
+        """A model whose weights are yet to be loaded, and are arbitrary until then. Arguments as `from_pretrained`'s."""
         config = replace(config, extra={k: v for k, v in config.extra.items() if k != "quantization_config"})
-        refuse(get_precision(dtype), torch.device(device))  # on 'meta' it could not be told
-        if get_precision(dtype) == EIGHT_BIT:  # on 'meta' it could not be told what the device computes in
+        refuse(get_precision(dtype), torch.device(device))  # a model on 'meta' does not tell its device
+        if get_precision(dtype) == EIGHT_BIT:  # nor what that device computes in
             asked = dtype if isinstance(dtype, EightBit) else EightBit()
             dtype = replace(asked, compute=asked.compute or compute_dtype(EIGHT_BIT, device))
         if cls.published_class() is not cls:  # a derived class may make weights of its own that no file has
@@ -348,11 +349,11 @@ class VivitPreTrainedModel(nn.Module):
 
     @classmethod
     def published_class(cls) -> "type[VivitPreTrainedModel]":
-        """The class of `vivit.model` that this one is or is derived of."""
+        """The class of `vivit.model` that this one is or is derived from."""
         return next(kind for kind in cls.__mro__ if kind.__module__ == "vivit.model")
 
     def load_tensors(self, folder: Path, options: HubOptions = USUAL) -> None:
-        """Copy a checkpoint's tensors into this model, all of which must fit: `vivit.loading.load_tensors` without options."""
+        """Copy a checkpoint's tensors into this model: `vivit.loading.load_tensors` without options, so all must fit."""
         load_tensors(self, folder, options)
 
     def _extra_linears(self) -> set[str]:
@@ -376,7 +377,7 @@ class VivitPreTrainedModel(nn.Module):
         }
 
     def _on_disk(self, name: str) -> str:
-        """The name in a file of a tensor by its published name."""
+        """The name that a file of this model has for a tensor, from its published name."""
         here = self.base_model is self or name in self.state_dict()
         return name if here else f"{self.base_model_prefix}.{name}"
 
@@ -390,8 +391,9 @@ class VivitPreTrainedModel(nn.Module):
     ) -> None:
         """Write `config.json` and `model.safetensors`, in the names that transformers 4 and 5 read.
 
-        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'. What is in 'int8-dynamic'
-        is written in float32, as what it computes with: loaded in that precision it is the same 8 bit again.
+        The config says the dtype that holds every tensor without loss: float32 for 'float16-weights'. Matrices in
+        'int8-dynamic' are written in float32, with the values that they stand for: loaded in that precision they are the
+        same 8 bit again.
 
         Args:
             save_directory: a folder, which is made.
@@ -400,7 +402,8 @@ class VivitPreTrainedModel(nn.Module):
             options: of transformers', where they ask for what is done anyway: safetensors, one file, nothing sent to the Hub.
 
         Raises:
-            ValueError: for an option that asks for anything else, or a state dict that lacks a name.
+            ValueError: for an option that asks for anything else, a state dict that lacks a name, or a config that JSON cannot
+                hold.
         """
         for name, value in options.items():
             if name not in SAVED_ANYWAY:
@@ -416,15 +419,15 @@ class VivitPreTrainedModel(nn.Module):
             self, (lambda p: p.data) if state_dict is None else lambda p: state_dict[names[id(p)]]
         )
         dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters()))
-        # What was read may say the dtype in its older spelling.
+        # A config that was read may say the dtype in its older spelling, 'torch_dtype'.
         extra = {k: v for k, v in self.config.extra.items() if k not in ("torch_dtype", "quantization_config")}
         extra |= {"architectures": [type(self).__name__], "dtype": str(dtype).removeprefix("torch.")}
-        # The whole of what is never in 8 bit: whoever reads them may have a part that this model has not.
+        # All parts that are never in 8 bit are named: whoever reads the file may have one that this model has not.
         if eight_bit := settings(self, ["classifier", "pooler", *sorted(self._extra_linears())]):
             extra["quantization_config"] = eight_bit
             stems = [name.removesuffix(SCALES) for name in tensors if name.endswith(f".{SCALES}")]
             tensors |= {f"{stem}weight_format": torch.tensor(0, dtype=torch.uint8) for stem in stems}  # 0: by rows
-        elif quantiser(self):  # which no file has a word for: floating it can be read by anyone
+        elif quantiser(self):  # 'int8-dynamic', which no file has a word for: floating tensors can be read by anyone
             tensors = dict(dequantised(tensors.items()))
         replace(self.config, extra=extra).save_pretrained(save_directory)
         write_tensors(save_directory, {self._on_disk(name): tensor for name, tensor in tensors.items()})

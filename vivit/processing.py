@@ -22,8 +22,8 @@ from vivit.resizing import BICUBIC, RESIZE
 
 PROPORTION = 256 / 224  # of the published models' shortest edge to their crop
 _BILINEAR = 2
-MOST_SIDE, MOST_NUMBER = 100_000, 1e30  # beyond these a value is a slip, and arithmetic ends
-_MOST_PIXELS = 4 * 1024**2  # of a resized picture that is computed whole
+MOST_SIDE, MOST_NUMBER = 100_000, 1e30  # a larger value is a slip, and arithmetic on it would overflow
+_MOST_PIXELS = 4 * 1024**2  # a larger resized picture is computed only where it is kept
 
 # The original model (Scenic) was trained on [-1, 1]; transformers normalises once more, to [-3, 1], and published its
 # reference logits so. Both are offered by name.
@@ -35,7 +35,7 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class VivitImageProcessor:
-    """What happens to frames before the model sees them, in the order of the fields. Each can be set, and is checked as it is.
+    """What happens to frames before the model sees them, in the order of the fields. Each can be set, and is checked then.
 
     Args:
         do_resize: resize each frame.
@@ -50,14 +50,14 @@ class VivitImageProcessor:
         image_mean, image_std: one number, or one a channel.
         extra: keys of its file that this class has no use for; written back unchanged.
         backend: a key of `vivit.resizing.RESIZE`: 'pil', or 'torchvision' for transformers' video processors, which round
-            otherwise when they resize and pad.
+            in another way when they resize and pad.
 
     Raises:
         ValueError: for impossible values, naming them.
         AttributeError: where something is set that is no field.
 
-    Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1]. Those of other classes
-        are made by other values of the fields, see `vivit.processor_files.CLASSES`.
+    Source: transformers' `VivitImageProcessor`, since 4.32. With these defaults pixels lie in [-3, 1]. The pixels of other
+        classes are made by other values of the fields, see `vivit.processor_files.CLASSES`.
     """
 
     do_resize: bool = True
@@ -90,7 +90,7 @@ class VivitImageProcessor:
         for name in SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
-        # Old files give one number for either.
+        # Old files give one number for size or crop_size.
         size: Any = {"shortest_edge": self.size} if _is_whole(self.size) else _of_pair(self.size)
         crop: Any = _of_pair((self.crop_size,) * 2 if _is_whole(self.crop_size) else self.crop_size)
         if not isinstance(size, Mapping) or set(size) not in ({"shortest_edge"}, {"height", "width"}):
@@ -116,7 +116,7 @@ class VivitImageProcessor:
             if not numbers or not all(isinstance(v, int | float) and abs(v) <= MOST_NUMBER for v in numbers):
                 raise ValueError(f"{name} must be a number, or one a channel, not {str(value)[:80]!r}")
             if isinstance(value, Sequence):
-                setattr(self, name, list(value))  # so that what a file says equals what was written
+                setattr(self, name, list(value))  # a list, as JSON has it: what is read equals what was written
             if name == "image_std" and any(abs(v) < 1 / MOST_NUMBER for v in numbers):
                 raise ValueError(f"image_std must not be 0, since pixels are divided by it: {value!r}")
         self.__dict__["_made"] = True
@@ -162,7 +162,9 @@ class VivitImageProcessor:
             options: of `vivit.hub.HubOptions` (revision, token, cache_dir and others), and fields to replace after reading.
 
         Raises:
-            ValueError: for an unknown option.
+            vivit.hub.HubError: if there is no such checkpoint.
+            vivit.errors.UserError: as `from_folder`.
+            ValueError: for an unknown option, or an impossible value.
         """
         where, changes = split_options(options)
         refuse_unknown(changes, {f.name for f in fields(cls)}, OPTION_NAMES)
@@ -213,7 +215,7 @@ class VivitImageProcessor:
         return cls(size={"shortest_edge": edge}, crop_size={"height": height, "width": width})
 
     def _pixels(self) -> dict[str, Any]:
-        """Everything that the pixels of a frame in colours depend on, the same for two processors that make the same."""
+        """Everything that the pixels of a frame of three channels depend on: equal where two processors make equal pixels."""
         made: dict[str, Any] = {"backend": self.backend}
         if self.do_resize:
             made |= {"size": self.size, "resample": self.resample}
@@ -223,10 +225,10 @@ class VivitImageProcessor:
         return made | {"scale": scale.astype(np.float32).tolist(), "shift": shift.astype(np.float32).tolist()}
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> list[str]:
-        """Write the file that says this, which transformers reads too, into a folder, which is made if it is missing.
+        """Write the processor's file, which transformers reads too, into a folder, which is made if it is missing.
 
-        That is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels; it takes the place of
-        whichever processor files are there.
+        The file is `preprocessor_config.json`, or `video_preprocessor_config.json` for torchvision's pixels; it takes the place
+        of whichever processor files are there.
 
         Returns:
             The file that was written.
@@ -237,7 +239,7 @@ class VivitImageProcessor:
         refuse_push(push_to_hub)
         folder, text = Path(save_directory), self.to_json_string()
         folder.mkdir(parents=True, exist_ok=True)
-        for other in PROCESSORS:  # every one that stayed would count too
+        for other in PROCESSORS:  # each that stayed would be read too
             (folder / other).unlink(missing_ok=True)
         file = folder / (IMAGE if self.backend == "pil" else VIDEO)
         file.write_text(text, encoding="utf-8")
@@ -249,7 +251,7 @@ class VivitImageProcessor:
         extra = values.pop("extra") or {}
         if values.pop("backend") == "pil":
             return extra | values | {"image_processor_type": "VivitImageProcessor"}
-        # Whether 1 is subtracted is no switch of these classes.
+        # Transformers' video classes have no switch for subtracting 1: one always does, the other never.
         vivit = values.pop("offset") or not self.do_rescale
         return extra | values | {"video_processor_type": "VivitVideoProcessor" if vivit else "VideoMAEVideoProcessor"}
 
@@ -280,6 +282,9 @@ class VivitImageProcessor:
         Args:
             height, width: the frame's, in pixels.
             crop: which of `count` crops, see `crops`.
+
+        Raises:
+            vivit.errors.UserError: as `crops`.
         """
         new_height, new_width = self.resized(height, width)
         (crop_height, crop_width), places = self._places(new_height, new_width, count)
@@ -289,7 +294,7 @@ class VivitImageProcessor:
         return left * across, top * down, (left + crop_width) * across, (top + crop_height) * down
 
     def _places(self, height: int, width: int, count: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-        """What crops of a resized picture keep of it: (height, width) of all, and (top, left) of each; see `crops`."""
+        """(height, width) that every crop of a resized picture keeps of it, and (top, left) of each; see `crops`."""
         if not self.do_center_crop:
             if count > 1:
                 raise UserError(
@@ -323,7 +328,7 @@ class VivitImageProcessor:
         PIL then rounds some pixels differently by one level, so ordinary frames are resized whole, as transformers does.
 
         Args:
-            frame: (H, W, C) uint8; of any dtype if it is not resized.
+            frame: (H, W, C) uint8; of any dtype if it is not resized, or resized by the backend 'torchvision'.
             count: how many crops.
 
         Returns:
@@ -407,7 +412,7 @@ class VivitImageProcessor:
             changes: any field, for this call only.
 
         Returns:
-            {"pixel_values": (clips, T, C, H, W) float32}.
+            {"pixel_values": (clips, T, C, H, W) float32}; without `return_tensors` a list of clips, each a list of (C, H, W).
 
         Raises:
             ValueError: for something that is no picture, frames of several sizes, or an impossible option.
@@ -443,14 +448,15 @@ class VivitImageProcessor:
 
         Args:
             picture, input_data_format: as `preprocess` takes them.
-            crops: how many, see there.
+            crops: how many, as the `count` of `crops`.
 
         Returns:
             (crops, crop height, crop width, C), for `normalise`: uint8 if `picture` is, or if PIL resizes its whole numbers;
-            else of another dtype, in the range that it has.
+            else of another dtype, in the range of `picture`.
 
         Raises:
-            ValueError: for something that is no picture.
+            ValueError: for something that is no picture, or whose numbers PIL cannot resize.
+            vivit.errors.UserError: as `crops`.
         """
         frame = channels_last(picture, input_data_format)
         if 0 in frame.shape:
@@ -471,7 +477,7 @@ class VivitImageProcessor:
 
 @dataclass
 class VivitVideoProcessor(VivitImageProcessor):
-    """The same with torchvision's pixels, whatever class a checkpoint's files name.
+    """A `VivitImageProcessor` with torchvision's pixels, whatever class a checkpoint's files name.
 
     Source: `VivitVideoProcessor` of transformers 5.
     """

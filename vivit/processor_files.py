@@ -17,7 +17,7 @@ IMAGE, VIDEO = "preprocessor_config.json", "video_preprocessor_config.json"
 TYPES = ("image_processor_type", "video_processor_type", "feature_extractor_type")  # the keys that name a class
 SECTIONS = ("image_processor", "video_processor", "feature_extractor")  # of `processor_config.json`
 SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "offset", "do_normalize")
-# Frames are red, green and blue already, and which of them are taken is whoever asks' choice.
+# Frames are red, green and blue already, and the caller chooses which frames are taken.
 HARMLESS = ("do_convert_rgb", "do_sample_frames")
 
 MOST_LETTERS = 120  # of a stranger's value in a sentence
@@ -30,7 +30,7 @@ class ProcessorClass:
     Args:
         backend: what it resizes with, a key of `vivit.resizing.RESIZE`.
         defaults: those that are not `VivitImageProcessor`'s.
-        offset: whether 1 is subtracted wherever it rescales; None where that is a switch of the file.
+        offset: whether 1 is subtracted wherever the class rescales; None where the file has a switch for that.
     """
 
     backend: str = "pil"
@@ -40,8 +40,8 @@ class ProcessorClass:
 
 _VIDEOMAE = {"size": {"shortest_edge": 224}, "rescale_factor": 1 / 255}
 
-# 'VideoMAEImageProcessor' was PIL's up to transformers 4, by which the published models were trained. 5 has one for torchvision
-# beside it, and both write that name.
+# 'VideoMAEImageProcessor' resizes with PIL up to transformers 4, with which the published models were trained. Version 5 has a
+# class for torchvision too, and both classes write that name.
 CLASSES: dict[str, ProcessorClass] = {
     **dict.fromkeys(("VivitImageProcessor", "VivitFeatureExtractor"), ProcessorClass()),
     "VivitVideoProcessor": ProcessorClass("torchvision", offset=True),
@@ -63,7 +63,7 @@ class Stated:
     Args:
         where: what to call it in a sentence.
         options: the fields of `vivit.processing.VivitImageProcessor`, as far as they are not its defaults.
-        extra: all its other keys but those that name its class, which follows from the options.
+        extra: all other keys but those that name a class, which follows from the options.
     """
 
     where: str
@@ -107,7 +107,7 @@ def understand(values: Mapping[str, Any], where: str, known: set[str], usual: st
         values: the file's, or a section's.
         where: what to call the file.
         known: the fields of a processor.
-        usual: 'Image' or 'Video', the kind of class that it stands for if it names none.
+        usual: 'Image' or 'Video', the kind of class that the file stands for if it names none.
 
     Raises:
         UserError: if it names a class whose pixels are not made here, brings code, or switches on what is not done here.

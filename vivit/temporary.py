@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# Those that there are now: whoever ends the process without leaving their blocks removes them.
+# The folders that there are at this moment: whoever ends the process without leaving their `with` blocks removes them.
 OPEN_FOLDERS: set[str] = set()
 
 

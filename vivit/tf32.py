@@ -1,8 +1,8 @@
 """TF32: products of float32 whose factors the tensor cores of an NVIDIA GPU round to 10 bits, and whose sums are float32.
 
-PyTorch has one setting of it for the whole process. Here it is on while a model in 'tf32' is called, and no longer: until then
-the float32 products of other threads are rounded too. In 'float32' nothing is set: there products are what the process is set
-to, which is true float32 unless its owner said otherwise.
+PyTorch has one setting of TF32 for the whole process. Here it is on only while a model in 'tf32' is called: meanwhile the
+float32 products of other threads are rounded too. For a model in 'float32' nothing is set: its products are what the process is
+set to, which is true float32 unless its owner said otherwise.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,11 +22,11 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 class Tf32Unavailable(UserError):
-    """TF32 cannot be had on this device, or for this."""
+    """TF32 cannot be had on this device."""
 
 
 def why_not(device: torch.device) -> tuple[str, str]:
-    """Why TF32 does not run on a device; two times '' where it does, the second being there for what PyTorch says."""
+    """Why TF32 does not run on a device, and always '', as PyTorch has no words for it; two times '' where it does."""
     needs = f"TF32 needs an NVIDIA GPU of compute capability {'.'.join(map(str, LEAST_CAPABILITY))} or newer"
     if device.type != "cuda" or torch.version.cuda is None:
         name = {"cpu": "a CPU", "cuda": "a GPU of another maker"}.get(device.type, f"'{device.type}'")
@@ -42,13 +42,13 @@ class _Rounded:
 
     def __init__(self) -> None:
         self.lock, self.calls, self.before = Lock(), 0, ""
-        self.on = False  # by itself, since a compiled call looks at it too
+        self.on = False  # beside `calls`, since compiled code reads it too
 
     def enter(self) -> None:
         with self.lock:
             if not self.calls:
                 self.before = torch.backends.cuda.matmul.fp32_precision
-                # By the older of two settings, which sets the newer too: PyTorch's compiler reads both, and raises where
+                # Set by the older of two settings, which sets the newer too: PyTorch's compiler reads both, and raises where
                 # they differ.
                 torch.backends.cuda.matmul.allow_tf32 = True
             self.calls += 1
@@ -73,7 +73,7 @@ def rounding() -> bool:
 
 @contextmanager
 def products(rounded: bool) -> Iterator[None]:
-    """Meanwhile products of float32 on a GPU are TF32 if they are to be, else as they are. It does not ask what the GPU has."""
+    """Meanwhile float32 products on a GPU are TF32 if `rounded`, else as the process is set. Does not ask what the GPU has."""
     if not rounded:
         yield
         return
@@ -86,7 +86,7 @@ def products(rounded: bool) -> Iterator[None]:
 
 @contextmanager
 def products_of(model: nn.Module) -> Iterator[None]:
-    """Meanwhile products are rounded as a model's precision wants them: TF32 for one in 'tf32', else as they are.
+    """Meanwhile products are rounded as a model's precision wants: TF32 for a model in 'tf32', else as the process is set.
 
     Calls of such a model do so themselves. This is for what is around them: a compiled model, whose compiler must know before
     it begins, and a backward pass.
@@ -95,7 +95,7 @@ def products_of(model: nn.Module) -> Iterator[None]:
         model: one of `vivit.model`, or derived of one.
 
     Raises:
-        Tf32Unavailable: if it is in 'tf32' and its device has none.
+        Tf32Unavailable: if the model is in 'tf32' and its device has no TF32.
     """
     if wants(model):
         refuse(cast(Any, model).device)
@@ -104,7 +104,7 @@ def products_of(model: nn.Module) -> Iterator[None]:
 
 
 def inside_products_of(model: nn.Module, call: Any) -> Callable[..., Any]:
-    """What calls something, a compiled model for instance, in the `products_of` a model."""
+    """A function that makes a call, of a compiled model for instance, in the `products_of` a model."""
 
     def inside(*args: Any, **options: Any) -> Any:
         with products_of(model):
@@ -129,7 +129,7 @@ def in_its_products(forward: Call) -> Call:
 
     Raises:
         Tf32Unavailable: if the device has no TF32.
-        RuntimeError: if it is being compiled outside them as one graph, which would compute in float32.
+        RuntimeError: if it is being compiled outside `products_of`, where the graph would compute in float32.
     """
 
     @wraps(forward)

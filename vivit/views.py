@@ -54,7 +54,7 @@ class Views:
         return cls(int(temporal), int(spatial))
 
     def check(self, sampling: str | None, start: int) -> None:
-        """Refuse what leaves several temporal views no say of their own.
+        """Refuse a choice of frames beside several temporal views, which choose theirs themselves.
 
         Args:
             sampling: a key of `vivit.names.SAMPLING`; None if nobody has chosen one.

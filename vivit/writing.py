@@ -35,7 +35,7 @@ def refuse_full(out: Path) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[None]:
-    """A folder that is made before the work whose result could not be kept, and goes again where that fails."""
+    """Make a folder before the work whose results it is for; where the work fails, the folders that were made go again."""
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     make_folder(out)
     try:
@@ -48,13 +48,14 @@ def new_folder(out: Path) -> Iterator[None]:
 
 
 def write_whole(out: Path, write: Callable[[Path], None]) -> None:
-    """Write files into a folder that is there, or nothing: they come to their place once all of them are whole.
+    """Write files into a folder that is there, or nothing: the files come to their place once all of them are whole.
 
     Args:
-        write: writes them into the folder that it is given.
+        out: the folder.
+        write: writes the files into the folder that it is given.
 
     Raises:
-        UserError: if there is no room for them.
+        UserError: if the files cannot be written, for want of room for instance.
     """
     from safetensors import SafetensorError
 

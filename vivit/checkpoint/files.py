@@ -24,7 +24,7 @@ def find_files(folder: Path, options: HubOptions = USUAL) -> list[Path]:
         options: its `variant` and `use_safetensors` say which count.
 
     Raises:
-        UserError: if there are none, or a shard that the index names is missing.
+        UserError: if there are none, an index is damaged, or a shard that it names is missing.
     """
     for whole, beside, _ in options.weight_files():
         if (folder / whole).is_file():
@@ -52,7 +52,7 @@ def read_tensors(folder: str | Path, options: HubOptions = USUAL) -> Iterator[tu
         options: as `find_files`'.
 
     Raises:
-        UserError: if there is no such file, or one is damaged or holds anything but tensors.
+        UserError: as `find_files`; and if a file is damaged or holds anything but tensors.
     """
     for file in find_files(Path(folder), options):
         try:
@@ -70,19 +70,20 @@ def read_tensors(folder: str | Path, options: HubOptions = USUAL) -> Iterator[tu
             if out_of_memory(error):
                 raise
             if not isinstance(error, SafetensorError | OSError | RuntimeError | ValueError | AttributeError):
-                # pickle.UnpicklingError and what a hostile pickle makes of it
+                # pickle.UnpicklingError, and whatever a hostile pickle raises
                 raise UserError(f"{file.name} holds more than tensors, so it was not loaded.", str(error)) from error
             raise UserError(f"{file.name} is damaged or not a tensor file. Download it again.", str(error)) from error
 
 
 def dequantised(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """The same tensors, those that bitsandbytes wrote in 8 bit made float32 again; in any order.
+    """The same tensors, those that bitsandbytes wrote in 8 bit made float32 again. They may come in any order.
 
     Args:
-        tensors: (name on disk, tensor): `….weight` int8 (O, I), `….SCB` (O,) float32, the rows' scales, `….weight_format`.
+        tensors: (name on disk, tensor); of a weight in 8 bit `….weight` (O, I) int8, `….SCB` (O,) float32, the scales of its
+            rows, and `….weight_format`.
 
     Raises:
-        UserError: if a weight has no scales, scales no weight, or they are in another format than rows.
+        UserError: if a weight has no scales, or scales no weight; if their rows differ in number; or for another format.
     """
     halves: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors:
@@ -100,7 +101,7 @@ def dequantised(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Te
                     raise UserError(
                         f"'{stem}' is in 8 bit, and its rows and scales are not of one shape. Download it again."
                     )
-                # In this order the largest of a row is its scale, bit by bit.
+                # With the product first, the largest magnitude of a row is its scale, bit by bit.
                 yield f"{stem}.weight", pair["weight"].float().mul_(pair["SCB"].float()[:, None]).div_(127)
                 del halves[stem]
         else:

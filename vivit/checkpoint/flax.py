@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vivit.errors import UserError
 
-# Beyond these a file is no checkpoint: Flax splits what is larger than 2^30 bytes, and no model has so many tensors.
+# Beyond these limits a file is no checkpoint: Flax splits what is larger than 2^30 bytes, and no model has so many tensors.
 MOST_ITEM = 2**30 + 2**24
 MOST_NAMES, MOST_DEPTH, MOST_NAME, MOST_AXES = 200_000, 32, 512, 8
 _READ_BYTES = 2**20
@@ -26,12 +26,12 @@ _HEAD = 1024  # bytes in which an array's shape and dtype stand
 
 _CHUNKED = "__msgpack_chunked_array__"
 _NDARRAY, _SCALAR = 1, 3  # Flax's extensions; 2 is a complex number
-# First bytes of msgpack → how long what stands before the content is.
+# First byte of an item of msgpack → how many bytes come before its content.
 _EXTENSION = {0xC7: 3, 0xC8: 4, 0xC9: 6} | dict.fromkeys(range(0xD4, 0xD9), 2)
 _BINARY = {0xC4: 2, 0xC5: 3, 0xC6: 5}
 _DTYPES = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}  # numpy has no bfloat16
 
-# What else a file may be, by its first bytes: in none of these ways does a map begin that holds anything.
+# What else a file may be, by its first bytes: no map of msgpack that holds anything begins with these.
 _OTHERS = {
     b"PK": "a zip archive, as PyTorch and numpy write",
     b"\x80\x02": "a pickle",
@@ -86,7 +86,7 @@ class FlaxFile:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             if other := next((words for begin, words in _OTHERS.items() if head.startswith(begin)), ""):
                 raise _Unusable(f"is no msgpack, which Flax writes, but {other}")
-            if head[4:9] == b"\0\0\0\0{":  # the length of what is JSON before the tensors
+            if head[4:9] == b"\0\0\0\0{":  # behind the length of its header, which is JSON
                 raise _Unusable("is no msgpack, which Flax writes, but safetensors")
             self.tree = self._read()
         except _Unusable as error:
@@ -96,7 +96,7 @@ class FlaxFile:
             raise UserError(f"'{self.name}' cannot be read ({why}). Give another file.") from None
 
     def _read(self) -> dict[str, Any]:
-        # Kinds of `ValueError` are all that msgpack raises for bytes that are none of its own, but for the end of the file.
+        # For bytes that are not its own msgpack raises kinds of `ValueError` alone, except at the end of the file.
         unpacker = msgpack.Unpacker(
             self._data, read_size=_READ_BYTES, max_buffer_size=MOST_ITEM, max_str_len=MOST_NAME, max_ext_len=MOST_NAME
         )
@@ -116,7 +116,7 @@ class FlaxFile:
         return tree
 
     def _node(self, unpacker: msgpack.Unpacker, depth: int) -> Any:
-        """The map that comes next, name → what is there, or the place of anything else."""
+        """The next item: of a map name → node, of anything else its place."""
         start = unpacker.tell()
         if not (0x80 <= self._data[start] <= 0x8F or self._data[start] in (0xDE, 0xDF)):
             unpacker.skip()
@@ -139,7 +139,7 @@ class FlaxFile:
         return found
 
     def arrays(self, tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        """Name, its parts joined by '/', → what `array` makes an array of, for all that a map of the file holds."""
+        """Every name in a map of the file, its parts joined by '/' → the node that `array` takes."""
         found: dict[str, Any] = {}
         for name, node in tree.items():
             if isinstance(node, dict) and _CHUNKED not in node:

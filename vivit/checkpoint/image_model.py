@@ -74,7 +74,7 @@ def copy_image_model(
         temporal: one of `TEMPORAL`, see `begin_over_time`.
 
     Raises:
-        vivit.errors.UserError: if it is no ViT, of another shape than the model, or damaged.
+        vivit.errors.UserError: if the checkpoint is no ViT, of another shape than the model, or damaged.
     """
     name, config = called(folder), model.config
     theirs = USUAL_VIT | read_json(folder / "config.json")
@@ -86,7 +86,7 @@ def copy_image_model(
         PROJECTION: (config.hidden_size, config.num_channels, *config.tubelet_size[1:]),
     }
     views = {name: view for name, view in ours.items() if not _OVER_TIME.search(name)}
-    # Of these the shapes are checked with all others, and the values are kept: what becomes of them is no copy.
+    # The shapes of these are checked like all others. Their values are kept, since the model's are made of them and no copy.
     views |= {name: torch.empty(shape, device="meta") for name, shape in whole.items()}
     kept: dict[str, Tensor] = {}
     found = read_into(views, _named(folder, options), {name: partial(_keep, kept, name) for name in whole})
@@ -117,12 +117,12 @@ def copy_image_model(
 
 
 def inflated(kernel: Tensor, steps: int, tubelets: str) -> Tensor:
-    """The product of patches as one of tubelets.
+    """The weights of a ViT's projection of patches as those of a projection of tubelets.
 
     Args:
         kernel: (E, C, height, width), floating point.
         steps: frames of a tubelet, > 0.
-        tubelets: 'average' for a share of 1 / steps on every frame (equation 8); 'central_frame' for the whole of it on frame
+        tubelets: 'average' for the kernel / steps on every frame (equation 8); 'central_frame' for the kernel on frame
             steps // 2, the later of the two in the middle where steps is even, and zeros on the others (equation 9).
 
     Returns:
@@ -145,7 +145,8 @@ def positions_over_time(positions: Tensor, grid: tuple[int, int], config: VivitC
         config: the ViViT's.
 
     Returns:
-        float32; of model 2, which has them once, (1, 1 + h · w, E); else (1, L · h · w, E), or one more, [CLS] first.
+        float32; for model 2, whose time steps share positions, (1, 1 + h · w, E); else (1, L · h · w, E), or one more, [CLS]
+        first.
     """
     steps, *to = config.grid_size
     found = interpolate(positions.float(), (1, *grid), (1, to[0], to[1]))
@@ -162,9 +163,9 @@ def begin_over_time(ours: Mapping[str, Tensor], eps: float) -> None:
     value stay random: with all of them zero, as the paper's text has it, no gradient would reach any.
 
     Model 2: the temporal encoder is the mean over time. Its layers' output products are zero but that of the first attention,
-    without which the temporal [CLS] would see nothing of a clip: keys are zero there, so that it looks everywhere alike, values
-    and output product are the identity, and a bias takes away what it sees of itself. What the head sees is then the mean of
-    the time steps' [CLS], each normalised, normalised.
+    without which the temporal [CLS] would see nothing of a clip: keys are zero there, so that [CLS] looks everywhere alike,
+    values and output product are the identity, and a bias takes away the temporal [CLS] and what it sees of itself. What the
+    head sees is then the LayerNorm of the mean over the time steps' [CLS], each of which a LayerNorm has normalised before.
 
     Models 1 and 4 have no weights of their own for time, and are left as they are.
 
@@ -183,7 +184,7 @@ def begin_over_time(ours: Mapping[str, Tensor], eps: float) -> None:
             torch.nn.init.eye_(ours[f"{first}.{part}.weight"])
         positions = ours[TEMPORAL_POSITIONS]
         positions[:, 1:] = 0
-        # Not [CLS]'s too: the gradient of a LayerNorm at zero is as large as its epsilon is small.
+        # The position of [CLS] stays: at zero the gradient of a LayerNorm is as large as its epsilon is small.
         own = positions[0, 0]
         ours[f"{first}.output.dense.bias"].copy_(-own - F.layer_norm(own, own.shape, eps=eps) / positions.shape[1])
 
@@ -191,7 +192,7 @@ def begin_over_time(ours: Mapping[str, Tensor], eps: float) -> None:
 def _named(folder: Path, options: HubOptions) -> Iterator[tuple[str, Tensor]]:
     """A ViT's tensors by published names, whether it has a head ('vit.' in front) or none."""
     for name, tensor in dequantised(read_tensors(folder, options)):
-        # Once more, as most rules are for names that begin where the prefix did.
+        # Once more without the prefix, since most rules are for the beginning of a name.
         yield published_name(published_name(name).removeprefix("vit.")), tensor
 
 

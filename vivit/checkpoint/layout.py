@@ -46,7 +46,7 @@ HEAD = frozenset({"classifier.weight", "classifier.bias"})
 
 
 def published_name(name: str) -> str:
-    """The name on disk, without the prefix 'vivit.', of a tensor named in either layout, or in either by a wrapped model."""
+    """The name on disk, without the prefix 'vivit.', of a tensor by its name in any layout, of a wrapped model too."""
     for pattern, replacement in _TO_PUBLISHED:
         name = pattern.sub(replacement, name)
     return name
@@ -57,7 +57,7 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
 
     Args:
         model: a `VivitModel` or a `VivitForVideoClassification`, or one derived of them.
-        of: parameter or buffer → the tensor of its shape to look at: its values by default, or its gradient.
+        of: parameter or buffer → a tensor of the same shape to view: its values by default, or its gradient for instance.
 
     Returns:
         published name without 'vivit.' → view. The fused query-key-value product appears as its three parts, the tubelet
@@ -71,7 +71,7 @@ def published_tensors(model: nn.Module, of: Callable[[nn.Parameter], Tensor] = l
     kernel = (config.hidden_size, config.num_channels, *config.tubelet_size)
     named: dict[int, tuple[str, nn.Parameter]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        named.setdefault(id(tensor), (name, tensor))  # one that is shared goes by its first name
+        named.setdefault(id(tensor), (name, tensor))  # a shared tensor goes by its first name
     views: dict[str, Tensor] = {}
     for own, name, view in _parts((own, of(tensor)) for own, tensor in named.values()):
         if name in views:
@@ -86,7 +86,7 @@ def to_own_names(state_dict: dict[str, Any], prefix: str, own: Collection[str]) 
     Args:
         state_dict: name → tensor, in either layout that transformers has in memory; what is named as here stays.
         prefix: what the model's names begin with in it, 'vivit.' for instance.
-        own: the names of the model's own tensors, with the prefix.
+        own: the names of the model's tensors as it has them itself, with the prefix.
     """
     parts: dict[str, dict[str, str]] = {}  # our name → query, key or value → the name there
     for name in [n for n in state_dict if n.startswith(prefix) and n not in own]:
@@ -115,7 +115,7 @@ class Misfit:
         kind: 'missing' from the checkpoint, 'unexpected' by the model, 'of another shape', or 'there twice'.
         name: its published name.
         text: what to call it.
-        shape: of the checkpoint's tensor, where it is another.
+        shape: of the checkpoint's tensor, for 'of another shape'.
     """
 
     kind: str
@@ -146,8 +146,9 @@ def read_into(
     Args:
         views: from `published_tensors`.
         tensors: (name on disk, tensor) of the checkpoint, one after another.
-        reshape: published name → what makes a tensor that does not fit one that does; None of one that fits, or never can.
-        quantise: makes of a weight what is kept of it where the model has scales for it: int8, and the scales.
+        reshape: published name → a function that makes a tensor that fits of one that does not; None for one that fits or never
+            can.
+        quantise: rounds a weight for which the model has scales: (O, I) → (O, I) int8 and (O,) float32.
 
     Returns:
         What does not fit, or did not before it was reshaped.
@@ -183,7 +184,7 @@ def read_into(
 
 
 def _parts(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, str, Tensor]]:
-    """(name in any layout, tensor) → (that name, published name, tensor), three of them for what ours has as one."""
+    """(name in any layout, tensor) → (that name, published name, tensor); a fused query, key and value gives three."""
     for given, tensor in tensors:
         name = published_name(given)
         found = _FUSED.fullmatch(name)

@@ -28,10 +28,10 @@ class Checkpoint:
     """A checkpoint, once its name has been resolved.
 
     Args:
-        name: goes on meaning the same: that of a Hub repository with its commit, 'owner/name@commit'; a folder's whole path.
+        name: one that goes on meaning the same: a Hub repository's with its commit, 'owner/name@commit'; a folder's whole path.
         config: its shape and its labels.
         folder: where its files are; None for random weights, which have none.
-        options: how it was looked for, which says what its tensor files are.
+        options: how the checkpoint was looked for, which tells its tensor files from others in the folder.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Checkpoint:
 
     @property
     def written_ns(self) -> int:
-        """When it was last written, by `time.time_ns`: what was loaded from a folder before that is no longer true."""
+        """When it was last written, by `time.time_ns`: what was loaded from the folder before that is out of date."""
         return max((file.stat().st_mtime_ns for file in self.folder.iterdir()), default=0) if self.folder else 0
 
     def familiarity(self) -> familiarity.Familiarity | None:
-        """By which clips unlike its training clips are told; None if it carries no such statistics."""
+        """The statistics that tell clips unlike its training clips; None if it carries none."""
         return familiarity.load(self.folder) if self.folder else None
 
     def load(
@@ -98,7 +98,7 @@ class Checkpoint:
 
 
 def _check_fit(processor: VivitImageProcessor, config: VivitConfig, folder: Path) -> None:
-    """Refuse a processor whose pictures are not those that the model takes."""
+    """Raise UserError for a processor whose pictures are not those that the model takes."""
     files = " and ".join(file for file in PROCESSORS if (folder / file).is_file()) or "the usual one"
     theirs, name = f"The image processor of '{called(folder)}' ({files})", "its model (config.json)"
     if config.num_channels != COLOURS:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def random_name(factorization: str) -> str:
-    """What stands where a checkpoint's name does. Args: factorization: a key of `vivit.names.FACTORIZATIONS`."""
+    """The name of the checkpoint with random weights. Args: factorization: a key of `vivit.names.FACTORIZATIONS`."""
     kind = "" if factorization == "none" else factorization.replace("_", "-") + "-"
     return f"vivit-b-16x2-{kind}random"
 

@@ -1,7 +1,7 @@
 """Checkpoints of the original release (google-research/scenic, projects/vivit) → our config and tensors.
 
 A checkpoint says nothing of its model but names and shapes: which of the four it is, and how deep and wide, follows from those.
-The size of a clip does not: it is given, and compared with the position embeddings. Nor does the order of attention in model 3.
+The size of a clip does not: it is given, and compared with the position embeddings. The order of attention in model 3 is given.
 
 Letters: L time steps, S tubelets of each, E hidden size, A heads, D head size, M width of the MLP.
 """
@@ -35,7 +35,7 @@ _ATTENTION = "MultiHeadDotProductAttention"
 
 @dataclass(frozen=True)
 class _Part:
-    """One tensor: its name and shape in Scenic's file, its name in ours, and what makes the one of the other."""
+    """One tensor: its name and shape in Scenic's file, its published name, and the change from the one to the other."""
 
     name: str
     shape: tuple[int, ...]
@@ -85,7 +85,7 @@ def read(
         after another, so that no more than one of them is in memory beside what they are copied to.
 
     Raises:
-        vivit.errors.UserError: for what is no such checkpoint, or one of a model that is not here, in one sentence.
+        vivit.errors.UserError: for what is no such checkpoint, or one of a model that is not here.
         ValueError: for an impossible size or order.
 
     Source: google-research/scenic, projects/vivit/model.py; Flax's serialization.py.
@@ -121,7 +121,7 @@ def _tensors(file: FlaxFile, parts: list[_Part], arrays: Mapping[str, Array]) ->
 
 
 def _parameters(file: FlaxFile) -> dict[str, Any]:
-    """The map of the parameters, in whatever layout."""
+    """The map of the parameters, by whichever of `_ROOTS`. Raises UserError if there is none."""
     for root in _ROOTS:
         tree: Any = file.tree
         for name in root:
@@ -140,7 +140,7 @@ class _Shapes:
         self.file, self.nodes = file, nodes
 
     def of(self, name: str, axes: str) -> tuple[int, ...]:
-        """The shape of a tensor of as many axes as these letters."""
+        """The shape of a tensor. Raises UserError if it is missing, or has not as many axes as there are letters."""
         if name not in self.nodes:
             raise UserError(
                 f"'{self.file.name}' is no whole ViViT of the original release: tensors missing ({name}, …). Get it again, or "
@@ -271,12 +271,12 @@ def _grid(clip: tuple[int, int, int], tubelet: tuple[int, ...], name: str) -> tu
 def _check_positions(
     factorization: str, grid: tuple[int, int, int], tubelet: tuple[int, ...], tokens: Mapping[str, int], name: str
 ) -> None:
-    """Refuse a clip size that the positions are not for, with those that they would be.
+    """Raise UserError for a clip size that the positions are not for, naming sizes that they would be for.
 
     Args:
         grid: tubelets of a clip along (time, height, width).
-        tubelet: frames and pixels of one.
-        tokens: how many positions there are, by our names.
+        tubelet: (frames, height, width) of a tubelet.
+        tokens: published name of position embeddings → how many there are, [CLS] included.
     """
     steps, height, width = grid
     area = height * width
@@ -293,7 +293,7 @@ def _check_positions(
     if factorization == "encoder":
         space, time = tokens[POSITIONS] - 1, tokens[TEMPORAL_POSITIONS] - 1
         if (space, time) == (area, steps) or min(space, time) < 1:
-            return  # fewer are told as tensors of another shape
+            return  # `read` tells of fewer as tensors of another shape
         held = f"{space} tubelets of each of {time} time steps"
         fit = [" ".join([of_frames(time)] * (time != steps) + [of_pixels(space)] * (space != area))]
         wanted = f"{area} of each of {steps}"
@@ -321,7 +321,7 @@ def _divisors(number: int) -> Iterator[int]:
 
 
 def _sides(area: int, aspect: float) -> tuple[int, int]:
-    """(height, width) of so many tubelets whose proportion is nearest to an aspect, height ÷ width."""
+    """(rows, columns) of `area` tubelets in all whose proportion is nearest to an aspect, height ÷ width in tubelets."""
     height = min(_divisors(area), key=lambda n: abs(math.log(n * n / area / aspect)))
     return height, area // height
 

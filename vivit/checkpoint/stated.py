@@ -17,12 +17,12 @@ def choose_precision(
     """The precision to load a checkpoint in.
 
     Args:
-        folder, options: where it is, and in which files.
-        named: as `one_precision` has it.
-        asked: 8 bit, where that is asked for beside it.
+        folder, options: where the checkpoint is, and in which files.
+        named: what `vivit.precision.one_precision` returns.
+        asked: 8 bit, where an option of its own asks for it.
 
     Raises:
-        ValueError: if the two contradict each other.
+        ValueError: if the two contradict each other; for 'auto' if the checkpoint is in a dtype that is no precision here.
         vivit.errors.UserError: for a checkpoint that is quantised in a way that cannot be read here.
     """
     written = in_eight_bit(folder)
@@ -37,12 +37,12 @@ def choose_precision(
         if DTYPES[named].weights != DTYPES[named].compute or named == TF32:
             raise ValueError(f"dtype={named!r} and 8 bit contradict each other; give one of them")
         compute = DTYPES[named].compute
-    # What a checkpoint in 8 bit was made with goes before what is usual.
+    # What a checkpoint in 8 bit was made with goes before the defaults of 8 bit.
     return replace(written if written and asked in (None, EightBit()) else asked or EightBit(), compute=compute)
 
 
 def in_eight_bit(folder: Path) -> EightBit | None:
-    """How a checkpoint is kept in 8 bit; None of one that is not.
+    """How a checkpoint is kept in 8 bit; None if it is not.
 
     Raises:
         vivit.errors.UserError: for a checkpoint that is quantised in a way that cannot be read here.

@@ -17,7 +17,7 @@ from vivit.hub.faults import NOT_THE_HUB, HubError, redact, sentences
 
 Answer = TypeVar("Answer")
 
-ANSWER_TIMEOUTS = 3  # an answer that trickles in may take as many times the time-out of one read
+ANSWER_TIMEOUTS = 3  # a whole answer may take this many times the time-out of one read
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,11 @@ class HubFile:
         commit: 40 hexadecimal digits.
         name: its path in the repository.
         size_bytes: its length.
-        etag: the SHA-256 of its content, or the SHA-1 git gives it if it is small: what the Hub calls it, and what the
-            cache names it.
+        etag: the SHA-256 of its content, or the SHA-1 git gives it if it is small: the name that Hub and cache have for it.
         token, cache_dir: as in `HubOptions`.
+
+    Raises:
+        HubError: for a name, a commit or an etag that no Hub gives.
     """
 
     repository: str
@@ -71,9 +73,12 @@ def cache_folder(repository: str, kind: str = "model", cache_dir: str | Path | N
     """The folder of one repository in the Hub's cache.
 
     Args:
-        repository: owner/name.
+        repository: 'owner/name'.
         kind: 'model' or 'dataset'.
         cache_dir: as in `HubOptions`.
+
+    Raises:
+        HubError: if no repository can have that name.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
@@ -85,7 +90,7 @@ def cache_folder(repository: str, kind: str = "model", cache_dir: str | Path | N
 
 
 def cached_commit(repository: str, kind: str, revision: str | None, cache_dir: str | Path | None = None) -> str | None:
-    """The commit a revision stood for when it was last downloaded; a commit is its own."""
+    """The commit a revision stood for when last downloaded; a commit stands for itself. Raises HubError if none is possible."""
     revision, folder = revision or "main", cache_folder(repository, kind, cache_dir)
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
@@ -110,8 +115,11 @@ def remember_commit(
         repository, kind, cache_dir: as `cache_folder`'s.
         revision: a branch, a tag or a commit; None for 'main'.
         commit: what it stands for.
-        asked: when the Hub was asked, by `time.time`. What was asked later stays: this file is everybody's, and what it says
-            is as old as the question.
+        asked: when the Hub was asked, by `time.time`. An answer to a later question stays: all clients write this file, and its
+            time is that of the question.
+
+    Raises:
+        HubError: if it cannot be written.
     """
     revision = revision or "main"
     if revision == commit:
@@ -125,7 +133,7 @@ def remember_commit(
             partial = reference.with_name(f"{reference.name}.{os.getpid()}.tmp")
             partial.write_text(commit, encoding="utf-8")
             os.replace(partial, reference)
-        with suppress(OSError):  # another user's, which says what it should
+        with suppress(OSError):  # another user's file, whose content is right
             os.utime(reference, (asked, asked))
 
 
@@ -134,7 +142,7 @@ def remember_absent(
 ) -> None:
     """Note that a commit has no files of these names, where every client of the Hub looks for that."""
     folder = cache_folder(repository, kind, cache_dir) / ".no_exist" / commit
-    with suppress(OSError):  # another user's cache, or a full disk: then it is asked again
+    with suppress(OSError):  # another user's cache, or a full disk: then the Hub is asked again
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).touch()
@@ -146,7 +154,7 @@ def known_absent(snapshot: Path, name: str) -> bool:
 
 
 def ask(repository: str, question: Callable[[], Answer]) -> Answer:
-    """What the Hub answers, in time: one that says nothing, or a byte a second, holds nobody.
+    """What the Hub answers, in time: a Hub that says nothing, or a byte a second, holds nobody.
 
     Args:
         repository: the one asked about, for the sentences.
@@ -175,7 +183,7 @@ def ask(repository: str, question: Callable[[], Answer]) -> Answer:
             raise TimeoutError(f"no whole answer in {seconds} s. {error}") from error
         except (HFValidationError, HubError):
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # what it sent is not what a Hub sends
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # the answer is not what a Hub sends
             raise HubError(NOT_THE_HUB, redact(error)) from error
 
 

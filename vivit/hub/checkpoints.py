@@ -45,7 +45,7 @@ def embedded_checkpoints() -> tuple[str, ...]:
 
 
 def cached_checkpoints() -> dict[str, str]:
-    """The Hub repositories whose newest known ViViT is whole on this machine → its commit. Makes no request."""
+    """The Hub repositories whose newest known commit is a ViViT and whole on this machine → that commit. Makes no request."""
     from huggingface_hub import constants
 
     found = {}
@@ -90,7 +90,7 @@ def find_checkpoint(name: str | Path, *, weights: bool = True, here: bool = Fals
 def locate(
     name: str | Path, options: HubOptions = USUAL, *, weights: bool = True, here: bool = False
 ) -> tuple[str, Path]:
-    """As `find_checkpoint`, with the name that goes on meaning the same: 'owner/name@commit', or a folder's whole path."""
+    """As `find_checkpoint`; first a name that goes on meaning the same: 'owner/name@commit', or a folder's whole path."""
     folder = _on_disk(name, absolute=here, subfolder=options.subfolder)
     if folder:
         return folder.name if folder.parent == ASSETS else str(folder.absolute()), folder
@@ -136,7 +136,7 @@ def inspect_checkpoint(name: str | Path, revision: str | None = None, *, folders
 
 
 def _inspect(name: str, revision: str | None, folders: bool) -> tuple[CheckpointInfo, "_Repository | None"]:
-    """A checkpoint, and what the Hub lists of it if it was asked."""
+    """A checkpoint, and what the Hub lists of it if the Hub answered."""
     folder = _on_disk(name) if folders else None
     if folder:
         return describe_folder(name, "embedded" if folder.parent == ASSETS else "local", folder), None
@@ -236,7 +236,7 @@ class _Repository:
 
 
 def _ask(name: str, options: HubOptions) -> _Repository:
-    """What the Hub says of a model repository.
+    """A model repository as the Hub lists it.
 
     Raises:
         HubError: whatever fails.
@@ -280,8 +280,11 @@ def _on_disk(name: str | Path, absolute: bool = False, subfolder: str = "") -> P
     """The folder of an embedded or local checkpoint; None for what can only be a Hub repository.
 
     Args:
-        absolute: a folder counts only where its path is.
-        subfolder: where in it the files are.
+        absolute: whether a folder counts only if its path is absolute.
+        subfolder: where in the folder the files are.
+
+    Raises:
+        HubError: for a folder without `config.json`, or what can only be a path and is no folder.
     """
     local = [] if absolute and not Path(name).is_absolute() else [as_path(name)]
     embedded = [ASSETS / str(name)] if str(name) in embedded_checkpoints() else []
@@ -299,7 +302,7 @@ def _on_disk(name: str | Path, absolute: bool = False, subfolder: str = "") -> P
 
 
 def _no_folder_either(name: str | Path, error: HubError) -> HubError:
-    """The Hub's word on a name that may have been meant for a folder, with what is known of that."""
+    """The Hub's error for a name; where the name may have been meant for a folder, with what is known of that folder."""
     if not error.unknown:
         return error
     place = as_path(name).parent

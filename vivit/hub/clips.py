@@ -26,7 +26,7 @@ class Clip:
         split: its first folder, 'train' or 'val' for instance; '' if it lies less deep than two folders.
         label: the name of the folder it lies in, which is its ground truth; '' at the top.
         file: its path in the repository.
-        size_bytes: its length; what of it is here may be less.
+        size_bytes: its length in the repository.
         cached: whether it is on this machine.
     """
 
@@ -70,7 +70,7 @@ def list_clips(dataset: str = KINETICS_MINI, revision: str | None = None, progre
         Every clip; those on this machine if the Hub cannot be asked.
 
     Raises:
-        HubError: if there is none, or the Hub cannot be asked and nothing is here.
+        HubError: if there is no such dataset, it has no video files, or the Hub cannot be asked and no clip is here.
     """
     from huggingface_hub import HfApi, constants
 
@@ -109,9 +109,9 @@ def download_clip(
 
     Args:
         dataset: 'owner/name'.
-        file: its path there, as `list_clips` gives it.
+        file: the clip's path in the repository, as `list_clips` gives it.
         revision: a branch, a tag or a commit.
-        progress: as `download`'s.
+        progress: as `vivit.hub.download` takes it.
 
     Returns:
         Its path, and what its folders say of it.

@@ -12,10 +12,10 @@ from vivit.hub.options import USUAL, HubOptions
 from vivit.hub.transfer import megabytes
 
 CONFIG = "config.json"
-# Wherever a checkpoint may say what happens to frames: transformers 5 nests it in the first.
+# The files in which a checkpoint may say what happens to frames: transformers 5 nests that in the first.
 PROCESSORS = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
 KINETICS_CHECKPOINT = EXAMPLE
-HEADLESS = (  # what follows the name of such a checkpoint
+HEADLESS = (  # what follows the name of a checkpoint without a classification head
     "is a ViViT without a classification head, so it cannot name actions. Choose one that was trained for a task, such as "
     f"'{KINETICS_CHECKPOINT}'."
 )
@@ -60,7 +60,7 @@ class CheckpointInfo:
 
 
 def describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> CheckpointInfo:
-    """A checkpoint whose files are on disk."""
+    """A checkpoint whose files are on disk. Raises HubError if it is no ViViT with a head, or is not whole."""
     config = read_json(folder / CONFIG, name)
     check_kind(config, name)
     weights = weight_files(names_in(folder))
@@ -73,7 +73,7 @@ def describe_folder(name: str, kind: str, folder: Path, commit: str = "") -> Che
 def describe(
     name: str, kind: str, config: dict[str, Any], files: dict[str, int], commit: str, folder: str
 ) -> CheckpointInfo:
-    """What is known of a checkpoint, unless this machine cannot hold it."""
+    """What is known of a checkpoint. Raises HubError if its weights are larger than this machine's memory."""
     import psutil
 
     size, memory = sum(files.values()), psutil.virtual_memory().total
@@ -118,7 +118,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def check_kind(config: dict[str, Any], name: str) -> None:
-    """Refuse what could not classify videos as a ViViT."""
+    """Raise HubError for what is no ViViT, or has no classification head by its `architectures`."""
     kind = config.get("model_type")
     if kind != "vivit":
         what = f"a {kind!r} model" if kind else "no model that says its type"
@@ -135,7 +135,7 @@ def check_kind(config: dict[str, Any], name: str) -> None:
 
 
 def _count_labels(config: dict[str, Any]) -> int:
-    """How many classes a `config.json` names; whether it may be so is found out where it becomes a `VivitConfig`."""
+    """How many classes a `config.json` names; whether such labels are possible is found out by `VivitConfig`."""
     labels, count = config.get("id2label"), config.get("num_labels")
     if isinstance(labels, dict) and labels:
         return len(labels)

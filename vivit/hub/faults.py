@@ -105,7 +105,7 @@ def _is_unknown(error: Exception) -> bool:
 
 
 def _refusal(error: Any, repository: str) -> str:
-    """An answer of the Hub that is an error."""
+    """The sentence for an answer of the Hub that is an error."""
     from huggingface_hub import errors
 
     answer = error.response

@@ -1,4 +1,4 @@
-"""Folders of checkpoints: what looks like the path of one, what one is called, and the JSON in it. Asks nobody."""
+"""Folders of checkpoints: what looks like the path of one, what one is called, and the JSON in it. Makes no request."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def no_folder(name: str | Path, look: bool) -> str:
 
     Args:
         name: as the user gave it.
-        look: whether it may be told what lies there instead: not to strangers.
+        look: whether to say what lies at the path instead; False for strangers.
     """
     path = as_path(name)
     if look and os.path.isfile(path):
@@ -59,7 +59,7 @@ def called(folder: Path) -> str:
 
 
 def read_json(file: Path, name: str = "") -> dict[str, Any]:
-    """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is damaged or something else."""
+    """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is missing or damaged, or no object."""
     what = f"The {file.name} of '{name or called(file.parent)}'"
     try:
         values = json.loads(file.read_text(encoding="utf-8"))

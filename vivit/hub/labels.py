@@ -25,7 +25,7 @@ def kinetics600_labels() -> tuple[str, ...]:
 
 
 def named_classes(number: int) -> tuple[str, ...]:
-    """The names of so many classes, where their number tells which they are: none of others."""
+    """The names of 400 or 600 classes, which are those of Kinetics; () for any other number."""
     return {400: kinetics400_labels, 600: kinetics600_labels}.get(number, tuple)()
 
 
@@ -35,5 +35,5 @@ def same_label(one: str, other: str) -> bool:
 
 
 def letters(label: str) -> str:
-    """What is the same in all spellings of a label."""
+    """The part of a label that all its spellings share: letters and digits, in lower case."""
     return "".join(c for c in normalize("NFC", label).casefold() if c.isalnum())

@@ -15,7 +15,7 @@ class HubOptions:
 
     Args:
         revision: of a Hub repository: a branch, a tag or a commit.
-        token: a user's, for the Hub; the one that is stored on this machine if None or True (which wants one), none if False.
+        token: a user's, for the Hub; none if False; if None or True the one stored on this machine, which True requires.
         cache_dir: the Hub's cache; if None the usual one (HF_HOME or HF_HUB_CACHE say where).
         local_files_only: make do with what is on this machine.
         subfolder: in which folder of the checkpoint its files are.
@@ -47,7 +47,7 @@ class HubOptions:
         settle("subfolder", "/".join(PurePosixPath(subfolder).parts))
         if isinstance(self.token, str):
             settle("token", self.token.strip())  # files of tokens end in a new line
-        # What cannot be sent would be told as what cannot be sent, and nobody is told a token.
+        # The client would quote a token that cannot be sent in its error, and no error may show a token.
         if not (self.token is None or isinstance(self.token, bool) or _is_token(self.token)):
             raise ValueError("token must be a user's token, True, False or None")
         if self.variant is not None and not (isinstance(self.variant, str) and re.fullmatch(r"\w[\w-]*", self.variant)):
@@ -62,7 +62,7 @@ class HubOptions:
         return len(PurePosixPath(self.subfolder).parts)
 
     def weight_files(self) -> list[tuple[str, str, str]]:
-        """Where tensors may be, what comes first before the others: (whole file, index of shards, pattern of the shards)."""
+        """Where tensors may be, the preferred first: (whole file, index of shards, pattern of the shards' names)."""
         kinds = {"model": "safetensors", "pytorch_model": "bin"}
         if self.use_safetensors is not None:
             del kinds["pytorch_model" if self.use_safetensors else "model"]
@@ -76,7 +76,7 @@ class HubOptions:
 
 
 def _is_token(value: object) -> bool:
-    """Whether this can be sent as one."""
+    """Whether this can be sent as a token: printable ASCII without spaces."""
     return isinstance(value, str) and re.fullmatch(r"[!-~]+", value) is not None
 
 
@@ -84,16 +84,16 @@ USUAL = HubOptions()
 OPTION_NAMES = frozenset(f.name for f in fields(HubOptions))
 
 
-# What transformers' `from_pretrained` takes and what changes nothing here: a checkpoint's code is never run, `.bin` files are
-# read as tensors alone, and a processor has one implementation.
+# Options of transformers' `from_pretrained` that change nothing here: a checkpoint's code is never run, `.bin` files are read
+# as tensors alone, and a processor has one implementation.
 WITHOUT_EFFECT = frozenset({"trust_remote_code", "weights_only", "use_fast"})
 SWITCHED_OFF = frozenset(
     {"force_download", "resume_download", "proxies", "mirror"}
-)  # the same where they ask for nothing
+)  # without effect where their value is false
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
-    """The options that are `HubOptions`, and those that are not; those without effect are gone."""
+    """The options as `HubOptions`, and the others without those that have no effect. Raises ValueError as `HubOptions` does."""
     ours = {name: value for name, value in options.items() if name in OPTION_NAMES}
     others = {
         name: value

@@ -27,7 +27,7 @@ def check_space(files: list[HubFile]) -> None:
     """Refuse to begin what cannot fit on the cache's disk.
 
     Raises:
-        HubError: if the files that are missing are larger than what is free.
+        HubError: if what is missing of the files is larger than the free space.
     """
     missing = [file for file in files if not file.cached]
     needed = sum(file.size_bytes - _size(_partial(file)) for file in missing)
@@ -79,6 +79,9 @@ def fetch_all(files: list[HubFile], revision: str | None, asked: float, progress
         files: at least one.
         revision, asked: as `remember_commit`'s.
         progress: told the fraction and '124 of 356 MB, 11 MB/s, 20 s left'; what it raises keeps what has arrived.
+
+    Raises:
+        HubError: whatever fails.
     """
     check_space(files)
     meter = _Meter(progress, sum(file.size_bytes for file in files))
@@ -94,7 +97,7 @@ class _Meter:
 
     def __init__(self, progress: Progress | None, size: int) -> None:
         self._progress, self._size = progress, max(size, 1)
-        self._base = self._skipped = 0  # bytes of the files before, and bytes that were here before
+        self._base = self._skipped = 0  # bytes of the files begun, and bytes that were here at the beginning
         self._began, self._said = time.monotonic(), 0.0
         self._note = ""
 
@@ -157,7 +160,7 @@ def _lock(file: HubFile, arrived: Arrived) -> Iterator[None]:
 
 
 def _receive(file: HubFile, partial: Path, arrived: Arrived) -> None:
-    """Fill the partial file and compare its checksum; a cut is mended a few times, then told."""
+    """Fill the partial file and compare its checksum; after a cut it goes on, and raises HubError after a few in a row."""
     import httpx2
 
     if _size(partial) > file.size_bytes:
@@ -231,7 +234,7 @@ def _checksum(path: Path, file: HubFile) -> str:
 
 
 def _link(blob: Path, path: Path) -> None:
-    """Point from a snapshot to a blob; where there are no links, copy."""
+    """Link from a snapshot to a blob; where the file system has no links, copy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     fresh.unlink(missing_ok=True)
@@ -243,7 +246,7 @@ def _link(blob: Path, path: Path) -> None:
 
 
 def megabytes(size: int) -> str:
-    """'356 MB': a million bytes, as the Hub counts; less than ten with a digit after the point."""
+    """'356 MB', or '3.6 MB' below ten, where one is a million bytes, as the Hub counts."""
     return f"{size / 1e6:,.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
