@@ -132,7 +132,7 @@ def open_checkpoint(
         vivit.errors.UserError: if its configuration is impossible.
     """
     if config := random_weights.RANDOM_CONFIGS.get(str(name)):
-        return Checkpoint(str(name), config, None)
+        return Checkpoint(str(name), config.changed(), None)  # whoever opens one may change its config
     where = HubOptions(revision=revision, **options)
     lasting, folder = locate(name, where, weights=weights, here=here)
     return Checkpoint(lasting, VivitConfig.from_folder(folder), folder, where)

@@ -82,8 +82,8 @@ def list_clips(dataset: str = KINETICS_MINI, revision: str | None = None, progre
     try:
         timeout = constants.HF_HUB_ETAG_TIMEOUT
         info = ask(dataset, lambda: HfApi().dataset_info(dataset, revision=revision, timeout=timeout))
-        commit = info.sha or ""
-        tree = iter(HfApi().list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset"))
+        newest = info.sha or ""
+        tree = iter(HfApi().list_repo_tree(dataset, recursive=True, revision=newest, repo_type="dataset"))
         while len(sizes) < MAX_CLIPS and (page := ask(dataset, lambda: list(islice(tree, PAGE)))):
             sizes |= {e.path: e.size for e in page if hasattr(e, "size") and _is_clip(e.path)}
             if progress:
@@ -95,6 +95,7 @@ def list_clips(dataset: str = KINETICS_MINI, revision: str | None = None, progre
         sizes = {path.relative_to(snapshots / commit).as_posix(): path.stat().st_size for path in here}
         asked, notices = 0.0, (f"{error} Only the clips on this machine are shown.",)
     else:
+        commit = newest
         notices = (f"Only the first {MAX_CLIPS:,} clips are shown.",) if len(sizes) >= MAX_CLIPS else ()
     if not (commit and sizes):
         raise HubError(f"'{dataset}' has no video files. Choose a dataset of clips such as '{KINETICS_MINI}'.")

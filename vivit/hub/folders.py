@@ -61,6 +61,8 @@ def called(folder: Path) -> str:
 def read_json(file: Path, name: str = "") -> dict[str, Any]:
     """A JSON object from a checkpoint's folder. Raises HubError, naming the file, if it is missing or damaged, or no object."""
     what = f"The {file.name} of '{name or called(file.parent)}'"
+    if not os.path.lexists(file):  # a link to nothing is a damaged file
+        raise HubError(f"{what} is missing. Choose another checkpoint, or get this one again.")
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

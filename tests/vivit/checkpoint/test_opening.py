@@ -73,6 +73,16 @@ def test_here_nothing_is_asked_of_the_hub(cached: str, monkeypatch: pytest.Monke
         open_checkpoint(f"{cached}@{COMMIT}")  # elsewhere it is asked whether there is a processor
 
 
+def test_who_changes_the_config_of_random_weights_changes_it_for_nobody_else() -> None:
+    open_checkpoint(RANDOM).config.num_frames = 16
+    assert open_checkpoint(RANDOM).config.num_frames == 32
+
+
+def test_a_folder_without_a_config_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(HubError, match=r"config\.json of .* is missing"):
+        VivitConfig.from_folder(tmp_path)
+
+
 def test_random_weights_are_a_checkpoint_without_a_folder() -> None:
     found = open_checkpoint(RANDOM, here=True)
     assert (found.name, found.folder, found.trained, found.familiarity(), found.written_ns) == (

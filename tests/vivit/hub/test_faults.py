@@ -252,6 +252,19 @@ def test_without_a_network_what_is_cached_works(
     assert not server.requests
 
 
+def test_where_a_newer_state_cannot_be_listed_the_clips_of_the_former_are_shown(
+    server: HubServer, client: Client, name: str
+) -> None:
+    server.datasets[name] = Repository({"val/wave/1.mp4": b"clip"})
+    good(client.call("download_clip", dataset=name, file="val/wave/1.mp4"))
+    server.datasets[name].commit({"val/wave/1.mp4": b"clip", "val/wave/2.mp4": b"another"})
+    server.faults = [Fault("tree", status=403)]
+    listed = good(client.call("list_clips", dataset=name))
+    assert [c["file"] for c in listed["clips"]] == ["val/wave/1.mp4"] and "on this machine" in listed["notices"][0]
+    server.faults = []
+    assert len(good(client.call("list_clips", dataset=name))["clips"]) == 2
+
+
 def test_a_half_downloaded_checkpoint_is_not_offered_offline(
     server: HubServer, client: Client, offline: Client, name: str
 ) -> None:
