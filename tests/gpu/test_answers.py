@@ -61,7 +61,7 @@ def test_tf32_rounds_products_and_leaves_the_setting(theirs: tuple[Any, Path, to
         compiled = model(pixel_values).logits
     assert model.dtype == found.dtype == torch.float32
     for logits in (found, compiled):
-        # Factors of every product are rounded to 10 bits as float16's are, so it is as far off: see the half precisions.
+        # Factors of every product are rounded to 10 bits, as float16's are: logits are as far off as those in float16 below.
         torch.testing.assert_close(logits, wanted, rtol=0, atol=8e-3)
         # Another order of sums differs by some 1e-6, rounded factors by a thousand times that.
         assert (logits - wanted).abs().max() > 5e-5

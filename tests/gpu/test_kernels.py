@@ -23,7 +23,7 @@ KERNELS = {
     "sdpa-efficient": "_scaled_dot_product_efficient_attention",
     "sdpa-cudnn": "_scaled_dot_product_cudnn_attention",
 }
-TRACED = [name for name in ATTENTION if name not in PACKAGES]  # whose graphs are the packages' own word
+TRACED = [name for name in ATTENTION if name not in PACKAGES]  # a package answers for its own tracing
 SMALL = {
     "hidden_size": 128,
     "num_attention_heads": 2,
@@ -75,7 +75,7 @@ def random_qkv(tokens: int, dtype: torch.dtype, batch: int = 2) -> QueryKeyValue
 
 
 def result_and_gradients(attention: str, inputs: QueryKeyValue) -> list[torch.Tensor]:
-    """Of a backend: what it gives, without and with gradients, and these."""
+    """A backend's result where no gradients are wanted, its result where they are, and these: of query, key and value."""
     with torch.inference_mode():
         plain = ATTENTION[attention](*inputs, 0.0)
     found = ATTENTION[attention](*inputs, 0.0)
@@ -97,7 +97,7 @@ def test_packages_and_flex_agree_with_eager(attention: str, dtype: torch.dtype, 
         return
     query, key, value = (t.detach().float().requires_grad_() for t in inputs)
     exact = result_and_gradients("eager", (query, key, value))
-    # Of the whole tensor's length. Half precision: inputs are the same, probabilities and results are each rounded to a
+    # Relative to the whole tensor's norm. Half precision: inputs are the same, probabilities and results are each rounded to a
     # step of the dtype, and gradients are products of three such. float32: another order of sums.
     off = 1e-5 if dtype == torch.float32 else 4 * torch.finfo(dtype).eps
     for found, wanted in zip(result_and_gradients(attention, inputs), exact, strict=True):

@@ -26,7 +26,7 @@ def test_bytes_are_normalised_on_the_gpu_as_on_the_cpu(options: dict[str, Any]) 
 
 
 def test_a_pipeline_has_its_next_pass_begin_before_it_answers() -> None:
-    """And none without threads. The answers are the same, and their times those of the passes alone."""
+    """And does not without threads. The answers are the same, and each has the time of a pass."""
     classify = pipeline(model=MANNEQUIN, device="cuda", batch_size=2)
     passes: list[int] = []
     shape = (8, *classify.model.config.clip_size, 3)

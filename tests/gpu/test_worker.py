@@ -68,7 +68,7 @@ def test_the_model_worker_answers_as_the_cpu_does() -> None:
 
 
 def test_cells_side_by_side() -> None:
-    """ViViT-B on the worker's own functions. To 2 %: the sweep's child measures the same memory with nothing else loaded."""
+    """ViViT-B by the worker's functions. A sweep's child, with nothing else loaded, measures the same memory to 2 %."""
     request, blobs = question(RANDOM, "eager", "float32")
     cells = [
         Cell(RANDOM, attention, precision) for precision in ("float32", "float16") for attention in ("eager", "sdpa")

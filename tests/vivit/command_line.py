@@ -12,7 +12,7 @@ CLASSIFY: list[str | bytes | Path] = [sys.executable, "-m", "vivit", "classify"]
 
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """The same without a new process: (exit status, stdout, stderr). An error that is not caught fails the test."""
+    """Run the command in this process: (exit status, stdout, stderr). An error that is not caught fails the test."""
     capsys.readouterr()  # what the oracle printed while it was saved
     status = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()

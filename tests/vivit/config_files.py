@@ -40,6 +40,6 @@ def write(folder: Path, values: Any) -> Path:
 
 
 def fields_of(config: VivitConfig) -> dict[str, Any]:
-    """Those that transformers has too."""
+    """The fields of a config that transformers' config has too."""
     own = ("extra", "factorization", "num_temporal_layers", "attention_order")
     return {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in own}

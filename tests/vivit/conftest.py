@@ -63,7 +63,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def classify(checkpoint: Path) -> VideoClassificationPipeline:
-    """A pipeline of that checkpoint, which gives all its classes."""
+    """A pipeline of `checkpoint` that gives all seven classes."""
     return pipeline("video-classification", model=checkpoint, top_k=7)
 
 
@@ -77,7 +77,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without a head, with a pooler. Not to be written to."""
+    """A tiny model without a head, with a pooler, as transformers saves it. Not to be written to."""
     folder = tmp_path_factory.mktemp("checkpoints") / "headless"
     oracle.save(folder, "VivitModel")
     return folder
@@ -93,7 +93,7 @@ def no_warning() -> Iterator[None]:
 
 @pytest.fixture
 def clip_address(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The clip on a web server."""
+    """The address of the clip on a web server."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with running(serving(clip_path.parent)) as base:
         yield f"{base}/{clip_path.name}"

@@ -13,7 +13,7 @@ from tests.vivit.checkpoint.folders import rewrite, tensors_of
 from vivit.checkpoint.layout import published_name, published_tensors
 from vivit.eight_bit import Int8Linear
 
-# transformers 5.23 means to keep the head, and does not find it: its last parameter is a bias.
+# transformers 5.23 means to keep the head, and does not find it: the model's last parameter is a bias.
 KEPT = ["classifier", "pooler"]
 
 

@@ -28,11 +28,11 @@ def test_a_batch_holds_what_its_memory_allows(monkeypatch: pytest.MonkeyPatch) -
             assert count == 1 or needed(attention, count) <= MEMORY_SHARE * gib * 2**30
             assert count == MOST or needed(attention, count + 1) > MEMORY_SHARE * gib * 2**30
     monkeypatch.setattr(batching, "memory_bytes", lambda _: 2**30)
-    assert clips_at_once(config, "eager", "float32", CPU) == 1  # which is asked for whatever it takes
+    assert clips_at_once(config, "eager", "float32", CPU) == 1  # one clip is asked for whatever memory it takes
 
 
 def test_small_clips_are_sixteen_and_eight_bit_is_one_by_one() -> None:
-    """A column of a batch that holds a large number is not rounded in any of its clips."""
+    """In 'int8-bitsandbytes' a large number in one clip keeps its column from being rounded in all clips of the batch."""
     assert memory_bytes(CPU) > 2**30
     assert clips_at_once(config_of("encoder"), "sdpa", "float32", CPU) == MOST
     assert clips_at_once(config_of("encoder"), "sdpa", "int8-dynamic", CPU) == MOST

@@ -1,4 +1,4 @@
-"""`python -m vivit`, in a process of its own, as a user runs it."""
+"""`python -m vivit`: in a process of its own, as a user runs it, or by its `main` in this one."""
 
 import json
 import os

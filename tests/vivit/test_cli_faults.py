@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_one_sentence(
         (folder / file).write_bytes(content)
     status, out, err = run_here(capsys, "classify", clip_path, "--model", folder)
     assert status == 2 and out == ""
-    # Where a value is wrong, its name tells; where the file is, its own.
+    # A damaged file is told by its name. Of a file with a wrong value, only that one sentence is told is checked.
     assert_one_sentence(err, *([] if content and b'"' in content else [file.split(".")[0]]))
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence_and_writes_nothing(
 def test_answers_that_are_no_numbers_are_told(
     clip_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As float16 gives where a model's activations exceed it: no JSON can hold them, and no one could use them."""
+    """As float16 gives where activations exceed its range: no JSON can hold such answers, and nobody could use them."""
     oracle.save(tmp_path)
     model = VivitForVideoClassification.from_pretrained(tmp_path)
     with torch.no_grad():
@@ -302,7 +302,7 @@ def test_a_reader_that_leaves_is_no_fault(checkpoint: Path, clip_path: Path) -> 
     ),
 )
 def test_a_device_that_is_not_there_is_one_sentence(command: str, device: str, clip_path: Path) -> None:
-    """Before anything is downloaded, though the model is none there could be."""
+    """Before the model is looked for: there is none of that name."""
     clip = ["--clip", clip_path] if command == "bench" else [clip_path]
     done = run(command, *clip, "--model", "nobody/nothing", "--device", device)
     assert done.returncode == 2 and not done.stdout

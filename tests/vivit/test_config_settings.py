@@ -15,7 +15,7 @@ import transformers
 from tests.vivit.config_files import VERSION_4, fields_of, write
 from vivit import VivitConfig
 
-# A config that is not yet a model's can be set, and is checked as it is
+# A config that is not yet a model's can be set, and is checked when it is set
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -39,7 +39,7 @@ def test_what_is_set_is_transformers(setting: dict[str, Any]) -> None:
     ours, theirs = VivitConfig(), transformers.VivitConfig()
     for config in (ours, theirs):
         setattr(config, name, value)
-    # transformers leaves the names of other labels as they were where names are set; ours follow.
+    # Where `id2label` is set, transformers leaves `label2id` as it was; ours follows.
     following = {"num_labels", "label2id"} if name == "id2label" else set()
     for field in fields_of(ours).keys() - following:
         wanted = getattr(theirs, field)

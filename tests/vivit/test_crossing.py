@@ -32,7 +32,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def bits(tensor: torch.Tensor) -> np.ndarray:
-    """-0 is not 0 here."""
+    """The bits as whole numbers, by which -0 differs from 0."""
     return tensor.view({4: torch.int32, 2: torch.int16}[tensor.element_size()]).numpy()
 
 
@@ -51,7 +51,7 @@ def test_tensors_are_normalised_as_arrays(name: str, shape: tuple[int, ...]) -> 
 
 
 def test_pictures_of_one_channel() -> None:
-    """Whose channels are first as well as last: what is given is not written to."""
+    """One channel lies first as well as last, with nothing to move: what is given is not written to even so."""
     processor = VivitImageProcessor(image_mean=0.4, image_std=[0.3])
     frames = noise(3, 6, 7, 1).astype(np.float32)
     given = frames.copy()

@@ -230,7 +230,7 @@ def test_a_decoder_that_is_killed_is_replaced(paths: list[Path]) -> None:
     clips = decode_ahead(paths, READING, 1, 0)
     assert_same(next(clips), paths[0])
     (first,) = running()
-    first.send_signal(signal.SIGINT)  # that of a terminal is the parent's
+    first.send_signal(signal.SIGINT)  # a terminal's Ctrl-C is for the parent to heed
     assert_same(next(clips), paths[1])
     assert running() == [first]
     first.suspend()
@@ -267,7 +267,7 @@ def test_a_clip_that_ends_two_decoders_cannot_be_read(
 
 
 def test_a_clip_without_an_end_is_given_up(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its time is over once it is being read, however long a busy machine took to come so far."""
+    """The clip's time is over once a decoder reads it, however long a busy machine took to come so far."""
     given = tmp_path / "given"
     awaited: list[float] = []
 
@@ -320,7 +320,7 @@ time.sleep(600)
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_they_end_with_a_program_that_needs_no_guard(paths: list[Path], tmp_path: Path, number: signal.Signals) -> None:
-    """It waits in the middle of its clips, in a folder whose files are none of the library's."""
+    """The program waits in the middle of its clips, in a folder whose files are none of the library's."""
     (tmp_path / "cwd").mkdir()
     (tmp_path / "cwd" / "json.py").write_text("raise ImportError")
     (tmp_path / "script.py").write_text(SCRIPT)

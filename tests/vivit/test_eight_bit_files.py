@@ -105,7 +105,7 @@ def test_other_precisions_read_it_too_and_do_not_carry_it_on(tmp_path: Path, fol
         open_checkpoint(tmp_path / "eight").load(VivitForVideoClassification),
     ):
         assert not layers(model) and kept_bytes(model) == kept_bytes(exact)
-        # Off by half a step of the largest of a row / 127 at most, and by the float16 before, 2⁻¹¹, a sixteenth of a step.
+        # Off by half a step (the row's largest / 127) at most, and by float16's rounding before, 2⁻¹¹: a sixteenth of a step.
         for name, tensor in published_tensors(exact).items():
             off = (published_tensors(model)[name] - tensor).abs().max()
             assert off <= (tensor.abs().max() / 127 * 0.57 if "weight" in name else 0), name

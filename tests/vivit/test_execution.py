@@ -120,7 +120,7 @@ def test_a_clip_of_a_wrong_shape_is_told_as_it_is_of_a_plain_model(
 
 
 class Slow:
-    """As a graph is: one place for its input, and one for its output."""
+    """As a graph: one place holds what a caller gives, from which the answer is read; a second caller would overwrite it."""
 
     def __init__(self, *_: Any) -> None:
         self.place = torch.zeros(1)

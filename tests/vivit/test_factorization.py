@@ -43,7 +43,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_kinds(tmp_path_factory.mktemp("checkpoints"))
 
 
-# Right
+# Answers
 
 
 @pytest.mark.parametrize("changes", [{}, {"num_attention_heads": 2}, {"qkv_bias": False}], ids=["4", "2", "no bias"])
@@ -121,7 +121,7 @@ def test_every_backend(kind: str, attention: str) -> None:
 
 @pytest.mark.full
 def test_flex_attention_over_both_axes() -> None:
-    """In one case alone, for it compiles."""
+    """In one case alone, for compiling takes its time."""
     model = made("dot_product", "flex_attention", num_hidden_layers=1)
     wanted = wanted_of(model, oracle.clip(model.config)).logits
     same(logits_of(model), wanted, torch.float32, **FLOAT32)
@@ -185,7 +185,7 @@ def test_cls_alone_is_the_same_and_less_work(kind: str, attention: str) -> None:
     with torch.no_grad():
         whole = model(pixel_values, output_hidden_states=True).logits
     torch.testing.assert_close(logits_of(model), whole, rtol=1e-6, atol=1e-6)  # products of other sizes round otherwise
-    if attention != "eager":  # whose products are counted one by one
+    if attention != "eager":  # of eager alone every product is counted
         return
     batch, (steps, height, width) = len(pixel_values), model.config.grid_size
     size: int = model.config.hidden_size

@@ -206,7 +206,7 @@ def test_random_checkpoints_by_name(kind: str) -> None:
     assert open_checkpoint(name).config == RANDOM_CONFIGS[name]
 
 
-# One field of the config, and bad input
+# The three fields of the config, and bad input
 
 
 def test_the_fields_of_the_config() -> None:

@@ -32,7 +32,7 @@ def test_gradients_of_every_parameter(kind: str, order: str, attention: str) -> 
     assert plain.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(plain[name].double(), gradient, rtol=1e-4, atol=1e-5)  # float32 sums, there and back
-        # The same number on all scores of a query leaves their softmax as it is, and a key's bias is one.
+        # A key's bias adds one number to all scores of a query, which leaves their softmax as it is: no gradient.
         assert plain[name].isfinite().all() and (plain[name].abs().max() > 1e-5) != name.endswith("key.bias"), name
     for every in (1, 2):
         model.gradient_checkpointing_enable(every_n_layers=every)
@@ -126,7 +126,7 @@ def test_one_graph_without_breaks(kind: str, order: str) -> None:
 
 
 def test_execution_compiled() -> None:
-    """In one case alone, for it takes its time: the factorised encoder has most parts."""
+    """In one case alone, for compiling takes its time: the factorised encoder has most parts."""
     model = made("encoder", "sdpa", num_hidden_layers=1, num_temporal_layers=1)
     wanted = wanted_of(model, oracle.clip(model.config)).logits
     model.set_execution("compiled")

@@ -25,7 +25,7 @@ CONTENT = bytes(range(256)) * 40
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by path; keeps what it was asked, and says when a client that was kept waiting has left."""
+    """Answers by path and keeps what it was asked; handlers that keep a client waiting go on once `over` is set."""
 
     daemon_threads = True
 

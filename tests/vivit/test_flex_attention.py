@@ -113,7 +113,7 @@ def test_half_precision_stays_half_and_near(dtype: torch.dtype) -> None:
 
 
 def test_more_kinds_of_tensors_than_dynamo_allows_by_itself() -> None:
-    """Its limit is lowered to what is compiled in seconds: ours is what holds."""
+    """Dynamo's own limit is lowered to what is compiled in seconds: the library's limit is what holds."""
     with torch._dynamo.config.patch(recompile_limit=1):
         for width in (4, 8):
             inputs = qkv(9, width=width)
@@ -132,7 +132,7 @@ def test_the_profiler_names_it_and_only_where_it_was_compiled() -> None:
     _, found = measure.record(lambda: flex_attention(*inputs, 0.0), CPU)
     assert found.kernel == REGION == "compiled flex_attention"
     assert measure.attention_kernel([REGION, "aten::_softmax"]) == "_softmax", "the name alone is no evidence"
-    # N × N scores of 3 heads would be 12 B each.
+    # Scores would take 12 B for each of N × N pairs: 4 B in each of 3 heads.
     tokens = 1000
     _, found = measure.record(lambda: flex_attention(*qkv(tokens), 0.0), CPU)
     assert found.peak_bytes is not None and found.peak_bytes < tokens**2 * 12

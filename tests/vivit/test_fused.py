@@ -75,7 +75,7 @@ def test_whoever_changes_what_a_layer_gets_or_gives_changes_all_of_it(model: Any
 
 
 class Ignoring(VivitLayer):
-    """A layer that somebody has written: it takes what the former layer made ahead, and makes its own."""
+    """A layer that somebody has written: it would leave what was made ahead where it is, and makes its own LayerNorm."""
 
     def forward(self, x: Tensor, *rest: Any) -> Any:
         return super().forward(2 * x, *rest[:2])

@@ -152,7 +152,7 @@ def test_frames_are_classified_as_by_transformers(
     ],
 )
 def test_what_was_bytes_stays_bytes(checkpoint: Path, clip_path: Path, kind: str, dtype: Any) -> None:
-    """Until it is where the model is; and is normalised as the processor alone would do it."""
+    """Until the clip is where the model is; and its pixels are normalised as the processor alone would do it."""
     frames = decode_all(clip_path)
     others: dict[str, Callable[[np.ndarray], Any]] = {
         "in [0, 1]": lambda frames: frames / 255,

@@ -19,7 +19,7 @@ WITH_ONEDNN = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reaso
 
 @pytest.fixture
 def unraced() -> Iterator[None]:
-    """No race has been run yet, and what comes of these is forgotten."""
+    """No race has been run yet, and what the test's own races find is forgotten."""
     vivit.linear._race.cache_clear()
     yield
     vivit.linear._race.cache_clear()

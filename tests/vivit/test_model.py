@@ -158,7 +158,7 @@ def test_results_do_not_depend_on_the_rest_of_the_batch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("maps", [False, True])
 def test_dropout_in_training_is_the_oracles(tmp_path: Path, maps: bool) -> None:
-    """The same seed draws the same masks in the same order, so even these results agree; maps of attention have their own."""
+    """The same seed draws the same masks in the same order, so even these results agree; maps are those after dropout."""
     ours, theirs = both(tmp_path, "eager", hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.4)
     pixel_values, labels = oracle.clip(theirs.config), torch.tensor([3, 1])
     results = []

@@ -325,7 +325,7 @@ def test_published_model_example(checkpoint: Path, clip_path: Path) -> None:
 def test_a_list_of_files_is_read_by_processes(
     checkpoint: Path, clip_path: Path, short_clip_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same answers to the bit as without them. Only where it is worth it, and nobody wants to be called there."""
+    """The same answers to the bit as without processes; none where they do not pay, or would call the caller's own code."""
     classify = pipeline("video-classification", model=checkpoint, top_k=7, batch_size=2)
     started: list[int] = []
     usual = decode_ahead

@@ -84,7 +84,7 @@ def test_a_head_of_another_size_is_new_and_nothing_else_is(classifier: Path) -> 
 
 
 def stored_at(classifier: Path, grid: tuple[int, int, int]) -> Tensor:
-    """The position embeddings of the classifier at another grid than its (4, 3, 5), by PyTorch's own words."""
+    """The position embeddings of the classifier at another grid than its (4, 3, 5), by PyTorch's own interpolation."""
     stored = tensors_of(classifier)[f"vivit.{POSITIONS}"]
     body = F.interpolate(stored[:, 1:].view(1, 4, 3, 5, 35).permute(0, 4, 1, 2, 3), size=grid, mode="trilinear")
     return torch.cat([stored[:, :1], body.flatten(2).transpose(1, 2)], dim=1)

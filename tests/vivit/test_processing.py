@@ -20,7 +20,7 @@ from vivit.processing import NORMALISATIONS
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_option_at_every_size(options: str, size: str) -> None:
-    # Said, because a picture of one pixel could as well be of one channel and three pixels.
+    # The format is said, because a picture of one pixel could as well be of one channel and three pixels.
     assert_same(*both(small_clip(SIZES[size], frames=2), input_data_format="channels_last", **OPTIONS[options]))
 
 
@@ -259,7 +259,7 @@ def test_huge_resizes_keep_only_the_crop_and_are_right_to_one_level(size: tuple[
 
 
 def test_a_thin_picture_needs_little_memory() -> None:
-    """8192 × 16 resized whole would be 131072 × 256; in a process that may not have as much, it must still work."""
+    """16 × 8192 pixels (height × width) resized whole would be 256 × 131072; only the crop may take memory."""
     code = (
         "import resource, numpy as np\n"
         "from vivit.processing import VivitImageProcessor\n"
@@ -280,7 +280,7 @@ def test_a_thin_picture_needs_little_memory() -> None:
 )
 @pytest.mark.parametrize("size", SIZES)
 def test_crop_box_is_what_the_model_sees(options: str, size: str) -> None:
-    """A picture that is a map of its own coordinates shows which of them are kept."""
+    """By its shares of height and width, which are those of the crop in the resized picture, and by its centre."""
     height, width = SIZES[size]
     processor = VivitImageProcessor(**SMALL | OPTIONS[options])
     left, top, right, bottom = processor.crop_box(height, width)

@@ -45,7 +45,7 @@ def test_crops_lie_inside_in_the_middle_and_from_end_to_end(
         assert np.abs(np.array(box) - np.rint(box)).max() < 1e-6
         boxes.append([round(place) for place in box])
     for left, top, right, bottom in boxes:
-        # What is larger than the picture keeps all of it.
+        # A crop larger than the picture keeps all of it.
         assert (bottom - top, right - left) == (min(crop[0], new[0]), min(crop[1], new[1]))
     along = int(new[0] <= new[1])  # the axis on which several lie: 1 is across
     for axis, (side, kept) in enumerate(zip(new, crop, strict=True)):

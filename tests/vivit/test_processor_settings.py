@@ -15,7 +15,7 @@ from tests.vivit.pictures import OPTIONS, SMALL, assert_same, small_clip
 from vivit import VivitImageProcessor, VivitVideoProcessor
 from vivit.hub import HubError
 
-# A field can be set, and is checked as it is
+# A field can be set, and is checked when it is set
 
 SETTINGS: list[dict[str, Any]] = [
     {"do_normalize": False},

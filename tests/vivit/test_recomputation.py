@@ -17,7 +17,7 @@ load = VivitForVideoClassification.from_pretrained
 
 
 def gradients(model: Any, kwargs: dict[str, Any] | None = None) -> tuple[dict[str, Tensor], int]:
-    """Every gradient of a step in training, and how often a layer was computed."""
+    """Every gradient of a step in training, and how many times layers were computed, all together."""
     calls = 0
 
     def count(*_: Any) -> None:

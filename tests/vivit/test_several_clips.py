@@ -81,7 +81,7 @@ def test_batches_and_threads_answer_the_same(
 def test_several_are_classified_as_by_transformers(
     checkpoint: Path, clip_path: Path, tmp_path: Path, kind: Any
 ) -> None:
-    """An iterator that is no generator theirs does not take."""
+    """transformers' pipeline does not take an iterator that is no generator."""
     paths = [str(clip_path), str(write_clip(tmp_path / "numbers.mp4", 20)), str(clip_path)]
     options: dict[str, Any] = {"batch_size": 2, "frame_sampling_rate": 2}
     theirs = their_pipeline(checkpoint)(paths if kind is iter else kind(paths), **options)
@@ -93,7 +93,7 @@ def test_several_are_classified_as_by_transformers(
 
 @pytest.mark.parametrize("known", [False, True], ids=["", "familiarity"])
 def test_one_pass_gives_the_models_logits(classify: VideoClassificationPipeline, clip_path: Path, known: bool) -> None:
-    """Where features are wanted too, and where not; then it is by a call, as a compiled model needs it."""
+    """Where features are wanted too, and where not: then the model itself is called, as one that is compiled must be."""
     ones = np.ones((1, 2), np.float32)
     statistics = Familiarity(
         np.zeros((1, 35), np.float32), np.eye(35, dtype=np.float32)[None, :2], ones, ones[:, 0], 1e9

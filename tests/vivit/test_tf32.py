@@ -25,7 +25,7 @@ def setting() -> tuple[Any, ...]:
 
 @pytest.fixture(autouse=True)
 def as_pytorch_comes() -> Iterator[None]:
-    """Whoever trains in this process has set it for good."""
+    """A test before that trained in this process may have set TF32 for good."""
     former = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     yield
@@ -34,7 +34,7 @@ def as_pytorch_comes() -> Iterator[None]:
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that has it, as far as it is asked; the setting can be made on any."""
+    """A machine that has TF32, as far as `why_not` is asked; PyTorch's setting can be made on any."""
     monkeypatch.setattr(tf32, "why_not", lambda device: ("", ""))
     before = setting()
     yield

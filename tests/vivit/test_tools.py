@@ -199,7 +199,7 @@ def test_inductor_makes_one_graph_of_it(attention: str) -> None:
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.parametrize("attention", HERE[:3])
 def test_onnx_runtime_gives_the_same_logits(tmp_path: Path, attention: str, dynamo: bool) -> None:
-    """By both of PyTorch's exporters. Of other numbers of clips than it was exported with, where its shapes may vary."""
+    """By both of PyTorch's exporters, and of another number of clips than the model was exported with."""
     import onnxruntime
 
     model = made(attention)

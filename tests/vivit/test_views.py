@@ -65,7 +65,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, clip_path: Path, short_clip_
     return {"landscape": clip_path, "portrait": tall, "short": short_clip_path}
 
 
-# Views → the first frame of each of them, of 45, 39 and 5 frames.
+# Views → the first frame of each temporal view, of clips of 45, 39 and 5 frames.
 STARTS = {
     "4x3": ([0, 9, 19, 29], [0, 7, 15, 23], [0] * 4),
     "3x1": ([0, 14, 29], [0, 11, 23], [0] * 3),
@@ -107,7 +107,7 @@ def test_crops_alone_leave_the_frames_as_they_are(
 
 
 def test_passes_hold_no_more_views_than_a_batch(classify: VideoClassificationPipeline, clips: dict[str, Path]) -> None:
-    """Whoever's they are: the answers stay those of each clip, and so does what is said of its features."""
+    """Several clips share a pass: the answers stay those of each clip, and so does what is said of its features."""
     sizes: list[int] = []
     paths = [clips["landscape"], clips["portrait"], clips["short"]]
     hook = classify.model.vivit.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))

@@ -124,7 +124,7 @@ def tree_of(model: VivitForVideoClassification) -> Tree:
 
 
 def packed_tree(tree: Tree) -> Tree:
-    """The same with every array packed."""
+    """A tree with every array packed."""
     return {
         name: packed_tree(node) if isinstance(node, dict) else packed(node) if isinstance(node, np.ndarray) else node
         for name, node in tree.items()

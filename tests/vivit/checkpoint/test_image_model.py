@@ -49,7 +49,7 @@ def config_of(factorization: str = "none", frames: int = 6, tubelet: int = 2, **
 
 
 def begin(folder: Path | str, config: VivitConfig, **options: Any) -> VivitForVideoClassification:
-    """`from_image_model` with eager attention, which says what it always does, and no more."""
+    """`from_image_model`, with eager attention unless told otherwise. Its one warning is that of every call."""
     options = {"attn_implementation": "eager"} | options
     with pytest.warns(UserWarning, match="classification head is new") as said:
         model = VivitForVideoClassification.from_image_model(folder, config, **options)

@@ -124,7 +124,7 @@ def test_arrays_in_pieces(tmp_path: Path, size: int) -> None:
     tree = tree_of(theirs)
     tree["embedding"]["kernel"] = chunked(tree["embedding"]["kernel"], size if size > 1 else 13)
     tree["cls"] = chunked(tree["cls"], size)
-    tree["cls"]["shape"] = list(theirs.vivit.embeddings.cls_token.shape)  # a tuple is either
+    tree["cls"]["shape"] = list(theirs.vivit.embeddings.cls_token.shape)  # a shape is a list, or a map as in `chunked`
     same_weights(loaded(write(tmp_path / "checkpoint", {"params": tree}), **CLIP), theirs)
 
 
@@ -138,7 +138,7 @@ def test_half_precisions_become_float32(tmp_path: Path, dtype: str) -> None:
         return {name: half(node) if isinstance(node, dict) else pack(node) for name, node in tree.items()}
 
     made = loaded(write(tmp_path / "checkpoint", {"params": half(tree)}), **CLIP)
-    # bfloat16 has 8 bits of a fraction, and was cut.
+    # bfloat16 has 8 significant bits, and was cut rather than rounded.
     tolerance: Tolerance = {"rtol": 2**-7 if dtype == "bfloat16" else 2**-10, "atol": 1e-6}
     mine, wanted = published_tensors(made), published_tensors(theirs)
     for name, tensor in mine.items():

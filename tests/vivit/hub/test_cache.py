@@ -181,7 +181,7 @@ def test_a_killed_download_goes_on_where_it_stopped(server: HubServer, client: C
     doomed.start("download", name=name)
     partial = (
         blobs(home, name) / f"{etag('model.safetensors', WEIGHTS)}.vivit.incomplete"
-    )  # those of smaller files come and go
+    )  # partials of smaller files come and go
     until(lambda: partial.exists() and partial.stat().st_size > 300_000)
     doomed.close()
     here = partial.stat().st_size

@@ -27,7 +27,7 @@ def senders(server: HubServer) -> dict[str, set[str | None]]:
 
 
 def find(client: Client, secret: str, **arguments: Any) -> Answer:
-    """The answer of `find_checkpoint`, once it is sure that neither it nor what was logged meanwhile tells the secret."""
+    """The answer of `find_checkpoint`; neither the answer nor what was logged meanwhile may tell the secret."""
     before = len(client.log())
     answer = client.call("find_checkpoint", **arguments)
     assert secret not in json.dumps(answer) and secret not in client.log()[before:]

@@ -26,7 +26,7 @@ def repository(**processors: bytes) -> Repository:
 
 
 def snapshot_of_another_client(home: Path, name: str, commit: str, content: dict[str, bytes]) -> Path:
-    """As a client leaves it that looked for no processor: config and weights, and no word on the rest."""
+    """What a client leaves that looked for no processor: config and weights, and no word on the rest."""
     cache = home / "hub" / f"models--{name.replace('/', '--')}"
     folder = cache / "snapshots" / commit
     folder.mkdir(parents=True)
