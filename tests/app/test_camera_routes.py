@@ -120,6 +120,7 @@ def refused(answer: httpx2.Response, status: int, sentence: str) -> None:
     assert sentence in answer.json()["error"]
 
 
+@pytest.mark.full
 def test_a_picture_is_taken_and_tells_how_much_of_a_window_is_there(own: tuple[Server, Path], jpeg: bytes) -> None:
     async def visit(visitor: Visitor) -> None:
         assert (await visitor.post("picture", jpeg)).json()["filled"] == 0.0

@@ -84,6 +84,7 @@ def test_takes_a_file_of_every_format_and_plays_it(page: Page, server: Server, t
     expect(page.get_by_text("this is a preview")).to_have_count(0 if plays else 1)
 
 
+@pytest.mark.full
 def test_switches_backend_and_precision(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)

@@ -50,6 +50,7 @@ async def record(http: httpx2.AsyncClient, content: bytes, class_id: str) -> htt
     return answer
 
 
+@pytest.mark.full
 def test_recordings_become_clips_of_a_class_and_what_they_teach_is_sent_to_their_visitor_alone(tmp_path: Path) -> None:
     lessons, cameras = server.get_server().lessons, server.get_server().cameras
     clips = [

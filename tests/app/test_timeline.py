@@ -122,6 +122,7 @@ def test_a_segment_that_is_chosen_moves_the_player_and_shows_its_frames(page: Pa
     assert model_jobs(server) == before, "no window is classified again"
 
 
+@pytest.mark.full
 def test_it_fills_while_it_runs_and_others_are_answered_meanwhile(
     context: BrowserContext, page: Page, server: Server
 ) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from engine import Engine, Job
 from engine.tasks import Classification, Classify, Frames, MakePreview, MakeThumbnail, ReadFrames
 from tests.clips import read_number, write_clip
+from tests.patience import until
 from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
@@ -129,10 +130,12 @@ def test_half_weights_take_half_the_memory(engine: Engine, checkpoint: Path, cli
     assert half * 2 == whole
 
 
+@pytest.mark.full
 def test_a_compiled_answer_is_the_same_and_what_compiling_took_is_kept(
     engine: Engine, checkpoint: Path, clip: Path
 ) -> None:
     frames = done(read(engine, checkpoint, clip))
+    until(lambda: engine.hello("model") is not None)
     machine, config = engine.hello("model"), VivitConfig.from_pretrained(checkpoint)
     cell = Cell(str(checkpoint), execution="compiled")
     assert known(machine, config, cell) is None

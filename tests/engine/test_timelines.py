@@ -151,6 +151,7 @@ def test_two_films_at_once(engine: Engine, film: Path, long_film: Path, whole: R
     assert long.wait(90)
 
 
+@pytest.mark.full
 def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine, long_film: Path) -> None:
     """What comes after is what would have come: the film is sought in."""
     grid = Grid(16.0, 16.0, 32)

@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.full
 def test_a_process_tells_what_is_known_of_the_bundled_clips() -> None:
     command = [sys.executable, "-m", "vivit", "evaluate", "bundled", "--json", "--batch-size", "4"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=240, check=False)
