@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from engine.clips import called_this_clip, container_name
-from engine.media import hold
+from engine.holding import hold
 from engine.tasks import (
     EXTRACT_SECONDS,
     CloseFilm,

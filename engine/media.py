@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from engine.clips import called_this_clip, container_name
+from engine.holding import hold
 from engine.tasks import (
     ClipPixels,
     DecodePictures,
@@ -17,7 +18,6 @@ from engine.tasks import (
     FindClips,
     Frames,
     Hold,
-    HoldFilms,
     MakePreview,
     MakeThumbnail,
     Nothing,
@@ -44,7 +44,6 @@ from vivit.views import Views
 LIMITS = VideoLimits(max_seconds=25.0, max_frames=300_000)  # 3 hours at 25 frames a second
 PREVIEW_SECONDS, PREVIEW_FPS = 10.0, 60.0  # at most
 ROUNDING_SECONDS = 0.002  # by which file formats make frames come too soon
-HOLD_SECONDS = 0.05  # between two looks for a cancel
 BUNDLED = "bundled"  # what `find_clips` calls the clips that ship with the app
 KEPT_HEIGHT = 720  # pixels at most, of a clip that a camera's pictures make
 THUMBNAIL = (264, 198)  # pixels: twice as many as it takes on the page, for sharp screens
@@ -174,13 +173,6 @@ def draw(request: DrawInside, blobs: list[bytes], progress: Progress) -> tuple[N
         strip,
         overlay_mp4(frames, request.seconds, request.end_seconds, weights, request.opacity),
     ]
-
-
-def hold(request: Hold | HoldFilms, blobs: list[bytes], progress: Progress) -> tuple[Nothing, list[bytes]]:
-    """Do nothing until cancelled; the film worker's task, too."""
-    while True:
-        progress(0.0, "waiting while a benchmark is timed")
-        time.sleep(HOLD_SECONDS)
 
 
 def decode_pictures(request: DecodePictures, blobs: list[bytes], progress: Progress) -> tuple[Pictures, list[bytes]]:
