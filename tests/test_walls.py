@@ -429,6 +429,7 @@ def test_rooms_with_torch_have_no_streamlit() -> None:
         "vivit.evaluate.local",
         "engine.model",
     ]
+    assert all("torch" in reaches(module) for module in rooms)
     loaded = loaded_by("\n".join(f"import {module}" for module in rooms))
     assert "torch" in loaded
     assert not loaded & {"streamlit", "transformers", "torchvision"}

@@ -19,10 +19,10 @@ from playwright.sync_api import (
     ConsoleMessage,
     Locator,
     Page,
-    TimeoutError,
     expect,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as TooLate
 
 from tests.hub_client import clean
 from tests.shorter import some
@@ -262,7 +262,7 @@ def choose_in(page: Page, box: Locator, option: str | re.Pattern[str]) -> None:
             box.click()
         try:
             return found.click(timeout=5e3)
-        except TimeoutError:
+        except TooLate:
             if time.monotonic() > deadline:
                 raise
 

@@ -72,11 +72,15 @@ def test_frames_are_spread_over_the_whole_clip_by_default(checkpoint: Path, clip
 
 
 def test_timings_are_parts_of_the_total(checkpoint: Path, clip_path: Path) -> None:
-    timings = pipeline("video-classification", model=checkpoint)(clip_path).timings_ms
-    assert list(timings) == ["probe", "decode", "preprocess", "forward", "total"]
-    assert all(ms > 0 for ms in timings.values())
-    parts = sum(ms for name, ms in timings.items() if name != "total")
-    assert parts <= timings["total"]
+    classify = pipeline("video-classification", model=checkpoint)
+    several = [classify(clip_path).timings_ms for _ in range(8)]
+    shares = []
+    for timings in several:
+        assert list(timings) == ["probe", "decode", "preprocess", "forward", "total"]
+        assert all(ms > 0 for ms in timings.values())
+        shares.append(sum(ms for name, ms in timings.items() if name != "total") / timings["total"])
+    # Nothing that takes long lies between the parts; another program may come between them in one call, but not in all.
+    assert 0.5 < max(shares) <= 1
 
 
 def test_timings_stay_parts_where_lanes_work_side_by_side(tmp_path: Path) -> None:
