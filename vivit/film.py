@@ -52,5 +52,9 @@ def clock(seconds: float) -> str:
 
 
 def end_of(seconds: Sequence[float]) -> float:
-    """When the last of some pictures has been shown, as long as the others in the mean. Args: seconds: when each comes."""
+    """When the last of some pictures has been shown, in seconds: it is shown as long as the others in the mean.
+
+    Args:
+        seconds: (n,) when each is shown, ascending; n > 0.
+    """
     return seconds[-1] + (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)

@@ -1,4 +1,4 @@
-"""Files of one kind that are kept in folders, of which one that cannot be read hides no other. No torch is used."""
+"""Files of one kind that are kept in folders: written whole, and one that cannot be read hides no other. No torch is used."""
 
 import os
 import secrets
