@@ -1,7 +1,7 @@
 """What is done ahead of its use: by threads, in order, and by an accelerator. Imports nothing of ours."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -44,6 +44,47 @@ def read_ahead(
         finally:
             given_up.set_result(None)
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def in_groups(things: Iterable[Read], full: Callable[[list[Read]], bool]) -> Iterator[list[Read]]:
+    """Things in lists, in order. What they raise is raised after the list of those before it.
+
+    Args:
+        things: taken one by one, when a list is asked for.
+        full: whether a list is long enough; the last may be shorter. Lists are the caller's, to empty too.
+    """
+    things = iter(things)
+    while True:
+        group = []
+        try:
+            for thing in things:
+                group.append(thing)
+                if full(group):
+                    break
+        except Exception:
+            if group:
+                yield group
+            raise
+        if not group:
+            return
+        yield group
+
+
+def kept_back(things: Iterable[Read], number: int) -> Iterator[Read]:
+    """The same things, each once so many more have been begun. What they raise is raised after all those before it."""
+    back: deque[Read] = deque()
+    try:
+        for thing in things:
+            back.append(thing)
+            del thing
+            if len(back) > number:
+                yield back.popleft()
+    except Exception:
+        while back:
+            yield back.popleft()
+        raise
+    while back:
+        yield back.popleft()
 
 
 def passes_ahead(device: str, workers: int) -> int:

@@ -1,14 +1,12 @@
 """Clips of any kind → [{"label", "score"}], in one call."""
 
 import sys
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -17,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from vivit.ahead import passes_ahead, read_ahead
+from vivit.ahead import in_groups, kept_back, passes_ahead, read_ahead
 from vivit.call_options import CallOptions
 from vivit.checkpoint import Checkpoint, open_checkpoint
 from vivit.checkpoint.stated import choose_precision
@@ -42,10 +40,10 @@ UNFAMILIAR = "This clip is unlike those that this checkpoint was trained on, so 
 
 # Of `HubOptions` those that hold for any name; the others are about one checkpoint.
 ANYWHERE = ("token", "cache_dir", "local_files_only")
-EIGHT_BIT = frozenset({"load_in_8bit", "load_in_4bit", "quantization_config"})
+EIGHT_BIT_OPTIONS = frozenset({"load_in_8bit", "load_in_4bit", "quantization_config"})
 # Memory is always used sparingly: low_cpu_mem_usage is there for those who pass it.
 OF_THE_MODEL = {"attn_implementation", "execution", "dtype", "torch_dtype", "device_map", "low_cpu_mem_usage"}
-LOADING = OPTION_NAMES | EIGHT_BIT | OF_THE_MODEL  # what model_kwargs may hold
+LOADING = OPTION_NAMES | EIGHT_BIT_OPTIONS | OF_THE_MODEL  # what model_kwargs may hold
 
 
 class Predictions(list[dict[str, Any]]):
@@ -164,7 +162,7 @@ class VideoClassificationPipeline:
 
     def _several(self, clips: Iterable[Any], options: CallOptions) -> Iterator[Predictions]:
         """The answers in order. What is wrong with a clip is raised in its turn, after the answers before it."""
-        fault, begun = None, deque[Pass]()
+        source: Generator[ReadyClip, None, None]
         if self._in_processes(clips, options):
             workers = options.num_workers or usual_processes()
             source = self._decoded(clips, options, workers)
@@ -174,27 +172,11 @@ class VideoClassificationPipeline:
         ahead = passes_ahead(self.device.type, workers)
         # The source is closed here and not when it is collected, which an exception that someone keeps would put off.
         with closing(source) as ready:
-            while fault is None:
-                batch = []
-                try:
-                    for clip in islice(ready, options.batch_size):
-                        batch.append(clip)
-                except Exception as error:
-                    fault = error
-                try:
-                    if batch:
-                        begun.append(self._begin(batch, options.batch_size))
-                except Exception as error:
-                    fault = error  # this first: its clips came before the one that could not be read
-                ended = fault is not None or not batch
-                while len(begun) > (0 if ended else ahead):
-                    yield from self._answers(begun.popleft(), options)
-                if not (batch or fault):
-                    return
-        try:
-            raise fault
-        finally:
-            del fault  # the exception holds this frame, and the frame should not hold the exception in turn
+            batches = in_groups(ready, lambda batch: len(batch) == options.batch_size)
+            passes = (self._begin(batch, options.batch_size) for batch in batches)
+            for begun in kept_back(passes, ahead):
+                yield from self._answers(begun, options)
+                del begun  # with its pictures
 
     def _in_processes(self, clips: Iterable[Any], options: CallOptions) -> bool:
         """Whether processes read these clips: files that are known from the start, for more than one pass of several clips."""
@@ -345,10 +327,8 @@ def pipeline(
     where = {name: value for name, value in given.items() if name in OPTION_NAMES}
     if image_processor is not None and video_processor is not None:
         raise ValueError("image_processor and video_processor are two names of one thing; give one of them")
-    kind = VivitImageProcessor if video_processor is None else VivitVideoProcessor
-    processor = image_processor if video_processor is None else video_processor
     is_loaded = isinstance(bare, VivitForVideoClassification)
-    looked_for = any(isinstance(thing, str | Path) for thing in (model, config, processor))
+    looked_for = any(isinstance(thing, str | Path) for thing in (bare, config, image_processor, video_processor))
     # Options of loading come too late for a loaded model, and where to look is of use to names alone.
     named = [*given, *([] if config is None else ["config"])]
     if idle := [name for name in named if (not looked_for if name in where else is_loaded)]:
@@ -356,39 +336,20 @@ def pipeline(
             f"{', '.join(idle)} would not change what is loaded or open already; give its name instead of the object, or "
             "pass them to from_pretrained or open_checkpoint"
         )
-    if isinstance(processor, str | Path):
-        processor = kind.from_pretrained(processor, **where)
-    if not isinstance(processor, VivitImageProcessor | None):
-        raise ValueError(
-            f"image_processor must be a VivitImageProcessor or the name of one, not {type(processor).__name__}"
-        )
+    if video_processor is None:
+        processor = _processor(image_processor, VivitImageProcessor, where)
+    else:
+        processor = _processor(video_processor, VivitVideoProcessor, where)
     if isinstance(bare, VivitForVideoClassification):
         if processor is None:
             raise ValueError("give image_processor beside a model object")
         model = cast(VivitForVideoClassification, model).eval()
         return VideoClassificationPipeline(model, processor, device=place, **defaults)
     get_execution(given.get("execution", "plain"))
-    checkpoint = bare if isinstance(bare, Checkpoint) else open_checkpoint(bare, **where)
-    if config is not None:
-        if not isinstance(config, VivitConfig):
-            shared = isinstance(model, Checkpoint) or str(config) == str(model)
-            options = where if shared else {name: where[name] for name in ANYWHERE if name in where}
-            config = VivitConfig.from_pretrained(config, **options)
-        checkpoint = replace(checkpoint, config=config)
-    if checkpoint.folder is None:
-        raise UserError(f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint.")
-    of_dtype = one_precision(given.get("dtype"), given.get("torch_dtype"))
-    asked = asked_for(**{name: given[name] for name in EIGHT_BIT if name in given})
-    precision = choose_precision(checkpoint.folder, checkpoint.options, of_dtype, asked)
+    checkpoint = _open(bare, config, where)
     # The processor is read before the weights, since it may be unusable. A copy, because the user may change it.
     processor = processor or replace(checkpoint.processor)
-    model = checkpoint.load(
-        VivitForVideoClassification,
-        attn_implementation=given.get("attn_implementation", "sdpa"),
-        dtype=precision,
-        device=place or default_device(),
-    )
-    model.set_execution(given.get("execution", "plain"))
+    model = _load(checkpoint, given, place or default_device())
     return VideoClassificationPipeline(model, processor, checkpoint.familiarity(), **defaults)
 
 
@@ -397,8 +358,50 @@ def _given(model_kwargs: Mapping[str, Any] | None, **options: Any) -> dict[str, 
     extra = {name: value for name, value in (model_kwargs or {}).items() if value is not None}
     refuse_unknown(extra, LOADING)
     extra.pop("low_cpu_mem_usage", None)
-    extra = {name: value for name, value in extra.items() if name not in EIGHT_BIT or value is not False}
+    extra = {name: value for name, value in extra.items() if name not in EIGHT_BIT_OPTIONS or value is not False}
     given = {name: value for name, value in options.items() if value is not None}
     if twice := given.keys() & extra:
         raise ValueError(f"{', '.join(sorted(twice))} is given beside model_kwargs and in them; give it once")
     return given | extra
+
+
+def _processor(
+    given: str | Path | VivitImageProcessor | None, kind: type[VivitImageProcessor], where: dict[str, Any]
+) -> VivitImageProcessor | None:
+    """The processor that was given, read if it was given by its name. Args: where: options of looking for it."""
+    if isinstance(given, str | Path):
+        return kind.from_pretrained(given, **where)
+    if not isinstance(given, VivitImageProcessor | None):
+        raise ValueError(
+            f"image_processor must be a VivitImageProcessor or the name of one, not {type(given).__name__}"
+        )
+    return given
+
+
+def _open(model: str | Path | Checkpoint, config: str | Path | VivitConfig | None, where: dict[str, Any]) -> Checkpoint:
+    """The trained checkpoint of a pipeline, with the config that was given if one was. Args: where: as `_processor`'s."""
+    checkpoint = model if isinstance(model, Checkpoint) else open_checkpoint(model, **where)
+    if config is not None:
+        if not isinstance(config, VivitConfig):
+            shared = isinstance(model, Checkpoint) or str(config) == str(model)
+            options = where if shared else {name: where[name] for name in ANYWHERE if name in where}
+            config = VivitConfig.from_pretrained(config, **options)
+        checkpoint = replace(checkpoint, config=config)
+    if checkpoint.folder is None:
+        raise UserError(f"'{checkpoint.name}' has random weights, which predict nothing. Choose a trained checkpoint.")
+    return checkpoint
+
+
+def _load(checkpoint: Checkpoint, given: dict[str, Any], device: torch.device) -> VivitForVideoClassification:
+    """The model of a checkpoint that `_open` returned. Args: given: options of loading, by name."""
+    assert checkpoint.folder
+    of_dtype = one_precision(given.get("dtype"), given.get("torch_dtype"))
+    asked = asked_for(**{name: given[name] for name in EIGHT_BIT_OPTIONS if name in given})
+    model = checkpoint.load(
+        VivitForVideoClassification,
+        attn_implementation=given.get("attn_implementation", "sdpa"),
+        dtype=choose_precision(checkpoint.folder, checkpoint.options, of_dtype, asked),
+        device=device,
+    )
+    model.set_execution(given.get("execution", "plain"))
+    return model

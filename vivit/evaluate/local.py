@@ -8,11 +8,12 @@ from time import perf_counter
 
 import numpy as np
 
-from vivit.ahead import passes_ahead
+from vivit.ahead import in_groups, kept_back, passes_ahead
 from vivit.clock import Mark, milliseconds
 from vivit.decoders import Reading, decode_ahead
 from vivit.evaluate.passes import Answer, Begun, Classifier, clips_of_a_step, record_of
 from vivit.evaluate.records import LabelledClip, Record, why
+from vivit.preparing import ReadyClip
 
 
 @dataclass
@@ -78,11 +79,9 @@ def answer_locally(
     spent, config = spent or Spent(), classifier.model.config
     reading = replace(reading, picture=(*config.clip_size[1:], config.num_channels))
     size = clips_of_a_step(classifier.batch_size, reading.views.count)
-    ahead = passes_ahead(classifier.model.device.type, processes)
-    asked, steps = deque[LabelledClip](), deque[_Step]()
-    fault: Exception | None = None
+    asked = deque[LabelledClip]()
     last: Mark | None = None
-    start, blocked = perf_counter(), 0.0
+    start = perf_counter()
 
     def paths() -> Iterator[str]:
         for clip in clips:
@@ -90,46 +89,49 @@ def answer_locally(
             yield clip.path
 
     with closing(decode_ahead(paths(), reading, processes, size + processes)) as decoded:
-        while fault is None:
-            records: list[Record] = []
-            pixels: list[np.ndarray] = []
-            begin = perf_counter()
-            try:
-                for clip in decoded:
-                    record = Record(**vars(asked.popleft()))
-                    if isinstance(clip, Exception):
-                        records.append(replace(record, error=why(clip)))
-                    else:
-                        records.append(replace(record, decode_seconds=clip.timings_ms["cpu"] / 1e3))
-                        pixels.append(clip.pixels)
-                    if len(pixels) == size or (len(records) == size and not pixels):
-                        break
-            except Exception as error:
-                fault = error
-            blocked += perf_counter() - begin
-            try:
-                if records:
-                    steps.append(_Step(records, classifier.begin(pixels) if pixels else None, blocked))
-                    blocked *= not pixels
-            except Exception as error:
-                fault = error  # in the place of a fault of `clips`, which comes after these clips
-            del pixels
-            ended = fault is not None or not records
-            while len(steps) > (0 if ended else ahead):
-                step = steps.popleft()
-                answers = iter(classifier.finish(step.begun) if step.begun else ())
-                found = [(one, None if one.error else next(answers)) for one in step.records]
-                if step.begun:
-                    idle = milliseconds(last, step.begun.begin) / 1e3 if last is not None else step.blocked
-                    spent.waited += min(step.blocked, idle)
-                    spent.model += step.begun.seconds
-                    last = step.begun.end
-                spent.decode += sum(record.decode_seconds for record in step.records)
-                spent.total = perf_counter() - start
-                yield found
-            if not (records or fault):
-                return
-    try:
-        raise fault
-    finally:
-        del fault  # it holds this frame, and the clips in it, which should not hold it in turn
+        steps = _steps(decoded, asked, classifier, size)
+        for step in kept_back(steps, passes_ahead(classifier.model.device.type, processes)):
+            answers = iter(classifier.finish(step.begun) if step.begun else ())
+            found = [(one, None if one.error else next(answers)) for one in step.records]
+            if step.begun:
+                idle = milliseconds(last, step.begun.begin) / 1e3 if last is not None else step.blocked
+                spent.waited += min(step.blocked, idle)
+                spent.model += step.begun.seconds
+                last = step.begun.end
+            spent.decode += sum(record.decode_seconds for record in step.records)
+            spent.total = perf_counter() - start
+            del step
+            yield found
+
+
+def _steps(
+    decoded: Iterable[ReadyClip | Exception], asked: deque[LabelledClip], classifier: Classifier, size: int
+) -> Iterator[_Step]:
+    """The steps in order, each begun when it is asked for.
+
+    Args:
+        decoded: the clips of `asked`, or what is wrong with them, in the same order.
+        size: readable clips of a step; of clips that cannot be read as many make one too.
+    """
+
+    def full(clips: list[ReadyClip | Exception]) -> bool:
+        readable = sum(not isinstance(clip, Exception) for clip in clips)
+        return readable == size or (readable == 0 and len(clips) == size)
+
+    blocked, begin = 0.0, perf_counter()
+    for clips in in_groups(decoded, full):
+        blocked += perf_counter() - begin
+        records: list[Record] = []
+        pixels: list[np.ndarray] = []
+        for clip in clips:
+            record = Record(**vars(asked.popleft()))
+            if isinstance(clip, Exception):
+                records.append(replace(record, error=why(clip)))
+            else:
+                records.append(replace(record, decode_seconds=clip.timings_ms["cpu"] / 1e3))
+                pixels.append(clip.pixels)
+        step = _Step(records, classifier.begin(pixels) if pixels else None, blocked)
+        blocked *= not pixels
+        del clips[:], clip, pixels  # which nobody needs once they are on the model's device
+        yield step
+        begin = perf_counter()
