@@ -55,6 +55,9 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float =
     if torch.compiler.is_compiling():  # where nothing can be looked up or caught
         if dropout_p:
             raise RuntimeError(what_it_needs(NAME, [NO_DROPOUT]))
+        if query.device.type == "cpu":
+            # PyTorch 2.13 reads the query's shape from the tensor that it is a view of, and fails if that is not (B, A, N, D).
+            query = query.clone(memory_format=torch.contiguous_format)
         return flex(query, key, value, scale=1 / math.sqrt(value.shape[-1]), kernel_options=options)
     refuse_flex(query, dropout_p, gradients=torch.is_grad_enabled() and (query.requires_grad or value.requires_grad))
     if query.device.type == "cpu":  # there PyTorch refuses tensors that could have gradients, though none are wanted

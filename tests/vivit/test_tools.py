@@ -182,9 +182,8 @@ def test_without_a_c_compiler_it_says_what_to_do(tmp_path: Path) -> None:
     assert shape == "torch.Size([2, 7])"
 
 
-@pytest.mark.full
 @pytest.mark.usefixtures("fresh_compiler")
-@pytest.mark.parametrize("attention", HERE)
+@pytest.mark.parametrize("attention", some(HERE, "flex_attention"))
 def test_inductor_makes_one_graph_of_it(attention: str) -> None:
     model = made(attention)
     compiled, count = _counted(model, "inductor")
@@ -194,9 +193,8 @@ def test_inductor_makes_one_graph_of_it(attention: str) -> None:
     assert count.frame_count == 1
 
 
-@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning")
-@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("dynamo", some([True, False], False))
 @pytest.mark.parametrize("attention", HERE[:3])
 def test_onnx_runtime_gives_the_same_logits(tmp_path: Path, attention: str, dynamo: bool) -> None:
     """By both of PyTorch's exporters, and of another number of clips than the model was exported with."""
