@@ -5,6 +5,7 @@ S tokens each, where an attention is over time or over space alone: its tokens a
 """
 
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Self, cast
@@ -88,7 +89,7 @@ class VivitEmbeddings(nn.Module):
         tubelets = tubelets.flatten(2, 3) if in_steps else tubelets.flatten(1, 3)
         tokens = self.projection(tubelets)  # (B, L, S, E) or (B, N, E)
         if config.has_cls:
-            tokens = torch.cat([self.cls_token.expand(*tokens.shape[:-2], -1, -1), tokens], dim=-2)
+            tokens = torch.cat([self.cls_token.expand_as(tokens[..., :1, :]), tokens], dim=-2)
         positions = self._positions(grid)
         if in_steps and not config.has_cls:
             positions = positions.unflatten(1, (grid[0], -1))
@@ -384,11 +385,11 @@ class VivitModel(VivitPreTrainedModel):
         attentions: list[Tensor] | None = [] if output_attentions else None
         first_alone = config.has_cls and not asked and (cls_only or config.factorization == "encoder")
         kept = (hidden_states, attentions)
-        tokens = [self.embeddings(pixel_values.to(self.dtype), interpolate_pos_encoding)]
-        x = self._encode(tokens, self.layers, self.layernorm, first_alone, *kept)
+        embed = partial(self.embeddings, pixel_values.to(self.dtype), interpolate_pos_encoding)
+        x = self._encode(embed, self.layers, self.layernorm, first_alone, *kept)
         if config.factorization == "encoder":
             last, last_alone = self.temporal, cls_only and not asked
-            x = self._encode([last.embed(x[:, :, 0])], last.layers, last.layernorm, last_alone, *kept)
+            x = self._encode(partial(last.embed, x[:, :, 0]), last.layers, last.layernorm, last_alone, *kept)
         elif config.factorization != "none":
             x = x.flatten(1, 2)
             hidden_states = hidden_states and [states.flatten(1, 2) for states in hidden_states]
@@ -406,20 +407,20 @@ class VivitModel(VivitPreTrainedModel):
 
     def _encode(
         self,
-        tokens: list[Tensor],
+        embed: Callable[[], Tensor],
         layers: nn.ModuleList,
         layernorm: nn.LayerNorm,
         cls_only: bool,
         hidden_states: list[Tensor] | None,
         attentions: list[Tensor] | None,
     ) -> Tensor:
-        """Run tokens through some layers and the LayerNorm after them.
+        """Tokens, through some layers and the LayerNorm after them.
 
         Args:
-            tokens: a list of one tensor, which is taken out, so that nobody holds it for longer than the first layer does.
+            embed: makes the tokens; here, so that no caller holds them for longer than the first layer does.
             hidden_states, attentions: lists to append to, or None.
         """
-        x = tokens.pop()
+        x = embed()
         if hidden_states is not None:
             hidden_states.append(x)
         output_attentions = attentions is not None
