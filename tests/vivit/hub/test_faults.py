@@ -142,10 +142,12 @@ REFUSALS: list[tuple[Fault, str]] = [
 
 
 @pytest.mark.parametrize(("fault", "words"), some(REFUSALS, *REFUSALS[::2]), ids=lambda value: "")
-def test_a_hub_that_refuses(fault: Fault, words: str, server: HubServer, client: Client, name: str) -> None:
+def test_a_hub_that_refuses(
+    fault: Fault, words: str, server: HubServer, client: Client, impatient: Client, name: str
+) -> None:
     server.models[name] = Repository(files())
     server.faults = [fault]
-    answer = client.call("inspect_checkpoint", name=name)
+    answer = (impatient if fault.silent or fault.pause else client).call("inspect_checkpoint", name=name)
     refused(answer, words)
     assert answer["seconds"] < 15, "a slow Hub holds nobody: 1 s a read, 3 s an answer, 3 connections a file"
     server.faults = []
@@ -166,11 +168,11 @@ def test_a_hub_that_refuses(fault: Fault, words: str, server: HubServer, client:
     ids=["silent", "trickle", "500", "429"],
 )
 def test_a_hub_that_does_not_list_a_dataset_holds_nobody(
-    fault: Fault, server: HubServer, client: Client, name: str
+    fault: Fault, server: HubServer, client: Client, impatient: Client, name: str
 ) -> None:
     server.datasets[name] = Repository(CLIPS)
     server.faults = [fault]
-    answer = client.call("list_clips", dataset=name)
+    answer = impatient.call("list_clips", dataset=name)
     refused(answer, "did not answer in time")
     assert answer["seconds"] < 15
     server.faults = []
@@ -199,10 +201,12 @@ def test_an_answer_that_is_no_json_is_no_hubs(fault: Fault, server: HubServer, c
     ],
     ids=lambda value: "",
 )
-def test_a_storage_that_refuses(fault: Fault, words: str, server: HubServer, client: Client, name: str) -> None:
+def test_a_storage_that_refuses(
+    fault: Fault, words: str, server: HubServer, client: Client, impatient: Client, name: str
+) -> None:
     server.models[name] = Repository(files())
     server.faults = [fault]
-    answer = client.call("download", name=name)
+    answer = (impatient if fault.silent else client).call("download", name=name)
     refused(answer, words)
     assert answer["seconds"] < 15 and "5ecret" not in json.dumps(answer)
 
