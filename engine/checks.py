@@ -13,12 +13,11 @@ import numpy as np
 from engine.engine import Engine
 from engine.jobs import Job
 from engine.messages import Reply, Request
-from engine.running import Running
+from engine.running import JOB_SECONDS, Running
 from engine.tasks import AnswerOrders, DeleteTubelets, LookedInside, LookInside
 from vivit.explain.counterfactuals import Answer, Counterfactuals, orders
 from vivit.explain.deletion import Deletion, plan
 
-JOB_SECONDS = 1.0  # about what one job of a chain may take
 NOT_WORKING = "The check ended early. What was found stands here; check again."
 
 Found = TypeVar("Found", Deletion, Counterfactuals)

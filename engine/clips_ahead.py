@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.engine import Engine
 from engine.jobs import Job
-from engine.running import TICK, Failed, Running, Stopped
+from engine.running import JOB_SECONDS, TICK, Failed, Running, Stopped
 from engine.tasks import ClipPixels, DownloadClip, ReadClip
 from vivit.views import Views
 
@@ -61,9 +61,19 @@ class ClipsAhead:
         self.at_once = 1  # clips that the model is given together
 
     @property
-    def most_at_once(self) -> int:
+    def _fitting(self) -> int:
         """Clips whose pixels a job may have."""
         return max(1, MOST_VIEWS // self._views)
+
+    def pace(self, clip_seconds: float, step: int) -> None:
+        """Choose how many clips the model is given together from now on: about a second's worth, if their pixels fit.
+
+        Args:
+            clip_seconds: what the model took for one.
+            step: the fewest clips that fill passes.
+        """
+        most = max(1, min(int(JOB_SECONDS / max(clip_seconds, 1e-6)), self._fitting))
+        self.at_once = most - most % step if most > step else most
 
     def take(self) -> list[Coming]:
         """The next clips, once they are there: so many as are given together, or all that are left.
@@ -98,7 +108,7 @@ class ClipsAhead:
         for clip in self._coming:
             if clip.job and clip.job.finished:
                 self._go_on(clip)
-        most = min(max(2 * self.at_once, READ_AT_ONCE), max(self.at_once, 2 * self.most_at_once))
+        most = min(max(2 * self.at_once, READ_AT_ONCE), max(self.at_once, 2 * self._fitting))
         while len(self._coming) < most and sum(clip.job is not None for clip in self._coming) < READ_AT_ONCE:
             fresh = next(self._left, None)
             if fresh is None:

@@ -17,7 +17,7 @@ from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
 from engine.jobs import Job
 from engine.lately import Lately
-from engine.running import Failed, Running
+from engine.running import Failed, Running, doing
 from engine.tasks import ClassifiedClips, ClassifyClips, DownloadClip, ReadClip
 from vivit.benchmark.results import revision
 from vivit.evaluate.journal import Evaluation, relative
@@ -29,7 +29,6 @@ from vivit.machine import Machine
 
 logger = logging.getLogger("engine")
 
-JOB_SECONDS = 1.0  # about what one job of the model worker may take
 SAVE_SECONDS = 10.0  # between two writes, at least; what a server that is killed loses
 SAVE_SHARE = 0.05  # of the time, that writing may take at most
 NOT_SAVED = "The results cannot be kept on this server's disk, so download them before you leave."
@@ -300,9 +299,7 @@ class Evaluations:
         if all(cell.error for cell in running.cells):
             raise Failed(running.cells[0].error)
         if slowest := max(found.seconds for _, found in found_by):
-            most = max(1, min(int(JOB_SECONDS / slowest), ahead.most_at_once))
-            step = max(found.step for _, found in found_by)
-            ahead.at_once = most - most % step if most > step else most
+            ahead.pace(slowest, max(found.step for _, found in found_by))
 
     def _find(self, running: RunningEvaluation, ahead: ClipsAhead, cell: RunningCell, clips: list[Coming]) -> _Found:
         """Have one cell classify those of some clips that could be read. Raises as `_classify`."""
@@ -336,7 +333,7 @@ class Evaluations:
         key = f"{len(clips)} clips {asked.model} {name} {asked.execution} {asked.views}"
 
         def tell(job: Job[Any]) -> None:
-            running.note = f"waiting, number {job.position} in the queue" if job.position else f"classifying, {name}"
+            running.note = doing(job, f"classifying, {name}")
             ahead.look()
 
         def ask() -> Job[ClassifiedClips]:

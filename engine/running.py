@@ -13,6 +13,7 @@ from engine.messages import Reply
 logger = logging.getLogger("engine")
 
 TICK = 0.05  # seconds between two looks at a job
+JOB_SECONDS = 1.0  # about what one job of a chain may take, since others' jobs wait meanwhile
 
 
 class Stopped(Exception):
@@ -21,6 +22,11 @@ class Stopped(Exception):
 
 class Failed(Exception):
     """A job failed; the message is for the visitor."""
+
+
+def doing(job: Job[Any], what: str) -> str:
+    """What a chain does now, for the page: that its job waits, and in which place, or else what the job is for."""
+    return f"waiting, number {job.position} in the queue" if job.position else what
 
 
 @dataclass(eq=False, kw_only=True)
@@ -103,7 +109,8 @@ class Running:
         Args:
             work: the jobs one after the other; it raises `Stopped` or `Failed`.
             name: the thread's, and what the log calls it.
-            broken: for the page, if anything else is raised: by a stopped engine, for instance; the server lives on.
+            broken: for the page, before what it says already, if anything else is raised: by a stopped engine, for instance;
+                the server lives on.
         """
         threading.Thread(target=self.run, args=(work, name, broken), name=name, daemon=True).start()
 
@@ -119,7 +126,7 @@ class Running:
             self.error = str(failed)
         except Exception:
             logger.exception("%s", name)
-            self.error = broken
+            self.error = f"{broken} {self.error}".rstrip()
         finally:
             self.note = ""
             self.state = state

@@ -5,12 +5,11 @@ go between.
 """
 
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from engine.engine import Engine
 from engine.lately import Lately
@@ -52,9 +51,14 @@ class RunningSweep(Running):
     saved: bool = False
 
     @property
+    def has_figures(self) -> bool:
+        """Whether a cell has been measured."""
+        return any(row.latency for row in [*self.sweep.rows.values()])
+
+    @property
     def empty(self) -> bool:
         """Whether it was cancelled before a cell had a figure; then nothing of it is kept."""
-        return self.state == "cancelled" and not any(row.latency for row in [*self.sweep.rows.values()])
+        return self.state == "cancelled" and not self.has_figures
 
     @property
     def result(self) -> Result:
@@ -112,8 +116,10 @@ class Sweeps:
         first = snapshot(sweep, title, clip)
         running = RunningSweep(first.id, title, clip, sweep, visitor, first.created)
         self._lately.add(running)
-        arguments = (running, dict(pixels or {}), normalisation)
-        threading.Thread(target=self._run, args=arguments, name=f"sweep-{running.id}", daemon=True).start()
+        work = partial(self._work, running, dict(pixels or {}), normalisation)
+        running.begin(
+            work, f"sweep-{running.id}", "The sweep ended early. What was measured is below; measure the rest again."
+        )
         return running
 
     def get(self, id: str) -> RunningSweep | None:
@@ -127,11 +133,6 @@ class Sweeps:
     def running(self, visitor: str | None = None) -> RunningSweep | None:
         """The sweep that runs now: this visitor's, or for None anybody's latest."""
         return next(reversed(self._lately.running(visitor)), None)
-
-    def take_over(self, id: str, visitor: str) -> None:
-        """From now on the sweep is this visitor's; for one whose own visitor has left, by a reload for instance."""
-        if running := self.get(id):
-            running.visitor = visitor
 
     def kept(self) -> list[Result]:
         """Every sweep on disk and those that could not be written, newest first; without those that still run."""
@@ -155,29 +156,19 @@ class Sweeps:
     def cancel(self, id: str) -> None:
         """End a sweep within 2 seconds. What has been measured is kept; the rest become rows that say so."""
         if running := self.get(id):
-            running._cancel.set()
+            running.cancel()
 
-    def _run(self, running: RunningSweep, pixels: dict[str, Pixels], normalisation: str) -> None:
-        state: Literal["done", "cancelled", "failed"] = "failed"
+    def _work(self, running: RunningSweep, pixels: dict[str, Pixels], normalisation: str) -> None:
         try:
             run_all(
                 running.sweep,
                 lambda planned: self._measure(running, planned, pixels.get(planned.cell.checkpoint), normalisation),
                 lambda: running.save(self._folder),
             )
-            state = "done"
         except Stopped:
-            state = "cancelled"
-        except Exception:  # a stopped engine, for instance: the page says so, the server lives on
-            logger.exception("sweep %s", running.id)
-            early = "The sweep ended early. What was measured is below; measure the rest again."
-            running.error = f"{early} {running.error}".rstrip()
-        finally:
-            running.note = ""
-            running.state = state
-            if running.empty:
+            if not running.has_figures:
                 sweep_file(self._folder, running.id).unlink(missing_ok=True)
-            running._ended.set()
+            raise
 
     def _measure(
         self, running: RunningSweep, planned: PlannedRound, clip: Pixels | None, normalisation: str

@@ -19,14 +19,13 @@ import numpy as np
 from engine.clips_ahead import ClipsAhead, Coming
 from engine.engine import Engine
 from engine.jobs import Job
-from engine.running import Failed, Running
+from engine.running import Failed, Running, doing
 from engine.tasks import Features, ReadClip, TakeFeatures, TeachHead
 from vivit.checkpoint import open_checkpoint
 from vivit.hub import split_name
 from vivit.teach.features import NOT_FINITE, KeptFeatures
 from vivit.teach.report import Report
 
-JOB_SECONDS = 1.0  # about what one job of the model worker may take
 MOST_MODELS = 8  # models, each way to run one counted, whose features of a visitor's clips are kept
 
 
@@ -226,14 +225,12 @@ def _features(
         return engine.ask(request, [clip.pixels for clip in clips], cost_key=key)
 
     def tell(job: Job[Any]) -> None:
-        running.note = _note(job, f"looking at clip {running.done + 1} of {running.of}")
+        running.note = doing(job, f"looking at clip {running.done + 1} of {running.of}")
         ahead.look()
 
     job = running.done_by(engine, ask, tell)
     # The first job loads the model; the next ones say how long a clip takes.
-    most = max(1, min(int(JOB_SECONDS * len(clips) / max(job.seconds_ran, 1e-6)), ahead.most_at_once))
-    step = job.result.at_once
-    ahead.at_once = most - most % step if most > step else most
+    ahead.pace(job.seconds_ran / len(clips), job.result.at_once)
     return np.frombuffer(job.blobs[0], np.float32).reshape(len(clips), job.result.size)
 
 
@@ -247,17 +244,13 @@ def _fit(engine: Engine, running: RunningTeaching, request: TeachHead, features:
         return jobs[-1]
 
     def tell(job: Job[Any]) -> None:
-        running.note = _note(job, job.note or "fitting")
+        running.note = doing(job, job.note or "fitting")
 
     try:
         return running.done_by(engine, ask, tell).result
     finally:
         for job in jobs:
             job.wait()  # one that was cancelled ends soon, and writes until then
-
-
-def _note(job: Job[Any], doing: str) -> str:
-    return f"waiting, number {job.position} in the queue" if job.position else doing
 
 
 def _forget_some(folder: Path) -> None:

@@ -14,14 +14,13 @@ import numpy as np
 from engine.answering import score_windows
 from engine.engine import Engine
 from engine.jobs import Job
-from engine.running import Failed, Running
+from engine.running import JOB_SECONDS, Failed, Running, doing
 from engine.tasks import CloseFilm, ReadFilm, WindowsAsked
 from vivit.film import FilmInfo, Tick
 from vivit.timeline.segments import Answered
 from vivit.timeline.windows import Batch
 from vivit.timeline.work import Waits, follow
 
-JOB_SECONDS = 1.0  # about what one job of the model worker may take
 NOT_WORKING = "The timeline ended early. What was found stands here; begin again."
 
 _numbers = itertools.count(1)
@@ -161,7 +160,7 @@ def _ticks(engine: Engine, running: RunningTimeline) -> Iterator[Tick]:
 
 def _classify(engine: Engine, running: RunningTimeline, batch: Batch) -> Sequence[Answered]:
     def tell(job: Job[Any]) -> None:
-        running.note = f"waiting, number {job.position} in the queue" if job.position else "classifying"
+        running.note = doing(job, "classifying")
 
     windows = batch.windows
     rows = [window.rows for window in windows]

@@ -17,6 +17,7 @@ from ui.chosen import ChosenClip
 from ui.components.clip_strip import Tile, clip_strip
 from ui.escape import inert, literal
 from ui.jobs import ask, finished, job_for
+from ui.player import why_not_played
 from ui.server import get_engine, get_server
 from ui.visit import visit, visitor, widget
 from vivit.hub import ASSETS
@@ -24,15 +25,12 @@ from vivit.names import VIDEO_SUFFIXES
 
 logger = logging.getLogger("ui")
 
-# What browsers play: VP8, VP9 and AV1 in WebM, and with H.264 in MP4. The rest gets a preview.
-PLAYS = {"webm": {"vp8", "vp9", "av1"}, "mp4": {"h264", "vp9", "av1"}}
 UPRIGHT_HEIGHT = 225  # pixels
 CAMERA_CLIP = "camera"  # what a clip of the visitor's own camera is called
 CAMERA_SLOT = "keep-pictures"  # of the job that makes a clip of a camera's pictures
 NO_ROOM = "The server's disk has no room for this clip now. Try a smaller one, or come back later."
 THUMBNAIL_SECONDS = 2.0  # what all pictures of a page may keep it waiting
 THUMBNAILS_AT_ONCE = 3  # that wait in the media worker's queue, where others' clips come behind them
-PLAYED_WHOLE_BYTES = 50_000_000  # what is played is held in the server's memory; of larger clips only the preview is
 
 
 @st.cache_data(show_spinner=False)
@@ -199,9 +197,8 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     height = found.height
     # A clip that is higher than wide is drawn narrower, to leave room for what is below it.
     size: int | Literal["stretch"] = round(UPRIGHT_HEIGHT * found.width / height) if height > found.width else "stretch"
-    known = found.codec in PLAYS.get(found.container, ())
-    playable = known and found.plain
-    if playable and Path(clip.path).stat().st_size <= PLAYED_WHOLE_BYTES:
+    reason = why_not_played(clip.path, found, "clip")
+    if not reason:
         st.video(
             clip.path, format=f"video/{found.container}", alt=alt, muted=True, loop=True, autoplay=True, width=size
         )
@@ -212,10 +209,4 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
         st.info("This clip cannot be played here; its frames below stand in.", icon=":material/movie_off:")
     elif finished(job, "preview", "Making a preview that browsers play"):
         st.video(job.blobs[0], alt=alt, muted=True, loop=True, autoplay=True, width=size)
-        if playable:
-            reason = "The clip is large"
-        elif known:
-            reason = "This player would show the clip as it is stored, not as the model gets it"
-        else:
-            reason = f"This player takes no {found.codec} in {found.container}"
         st.caption(f"{reason}: this is a preview of at most 10 s.")

@@ -8,7 +8,7 @@ from engine.evaluations import RunningEvaluation
 from ui.escape import inert, literal
 from ui.evaluate_charts import show_share
 from ui.evaluate_kept import may_see
-from ui.following import watch_button, whose
+from ui.following import offer
 from ui.server import get_server
 from ui.visit import visit, visitor
 from vivit.benchmark.wording import duration
@@ -19,25 +19,17 @@ SECONDS = 0.5  # between two looks
 
 def find_running() -> RunningEvaluation | None:
     """The evaluation to follow: the visitor's own, or one that they chose to watch here."""
-    server, me = get_server(), visitor()
-    if own := server.evaluations.running(me):
+    evaluations = get_server().evaluations
+    if own := evaluations.running(visitor()):
         return own
-    for running in server.evaluations.all_running():
+    for running in evaluations.all_running():
         if visit().followed == running.id:
             return running
-        here = server.visitors.here(running.visitor)
-        what = running.what
         seen = may_see(running.kept)
-        name = inert(what.source.name) if seen else "labelled clips"
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                f"An evaluation is running, {whose(here=here)}: {literal(name)}. Yours would take turns with it."
-            )
-            if seen and watch_button(running.id, here=here):
-                visit().followed = running.id
-                if not here:
-                    running.visitor = me
-                st.rerun()
+        name = inert(running.what.source.name) if seen else "labelled clips"
+        if offer(running, "An evaluation", f"{literal(name)}. Yours would take turns with it.", watch=seen):
+            visit().followed = running.id
+            st.rerun()
     return None
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.sweeps import RunningSweep
 from ui.charts import show_cells
 from ui.escape import inert, literal
-from ui.following import watch_button, whose
+from ui.following import offer
 from ui.server import get_server
 from ui.taught import called, is_taught, public_name
 from ui.visit import visit, visitor
@@ -22,24 +22,16 @@ from vivit.benchmark.wording import duration
 
 def find_running() -> RunningSweep | None:
     """The sweep to follow: the visitor's own, or one that they chose to watch here."""
-    server, me = get_server(), visitor()
-    running = server.sweeps.all_running()
+    me, running = visitor(), get_server().sweeps.all_running()
     for sweep in reversed(running):
         if sweep.visitor == me:
             return sweep
     for sweep in running:
         if visit().watched == sweep.id:
             return sweep
-        here = server.visitors.here(sweep.visitor)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(
-                f"A sweep is running, {whose(here=here)}: '{literal(sweep.title)}'. Your cells would go between its cells."
-            )
-            if watch_button(sweep.id, here=here):
-                visit().watched = sweep.id
-                if not here:
-                    server.sweeps.take_over(sweep.id, me)
-                st.rerun()
+        if offer(sweep, "A sweep", f"'{literal(sweep.title)}'. Your cells would go between its cells."):
+            visit().watched = sweep.id
+            st.rerun()
     return None
 
 

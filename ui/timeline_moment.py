@@ -1,7 +1,6 @@
 """The segment that was chosen: the player there, and the window in its middle with its frames and its answer."""
 
 import math
-from pathlib import Path
 
 import streamlit as st
 
@@ -9,10 +8,11 @@ from engine import Job
 from engine.tasks import EXTRACT_SECONDS, MakeExtract, MomentPictures, Prediction, ReadMoment
 from ui import charts
 from ui.answer import warn_unfamiliar
-from ui.clips import PLAYED_WHOLE_BYTES, PLAYS, picture
+from ui.clips import picture
 from ui.escape import capitalised, inert, literal
 from ui.frames import show_strip
 from ui.jobs import ask, finished, job_for
+from ui.player import why_not_played
 from ui.timeline import labels_of
 from ui.timeline_charts import in_words
 from ui.timeline_kept import Timeline
@@ -25,24 +25,17 @@ def show_player(timeline: Timeline, segment: Segment | None) -> None:
     """Draw the film from where the segment begins, or where that cannot be played the segment alone."""
     film, info = timeline.film, timeline.info
     alt = f"The film: {film.name}"
-    known = info.codec in PLAYS.get(info.container, ())
     try:
-        small = Path(film.path).stat().st_size <= PLAYED_WHOLE_BYTES
+        reason = why_not_played(film.path, info, "film")
     except OSError:
         st.info("The file is no longer there, so it cannot be played.", icon=":material/movie_off:")
         return
-    if known and info.plain and small:
+    if not reason:
         begin = 0.0 if segment is None else segment.start
         # Players are told whole seconds: the next one, where that is still in the segment.
         second = math.ceil(begin) if segment and math.ceil(begin) < segment.end else math.floor(begin)
         st.video(film.path, format=f"video/{info.container}", start_time=second, alt=alt, muted=True, autoplay=True)
         return
-    if known and info.plain:
-        reason = "The film is large"
-    elif known:
-        reason = "This player would show the film as it is stored, not as the model gets it"
-    else:
-        reason = f"This player takes no {info.codec} in {info.container}"
     if segment is None:
         st.info(f"{reason}: choose a segment, and an extract of it is played here.", icon=":material/content_cut:")
         return

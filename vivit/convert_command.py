@@ -116,7 +116,7 @@ def _from_published(options: argparse.Namespace) -> str:
 def _from_scenic(options: argparse.Namespace) -> str:
     """Convert a checkpoint of the original release. Returns what to say of it."""
     from vivit.names import FACTORIZATIONS
-    from vivit.processing import NORMALISATIONS, PROPORTION, VivitImageProcessor
+    from vivit.processing import NORMALISATIONS, VivitImageProcessor
 
     with _file(options.checkpoint) as file:
         from vivit.checkpoint import scenic
@@ -126,11 +126,7 @@ def _from_scenic(options: argparse.Namespace) -> str:
 
         config, tensors = scenic.read(file, **_clip(options))
         _, height, width = config.clip_size
-        processor = VivitImageProcessor(
-            size={"shortest_edge": round(max(height, width) * PROPORTION)},
-            crop_size={"height": height, "width": width},
-            **NORMALISATIONS["original"],
-        )
+        processor = VivitImageProcessor.cropping(height, width, **NORMALISATIONS["original"])
         model = VivitForVideoClassification.without_weights(
             config, attn_implementation="sdpa", dtype="float32", device="cpu"
         )

@@ -6,6 +6,8 @@ What they do stands elsewhere under the same names: `vivit.attention.ATTENTION`,
 
 from dataclasses import dataclass
 
+COLOURS = 3  # channels of a frame
+
 
 @dataclass(frozen=True)
 class Backend:

@@ -211,8 +211,18 @@ class VivitImageProcessor:
         if not (folder / "config.json").is_file():
             return cls()
         _, height, width = VivitConfig.from_folder(folder).clip_size
+        return cls.cropping(height, width)
+
+    @classmethod
+    def cropping(cls, height: int, width: int, **settings: Any) -> Self:
+        """Frames are resized and cropped in the published models' proportion.
+
+        Args:
+            height, width: of the crop, in pixels.
+            settings: the others of a processor.
+        """
         edge = round(max(height, width) * PROPORTION)
-        return cls(size={"shortest_edge": edge}, crop_size={"height": height, "width": width})
+        return cls(size={"shortest_edge": edge}, crop_size={"height": height, "width": width}, **settings)
 
     def _pixels(self) -> dict[str, Any]:
         """Everything that the pixels of a frame of three channels depend on: equal where two processors make equal pixels."""

@@ -119,6 +119,11 @@ def agrees(found: Agreement | None) -> str:
     return f"{first}, largest logit difference {found.max_logit_difference:.2g}"
 
 
+def count(number: int, noun: str) -> str:
+    """'1 clip', '2 clips'."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def names(cells: Sequence[str]) -> str:
     """'a, b and c', each once."""
     *first, last = dict.fromkeys(cells)

@@ -11,6 +11,7 @@ from vivit.checkpoint import random_weights
 from vivit.config import VivitConfig
 from vivit.errors import UserError
 from vivit.hub import PROCESSORS, USUAL, HubOptions, called, locate
+from vivit.names import COLOURS
 from vivit.processing import VivitImageProcessor
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from vivit.eight_bit import EightBit
 
-COLOURS = 3  # channels of a frame
 
 Model = TypeVar("Model")
 

@@ -20,10 +20,10 @@ from vivit.checkpoint.layout import POSITIONS, PROJECTION, TEMPORAL_POSITIONS, M
 from vivit.config import VivitConfig
 from vivit.errors import UserError
 from vivit.hub import named_classes
+from vivit.names import COLOURS
 
 NUM_FRAMES, IMAGE_SIZE = 32, 224  # of every published model
 EPIC_KITCHENS = 300 + 97  # nouns and verbs, which are two heads in one matrix
-COLOURS = 3
 MOST_CHOICES = 4  # of sizes that are told
 
 # Where the parameters are: of flax.optim, of Flax since then, or nothing but them.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vivit.benchmark.wording import count
 from vivit.evaluate.records import Record
 from vivit.evaluate.summary import Share
 from vivit.hub.labels import same_label
@@ -98,7 +99,7 @@ def _of_answers(agreement: Agreement, ours: str, theirs: str) -> str:
     n, share = agreement.clips, agreement.share
     if not n or share.value is None:
         return "There is no clip that both classified, so nothing can be told of their answers."
-    clips = "1 clip" if n == 1 else f"{n} clips"
+    clips = count(n, "clip")
     if not agreement.changed:
         return f"No answer changes in {clips}: at most {_percent(share.high)} of answers would (95 %)."
     changed = len(agreement.changed)

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from vivit.benchmark.wording import count
 from vivit.errors import UserError
 from vivit.evaluate.records import LabelledClip
 from vivit.evaluate.sources import Found
@@ -42,9 +43,9 @@ class Matching:
             return ""
         named = [f"'{label}' ({clips})" for label, clips in self.unknown.items()]
         more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
-        labels = "1 label" if len(named) == 1 else f"{len(named)} labels"
+        labels = count(len(named), "label")
         clips = sum(self.unknown.values())
-        of = "1 clip" if clips == 1 else f"{clips} clips"
+        of = count(clips, "clip")
         return f"{labels} of {of} the checkpoint does not know, left out: {', '.join(named[:LISTED])}{more}."
 
 

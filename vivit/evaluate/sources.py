@@ -15,6 +15,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from vivit.benchmark.results import results_folder
+from vivit.benchmark.wording import count
 from vivit.errors import UserError
 from vivit.evaluate.records import LabelledClip, Record
 from vivit.hub import ASSETS, KINETICS_MINI, HubError, download_clip, list_clips
@@ -154,12 +155,12 @@ def _folder(root: str) -> Found:
     if not clips:
         if loose:
             raise UserError(
-                f"The {_clips(loose)} of '{root}' lie in no class folder, so nobody knows what they show. Put each into a "
-                "folder that is named as its class, or give a .csv file of paths and labels."
+                f"The {count(loose, 'clip')} of '{root}' lie in no class folder, so nobody knows what they show. Put each into "
+                "a folder that is named as its class, or give a .csv file of paths and labels."
             )
         reason = f" ({closed[0].strerror}: {closed[0].filename})" if closed else ""
         raise UserError(f"There are no clips in '{root}' or the folders in it{reason}. Give another folder.")
-    notices = [f"{_clips(loose)} in no class folder {_are(loose)} left out."] if loose else []
+    notices = [f"{count(loose, 'clip')} in no class folder {_are(loose)} left out."] if loose else []
     notices += [f"The folder '{error.filename}' cannot be read ({error.strerror}) and is left out." for error in closed]
     return Found(name, root, tuple(clips), tuple(notices))
 
@@ -257,7 +258,10 @@ def found_in(listed: ClipList, split: str = "") -> Found:
     if not clips:
         raise UserError(f"The clips of '{listed.dataset}' lie in no class folder, so nobody knows what they show.")
     loose = len(wanted) - len(clips)
-    notices = [*listed.notices, *([f"{_clips(loose)} in no class folder {_are(loose)} left out."] if loose else [])]
+    notices = [
+        *listed.notices,
+        *([f"{count(loose, 'clip')} in no class folder {_are(loose)} left out."] if loose else []),
+    ]
     name = f"{listed.dataset}:{split}" if split else listed.dataset
     return Found(name, listed.folder, in_turn(clips), tuple(notices), listed.dataset, listed.commit)
 
@@ -301,10 +305,6 @@ def _renders(numbers: str, progress: Progress | None) -> Found:
     if len(listed) < clips:
         raise UserError(f"Others render in '{folder}' too. Try again once they are done.")
     return Found(f"renders:{clips}:{seed}", str(folder), tuple((clip["file"], clip["label"]) for clip in listed))
-
-
-def _clips(number: int) -> str:
-    return "1 clip" if number == 1 else f"{number} clips"
 
 
 def _are(number: int) -> str:

@@ -6,7 +6,7 @@ Letters: N clips, K classes.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vivit.benchmark.wording import names
+from vivit.benchmark.wording import count, names
 from vivit.intervals import wilson
 
 FEW = 3  # clips of a class, below which leaving one out says next to nothing
@@ -122,8 +122,8 @@ def notices_of(report: Report) -> tuple[str, ...]:
         )
     if unknown:
         found.append(
-            f"{_clips(len(unknown))} of {_quoted(unknown)} {'counts' if len(unknown) == 1 else 'count'} as named wrong, since "
-            f"no other shows the class where it is left out. Give each class {FEW} different clips or more."
+            f"{count(len(unknown), 'clip')} of {_quoted(unknown)} {'counts' if len(unknown) == 1 else 'count'} as named wrong, "
+            f"since no other shows the class where it is left out. Give each class {FEW} different clips or more."
         )
     if few:
         found.append(f"There are fewer than {FEW} clips of {_quoted(few)}: how well they are known can hardly be told.")
@@ -156,10 +156,6 @@ def notices_of(report: Report) -> tuple[str, ...]:
     if not report.looked:
         found.append("Cuts of one recording were not looked for. If there are any, the accuracy is too high.")
     return tuple(found)
-
-
-def _clips(number: int) -> str:
-    return "1 clip" if number == 1 else f"{number} clips"
 
 
 def _quoted(labels: Sequence[str]) -> str:
