@@ -29,7 +29,7 @@ def test_groups_are_taken_when_they_are_asked_for(number: int) -> None:
 def test_a_fault_is_raised_after_the_group_before_it(number: int) -> None:
     groups = in_groups(counted(number, [], OSError("bad")), lambda group: len(group) == 3)
     found: list[int] = []
-    with pytest.raises(OSError, match="^bad$"):
+    with pytest.raises(OSError, match=r"^bad$"):
         for group in groups:
             found += group
     assert found == [*range(number)]
@@ -47,6 +47,6 @@ def test_things_are_given_once_so_many_more_have_begun(back: int) -> None:
 def test_a_fault_is_raised_after_all_that_was_begun(back: int) -> None:
     things = kept_back(counted(5, [], OSError("bad")), back)
     found: list[int] = []
-    with pytest.raises(OSError, match="^bad$"):
+    with pytest.raises(OSError, match=r"^bad$"):
         found.extend(things)
     assert found == [*range(5)]
