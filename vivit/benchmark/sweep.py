@@ -11,6 +11,7 @@ from functools import partial
 from math import ceil
 
 from vivit.benchmark.blocks import Block, Fitting, Phase, in_blocks
+from vivit.benchmark.budget import LEAST_LIMIT_SECONDS, Budget
 from vivit.benchmark.cost import estimate
 from vivit.benchmark.measurement import Cell, Estimate, Measurement, StoppingRule
 from vivit.benchmark.pace import Pace
@@ -24,10 +25,7 @@ DEFAULT_RULE = StoppingRule(spread=-1, seconds=0.5, warm_up_seconds=0.2)
 FULL_RULE = StoppingRule(spread=-1, max_samples=200, seconds=2.0, warm_up_seconds=0.3)  # where there is no budget
 BUDGET_SECONDS = 120.0
 ROUNDS = min(SHORT)  # processes a cell: as many as an interval takes
-LEAST_LIMIT_SECONDS = 15.0  # no process is ended before that
 NEVER = 1e9  # seconds
-KEPT_WORD = 1.15  # times what was told: nothing else is begun that would end later, though the budget may be larger
-PATIENCE = 1.5  # times the budget: what has been begun is ended even then
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,11 @@ class Sweep:
     ) -> None:
         self.cells = tuple(dict.fromkeys(cells))
         self.machine = machine
-        self.budget_seconds = budget_seconds
+        self.budget = Budget(budget_seconds)
         self.rounds = rounds
         self.rule = rule or (FULL_RULE if budget_seconds is None else DEFAULT_RULE)
         self.rows: dict[Cell, Measurement] = {}
         self.references: dict[Cell, tuple[float, ...]] = {}
-        self.spent_seconds = 0.0
         self.rounds_done = 0
         self.cancelled = False
         asked = dict.fromkeys(c.reference for c in self.cells if c.mode == "inference")
@@ -104,20 +101,25 @@ class Sweep:
         self._in_further_block = False  # whether what runs is not of a first block
         self._pace = Pace(self.estimates, self.rows, machine, self.rule, rounds, known or {}, first_calls or {})
         self._todo: list[tuple[Cell, int]] = []
-        self._over_budget = False  # whether what runs does not fit into the budget
         for cell in self.cells:
             if row := unavailable(cell, machine):
                 self._keep(row)
         here = [cell for cell in self.cells if cell not in self.rows]
         self._blocks = in_blocks(here, configs, machine, whole=budget_seconds is None)
         self._first = self._blocks[0] if self._blocks else Block(())
-        self._announced: frozenset[Cell] = frozenset()
-        self._spare_seconds = 0.0  # of the budget, kept from all cells but those that were told of
-        if budget_seconds is not None:
-            told, self._announced = self.seconds_left, frozenset(self.begins)
-            self._spare_seconds = max(0.0, budget_seconds - KEPT_WORD * told)
+        self.budget.keep_word(self.begins, self.seconds_left)
         fitting = [cell for cell in self._first.cells if not self._refusal(cell)]
         self._sound_seconds = sum(map(self._pace.least, fitting[:2])) * rounds
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """What all of it may take; None: 'full'."""
+        return self.budget.seconds
+
+    @property
+    def spent_seconds(self) -> float:
+        """What the rounds took so far."""
+        return self.budget.spent_seconds
 
     @property
     def begins(self) -> list[Cell]:
@@ -162,9 +164,9 @@ class Sweep:
     @property
     def seconds_left(self) -> float:
         """How much longer it will take, by the cost model until a cell has been measured, by its latency after that."""
-        if self._over_budget or self._forced():
+        if self.budget.exceeded or self._forced():
             queue = [*self._queue(), *self._forced() * self.rounds]
-            return min(sum(map(self._pace.most, queue)), max(0.0, self._left()))
+            return min(sum(map(self._pace.most, queue)), max(0.0, self.budget.left))
         return sum(self._pace.whole(cell, phase.share) for phase in self._phases() for cell in phase.queue)
 
     def next(self) -> PlannedRound | None:
@@ -180,7 +182,7 @@ class Sweep:
 
     def record(self, measurement: Measurement, seconds: float) -> None:
         """Take in what the planned round gave, and how long it took in all."""
-        self.spent_seconds += seconds
+        self.budget.spent_seconds += seconds
         self.rounds_done += 1
         self._current = None
         self._keep(measurement)
@@ -204,7 +206,7 @@ class Sweep:
 
     def _next_queued(self) -> PlannedRound | None:
         """The next of what has been begun; None where nothing waits, or there is no time for it."""
-        while self._todo and not self._out_of_time():
+        while self._todo and not self.budget.ended:
             cell, number = self._todo.pop(0)
             if cell not in self.rows or self.rows[cell].status == "ok":
                 self._current = cell
@@ -223,17 +225,17 @@ class Sweep:
         for cell in block.cells:
             if refused := self._refusal(cell):
                 self._keep(refused)
-        cells = list(self._fitting(block, self._left()).cells)
+        cells = list(self._fitting(block, self.budget.left).cells)
         waiting = [cell for cell in block.cells if cell not in self.rows]
-        self._over_budget = not cells and not self._number and bool(waiting)
-        cells = waiting[:1] if self._over_budget else cells
+        self.budget.exceeded = not cells and not self._number and bool(waiting)
+        cells = waiting[:1] if self.budget.exceeded else cells
         self._leave_out([cell for cell in waiting if cell not in cells], block)
         self._in_further_block = bool(block.base)
         self._queue_rounds(cells)
 
     def _leave_out(self, cells: list[Cell], block: Block) -> None:
         """Make rows of the cells of a block that are not begun, which say whether the budget or what was told is why."""
-        in_budget = self._fitting(block, self._left() + self._spare_seconds).cells
+        in_budget = self._fitting(block, self.budget.left + self.budget.kept_seconds).cells
         processes = f"Not begun: {self.rounds} processes of it"
         longer = f"{processes} would have taken longer than was told before. Measure it in a sweep of its own."
         no_room = (
@@ -260,10 +262,10 @@ class Sweep:
         waiting = [cell for cell in block.cells if cell not in self.rows and not self._refusal(cell)]
         chosen: list[Cell] = []
         for cell in waiting:
-            more = self.rounds * self._pace.least(cell)
-            if need + more <= seconds - (0.0 if cell in self._announced else self._spare_seconds):
+            with_it = need + self.rounds * self._pace.least(cell)
+            if self.budget.fits(cell, with_it, seconds):
                 chosen.append(cell)
-                need += more
+                need = with_it
         # A cell that nothing is measured beside is not begun, unless it is all that there can be.
         alone = len([*base, *chosen]) == 1 < len(waiting) and block is not self._first
         return Fitting((*base, *chosen), need) if chosen and not alone else Fitting()
@@ -286,7 +288,7 @@ class Sweep:
 
     def _phases(self) -> list[Phase]:
         """What is to come of the first blocks, and then of the others with the time that these leave."""
-        left, phases = self._left(), []
+        left, phases = self.budget.left, []
         for further in (False, True):
             phase = self._phase(further, left)
             left -= sum(self._pace.whole(cell, phase.share) for cell in phase.queue)
@@ -317,19 +319,20 @@ class Sweep:
     def _plan(self, cell: Cell, number: int) -> PlannedRound:
         record = cell not in self.rows
         if cell not in self.cells:  # a reference: one call is enough
-            limit = None if self.budget_seconds is None else max(LEAST_LIMIT_SECONDS, self._left())
+            limit = None if self.budget_seconds is None else max(LEAST_LIMIT_SECONDS, self.budget.left)
             return PlannedRound(cell, replace(self.rule, seconds=0.0), record=False, limit_seconds=limit, number=number)
         if self.budget_seconds is None:
             return PlannedRound(cell, replace(self.rule, slow_seconds=NEVER), record, number=number)
         once, timed = self._pace.latency(cell), self._pace.timed(cell, self._phases()[self._in_further_block].share)
-        cold = self._over_budget and self._left() < self._pace.untimed(cell) + timed + once * record
+        whole = self._pace.untimed(cell) + timed
+        cold = self.budget.exceeded and self.budget.left < whole + once * record
         rule = self._rule_for(once, timed)
         return PlannedRound(
             cell,
             rule if cold else replace(rule, slow_seconds=NEVER),  # what has been begun ends warm
             record,
             record_first=cold and record and not cell.prepares,
-            limit_seconds=self._limit_seconds(cell, timed, self.budget_seconds),
+            limit_seconds=self.budget.limit(whole, first=record),
             number=number,
         )
 
@@ -338,22 +341,6 @@ class Sweep:
         if self.rule.min_samples == self.rule.max_samples:
             return self.rule
         return replace(self.rule, seconds=max(timed - once / 2, once / 2))  # before the call that would be one too many
-
-    def _limit_seconds(self, cell: Cell, timed: float, budget: float) -> float:
-        """After how long a process of a cell is ended. Args: timed: what its timed calls take, in seconds."""
-        if self._over_budget:
-            return self._left()
-        limit = max(LEAST_LIMIT_SECONDS, 4 * (self._pace.untimed(cell) + timed))
-        if cell in self.rows:
-            return limit
-        return max(limit, PATIENCE * budget - self.spent_seconds)  # the cost model may be far off
-
-    def _out_of_time(self) -> bool:
-        budget = float("inf") if self.budget_seconds is None else self.budget_seconds
-        return self.spent_seconds > 0 and self.spent_seconds >= budget * (1.0 if self._over_budget else PATIENCE)
-
-    def _left(self) -> float:
-        return float("inf") if self.budget_seconds is None else self.budget_seconds - self.spent_seconds
 
 
 def sound_sweep(

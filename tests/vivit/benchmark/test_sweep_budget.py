@@ -9,12 +9,13 @@ from tests.vivit.benchmark.children import MACHINE
 from tests.vivit.benchmark.made_up import CELLS, CONFIGS, at, machine_of, quick, ran
 from vivit.benchmark import refusals
 from vivit.benchmark import sweep as module
+from vivit.benchmark.budget import KEPT_WORD, PATIENCE
 from vivit.benchmark.cost import compile_seconds
 from vivit.benchmark.measure import repeat
 from vivit.benchmark.measurement import Cell
 from vivit.benchmark.pace import LEAST_CALLS, LEAST_SECONDS, START_SECONDS
 from vivit.benchmark.presets import PRESETS, grid
-from vivit.benchmark.sweep import PATIENCE, ROUNDS, Sweep, run_all, sound_sweep
+from vivit.benchmark.sweep import ROUNDS, Sweep, run_all, sound_sweep
 
 SPEEDS = {"0.1 s": 1e13, "1 s": 1e12, "9 s": 1e11}  # what a call of the big model takes, about, and FLOP/s for that
 BUDGETS = (20.0, 45.0, 120.0, 600.0)
@@ -32,7 +33,7 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def least_calls(sweep: Sweep, cell: Cell) -> int:
-    """Of each of its processes, but for the one that records: the first, the warm-up, as few timed ones as there may be."""
+    """In each process of a cell, but for the one that records: the first, the warm-up, as few timed ones as there may be."""
     once, rule = (sweep.estimates[cell].latency_ms or 0.0) / 1e3, sweep.rule
     fixed = rule.min_samples == rule.max_samples
     most = math.ceil(rule.seconds / once)
@@ -42,7 +43,7 @@ def least_calls(sweep: Sweep, cell: Cell) -> int:
 
 
 def least_seconds(sweep: Sweep, cell: Cell, record: bool = True) -> float:
-    """Of all its processes. Args: record: whether one of them has one call more."""
+    """For all processes of a cell. Args: record: whether one of these makes one call more."""
     once = (sweep.estimates[cell].latency_ms or 0.0) / 1e3
     process = START_SECONDS["cpu"] + compile_seconds(cell.attention) + once * least_calls(sweep, cell)
     return ROUNDS * process + once * record
@@ -178,7 +179,7 @@ def test_a_sweep_of_a_machine_that_is_slower_than_its_model_ends_by_its_patience
 @pytest.mark.parametrize("name", ["this clip, all backends", "batch-size scaling", "documentation's inference table"])
 @pytest.mark.usefixtures("roomy")
 def test_a_cost_model_that_is_far_off_has_no_first_process_ended(factor: float, sound: int, name: str) -> None:
-    """Calls that were to take 1 s and take 10 or 30 have figures all the same."""
+    """Calls that were to take 1 s and take 3, 10 or 30 have figures all the same."""
     sweep = preset_at(name, "1 s", 120.0)
     execute = machine_of(sweep, factor)
     seen = set()
@@ -239,7 +240,7 @@ def test_a_budget_shortens_the_timed_calls() -> None:
     cells = grid("big", ("eager", "sdpa"))
 
     def calls(budget: float) -> int:
-        """Of 0.1 s, in the first process."""
+        """How many timed calls, of 0.1 s each, the first process makes."""
         sweep = Sweep(cells, CONFIGS, at(1e13), budget_seconds=budget)
         run = sweep.next()
         assert run and run.rule.spread == module.DEFAULT_RULE.spread
@@ -258,7 +259,7 @@ def test_a_budget_shortens_the_timed_calls() -> None:
 
 @pytest.mark.usefixtures("roomy")
 def test_first_cells_have_all_their_calls_before_others_are_begun() -> None:
-    """Of one call a process, whose time is a little longer now and then, every figure would seem noisy."""
+    """With one call a process, some a little longer than others, every figure would seem noisy."""
     sweep = Sweep(PRESETS["this clip, all backends"].cells("big"), CONFIGS, at(1e13), budget_seconds=90.0)
     execute = machine_of(sweep)
     calls: dict[int, list[tuple[Cell, int]]] = {}
@@ -323,7 +324,7 @@ def test_what_is_told_is_what_it_takes_though_the_machine_is_faster() -> None:
         sweep = preset_at("this clip, all backends", "0.1 s", 45.0)
         told, begins = sweep.seconds_left, set(sweep.begins)
         ran(sweep, machine_of(sweep, factor=factor))
-        assert sweep.spent_seconds <= module.KEPT_WORD * told
+        assert sweep.spent_seconds <= KEPT_WORD * told
         assert begins <= {cell for cell, row in sweep.rows.items() if row.latency}
         reasons |= {row.reason.partition("of it ")[2][:10] for row in sweep.rows.values() if row.status == "cancelled"}
     assert reasons == {"would have", "did not fi"}, "told before, or the budget"

@@ -8,9 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.vivit.benchmark.children import MACHINE
 from tests.vivit.benchmark.made_up import CONFIGS, at, machine_of
+from vivit.benchmark.budget import PATIENCE
 from vivit.benchmark.measurement import Cell, Measurement, Round
 from vivit.benchmark.presets import grid
-from vivit.benchmark.sweep import PATIENCE, PlannedRound, Sweep
+from vivit.benchmark.sweep import PlannedRound, Sweep
 
 # A call of the big model takes about a second there, and the memory is the machine's own, not what is free here and now.
 GPU = replace(at(1e12), device="cuda")
@@ -32,7 +33,7 @@ class AnySweep(RuleBasedStateMachine):
         machine = replace(GPU, memory_bytes=memory)
         cells.sort(
             key=lambda cell: cell.batch_size
-        )  # those with the reference first: none is there for its answer and again
+        )  # batch size 1 first, the reference's: no cell runs for its answer alone and then again
         self.sweep = Sweep(cells, CONFIGS, machine, budget_seconds=budget, rounds=rounds)
         self.budget = float("inf") if budget is None else budget
         self.short = bool(self.sweep._forced())  # not even the first cell fits: it gets as many rounds as do
@@ -90,7 +91,7 @@ class AnySweep(RuleBasedStateMachine):
             assert set(now) == {cell for cell in before if cell not in self.failed}
 
     def check_block(self, last: int) -> None:
-        """A block whose last round that was begun is this one is whole: all of its rounds, or all of its cells have failed."""
+        """A block is whole: it has had all of its rounds, or all of its cells have failed. Args: last: its last round begun."""
         self.check_whole(last)
         assert (last + 1) % self.sweep.rounds == 0 or set(self.order[last]) <= self.failed
 
