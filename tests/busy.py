@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SPIN = "import time\nend = time.monotonic() + 900\nwhile time.monotonic() < end: pass"  # also where nobody ends it
+SPIN = "import time\nend = time.monotonic() + 900\nwhile time.monotonic() < end: pass"  # 900 s, even if nobody ends it
 AWAY = (
     "import subprocess, sys; quiet = subprocess.DEVNULL; "
     "print(subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=quiet, stderr=quiet).pid)"
@@ -15,10 +15,10 @@ AWAY = (
 
 @contextmanager
 def busy(*, outside: bool = False) -> Iterator[None]:
-    """Two programs that do nothing but compute, or as many as there are processors.
+    """As many programs that do nothing but compute as there are processors, and at least two.
 
     Args:
-        outside: as no descendants of this process.
+        outside: whether they are no descendants of this process.
     """
     running: list[int] = []
     for _ in range(max(2, os.cpu_count() or 1)):

@@ -35,7 +35,7 @@ def draw_number(number: int, width: int = 128, height: int = 96) -> np.ndarray:
 
 
 def cut_out(picture: np.ndarray) -> np.ndarray:
-    """The black cells of a numbered picture on nothing at all: it can be read on white, and nowhere else.
+    """The black cells of a numbered picture without their ground: the number can be read on white, and nowhere else.
 
     Args:
         picture: (height, width, 3) uint8, from `draw_number`.
@@ -134,7 +134,7 @@ def write_clip(
 
 
 def written_once(folder: Path, writers: Mapping[str, Callable[[Path], Path]]) -> Callable[[str], Path]:
-    """From a name in `writers` to a clip of that name in `folder`, written when it is first asked for."""
+    """A function from a name in `writers` to the clip of that name in `folder`, written when it is first asked for."""
 
     def written(name: str) -> Path:
         path = folder / name

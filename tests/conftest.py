@@ -20,9 +20,9 @@ RESULTS = pytest.StashKey[TemporaryDirectory[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """What the tests presume of the process that they run in."""
-    # A shell that starts the tests in the background has them, and all that they start, pass Ctrl-C over.
+    # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # What is measured here is not the user's.
+    # What is measured here does not belong among the user's results.
     config.stash[RESULTS] = TemporaryDirectory(prefix="vivit-results-")
     os.environ["VIVIT_RESULTS"] = config.stash[RESULTS].name
     # The oracle's figures are the CPU's, and so are the kernels: a GPU is for the tests that are about it.
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         runs_it = "int8-dynamic" in item.nodeid or "test_dynamic_int8" in item.nodeid
-        elsewhere = "tests/gpu/" in item.nodeid or "test_names" in item.nodeid  # that one only reads of it
+        elsewhere = "tests/gpu/" in item.nodeid or "test_names" in item.nodeid  # test_names only reads the name
         if runs_it and not elsewhere:
             item.add_marker(pytest.mark.skip(reason="this processor has no VNNI, which 'int8-dynamic' needs"))
 
@@ -65,5 +65,5 @@ def workers() -> Iterator[None]:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Take away what is measured."""
+    """Remove the folder of what was measured."""
     config.stash[RESULTS].cleanup()

@@ -3,7 +3,8 @@
 Written from the paper and the names of tensors in a checkpoint alone. Nothing is fused, cut short or reshaped into a batch:
 every sum is an einsum over named axes.
 
-Letters: b clips, e hidden size, a heads, d width of a head; l (and m) time steps, s (and t) tokens of a step, n all tokens.
+Letters: b clips, e hidden size, a heads, d width of a head; l (and m) time steps, s (and t) tokens of a step, n (and m) all
+tokens. In `tubelets`, also c channels and t × p × q, a tubelet's frames, rows and columns.
 
 Source: Arnab et al. 2021, arXiv:2103.15691, sections 3.2 and 3.3.1 to 3.3.4; LayerNorm before each part, as equations 4 and 5.
 """

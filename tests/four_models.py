@@ -11,7 +11,7 @@ LABELS = {0: "waltz", 1: "tango", 2: "polka"}
 
 
 def write_four(folder: Path, *, side: int = 32) -> dict[str, Path]:
-    """One of each, all of the same shape. Args: side: of their pictures, in pixels. Returns: factorisation → its folder."""
+    """A checkpoint of each model, alike in shape. Args: side: of a picture, in pixels. Returns: factorisation → its folder."""
     return {name: write_one(folder / f"tiny-{name}", name, side=side) for name in FACTORIZATIONS}
 
 

@@ -45,13 +45,13 @@ class Client:
         )
 
     def start(self, function: str, stop_at: float | None = None, **arguments: Any) -> None:
-        """Begin a call of `vivit.hub`; `stop_at` cancels it at that fraction."""
+        """Begin a call of a function of `vivit.hub`; from the fraction `stop_at` of its progress on, it is cancelled."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps([function, stop_at, arguments]) + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
-        """{"result" or "error" and "details", "class", "notes", "seconds"} of the call."""
+        """Of the call: "result", or "error", "class" and "details" if it raised; and always "notes" and "seconds"."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         assert line, self.log()
@@ -64,12 +64,12 @@ class Client:
         return self.answer()
 
     def log(self) -> str:
-        """All it has written to stderr, where every logger writes."""
+        """All that the process has written to stderr, where every logger writes."""
         self._log.seek(0)
         return self._log.read()
 
     def close(self) -> None:
-        """End it as `kill -9` does."""
+        """End the process as `kill -9` does."""
         self._process.kill()
         self._process.communicate()
         self._log.close()

@@ -68,8 +68,10 @@ class Repository:
         files: name → content, of its newest commit.
         card: the metadata of its README.
         private, gated: readable with `TOKEN` only, in the two ways of the Hub.
-        xet: announce Xet storage, as most repositories on the Hub do now.
+        xet: announce Xet storage, as most repositories on the Hub do.
         sizes: name → a size to claim instead of the real one.
+        commits: hash of a commit → its files; `commit` adds to them.
+        references: branch or tag → hash of its commit.
     """
 
     files: dict[str, bytes]
@@ -140,7 +142,7 @@ class HubServer:
         return [r for r in self.requests if re.search(pattern, f"{r.host} {r.method} {r.path}")]
 
     def sent(self, pattern: str) -> int:
-        """Bytes of bodies sent to those."""
+        """How many bytes of bodies were sent in answer to the requests that match."""
         return sum(sum(r.sent) for r in self.seen(pattern))
 
 
@@ -354,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
         pieces = [body[i : i + step] for i in range(0, len(body), step)] if fault.pause else [body]
         try:
             for piece in pieces:
-                self.request_.sent.append(len(piece))  # before a client that has it all can go on
+                self.request_.sent.append(len(piece))  # counted first: a client goes on once it has all
                 self.wfile.write(piece)
                 if fault.pause and self.hub.stopping.wait(fault.pause):
                     break

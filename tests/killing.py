@@ -11,7 +11,7 @@ import psutil
 
 
 def kill_once(running: subprocess.Popen[Any], condition: Callable[[], bool]) -> None:
-    """Kill a command, as nothing can be done about, once something is so; what it had started has to end by itself."""
+    """Kill a command by SIGKILL, which it cannot catch, once a condition holds; its descendants must end by themselves."""
     until = time.monotonic() + 120
     while not condition():
         assert running.poll() is None and time.monotonic() < until

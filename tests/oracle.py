@@ -19,7 +19,7 @@ class Tolerance(TypedDict):
 # Float32 in another order of operations: some 1e-6 at values of about 1.
 EXACT: Tolerance = {"rtol": 1e-5, "atol": 1e-5}
 
-# 4 × (2, 3, 5) tubelets, not square in any direction, an odd number of heads of an odd width.
+# 4 × (3, 5) tubelets of 2 × 8 × 4, not square in any direction; an odd number of heads of an odd width.
 TINY: dict[str, Any] = {
     "image_size": [24, 20],
     "num_frames": 8,
@@ -35,8 +35,8 @@ TINY: dict[str, Any] = {
 def randomise(model: nn.Module, seed: int = 0) -> None:
     """Weights at the scale of trained ones, and nothing left at 0 or 1 where a fault could hide.
 
-    Matrices get a standard deviation of 0.1 (a tenth of a tiny layer's signal must not vanish), everything else too, and
-    LayerNorm weights lie about 1.
+    Every parameter has a standard deviation of 0.1, so that the signal of a tiny layer does not vanish; LayerNorm weights lie
+    about 1, everything else about 0.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -76,7 +76,7 @@ def save(folder: Path, kind: str = "VivitForVideoClassification", **options: Any
 
 
 def said_of(name: str) -> Callable[[str], str]:
-    """What `assert_close` is to say, `name` before it."""
+    """What `assert_close` takes as `msg`: its own message, with `name` before it."""
     return lambda text: f"{name}: {text}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    """Wait until something is so; fails if that takes longer."""
+    """Wait until a condition holds; fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"

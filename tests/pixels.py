@@ -36,7 +36,7 @@ def video_pixels(name: str, frames: list[np.ndarray], **stated: Any) -> np.ndarr
 
     Args:
         frames: (H, W, 3) uint8, all of one size.
-        stated: what its file states.
+        stated: what the processor's file states.
 
     Returns:
         (1, T, 3, H, W) float32.

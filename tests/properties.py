@@ -12,8 +12,8 @@ def names(marks: str, *pieces: str, never: str = "", least: int = 0) -> st.Searc
 
     Args:
         marks, pieces: characters and longer texts that mean something to whoever reads the text.
-        never: characters that it has not.
-        least: how long it is at least.
+        never: characters that the other half does not have.
+        least: the fewest characters or pieces of a text.
     """
     marked = st.lists(st.sampled_from([*marks, *pieces, "a"]), min_size=least, max_size=24).map("".join)
     return marked | st.text(

@@ -7,7 +7,7 @@ import psutil
 
 
 def decoders() -> list[psutil.Process]:
-    """Those that live."""
+    """The decoders among this process's children that live."""
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):
@@ -18,7 +18,7 @@ def decoders() -> list[psutil.Process]:
 
 @contextmanager
 def no_child_left() -> Iterator[None]:
-    """Look whether all children that begin meanwhile have ended, and have been waited for. Others' stay as they are."""
+    """Assert that all children that begin within this context have ended and been waited for. Earlier ones do not count."""
     before = set(psutil.Process().children())
     yield
     assert not set(psutil.Process().children()) - before

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 @contextmanager
 def running(server: HTTPServer) -> Iterator[str]:
-    """Its address, as long as it answers; whatever becomes of the test, nothing waits for it afterwards."""
+    """Have a server answer within this context; gives its address. Even if the test fails, nothing waits for it afterwards."""
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     with server:
         thread.start()
@@ -34,7 +34,7 @@ def serving(folder: Path) -> ThreadingHTTPServer:
 
 
 class Stalling(ThreadingHTTPServer):
-    """Begins to send a clip, and goes on when the test says so: none waits for the end of it by itself."""
+    """Begins to send a clip of 1,000 bytes, sets `begun`, and breaks off once the test sets `over`, or after 120 s."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Stalled)

@@ -7,7 +7,12 @@ import pytest
 
 
 def some(values: Iterable[Any], *here: Any) -> list[Any]:
-    """Parameters, tuples for several names, of which only some are tested without `make test-full`. Args: here: those."""
+    """Parameters of which all but some are marked 'full'.
+
+    Args:
+        values: one for each test; a tuple for several names.
+        here: the values that `make test` tests too.
+    """
 
     def marked(value: Any) -> Any:
         return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.full)

@@ -142,11 +142,11 @@ class Tab:
         return [re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", text) for text in texts]  # without Markdown's escapes
 
     def button(self, label: str) -> Any | None:
-        """The button whose label is or, as a regular expression, matches this; None if there is none."""
+        """The first enabled button whose whole label matches this regular expression; None if there is none."""
         return next((b for b in self.elements("button") if re.fullmatch(label, b.label) and not b.disabled), None)
 
     def component(self, name: str) -> dict[str, Any] | None:
-        """What a component of ours on the page was given; None if there is none of that name."""
+        """The data of the first component of ours whose name ends so; None if the page has none."""
         found = (c for c in self.elements("bidi_component") if c.component_name.endswith(name))
         return next((json.loads(component.json) for component in found), None)
 
@@ -188,7 +188,11 @@ class Tab:
             self._waiting = None
 
     async def click(self, label: str) -> None:
-        """Press the button of that label."""
+        """Press the button whose label matches, as `button` finds it.
+
+        Raises:
+            Fault: there is no such button.
+        """
         button = self.button(label)
         if button is None:
             raise Fault(f"no button '{label}'; the page shows {self.summary()}")
@@ -201,7 +205,11 @@ class Tab:
         await self.until(lambda: True, f"the page '{page}'")
 
     async def pick(self, name: str) -> None:
-        """Click on a picture of the strip of clips."""
+        """Click on a picture of the strip of clips.
+
+        Raises:
+            Fault: there is no strip, or no such clip in it.
+        """
         strip = next((c for c in self.elements("bidi_component") if c.component_name.endswith("clip_strip")), None)
         if strip is None:
             raise Fault(f"no strip of clips; the page shows {self.summary()}")
@@ -215,7 +223,11 @@ class Tab:
         await self.rerun(trigger=state)
 
     async def choose(self, label: str, option: str) -> None:
-        """Choose in a segmented control, and say so in the address as its binding asks."""
+        """Choose in a segmented control, and write the choice to the address where the control is bound to it.
+
+        Raises:
+            Fault: there is no such control.
+        """
         group = self._group(label)
         names = [o.content for o in group.options]
         if group.HasField("query_param_key"):
@@ -228,7 +240,8 @@ class Tab:
         """Drop a file on the page's file uploader.
 
         Raises:
-            Fault: the server did not take it.
+            Fault: there is no uploader, or the server did not take the file.
+            TimeoutError: the server gave no address to upload to.
         """
         uploader = next(self.elements("file_uploader"), None)
         if uploader is None:
@@ -253,10 +266,10 @@ class Tab:
         await self._use(state)
 
     async def play(self) -> None:
-        """Fetch what the page's video player would.
+        """Fetch what the page's video players would.
 
         Raises:
-            Fault: the server does not have it.
+            Fault: the server does not have a video.
         """
         for video in self.elements("video"):
             answer = await self._browser.http.get(urljoin("/", video.url), headers={"Range": "bytes=0-"})
@@ -333,7 +346,7 @@ class Tab:
                 reply.set_exception(Fault(fault))
 
     def _look(self) -> None:
-        """Let the one who waits look at the page, if it is at rest."""
+        """Have the condition that `until` waits for looked at, if the page is at rest or has failed."""
         if self._waiting is None or self._waiting[1].done():
             return
         there, future = self._waiting

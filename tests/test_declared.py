@@ -17,14 +17,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 OURS = {"app", "pages", "ui", "engine", "vivit", "mannequin", "benchmarks", "tests"}
-# What distributions call themselves, where a module is not called so; and what comes with another one.
+# Module → its distribution, where the two are not called alike, or where the module comes with another's distribution.
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "axe_playwright_python": "axe-playwright-python",
     "triton": "torch",
 }
-# Whoever asks for these kernels installs them, and is told how where they are lacking.
+# Whoever asks for what these do installs them, and is told how where they are lacking.
 OPTIONAL = {"flash-attn", "flash-attn-interface", "bitsandbytes", "ray"}
 
 
@@ -71,7 +71,7 @@ def test_every_package_that_is_imported_is_declared(rooms: list[str], declared: 
 def test_the_library_and_the_app_ask_for_the_same_versions() -> None:
     of_the_app = _requirements("requirements.txt")
     for name, requirement in _project().items():
-        if name == "torch":  # whose version the app names exactly
+        if name == "torch":  # the app names one exact version of it
             assert requirement.specifier.contains(str(of_the_app[name].specifier).removeprefix("=="))
         else:
             assert requirement.specifier == of_the_app[name].specifier, name

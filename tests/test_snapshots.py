@@ -1,7 +1,7 @@
 """What programs read of this project, as text files in `tests/snapshots`: options, columns, keys, and a report's skeleton.
 
-Who renames or drops one of these breaks somebody's script. Where that is meant, one command writes the files anew, and
-`git diff` shows what has changed:
+Whoever renames or drops one of these breaks somebody's script. Where the change is meant, one command writes the files anew,
+and `git diff` shows what has changed:
 
     RENEW_SNAPSHOTS=1 python -m pytest tests/test_snapshots.py
 """
@@ -73,7 +73,7 @@ ARGPARSES = ("positional arguments:", "options:", "-h, --help")  # it words them
 
 
 def help_of(*command: str) -> str:
-    """Usage, description, and every argument above its sentence, without what Python's versions word each in its way."""
+    """Usage, description, and every argument above its sentence, without what each version of Python words differently."""
     printed = io.StringIO()
     plain = {"COLUMNS": "10000", "PYTHON_COLORS": "0"}  # so wide that nothing is wrapped
     with patch.dict(os.environ, plain), redirect_stdout(printed), pytest.raises(SystemExit) as ended:
@@ -93,7 +93,7 @@ def help_of(*command: str) -> str:
 
 
 def commands() -> list[str]:
-    """Those that the program names in its own help."""
+    """The commands that the program names in its own help."""
     (found,) = re.findall(r"^    \{(.*)\}$", help_of(), re.MULTILINE)
     return str(found).split(",")
 
@@ -107,7 +107,7 @@ def columns(text: str) -> str:
 
 
 def keys(document: Any) -> str:
-    """Every key in its order, each with those above it: 'top[].label'. Args: document: JSON, or what is written as it."""
+    """Every key in its order, each with those above it: 'top[].label'. Args: document: JSON text, or what JSON can hold."""
     text = document if isinstance(document, str) else json.dumps(document, allow_nan=False)
     return "\n".join(dict.fromkeys(NAMED.sub(r"\1.*", path) for path in _paths(json.loads(text)))) + "\n"
 
@@ -128,14 +128,14 @@ def _paths(value: Any, above: str = "") -> Iterator[str]:
 
 @dataclass
 class Element:
-    """Of a page. Args: name: its tag with what tells it apart; text: what stands in it, where that is kept."""
+    """An element. Args: name: its tag and attributes; text: what stands in a heading, '' in others; inner: what it holds."""
 
     name: str
     text: str = ""
     inner: list["Element"] = field(default_factory=list)
 
     def lines(self, depth: int = 0) -> Iterator[str]:
-        """Itself and what is in it, further in; what stands several times in a row stands once."""
+        """The element and, indented, what is in it; elements that are alike and follow each other are told once."""
         yield "  " * depth + f"{self.name} {self.text}".rstrip()
         before: list[str] = []
         for element in self.inner:
@@ -188,7 +188,7 @@ def skeleton(page: str) -> str:
 
 
 def sweep(*models: str) -> Result:
-    """One with every part that a report can have. Args: models: names of checkpoints."""
+    """A sweep with every part that a report can have. Args: models: names of checkpoints."""
     rows = []
     for factor, model in enumerate(models, 1):
         for cell, ms in ((EAGER, 200.0), (SDPA, 100.0)):
@@ -260,7 +260,7 @@ def compared() -> dict[str, Any]:
 
 
 def classified() -> str:
-    """Of one clip by a model of two layers, as the command prints it."""
+    """A classification of one clip by a tiny model, as the command prints it."""
     printed = io.StringIO()
     with TemporaryDirectory() as folder, redirect_stdout(printed):
         save_small(Path(folder), shortest_edge=40)

@@ -18,10 +18,10 @@ PLAIN = [
     f"vivit.{name}"
     for name in ("names", "errors", "progress", "records", "machine", "interrupts", "intervals", "film", "ahead")
 ]
-# Of timelines: what pages and the server's own process use too.
+# Modules of timelines that pages and the server's own process use too.
 COUNTED = [f"vivit.timeline.{name}" for name in ("windows", "segments", "work", "trained")]
 
-# Of evaluations: the same.
+# Modules of evaluations that pages and the server's own process use too.
 JUDGED = [
     f"vivit.evaluate.{name}"
     for name in (
@@ -101,7 +101,7 @@ def imports(module: str, *, everywhere: bool = True) -> frozenset[str]:
 
 @cache
 def _imports(module: str, file: Path, code: str, everywhere: bool) -> frozenset[str]:
-    """Once for a file as it is: every wall asks for the same. Args: file: where the module is, which some tests change."""
+    """Kept for as long as the code is the same, since every wall asks. Args: file: the module's, which some tests change."""
     return frozenset(imported(ast.parse(code).body, module, everywhere=everywhere))
 
 
@@ -110,8 +110,8 @@ def reaches(module: str, *, everywhere: bool = False) -> set[str]:
 
     Args:
         module: where from.
-        everywhere: by imports inside functions too, and so whatever may be run. The library's own face hands on whatever it is
-            asked for, so that names which come from there are seen, and what stands behind them is not.
+        everywhere: by imports inside functions too, and so whatever may be run. `vivit/__init__.py` hands on whatever it is
+            asked for: the names that are imported from it are in the answer, but its own imports are not followed.
     """
     seen: set[str] = set()
     todo = [module]
@@ -234,7 +234,7 @@ def circles() -> list[set[str]]:
 
 
 def faces_of(module: str) -> list[str]:
-    """The packages that a module lies in, which importing it runs too; but the library's own, which imports nothing itself."""
+    """The packages that a module lies in, whose `__init__.py` importing it runs too, without the room at the top."""
     parts = module.split(".")
     return [face for k in range(2, len(parts)) if (face := ".".join(parts[:k])) in FILES]
 
@@ -264,7 +264,7 @@ def test_who_never_imports_whom(
     for module in modules_in(*rooms):
         crossed = crossings(module, forbidden)
         assert not crossed, f"{module} imports {', '.join(sorted(crossed))}"
-    # And a module in each of these rooms that did, even inside a function, would be found.
+    # And a module in any of these rooms that imported one of them, even inside a function, would be found.
     for room in rooms:
         for wall in forbidden:
             intruder = tmp_path / "intruder.py"

@@ -19,7 +19,7 @@ def stating(file: str, **values: Any) -> Callable[[Path], None]:
     return change
 
 
-# The change to a small checkpoint whose model does not take 224 × 224, and the words.
+# What is wrong → the change to a small checkpoint, whose model does not take 224 × 224, and words of the sentence about it.
 UNUSABLE: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "a processor left at 224": (
         stating(PROCESSOR, size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224}),

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Locator, Page, expect
 
-# What is painted, from the node outwards: its text over all that is behind it, and that alone.
+# The contrast of two layers, painted from the node outwards: its text over everything behind the text, and the latter alone.
 CONTRAST = """node => {
     const paint = text => {
         const [red, green, blue, alpha = 1] = text.match(/^rgba?\\((.*)\\)$/)[1].split(',').map(Number)
@@ -39,4 +39,4 @@ def skip(page: Page) -> None:
     assert link.evaluate(CONTRAST) >= 4.5
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.closest('.st-key-controls') !== null")
-    expect(page.get_by_role("listbox")).to_have_count(0)  # which would be open
+    expect(page.get_by_role("listbox")).to_have_count(0)  # Enter has not opened a control's list

@@ -1,4 +1,4 @@
-"""axe-core on a page, the one that the pinned package carries."""
+"""axe-core on a page: the version that the pinned package carries."""
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page

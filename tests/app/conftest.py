@@ -54,14 +54,14 @@ SCHEMES = some(["light", "dark"], "light")
 
 
 class Server:
-    """`streamlit run` as `make run` has it, on a port that it chooses itself, and what it says on its output.
+    """`streamlit run` as `make run` starts it, on a port that Streamlit chooses, with its output in a log.
 
-    The app compares nothing unasked: that would take time from whatever is tested, and from the next test.
+    With the default options the app compares nothing unasked: that would take time from this test and from the next.
 
     Args:
-        log: where its output goes.
+        log: the file that the server's output goes to.
         options: for Streamlit, and after '--' for the app.
-        script: what it serves; the working directory is the project's, for the theme.
+        script: what is served; the working directory is the project's, for the theme.
         environment: variables added to the tests' own.
     """
 
@@ -83,12 +83,12 @@ class Server:
             raise
 
     def _address(self) -> str:
-        """What it says it can be reached by, without a path; '' before."""
+        """The address that the log names, without a path; '' before there is one."""
         said = re.search(r"URL: (http://127\.0\.0\.1:\d+)\S*\n", self.log.read_text())
         return said[1] if said else ""
 
     def wait_until_up(self, health: str = "healthz") -> None:
-        """Wait for a route that answers 'ok'. Args: health: our own, which does so once the workers live."""
+        """Wait until a route answers 'ok'. Args: health: the route; the app's own does so once the workers live."""
 
         def is_up() -> bool:
             try:
@@ -132,7 +132,7 @@ def serving(
         yield server
     finally:
         server.stop()
-    # Whatever the tests did, visitors' doings must leave no warning and no traceback behind.
+    # Whatever a test has a visitor do must leave no warning and no traceback in the log.
     bad = [line for line in server.log.read_text().splitlines() if "WARNING" in line or "Traceback" in line]
     assert not bad, server.log.read_text()
 
@@ -143,7 +143,7 @@ def serving_script(script: str, folder: Path) -> Iterator[str]:
 
     Args:
         script: the page's source.
-        folder: where it and the log go.
+        folder: where the page and the log go.
     """
     (folder / "page.py").write_text(script, encoding="utf-8")
     with serving(folder / "log", (), str(folder / "page.py"), "_stcore/health") as server:
@@ -167,7 +167,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def another(browser: Browser, *flags: str) -> Iterator[Browser]:
-    """A browser with a fake camera. Args: flags: what it films, or that there is none."""
+    """A browser with a fake camera. Args: flags: Chromium's, such as what the camera films, or that there is none."""
     found = browser.browser_type.launch(executable_path=INSTALLED, args=[*FLAGS, FAKE, *flags])
     yield found
     found.close()
@@ -175,7 +175,7 @@ def another(browser: Browser, *flags: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose camera films `FILMED` again and again, from wherever it is."""
+    """A browser whose camera films `FILMED` again and again; a page sees it from wherever the film is just then."""
     clip = ASSETS / "clips" / f"{FILMED.replace(' ', '_')}.mp4"
     film = write_y4m(clip, tmp_path_factory.mktemp("camera") / "camera.y4m")
     with another(browser, f"--use-file-for-fake-video-capture={film}") as found:
@@ -184,7 +184,7 @@ def with_camera(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="package")
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """One for all tests, so that the browser reads Streamlit's scripts once; every tab is a visitor of its own."""
+    """One profile for all tests, so that the browser reads Streamlit's scripts once; every tab is a visitor of its own."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE * 1e3)
     yield context
@@ -200,13 +200,14 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
 
 @contextmanager
 def watched(profile: BrowserContext, meant: str = HARMLESS) -> Iterator[None]:
-    """Tabs, which are closed in the end. An error on a tab's console fails the test, and so does a broken video.
+    """Watch a profile's tabs, and close them in the end. An error on a console fails the test, and so does a broken video.
 
     A console also tells of what is no fault: on a deep link Streamlit's client looks for the server under the page's
     own path first, and a video that the next run replaced may be gone before a slow browser asks for it.
 
     Args:
-        meant: what else is no fault, a regular expression.
+        profile: whose tabs.
+        meant: what else is no fault: a regular expression.
     """
     faults: list[str] = []
     harmless = re.compile(f"{HARMLESS}|{meant}")
@@ -220,7 +221,7 @@ def watched(profile: BrowserContext, meant: str = HARMLESS) -> Iterator[None]:
         page.on("console", heard)
         page.on("pageerror", lambda error: faults.append(str(error)))
 
-    profile.clear_cookies()  # another browser than the last test's, whose visits are not this one's
+    profile.clear_cookies()  # to the server this is another browser than the last test's
     profile.on("page", watch)
     yield
     profile.remove_listener("page", watch)
@@ -242,7 +243,7 @@ def tiles(page: Page) -> Locator:
 
 
 def answered(page: Page) -> None:
-    """Wait until a run is on the page and, for half a second, nothing on its way: a click takes a moment to be heard."""
+    """Wait until an answer is on the page, and then as `settled` does: a click takes a moment to be heard."""
     expect(page.get_by_text("Latency:").first).to_be_visible()
     settled(page)
 
@@ -252,8 +253,8 @@ def choose_in(page: Page, box: Locator, option: str | re.Pattern[str]) -> None:
 
     Args:
         page: which has the list.
-        box: that opens the list.
-        option: its whole name, or what its name matches; the first that does.
+        box: what opens the list.
+        option: the option's whole name, or what its name matches; the first such option is chosen.
     """
     found = page.get_by_role("option", name=option, exact=True).first
     deadline = time.monotonic() + PATIENCE
@@ -268,6 +269,6 @@ def choose_in(page: Page, box: Locator, option: str | re.Pattern[str]) -> None:
 
 
 def settled(page: Page) -> None:
-    """Wait until for half a second nothing is on its way."""
+    """Wait until for half a second no script has run and no job that can be cancelled is on the page."""
     page.evaluate("window.busy = performance.now()")
     page.wait_for_function(QUIET)

@@ -1,4 +1,4 @@
-"""The Benchmark page in a real browser: a sweep from the button to its verdict, its tabs, two of them, deleted, found again."""
+"""The Benchmark page in a real browser: a sweep from the button to its verdict, its tabs, two sweeps, deleting, reloading."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def open_form(page: Page) -> None:
     if not page.get_by_label("What to measure").is_visible():
         form(page).locator("summary").click()
     expect(page.get_by_label("What to measure")).to_be_visible()
-    settled(page)  # what is drawn anew shuts a list that is open
+    settled(page)  # drawing the page again would shut an open list
 
 
 def open_page(page: Page, server: Server, preset: str = "my own selection") -> None:
@@ -226,7 +226,7 @@ def test_every_tab_of_a_recorded_sweep_is_there_on_any_machine(page: Page, serve
     expect(page.get_by_role("figure", name="Peak memory of both sweeps")).to_be_visible()
     expect(page.get_by_text("as two sweeps of different times")).to_be_visible()
     open_tab(page, "Ratios")
-    expect(page.get_by_text("100 % is twice as fast")).to_be_visible()  # as it was left
+    expect(page.get_by_text("100 % is twice as fast")).to_be_visible()  # the toggle is as it was left
     open_tab(page, "Two sweeps")
     expect(both).to_be_visible()
 
@@ -347,7 +347,7 @@ def test_it_begins_with_what_classify_has_chosen(page: Page, server: Server) -> 
 def test_what_does_not_run_here_is_named_once_and_not_measured(page: Page, server: Server) -> None:
     open_page(page, server, "this clip, all backends")
     open_form(page)
-    count = 40 if has_vnni() else 45  # of the kinds of processor that there are
+    count = 40 if has_vnni() else 45  # without VNNI, those of 'int8-dynamic' do not run either
     expect(page.get_by_text(f"{count} of 70 cells do not run here and are left out.")).to_be_visible()
     expect(page.get_by_text("'sdpa-cudnn' runs on CUDA GPUs only")).to_have_count(1)
 
@@ -379,4 +379,4 @@ def test_a_visitors_own_clip_can_be_measured(page: Page, server: Server, tmp_pat
     page.locator("input[type=file]").set_input_files(write_clip(tmp_path / "another.mp4", 40, size=(320, 240)))
     expect(page.get_by_text("Yours: another.mp4")).to_be_visible()
     page.get_by_role("link", name="Benchmark").click()
-    expect(page.get_by_role("button", name="Measure this again", exact=True)).to_be_disabled()  # with another clip
+    expect(page.get_by_role("button", name="Measure this again", exact=True)).to_be_disabled()  # the clip is another

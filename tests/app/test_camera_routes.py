@@ -1,4 +1,4 @@
-"""The routes of a camera's pictures and recordings, by HTTP alone: who is refused, and that nothing of it is kept."""
+"""The routes of a camera's pictures and recordings, by HTTP alone: who is refused, and what is kept."""
 
 import asyncio
 import io
@@ -61,7 +61,7 @@ class Visitor:
         self.http, self.token = http, token
 
     async def post(self, place: str, content: bytes = b"", **headers: str | None) -> httpx2.Response:
-        """Send as the page does. Args: headers: other ones, with _ for -; None for none."""
+        """Send as the page does. Args: headers: in place of the page's own, with _ for -; None leaves a header out."""
         usual: dict[str, Any] = {
             "X-Camera-Token": self.token,
             "X-Camera-Taken": "1000",
@@ -99,7 +99,7 @@ def run(
         async with on_the_page(own[0], page, query) as visitor:
             await visit(visitor)
 
-    with ThreadPoolExecutor(1) as thread:  # in a thread of other tests' a loop runs already, the browser's
+    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this thread already
         thread.submit(lambda: asyncio.run(come())).result()
 
 
@@ -109,7 +109,7 @@ def files(own: tuple[Server, Path]) -> list[Path]:
 
 
 async def nothing_was_taken(visitor: Visitor, jpeg: bytes) -> None:
-    """The next picture, which is later than all before it, is the first."""
+    """The next picture, though taken after all that were sent before, is the first that the server takes."""
     answer = await visitor.post("picture", jpeg, X_Camera_Taken="9000")
     assert answer.status_code == 200
     assert answer.json() == {"dropped": 0, "filled": 0.0, "error": ""}
@@ -181,7 +181,7 @@ def test_pictures_of_a_wrong_size_type_or_time_are_refused(own: tuple[Server, Pa
 
 
 async def in_pieces(content: bytes) -> AsyncIterator[bytes]:
-    """Of a length that is not told before."""
+    """A body whose length no header tells."""
     for begin in range(0, len(content), 50_000):
         yield content[begin : begin + 50_000]
 

@@ -157,7 +157,7 @@ def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
     assert answer(page).inner_text() == before and "execution=compiled" in page.url
     page.get_by_text("Reproduce").click()
     expect(page.get_by_text("--execution compiled")).to_be_visible()
-    tiles(page).nth(1).click()  # no word is asked for again: it has been compiled
+    tiles(page).nth(1).click()  # the run waits for no click: the model has been compiled
     expect(answer(page)).not_to_have_text(before)
     answered(page)
     other = context.new_page()
@@ -169,7 +169,7 @@ def test_how_it_runs_is_a_choice_that_tells_what_its_first_call_takes(
 def test_shows_what_this_machine_lacks_with_the_reason(page: Page, server: Server) -> None:
     page.goto(server.url)
     answered(page)
-    # What is fast is told where the machine was quiet at the start, and the leanest cell in any case.
+    # The fastest cell is told only if the machine was quiet at the start, the leanest in any case.
     expect(page.get_by_text(re.compile("the leanest.* 5 backends do not run here"))).to_be_visible()
     page.get_by_role("button", name="All cells").click()
     said = page.get_by_test_id("stPopoverBody")
@@ -197,7 +197,7 @@ def test_a_shared_link_shows_the_same_to_another_visitor(page: Page, server: Ser
     stranger = context.browser.new_context().new_page()
     stranger.goto(page.url)
     answered(stranger)
-    expect(answer(page)).to_have_text(answer(stranger).inner_text())  # which has never shown an older answer
+    expect(answer(page)).to_have_text(answer(stranger).inner_text())  # a tab that never showed an older answer
     expect(stranger.get_by_role("radio", name="sdpa-math", exact=True)).to_be_checked()
     stranger.context.close()
 
@@ -218,7 +218,7 @@ def test_a_link_with_invented_values_falls_back_with_a_notice(page: Page, server
 @pytest.mark.full
 def test_the_run_downloads_as_json(page: Page, server: Server) -> None:
     held: list[Route] = []
-    # A slow browser has the button some runs late.
+    # The button's script is held back, as in a slow browser, where the button comes some runs late.
     page.route(re.compile(r"/DownloadButton\.\w+\.js"), lambda route: held.append(route))
     page.goto(server.url)
     answered(page)
@@ -284,7 +284,7 @@ def test_a_bad_file_costs_one_sentence(page: Page, server: Server) -> None:
         page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "video/mp4", "buffer": content})
         expect(page.get_by_text(f"Yours: {name}")).to_be_visible()
         expect(page.get_by_text(sentence)).to_be_visible()
-        settled(page)  # with the next place to drop a file alone
+        settled(page)  # until only the next place to drop a file is there
     page.get_by_role("button", name="Delete it").click()
     answered(page)
 

@@ -101,7 +101,7 @@ def checked(page: Page) -> str:
 
 
 def focused(page: Page) -> str:
-    """The name of the tile with the focus, else the label of what has it."""
+    """The name of the tile that has the focus, else the label of the element that has it."""
     name: str = page.evaluate(
         "() => { let n = document.activeElement; n = n.shadowRoot?.activeElement ?? n;"
         " return n.dataset.name ?? n.ariaLabel ?? n.innerText }"
@@ -115,7 +115,7 @@ def test_a_click_chooses_and_is_reported_once(page: Page, url: str) -> None:
     expect(page.get_by_role("searchbox")).to_be_hidden()
     assert checked(page) == ""
     tile(page, 2).click()
-    reported(page, "t2", runs=3)  # the click's, and the one that the page asked for
+    reported(page, "t2", runs=3)  # the click's run, and that of `st.rerun`
     assert checked(page) == "t2"
     tile(page, 2).click()  # which is chosen already
     page.get_by_role("button", name="Run again").click()
@@ -144,7 +144,7 @@ def test_tab_enters_once_and_leaves_once(page: Page, url: str) -> None:
     assert focused(page) == "Run again"
     page.keyboard.press("Shift+Tab")
     assert focused(page) == "t5"
-    page.get_by_role("searchbox").fill("clip 7")  # the chosen one is hidden, so the first
+    page.get_by_role("searchbox").fill("clip 7")  # this hides the chosen tile, so Tab enters at the first shown
     page.keyboard.press("Tab")
     assert focused(page) == "t7"
     page.keyboard.press("Tab")
@@ -223,7 +223,7 @@ def test_the_filter_hides_and_outlives_a_run(page: Page, url: str) -> None:
     assert box.input_value() == "CLIP 1"
     expect(page.get_by_role("radio")).to_have_count(11)
     tile(page, 10).focus()
-    page.keyboard.press("End")  # of those that are shown
+    page.keyboard.press("End")  # the last tile that is shown
     reported(page, "t19", runs=4)
     box.fill("")
     box.press_sequentially("rc?")  # 'r' and 'c' are Streamlit's shortcuts

@@ -21,7 +21,7 @@ LONG = 300_000  # ms that an evaluation may take on a machine that does much els
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips of three classes: one says what it does not show, one is none, and one's label nobody knows."""
+    """Four labels, one of which is no class of the checkpoint; one clip has a wrong label, and one file is no clip."""
     root = tmp_path_factory.mktemp("labelled")
     for label, files in {
         "applauding": ["applauding", "jogging"],
@@ -74,7 +74,7 @@ def test_from_a_folder_to_the_clips_of_a_square_and_on_to_classify(page: Page, s
     page.get_by_role("tab", name="Confusion").click()
     settled(page)
     wrong = square(page, 1)
-    wrong.scroll_into_view_if_needed()  # a click goes to a place of the window
+    wrong.scroll_into_view_if_needed()  # the mouse clicks on a place of the window
     box = wrong.bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

@@ -25,18 +25,18 @@ pytestmark = pytest.mark.browser
 
 # Markup of every kind that something on the way might read, an entity, a mark that turns the writing direction, and a bell.
 HOSTILE = "<img src=x &lt; onerror=alert(1)><b>b</b> **bold** [link](javascript:alert(1)) $x^2$ :red[r] \u202egpj\x07"
-SHOWN = "<img src=x &lt; onerror=alert("  # how every shortened form of it begins
+SHOWN = "<img src=x &lt; onerror=alert("  # how every shortened form of HOSTILE begins
 
 
 def workers(server: Server, module: str) -> list[psutil.Process]:
-    """The processes that run a module's tasks: a child of such a one, a fork server say, is none."""
+    """The processes that run a module's tasks, without their own children, such as a fork server."""
     children = psutil.Process(server.process.pid).children()
     return [worker for worker in children if module in worker.cmdline()]
 
 
 @contextmanager
 def at_work(server: Server, module: str) -> Iterator[None]:
-    """Workers that stand still, so that whatever they are given they are at work on; killed in the end."""
+    """Stop the workers of a module, so that a task they are given stays at work within this context; then kill them."""
     stopped = workers(server, module)
     assert stopped
     for worker in stopped:
@@ -65,7 +65,7 @@ def test_a_media_worker_killed_at_work_costs_a_sentence_and_the_next_clip_is_rea
 
 @pytest.mark.full
 def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
-    """Streamlit obeys such a message from any browser."""
+    """Streamlit obeys the message that clears all caches from any browser."""
     everything = BackMsg()
     everything.clear_cache = True
     before = workers(server, "engine.model")
@@ -87,7 +87,7 @@ def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
             await tab.close()
             await mine.close()
 
-    with ThreadPoolExecutor(1) as thread:  # this one has playwright's loop
+    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this one
         thread.submit(asyncio.run, visit()).result()
     assert workers(server, "engine.model") == before
 
@@ -122,7 +122,7 @@ def test_a_hostile_file_name_is_shown_as_text_and_shortened(page: Page, server: 
 
 def test_hostile_labels_are_shown_as_text(page: Page, server: Server, tmp_path: Path) -> None:
     labels = dict(enumerate([HOSTILE, HOSTILE + "x" * 4000, "\x00", "", HOSTILE]))
-    # Weights so small that all are as likely, and all are shown.
+    # With weights so small all classes are equally likely, and all are shown.
     save_small(tmp_path, num_labels=5, id2label=labels, initializer_range=1e-4)
     page.goto(f"{server.url}/?checkpoint={FOLDER}")
     page.get_by_label("Folder").fill(str(tmp_path))

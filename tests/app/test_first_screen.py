@@ -63,7 +63,7 @@ def test_everything_is_on_the_first_screen_and_on_a_phone_in_order(
     for width, height in ((1440, 900), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(1000)  # until charts have found their new width
-        for _ in range(60):  # which takes longer on a machine that does much else
+        for _ in range(60):  # charts take longer on a busy machine
             if not (outside := beyond(page, width, height)):
                 break
             page.wait_for_timeout(1000)
@@ -111,7 +111,7 @@ def test_a_switch_keeps_the_old_answer_and_the_progress_is_where_the_click_was(p
 
 @pytest.mark.full
 def test_the_answer_does_not_fade_where_a_run_is_slow(page: Page, server: Server) -> None:
-    """Streamlit lets fade what a run has not come to yet; here a run that has begun says nothing more."""
+    """Streamlit fades what a run has not reached yet; here a run begins, and none of its later messages comes."""
     passed: list[Any] = []
     still = False
 
@@ -119,7 +119,7 @@ def test_the_answer_does_not_fade_where_a_run_is_slow(page: Page, server: Server
         def hear(message: str | bytes) -> None:
             if still:
                 passed.append(message)
-            if len(passed) <= 2:  # that it has begun
+            if len(passed) <= 2:  # those that say that the run has begun
                 socket.send(message)
 
         socket.connect_to_server().on_message(hear)
@@ -161,7 +161,7 @@ def test_a_comparison_says_what_it_found_and_the_video_stands_still_meanwhile(pa
     expect(page.locator("video").first).to_have_js_property("paused", False)
     bars = page.locator(".st-key-side-by-side-latency .bars .point path")
     expect(bars).to_have_count(4)
-    # Hatched or not, as others were at work or not.
+    # Bars are hatched where other programs were at work meanwhile; the colour is the same.
     fills = page.locator(".st-key-side-by-side-latency .js-plotly-plot").evaluate("chart => chart.data[0].marker.color")
     labels = page.locator(".st-key-side-by-side-latency .ytick text").all_text_contents()
     assert fills == [colour(*label.split(" · ")) for label in labels] and len(set(fills)) == 4
@@ -183,7 +183,7 @@ def test_a_comparison_begins_by_itself_where_it_takes_little(context: BrowserCon
         begun = page.get_by_role("button", name=re.compile("^(Stop|Measure again)"))
         expect(asked.or_(begun).first).to_be_visible()
         answered(page)
-        if asked.count():  # this machine is too slow now: it offers, and says how long
+        if asked.count():  # the machine is too slow just now: the app offers a comparison, and says how long it takes
             assert int(re.findall(r"\d+", asked.inner_text())[0]) > 5
         else:
             expect(page.get_by_role("heading", name=VERDICT)).to_be_visible(timeout=300_000)
@@ -241,7 +241,7 @@ def test_a_rejected_file_takes_the_former_ones_error_away(page: Page, server: Se
         )
         expect(page.get_by_text(said)).to_be_visible()
         expect(page.get_by_text(other)).to_have_count(0)
-        settled(page)  # with the next place to drop a file alone
+        settled(page)  # until only the next place to drop a file is there
 
 
 @pytest.mark.full
@@ -298,7 +298,7 @@ def test_the_skip_link_leads_to_the_controls_within_ten_tab_stops(page: Page, se
     answered(page)
     page.evaluate(
         "document.querySelectorAll('video').forEach(video => video.pause())"
-    )  # of two pictures of it none is like
+    )  # or any two screenshots would differ
     link = page.get_by_role("link", name="Skip to the controls")
     link.focus()
     link.press("Enter")
@@ -334,7 +334,7 @@ def test_reproduce_gives_lines_that_work_in_a_plain_shell(page: Page, server: Se
     best = page.locator(".st-key-answer h2").inner_text().lower()
     for code in codes.all_inner_texts():
         assert str(ROOT) not in code, "nothing of this machine's folders"
-        # Where no environment lies in the checkout, the shell has one of its own.
+        # Where no environment lies in the checkout, the shell finds the Python that runs these tests.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         done = subprocess.run(
             ["sh", "-c", code], cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True

@@ -25,14 +25,14 @@ pytestmark = pytest.mark.browser
 
 STORAGE = "^storage GET"
 SLOW = Fault(STORAGE, pause=0.15)  # 16 kB at a time
-CRAWLING = Fault(STORAGE, pause=0.6)  # a clip is 6 of them, and what is said meanwhile is to be seen
+CRAWLING = Fault(STORAGE, pause=0.6)  # a clip is 6 such pieces: long enough to see what is said meanwhile
 CLIP = "val/golf_driving/-abc_000001.mp4"
 TRUTH = "golf driving"
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small checkpoint whose 400 classes have no names, as those of a repository may have none."""
+    """A small checkpoint whose 400 classes have no names, as is so in some repositories."""
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
     config = VivitConfig(
@@ -60,7 +60,7 @@ def fill(hub: HubServer, checkpoint: Path) -> None:
     hub.models["tiny/secret"] = repository(checkpoint, private=True)
     hub.models["tiny/bert"] = Repository({"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x"})
     golf, yawn = ((ASSETS / "clips" / f"{name}.mp4").read_bytes() for name in ("golf_driving", "yawning"))
-    # Behind the last box of an MP4 whatever follows is ignored: contents differ, and with them what the cache calls them.
+    # What follows the last box of an MP4 is ignored: the clips play alike, but each has a name of its own in the cache.
     clips = {f"train/yawning/{k}.mp4": yawn + bytes([k]) for k in range(11)}
     hub.datasets[KINETICS_MINI] = Repository({CLIP: golf, "val/golf_driving/-def_000002.mp4": golf + b"2", **clips})
 
@@ -75,7 +75,7 @@ def hub(checkpoint: Path) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="module")
 def online(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose Hub is ours, used with a token that is nobody's to see."""
+    """A server whose Hub is `hub`, with a token that nobody may see: it is not in the log either."""
     folder = tmp_path_factory.mktemp("online")
     environment = {"HF_ENDPOINT": hub.address(), "HF_HOME": str(folder / "home"), "HF_TOKEN": TOKEN}
     with serving(folder / "log", HF_HUB_OFFLINE="0", **environment) as server:
@@ -224,7 +224,7 @@ def test_a_slow_hub_holds_nobody(page: Page, online: Server, hub: HubServer) -> 
     go(page, online, checkpoint=KINETICS_CHECKPOINT)
     expect(page.get_by_text(f"Looking at {KINETICS_CHECKPOINT}")).to_be_visible()
     choose(page, "Checkpoint", "vivit-mannequin")
-    answered(page)  # else the next Cancel could be that of the answer
+    answered(page)  # or the next Cancel could be that of the classification
     choose(page, "Checkpoint", KINETICS_CHECKPOINT)
     expect(page.get_by_text(f"Looking at {KINETICS_CHECKPOINT}")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()

@@ -43,7 +43,7 @@ def choose(page: Page, box: str, option: str) -> None:
 
 
 def said(page: Page, text: str | re.Pattern[str]) -> Locator:
-    """What is to be read, and not what is announced."""
+    """Text to be read on the page, and not the status line's."""
     return page.get_by_test_id("stMarkdown").filter(has_text=text)
 
 
@@ -128,7 +128,7 @@ def test_the_checks_end_with_their_sentences_and_are_not_made_again(page: Page, 
     before = model_jobs(server)
     page.locator(".st-key-orders-begin").get_by_role("button").click()
     order = said(page, "the order of the frames matters")
-    expect(order).to_have_count(2, timeout=LONG)  # by the answer, and by the chart
+    expect(order).to_have_count(2, timeout=LONG)  # beside the answer, and beside the chart
     expect(page.locator(".st-key-orders")).to_be_visible()
     expect(said(page, "A frozen clip is unlike anything it was trained on")).to_be_visible()
     page.locator(".st-key-deletion-begin").get_by_role("button").click()
@@ -177,7 +177,7 @@ def test_what_classify_has_chosen_is_looked_into(page: Page, server: Server) -> 
 def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Server) -> None:
     open_inside(page, server)
     page.locator(".st-key-settings-line summary").click()
-    settled(page)  # that the form is open makes another run of the page, which would shut a list again
+    settled(page)  # opening the form makes another run of the page, which would shut a list
     choose_in(page, page.get_by_role("combobox", name="Checkpoint"), "vivit-b-16x2-random")
     settled(page)
     expect(page.get_by_text("the former answer, of 'applauding'")).to_be_visible()

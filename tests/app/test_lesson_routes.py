@@ -1,4 +1,4 @@
-"""The routes that clips of a class come by and a taught checkpoint goes by, by HTTP alone, with this process's own server."""
+"""The routes that take clips of a class and send a taught checkpoint, by HTTP alone, with this process's own server."""
 
 import asyncio
 import io
@@ -38,7 +38,7 @@ def run(visit: Callable[[httpx2.AsyncClient], Awaitable[None]]) -> None:
         ) as http:
             await visit(http)
 
-    with ThreadPoolExecutor(1) as thread:  # in a thread of other tests' a loop runs already, the browser's
+    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this thread already
         thread.submit(lambda: asyncio.run(come())).result()
 
 

@@ -61,7 +61,7 @@ def test_two_models_side_by_side_are_told_apart_and_compared(page: Page, two: li
     first, second = two
     page.get_by_role("button", name="Choose cells…").click()
     choose_beside(page, second)
-    # What takes other frames is no choice, and has its reason.
+    # A checkpoint that takes other frames cannot be chosen, and the reason is given.
     expect(page.get_by_text("takes 32 frames of 128 × 128 pixels, not 4 frames of 32 × 32 pixels")).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name=re.compile("^Compare, about")).click()
@@ -80,11 +80,11 @@ def test_a_sweep_of_two_models_compares_them(page: Page, server: Server, two: li
     form = page.locator(".st-key-form")
     form.locator("summary").click()
     expect(page.get_by_label("What to measure")).to_be_visible()
-    settled(page)  # what is drawn anew shuts a list that is open
+    settled(page)  # drawing the page again would shut an open list
     choose_in(page, page.get_by_label("What to measure"), "my own selection")
     settled(page)
     choose_beside(page, second)
-    page.get_by_role("radio", name="10 min", exact=True).click()  # no cell is left out on a machine that is slow now
+    page.get_by_role("radio", name="10 min", exact=True).click()  # so that even a slow machine leaves no cell out
     page.get_by_role("button", name=re.compile("^Measure .*4 cells, about")).click()
     said = page.get_by_role("heading", name=re.compile(r"^On .* \(batch size 1\), sdpa in float32: "))
     expect(said).to_contain_text(second, timeout=600_000)

@@ -1,4 +1,4 @@
-"""How the server may be started, and what that lets visitors do. Real servers, and tabs without a browser."""
+"""How the server may be started, and what its options let visitors do. Real servers, and tabs without a browser."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 async def checkpoints(url: str) -> list[str]:
-    """What the page that is served there offers as checkpoints."""
+    """The checkpoints that the page at this address offers."""
     async with Browser(url) as browser:
         tab = await browser.open()
         box = await tab.until(
@@ -65,7 +65,7 @@ async def checkpoints(url: str) -> list[str]:
 
 def test_folders_are_offered_only_where_the_server_was_told_to(server: Server, below: Server) -> None:
     for url, offered in ((server.url, True), (f"{below.url}/{BELOW}", False)):
-        with ThreadPoolExecutor(1) as thread:  # since this one has playwright's loop, if browser tests came before
+        with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this one
             found = thread.submit(asyncio.run, checkpoints(url)).result()
         assert "vivit-mannequin" in found and (FOLDER in found) is offered
 
@@ -91,7 +91,7 @@ def test_a_device_that_is_not_there_is_one_sentence_in_the_log_and_no_health(tmp
         (line, *_) = [line for line in said.splitlines() if "could not start" in line]
         assert "The device 'cuda:7' (of --device or VIVIT_DEVICE) is not on this machine: PyTorch sees cpu here" in line
         assert "Traceback" not in said
-        while True:  # the log has it a moment before
+        while True:  # the log has the sentence a moment before the route knows
             try:
                 urlopen(f"{server.url}/healthz", timeout=PATIENCE).close()
             except HTTPError as answer:

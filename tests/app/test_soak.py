@@ -8,7 +8,7 @@ from benchmarks.soak import soak
 from benchmarks.soak_visitors import Tally
 
 # What the server itself may grow by after the warm-up of 6 s: 2 to 20 MiB were measured. Frames take 1.6 MiB a clip, and
-# Streamlit keeps a closed tab's session, with them, for two minutes: up to 20 visits, and the same again for what is sent.
+# Streamlit keeps a closed tab's session, frames too, for two minutes: up to 20 visits, and as much again for what is sent.
 GROWTH_MIB = 80
 # What a worker may grow by: PyTorch's kernels, the checkpoint in each precision and eager's score matrices are first needed
 # after the warm-up; 70 to 245 MiB were measured. Twice that is a leak, or a model too many.
@@ -16,13 +16,13 @@ WORKER_GROWTH_MIB = 500
 
 
 def enough(tally: Tally) -> bool:
-    """Whether bad files, a camera and a film were among what they did."""
+    """Whether bad files, a camera and a film were among what the visitors did."""
     return bool(tally.sentences and tally.actions["show a camera"] and tally.actions["look at a film"])
 
 
 @pytest.mark.full
 def test_visitors_come_and_go_and_leave_nothing_behind() -> None:
-    with ThreadPoolExecutor(1) as pool:  # since this thread has the browser tests' event loop, if they came before
+    with ThreadPoolExecutor(1) as pool:  # after a browser test, Playwright's loop runs in this thread already
         report = pool.submit(soak, seconds=30, visitors=8, seed=0, enough=enough).result()
     told = "\n".join(report.lines())
     assert not report.failures, told

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("workers")
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(checkpoints, "offers_folders", lambda: True)  # AppTest's visitors sit nowhere
+    monkeypatch.setattr(checkpoints, "offers_folders", lambda: True)  # AppTest's visitors have no address
     return AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
 
 
@@ -43,7 +43,7 @@ def test_the_empty_state_teaches(app: AppTest, tmp_path: Path, monkeypatch: pyte
     try:
         app.run()
     finally:
-        st.cache_data.clear()  # or all that follow would find no clips either
+        st.cache_data.clear()  # or the tests that follow would find no clips either
     assert not app.exception
     assert "Upload or record a clip of a few seconds" in app.info[0].value
 
@@ -175,7 +175,7 @@ def test_a_visitor_from_elsewhere_is_not_offered_the_servers_folders(
 
 @pytest.mark.parametrize("page", some(["pages/classify.py", "pages/benchmark.py"], "pages/classify.py"))
 def test_every_run_says_that_its_visitor_is_here(app: AppTest, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that asks for nothing new: after a lost connection the next click is all that tells of the visitor."""
+    """Also a run that asks for nothing new: after a lost connection only the next click tells of the visitor."""
     until(app, answered)
     app.switch_page(page).run()
     here: list[str] = []
@@ -229,7 +229,7 @@ def test_several_views_are_seen_and_said(app: AppTest) -> None:
         return button.label == "Run"
 
     until(app, lambda a: answered(a) or any(map(runs, a.button)))
-    for button in filter(runs, app.button):  # of a machine that is slow or busy
+    for button in filter(runs, app.button):  # where the machine is slow or busy
         button.click()
     until(app, answered)
     said = [element.value for element in (*app.caption, *app.markdown, *app.code)]

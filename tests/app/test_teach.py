@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 CLIPS = Path(ASSETS) / "clips"
 KICK, JUMP = "side *kick* 🦵", "سكوت"  # names are the visitor's own, in any letters
 UPLOADED = ["jogging", "yawning"]
-MODEL = "vivit-mannequin-fe"  # not the one that there is without a choice
+MODEL = "vivit-mannequin-fe"  # not the default
 LONG = 300_000  # ms that teaching may take on a machine that does much else
 
 
@@ -70,7 +70,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     expect(page.get_by_text(f"Kept in '{KICK}', 2 clips.")).to_be_visible()
     expect(clips_of(page, KICK)).to_have_count(2)
 
-    # One that is refused costs itself alone: it is there already, under another name.
+    # A file that is refused holds up no other: this one is there already, under another name.
     name_class(page, JUMP)
     page.get_by_role("radio", name="Upload", exact=True).first.click()
     (tmp_path / "again.mp4").write_bytes((CLIPS / f"{UPLOADED[0]}.mp4").read_bytes())
@@ -95,13 +95,13 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     settled(page)
     found += violations(page)
 
-    # It is no upload, and yet it stands everywhere; and it can be taken along.
+    # The checkpoint can be taken along.
     with page.expect_download() as download:
         page.get_by_role("link", name=re.compile("^Download the checkpoint")).click()
     packed = ZipFile(BytesIO(download.value.path().read_bytes()))
     assert any(name.endswith("config.json") for name in packed.namelist())
 
-    # Arrow keys add nothing, and what is filled is what was chosen, whichever clip is looked at.
+    # Arrow keys add nothing. Enter adds to the class that was chosen, and looking at a clip chooses no other class.
     page.get_by_role("radio", name="Bundled", exact=True).first.click()
     strips = page.get_by_role("radiogroup", name="Bundled clips")
     expect(strips).to_have_count(2)
@@ -118,7 +118,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     expect(page.get_by_role("button", name="Look at it")).to_be_visible()
     expect(page.get_by_role("radio", name=f"{JUMP} · 3")).to_be_checked()
 
-    # A recording ends with its class, and where another is begun.
+    # A recording ends when another class is chosen, and when another recorder begins.
     page.get_by_role("radio", name="Record", exact=True).first.click()
     page.get_by_role("radio", name="Record", exact=True).last.click()
     record = page.get_by_role("button", name="Record 3 s, again and again")

@@ -30,12 +30,12 @@ def ended(page: Page) -> None:
 
 
 def bars(page: Page, row: int) -> Locator:
-    """The bars of the chart. Args: row: 0 for what the film shows, 1 for what is known of the answer, 2 for what is not."""
+    """The chart's bars of a row. Args: row: 0 for what the film shows, 1 for segments with a label, 2 for those 'unknown'."""
     return page.locator(".stPlotlyChart .barlayer .trace").nth(row).locator(".point path")
 
 
 def click(page: Page, bar: Locator) -> None:
-    """Click on a bar where it is: what plotly listens with lies above all of them."""
+    """Click on a bar's place on the screen: the layer with which plotly listens lies above all bars."""
     box = bar.bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -43,7 +43,7 @@ def click(page: Page, bar: Locator) -> None:
     page.mouse.move(x, y)
     expect(
         page.locator(".stPlotlyChart .hoverlayer .hovertext").first
-    ).to_be_visible()  # before which no click is heard
+    ).to_be_visible()  # before this plotly hears no click of the mouse
     page.mouse.click(x, y)
 
 
@@ -105,7 +105,7 @@ def test_a_segment_that_is_chosen_moves_the_player_and_shows_its_frames(page: Pa
     expect(page.locator(".st-key-status-line").get_by_role("status")).to_contain_text(
         f"Segment {segments.index(last) + 1} of {len(segments)}: "
     )
-    # The table has it as chosen, and chooses another; then the chart has none as chosen, and chooses the last again.
+    # In the table, where the last segment is chosen too, choose the first; then choose the last in the chart again.
     pictures = frames.evaluate_all("all => all.map(one => one.src)")
     table = page.get_by_test_id("stDataFrame").first
     box = table.bounding_box()

@@ -56,7 +56,7 @@ with st.container(key="controls"):
 st.container(height=2000)
 st.text(f"Runs: {state.runs}.")  # last, so that all the rest is there
 """
-# Streamlit makes a URL of a component's script and imports that.
+# Streamlit makes a URL of a component's script and imports that URL; the status line gets one that a test can hold back.
 LATE = """
 const [make, PlainBlob] = [URL.createObjectURL, Blob]
 Blob = class extends PlainBlob {
@@ -164,7 +164,7 @@ def test_what_has_been_overtaken_is_not_said(parts: Page) -> None:
 @pytest.mark.full
 def test_the_last_text_stands_even_if_the_script_comes_late(context: BrowserContext, url: str) -> None:
     def late(route: Route) -> None:
-        time.sleep(1)  # both texts are there by then, and the browser begins with either
+        time.sleep(1)  # both texts have come by then, and the browser may draw either first
         route.fulfill(body=OVERTAKEN + status_line.JS, content_type="text/javascript")
 
     for _ in range(3):
@@ -188,7 +188,7 @@ def test_keys_are_heard_once(parts: Page) -> None:
     parts.locator("main").click(position={"x": 5, "y": 300})  # which gives <main> the focus
     parts.keyboard.down("Escape")
     for _ in range(3):
-        parts.keyboard.down("Escape")  # as one that is held is repeated
+        parts.keyboard.down("Escape")  # as a key that is held repeats
     heard(parts, *names.values(), "escape", runs=7)
     parts.emulate_media(color_scheme="dark")
     parts.wait_for_timeout(500)
@@ -221,7 +221,7 @@ def test_the_space_bar_starts_and_stops_the_video(parts: Page) -> None:
     heard(parts, runs=1)
     assert parts.locator("main").evaluate("node => node.scrollTop") == 0
     parts.get_by_role("button", name="Run again").focus()
-    parts.keyboard.press("Space")  # is the button's
+    parts.keyboard.press("Space")  # a press of the button
     heard(parts, runs=2)
     expect(video).to_have_js_property("paused", True)
 

@@ -29,7 +29,7 @@ def _alpha(path: Path) -> Path:
     )
 
 
-# as it is called: how it is written, what is said under the player, what of its frames
+# file name → how the file is written, what is said under the player, what is said of its frames
 UPLOADS: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "IMG_0001.M4V": (
         lambda path: write_clip(path, 40, codec="mpeg4", container="mp4"),

@@ -14,7 +14,7 @@ from vivit.timeline.whole import WindowClassifier
 from vivit.timeline.windows import Batch
 
 FEW = ["--seconds", "3", "--size", "64", "48", "--window", "1.6", "--stride", "0.4"]
-# What is not there cannot be found, by whoever looks.
+# As where PyAV is not installed: it can neither be imported nor found by `find_spec`.
 WITHOUT = """
 import sys
 from importlib.machinery import PathFinder

@@ -21,5 +21,5 @@ class Clock:
 
 
 def assert_empty(running: RunningLive) -> None:
-    """No picture of it is held, neither as it came nor decoded."""
+    """No picture of the camera is held, neither as it came nor decoded."""
     assert running.last_pictures() == [] and not running._ring and not running._pixels

@@ -1,4 +1,7 @@
-"""A server to be killed: starts workers, says who they are, and waits. Run as `python -m tests.engine.server TASK`."""
+"""A server to be killed: starts workers, prints their process ids, and waits; with `leave` it exits without stopping them.
+
+Run as `python -m tests.engine.server TASK [leave]`.
+"""
 
 import sys
 import time

@@ -32,7 +32,7 @@ def echo(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> A
 
 
 def steps(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """Report progress for `seconds`; stubborn: through libraries that catch every Exception."""
+    """Report progress for `seconds`, as from within a library that catches every Exception."""
     for step in range(int(arguments["seconds"] / 0.02)):
         try:
             progress(min(1.0, step * 0.02 / arguments["seconds"]), f"step {step // 10}")
@@ -64,7 +64,7 @@ def deaf(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> A
 
 
 def burn(arguments: dict[str, Any], blobs: list[bytes], progress: Progress) -> Answer:
-    """Use that many seconds of processor time, in so many threads, in C calls that release the interpreter lock."""
+    """Use `seconds` of processor time in all, in `threads` threads, in C calls that release the interpreter lock."""
 
     def work() -> None:
         while time.thread_time() < arguments["seconds"] / arguments["threads"]:

@@ -30,7 +30,7 @@ from vivit.model import VivitForVideoClassification
 
 MANNEQUIN = "vivit-mannequin"
 CLIP = str(Path(ASSETS) / "clips" / "clean_and_jerk.mp4")
-# A worker has as many threads as there are processors, and a batch of these 16 clips; sums are taken in other orders.
+# A worker has as many threads as there are processors, and perhaps other batches: sums are taken in other orders.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
@@ -162,7 +162,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, frame
 
 
 def test_jobs_that_are_over_at_once_can_be_cancelled_too(frames: Job[Any], looked: Job[Any]) -> None:
-    """On an accelerator each is shorter than the time between two looks."""
+    """On an accelerator each job is shorter than the time between two looks at whether the check was cancelled."""
 
     class Quick:
         asked = 0

@@ -33,7 +33,7 @@ def engine() -> Iterator[Engine]:
 
 
 def started(engine: Engine, *cells: Cell, seconds: float = 600.0) -> RunningComparison:
-    """At least 6 rounds of them, however busy the machine is."""
+    """A comparison of these cells, of at least 6 rounds however busy the machine is."""
     return start(engine, SideBySide(cells, seconds=seconds, sound=True), SHAPE, PIXELS)
 
 

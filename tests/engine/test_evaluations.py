@@ -66,7 +66,7 @@ def evaluations(engine: Engine, tmp_path: Path) -> Evaluations:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six clips in class folders: one of them says what it does not show, and one is none."""
+    """Six files in class folders: one lies in a class that it does not show, and one is no clip."""
     root = tmp_path_factory.mktemp("clips")
     for label in ("applauding", "cartwheeling", "chopping wood", "jogging"):
         (root / label).mkdir()

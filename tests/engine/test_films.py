@@ -65,7 +65,7 @@ def read_to_end(engine: Engine, film: int, path: str, first: int = 0, begin: flo
 
 
 def here(path: str) -> list[Tick]:
-    """The same in this process."""
+    """All ticks of the film, read in this process."""
     processor = open_checkpoint(MANNEQUIN, weights=False).processor
     with open_film(path) as film:
         return list(film.ticks(TICK, processor.resize_and_crop))

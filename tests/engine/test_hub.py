@@ -51,7 +51,7 @@ def start(server: HubServer, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
 
 
 def ask(engine: Engine, request: Request[Any]) -> Job[Any]:
-    """Queue it with this engine's one worker, which takes every kind."""
+    """Queue a request with this engine's one worker, which takes every kind of request."""
     decode = partial(from_json, request.REPLY)
     return engine.submit("hub", request.TASK, asdict(request), decode=decode)
 
@@ -132,7 +132,7 @@ def test_a_refusal_is_a_sentence(server: HubServer, start: Callable[..., Engine]
 def test_a_visitors_repository_is_never_a_folder_of_the_server(
     kind: Any, server: HubServer, start: Callable[..., Engine]
 ) -> None:
-    """One lies beside the server under that very name, and holds a checkpoint."""
+    """A folder of that very name lies beside the server, and holds a checkpoint."""
     name = "mannequin/single_frame"
     assert inspect_checkpoint(name).kind == "local", "which the library and the command line take"
     engine = start()

@@ -1,4 +1,4 @@
-"""Three hundred classifications: nothing grows, nothing is left over. And what is kept for a job goes back after it."""
+"""Three hundred classifications: nothing grows, nothing is left over. And memory kept during a job is given back after it."""
 
 import platform
 import time
@@ -89,7 +89,7 @@ def test_hundreds_of_runs_leave_nothing_behind(
 
 
 def resident_when_idle(checkpoint: Path, environment: dict[str, str]) -> tuple[int, int]:
-    """A model worker's resident bytes before any job and, after one with eager's scores, once they stay as they are."""
+    """A model worker's resident bytes, once they stay as they are: after a job by sdpa, and then after one by eager."""
     engine = Engine({"model": replace(WORKERS["model"], environment={**WORKERS["model"].environment, **environment})})
     engine.start()
     try:

@@ -48,7 +48,7 @@ MANNEQUIN = TeachAsked("vivit-mannequin")
 
 
 class Counting(Engine):
-    """An engine that counts what is asked of it. Args: asked: task → its jobs, and how many clips went with them."""
+    """An engine that counts what is asked of it. Args: asked: task → blobs that went with its jobs, 1 for a job without."""
 
     asked: Counter[str]
 
@@ -123,7 +123,7 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
     lessons.move(ME, arms.examples[0].id, legs.id)
     lessons.remove(ME, arms.examples[4].id)
     lessons.rename_class(ME, arms.id, "hands")
-    # By one's own checkpoint the model is meant that it was made of, whose features are kept.
+    # A taught checkpoint stands for the model that it was made from, whose features are kept.
     again = ended(lessons.teach(ME, TeachAsked(taught.folder))).taught
     assert again and again is lessons.taught(ME) and again.number == 2 and again.asked == MANNEQUIN
     assert again.report.classes == {"hands": 2, "legs": 4} and engine.asked["take_features"] == 6

@@ -25,7 +25,7 @@ from tests.patience import until
 
 
 class NoEngine:
-    """Whose jobs never end."""
+    """In the place of an engine, and of its jobs, which never end."""
 
     def __init__(self) -> None:
         self.asked: list[object] = []
@@ -103,7 +103,7 @@ def test_pictures_that_come_too_fast_are_refused_until_time_has_passed(cameras: 
     cameras.expect("ann", ASKED)
 
     def send(taken_ms: float) -> None:
-        cameras.may_send("ann")  # before it is read
+        cameras.may_send("ann")  # before the picture is read
         cameras.picture(token, Taken(taken_ms, JPEG))
 
     for number in range(BURST):
@@ -219,7 +219,7 @@ def test_a_window_fills() -> None:
 
 @pytest.mark.parametrize("jitter", [0.0, 0.2])
 def test_the_windows_pictures_are_those_at_its_times(jitter: float) -> None:
-    """Each no later than its time, but for what counts as the next one that came early; counted by hand."""
+    """Each is the last that was taken by its time, or `LATE_SHARE` of a step later; found here one by one."""
     random, running = np.random.default_rng(0), fresh()
     times = [number * STEP + jitter * STEP * random.uniform(-1, 1) for number in range(50)]
     for taken_ms in times:

@@ -81,7 +81,7 @@ def test_what_is_larger_than_a_bound_is_neither_sent_nor_taken(
             unpack(io.BytesIO(whole))
 
 
-# The last are headers that a message could have, were its blobs' sizes not missing or something else.
+# Any bytes, and headers whose 'blobs' are missing or any JSON but an empty list.
 NOISE = st.binary(max_size=80) | (
     HEADERS | st.fixed_dictionaries({"blobs": JSON.filter(lambda sizes: sizes != [])})
 ).map(lambda header: json.dumps(header).encode())

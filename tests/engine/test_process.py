@@ -127,7 +127,7 @@ def test_nonsense_from_a_worker_costs_it_its_life_and_nothing_else(engine: Engin
 
 
 def test_a_reply_of_another_kind_than_was_asked_for_is_no_answer(engine: Engine) -> None:
-    """Other tasks of that name answer with more than a `Sum`."""
+    """The task 'echo' of `tests.engine.tasks`, which `Add` names, answers with more than a `Sum`."""
     assert works(engine)
     before = engine.restarts("model")
     job = ended(engine.ask(Add(1)))

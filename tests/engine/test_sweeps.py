@@ -51,7 +51,7 @@ def sweeps(engine: Engine, tmp_path: Path) -> Iterator[Sweeps]:
     while running := built.running():  # of a test that failed: the next one's would wait behind it
         built.cancel(running.id)
         assert running.wait(90)
-    until(lambda: not measuring(engine))  # one that is killed is there for a moment longer
+    until(lambda: not measuring(engine))  # a process that is killed is there for a moment longer
 
 
 def build(checkpoint: str, *attention: str, sizes: tuple[int, ...] = (1,), **options: Any) -> Sweep:
@@ -61,7 +61,7 @@ def build(checkpoint: str, *attention: str, sizes: tuple[int, ...] = (1,), **opt
 
 
 def endless(checkpoint: str) -> Sweep:
-    """Its first cell ends at once, its second never: 'sdpa-cudnn' is not to be had."""
+    """A sweep of two cells, neither of which ends while a test waits."""
     sweep = build(checkpoint, "eager", "sdpa")
     sweep.rule = ENDLESS
     return sweep

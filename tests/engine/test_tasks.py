@@ -164,7 +164,7 @@ def test_what_cannot_run_here_says_why(engine: Engine, checkpoint: Path, clip: P
 
 
 def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(checkpoint: Path, clip: Path) -> None:
-    """As on a machine with little of it: the worker may have what a small model takes, and ViT-B's weights, no more."""
+    """As on a machine with little memory: the worker may have what a small model takes, and ViT-B's weights, no more."""
     engine = Engine({"media": WORKERS["media"], "model": replace(WORKERS["model"], memory_limit_bytes=2 * 2**30)})
     engine.start()
     try:
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_used_says_why(
     change, words = UNUSABLE[fault]
     usable = done(read(engine, folder, clip))
     change(folder)
-    # The second as where the folder has changed since its frames were read.
+    # The second job is as after a change of the folder since its frames were read.
     for job in (read(engine, folder, clip), classify(engine, folder, usable)):
         assert job.wait(60) and job.state == "failed"
         assert all(word in job.error for word in words) and "theirs" in job.error, job.error

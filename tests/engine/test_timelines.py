@@ -153,7 +153,7 @@ def test_two_films_at_once(engine: Engine, film: Path, long_film: Path, whole: R
 
 @pytest.mark.full
 def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine, long_film: Path) -> None:
-    """What comes after is what would have come: the film is sought in."""
+    """Its windows are those of an undisturbed run: the new worker seeks its place in the film."""
     grid = Grid(16.0, 16.0, 32)
     wanted = ended(start_timeline(engine, *asked(long_film, grid)))
     running = start_timeline(engine, *asked(long_film, grid))
@@ -191,7 +191,7 @@ def test_a_model_worker_that_dies_ends_it_with_a_sentence_and_keeps_what_is_done
     until(lambda: running.windows)
 
     def struck() -> bool:
-        """A process that is killed between two jobs is replaced, and nobody need know: it is to be in the middle of one."""
+        """Kill the worker in the middle of a job: one that is killed between two jobs is replaced, and nobody need know."""
         if not engine.idle("model"):
             with suppress(StopIteration, psutil.NoSuchProcess):  # it is being replaced
                 worker("engine.model").kill()

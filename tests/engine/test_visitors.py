@@ -35,7 +35,7 @@ class HandWound(threading.Timer):
 
     @classmethod
     def pass_time(cls) -> None:
-        """Let all end that have been started and not cancelled; those that are started by these go on."""
+        """Let every timer end that was started and not cancelled; timers that these start go on."""
         due, cls.started[:] = [*cls.started], []
         for timer in due:
             if not timer.finished.is_set():
@@ -123,7 +123,7 @@ def test_of_those_who_left_a_browser_the_last_comes_back() -> None:
         visitors.arrive(f"{name}-browser", name, name)
     for name in ("2", "1"):
         visitors.leave(f"{name}-browser")
-    connected.discard("3")  # of whom it has not been heard yet that they left
+    connected.discard("3")  # that this visitor has left has not been heard yet
     assert [visitors.come_back("browser", "new") for _ in range(4)] == ["3", "1", "2", None]
 
 

@@ -1,4 +1,4 @@
-"""A module whose tasks are given as requests, and answered in kind."""
+"""A module whose one task takes a typed request and gives a typed reply."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Add(Request[Sum]):
-    """A number and how many bytes come with it."""
+    """A number, to which the size of the blob that comes with it is to be added."""
 
     WORKER, TASK, REPLY = "model", "echo", Sum
 

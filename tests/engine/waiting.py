@@ -9,18 +9,18 @@ from engine.running import Running
 
 
 def state_of(work: Job[Any] | Running) -> str:
-    """How it is now. A call, since type checkers take an attribute for what it was when it was last looked at."""
+    """The state of a piece of work now. A call: for type checkers an attribute stays what it was last compared with."""
     return work.state
 
 
 def worker(module: str) -> psutil.Process:
-    """The process of this one's that runs a worker: the youngest, since tests of other files may have left theirs.
+    """The child process that runs a worker: the youngest such child, since tests of other files may have left theirs.
 
     Args:
-        module: the worker's, such as 'engine.model'.
+        module: the worker's module, such as 'engine.model'.
 
     Raises:
-        StopIteration: if there is none now.
+        StopIteration: if no child runs it now.
     """
     found = [child for child in psutil.Process().children() if module in child.cmdline()]
     return next(reversed(sorted(found, key=psutil.Process.create_time)))

@@ -71,7 +71,7 @@ OTHER: dict[str, Writer] = {
     "program stream of noise": write(lambda: (b"\0\0\1\xba" + bytes(10) + b"\0\0\1\xe0\xff\xff" + bytes(3000)) * 50),
 }
 
-# Files of under 1 kB that make FFmpeg fill gigabytes of memory while it opens them: only the worker's limit stops them.
+# Files of about 1 kB that make FFmpeg fill gigabytes of memory while it opens them: only the worker's limit stops them.
 EXHAUSTING: dict[str, Writer] = {
     "mp4: 2 tracks of 80 million samples of one byte": write(
         lambda: movie(*[Track((b"x",), tables=one_byte_samples(80_000_000))] * 2)

@@ -132,7 +132,7 @@ LOOP = element(SEEK_HEAD, *[element(0x4DBB, element(0x53AB, SEEK_HEAD), element(
 
 
 def laced(kind: int, count: int) -> bytes:
-    """A block that claims to hold so many frames, in one of the three ways there are."""
+    """A block that claims to hold `count` + 1 frames, in one of the three ways there are."""
     return element(0xA3, number_of(1), struct.pack(">hBB", 0, 0x80 | kind << 1, count), b"\xff" * 40)
 
 

@@ -111,7 +111,7 @@ def track(**lies: object) -> Track:
 
 
 def liar(**lies: object) -> Writer:
-    """Writes a movie of one such track."""
+    """Writes a movie of one `track`."""
     return write(lambda: movie(track(**lies)))
 
 

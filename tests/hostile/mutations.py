@@ -40,7 +40,7 @@ HEAD = 1500  # bytes; most of what steers a reader lies in the first or last so 
 
 
 def _place(chance: random.Random, data: bytearray) -> int:
-    """Anywhere, half of the time in a header."""
+    """Half of the time anywhere, else near the beginning or the end."""
     if chance.random() < 0.5:
         return chance.randrange(len(data))
     near = chance.randrange(min(HEAD, len(data)))
@@ -73,7 +73,7 @@ def _cut(chance: random.Random, data: bytearray, other: bytes) -> None:
 
 
 def _splice(chance: random.Random, data: bytearray, other: bytes) -> None:
-    """Its beginning, and the other one's end."""
+    """The clip's beginning, and the other clip's end."""
     start = _place(chance, data)
     del data[start:]
     data += other[chance.choice((start, chance.randrange(len(other)))) :]
@@ -107,7 +107,7 @@ def mutate(kind: str, seed: int) -> bytes:
         seed: which one.
 
     Returns:
-        The file; never a good clip's bytes unchanged.
+        The file; never the bytes of the clip that was damaged.
     """
     chance = random.Random(f"{kind} {seed}")
     whole, other = (written(chance.choice(SOURCES[kind]), frames) for frames in (12, 7))

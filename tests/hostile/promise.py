@@ -13,7 +13,7 @@ from tests.engine.waiting import worker
 
 READ = {"checkpoint": "vivit-mannequin", "sampling": "uniform", "stride": 1}
 
-# The first words of the sentences that blame the app, or that a clip's own sentence should have come before.
+# The first words of the sentences that blame the app, or in whose place a sentence about the clip should stand.
 FAULTS = [
     sentence.split("(")[0].split("'")[0][:30]
     for sentence in (
@@ -83,7 +83,7 @@ def _wrong_with_thumbnail(job: Job[Any]) -> str:
 
 
 class Memory:
-    """The resident memory of the process of this process's one media worker."""
+    """The resident memory of the one media worker of this process."""
 
     def __init__(self) -> None:
         self.process = worker("engine.media")

@@ -11,7 +11,7 @@ from tests.hostile.matroska import element, matroska
 from tests.hostile.mp4 import Track, box, full_box, movie
 from tests.hostile.pictures import Writer, pictures
 
-CANARY = "canary"  # of every canary's name
+CANARY = "canary"  # is in every canary's name
 NOBODY = "127.0.0.1:9"  # where nobody listens
 
 PLAYLIST = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n"

@@ -27,7 +27,7 @@ TIME_LIMIT, MEMORY_LIMIT = LIMITS.time_limit, LIMITS.memory_limit_bytes
 # Pictures of up to 40 million pixels are accepted. One takes 4 bytes a pixel in the decoder, which keeps two of them,
 # and 3 bytes as RGB, of which a preview holds two copies and PIL's: 17 bytes a pixel, and room for the allocator.
 MOST_BYTES = 2**30
-# Between jobs it holds Python, PyAV, numpy and PIL, and what the allocator keeps of 1,000 jobs.
+# Between jobs the worker holds Python, PyAV, numpy and PIL, and what the allocator keeps of 1,000 jobs.
 IDLE_BYTES = 400 * 2**20
 
 
@@ -36,7 +36,7 @@ def engine() -> Iterator[Engine]:
     engine = Engine({"media": LIMITS})
     engine.start()
     path = Path(__file__)
-    assert submit(engine, "thumbnail", path).wait(60)  # it is up
+    assert submit(engine, "thumbnail", path).wait(60)  # the worker is up
     yield engine
     engine.stop()
 

@@ -14,7 +14,7 @@ from tests.shorter import some
 from ui.server import WORKERS
 
 SEEDS = range(500)
-LANES = ("media", "media too")  # two workers of the kind, for the test's sake
+LANES = ("media", "media too")  # two media workers, so that the test takes half as long
 AHEAD = 20  # jobs that wait for each
 
 

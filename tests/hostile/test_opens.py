@@ -57,7 +57,7 @@ print("all steps done")
 
 @dataclass(frozen=True)
 class Step:
-    """One call, and what the kernel was asked for meanwhile.
+    """One call that the child makes.
 
     Args:
         how: a task of the media worker, or 'without our list'.

@@ -110,7 +110,7 @@ def test_deletion_is_the_mean_of_areas_and_the_share_of_those_that_are_better() 
     bad = Deletion(1.0, (1.0, 1.0, 1.0), ((1.0, 1.0, 1.0),) * 19)
     found = inside.deletion([good, bad])
     assert found["better"]["share"] == 0.5 and found["area"] == pytest.approx(good.area / 2, abs=5.1e-5)
-    # Two values lie as far from their mean as it says.
+    # The standard error of two values is their distance from their mean.
     assert found["area_standard_error"] == pytest.approx(good.area / 2, abs=5.1e-5)
     assert inside.deletion([good])["area_standard_error"] is None
 

@@ -67,7 +67,7 @@ def test_the_limb_that_moves_is_marked_where_it_is_seen_and_nothing_else(perform
     moving = seen_speed(label, numbers, seconds, SIZE, SIZE) >= MOVING
     arm, hand = (painted(label, numbers, seconds, capsules) for capsules in (LEFT_ARM, LEFT_HAND))
     assert hand.any((1, 2, 3)).all()
-    # Whether the upper arm is fast enough beside the hand depends on the camera, as whether the hand just comes towards it.
+    # The camera decides whether the upper arm is fast enough beside the hand, and whether the hand just comes towards it.
     assert not (moving & ~arm).any()
     assert (moving & hand).sum() > 0.9 * hand.sum()
 
@@ -87,7 +87,7 @@ def test_what_is_held_or_thrown_is_marked_wherever_it_is_seen(label: str) -> Non
     speed = seen_speed(label, numbers, seconds, SIZE, SIZE)
     last = perform(label, numbers, seconds[:, :1])[0].radius.shape[1] - 1
     seen = painted(label, numbers, seconds, (last,))
-    # It has one speed in each frame, and somewhere the highest or nearly so.
+    # The capsule has one speed in each frame, and in some frame the highest or nearly so.
     frames = zip(speed.flatten(0, 1), seen.flatten(0, 1), strict=True)
     spans = [(one[here].min(), one[here].max()) for one, here in frames if here.any()]
     assert all(low == high for low, high in spans)

@@ -35,7 +35,7 @@ def test_they_never_come_into_training() -> None:
     assert len(LABELS) == 36 and len(CHECKPOINTS) == 3
     for names in (LABELS, MOTION_ONLY, BY_LABEL, train.config().id2label.values()):
         assert not set(NOVEL) & set(names)
-    # Nor into the clips that the evaluation keeps, which another pose of theirs therefore leaves as they are.
+    # Nor into the clips that the evaluation keeps: a change of a novel action's pose leaves those clips as they are.
     assert not set(NOVEL) & {clip["label"] for clip in planned(100, 1)} and "novel" not in CODE
 
 
@@ -55,7 +55,7 @@ def test_bones_keep_their_lengths_and_nothing_sinks(label: str) -> None:
 
 @pytest.mark.parametrize("label", NOVEL)
 def test_a_movement_has_no_jump(label: str) -> None:
-    """Over a cycle in steps of a thousandth no joint goes further than a fist does at its fastest."""
+    """Over two cycles in steps of a thousandth, no joint goes further in a step than a fist does at its fastest."""
     cycles = torch.linspace(0, 2, 2001)[None]
     scene = perform(label, draws([4]), cycles)[-1]
     joints = solve(NOVEL[label].pose(cycles, scene.traits), cycles.shape)

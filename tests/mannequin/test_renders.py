@@ -48,7 +48,7 @@ def test_a_library_asks_for_them_as_a_program_and_they_are_made_once(
     monkeypatch.setattr(renders, "render_video", no_frames)
     renders.render_missing(tmp_path / "renders" / "5", 1, 5, "cpu")
     assert (clip.stat().st_mtime_ns, clip.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
-    # Nobody waits for more.
+    # The process that asked has ended: nobody waits for more.
     with pytest.raises(SystemExit, match="has ended"):
         renders.render_missing(tmp_path / "renders" / "5", 2, 5, "cpu", parent=-1)
     assert [*(tmp_path / "renders" / "5").glob("*/*.mp4")] == [clip]

@@ -144,7 +144,7 @@ def test_clips_are_rendered_once_for_both_models(
     for features in (ours, random):
         assert [some.shape for some in features.taught.values()] == [(2, 192)] * 2
         assert [some.shape for some in features.new.values()] == [(1, 192)] * 2 and features.outside.shape == (2, 192)
-    # What it is trained on is named right by the model's own head.
+    # The model's own head names right what the model was trained on.
     assert int(model.classifier(torch.as_tensor(ours.outside))[1].argmax()) == 1
 
 

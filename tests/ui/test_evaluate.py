@@ -24,13 +24,13 @@ TARGETS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
 def with_cells(kept: Kept, **changes: Any) -> Kept:
-    """With other fields of `Asked` in all cells."""
+    """The evaluation with other fields of `Asked` in all cells."""
     cells = [replace(one, asked=replace(one.asked, **changes)) for one in kept.evaluations]
     return replace(kept, evaluations=tuple(cells))
 
 
 def with_source(kept: Kept, **changes: Any) -> Kept:
-    """With other fields of `Source` in all cells."""
+    """The evaluation with other fields of `Source` in all cells."""
     cells = [replace(one, source=replace(one.source, **changes)) for one in kept.evaluations]
     return replace(kept, evaluations=tuple(cells))
 
@@ -61,7 +61,7 @@ ALL = [TWO, OTHER, LATER, FOLDER, BUNDLED, OURS]
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These are the evaluations that there are, without a server."""
+    """Without a server, the evaluations in `ALL` are those that are kept."""
     evaluations = SimpleNamespace(kept=lambda: ALL)
     monkeypatch.setattr(evaluate_kept, "get_server", lambda: SimpleNamespace(evaluations=evaluations))
 
@@ -133,7 +133,7 @@ def test_two_evaluations_are_compared_on_the_clips_of_both() -> None:
     (choice,) = app.selectbox
     (offered,) = (
         choice.options
-    )  # of another commit, a folder, the bundled clips, or a folder's checkpoint there are others
+    )  # not those of another commit, of a folder, of the bundled clips, or of a folder's checkpoint
     assert "vivit-mannequin · eager float32 · sdpa float32" in offered
     app = choice.select("other").run()
     assert not app.exception

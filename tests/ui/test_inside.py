@@ -1,4 +1,4 @@
-"""Which checks begin without being asked, which end with the clip they are of, and what is kept."""
+"""Which checks begin without being asked, which end when another clip is looked at, and what is kept."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ WEIGHTS = np.ones((2, 2, 2), np.float32)
 
 @dataclass
 class Check:
-    """In the place of a running one."""
+    """In the place of a running check."""
 
     state: str = "running"
     cancelled: list[bool] = field(default_factory=list)
@@ -29,13 +29,13 @@ class Check:
 
 @pytest.fixture
 def held() -> dict[str, list[Any]]:
-    """visitor → those checks of theirs that the server knows."""
+    """visitor → the visitor's checks that the server knows."""
     return {}
 
 
 @pytest.fixture
 def visit(held: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch) -> Visit:
-    """A visit on a server whose checks do nothing, and of which a pass is said to take 10 ms."""
+    """A visit on a server whose checks do nothing, and where a pass is said to take 10 ms."""
     one = Visit("somebody")
     server = SimpleNamespace(checks=held)
     for name, value in {
@@ -68,7 +68,7 @@ def test_what_takes_little_begins_once_and_for_the_first_map_alone(visit: Visit)
 
 def test_what_takes_long_waits_to_be_asked(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = insight(0)
-    monkeypatch.setattr(inside, "about_seconds", lambda insight, passes: passes * 0.1)  # 60 take 6 s, and 9 a second
+    monkeypatch.setattr(inside, "about_seconds", lambda insight, passes: passes * 0.1)  # 60 take 6 s, 9 take 0.9 s
     inside.begin_checks(seen, FIRST, WEIGHTS)
     assert not seen.deletions and seen.orders
     monkeypatch.setattr(inside, "compares_by_itself", lambda: False)

@@ -45,12 +45,14 @@ class Made:
 
 @dataclass
 class Stage:
-    """What the page is drawn for: nobody's server.
+    """What stands in the place of a server and its visit while the page is drawn.
 
     Args:
-        folder: of kept files; full: whether there is room for none.
-        job: the next clip's; asked: for clips.
-        recorded: the file of a recording that has come.
+        folder: of kept files.
+        job: what makes the next clip.
+        asked: the requests for clips so far, each with its pictures.
+        full: whether the disk has no room for a file.
+        recorded: the path of a recording that has come; '' for none.
     """
 
     folder: Path
@@ -106,7 +108,7 @@ def charts_of(app: AppTest) -> list[dict[str, Any]]:
 
 
 def filmed(*labels: int, seconds: float = 6.5) -> RunningLive:
-    """A camera that has run for a while. Args: labels: of its answers, 0.5 s apart; -1 for one that is not known."""
+    """A camera that has run for a while. Args: labels: of its answers, 0.5 s apart, -1 for 'unknown'; seconds: of a window."""
     grid = Grid(seconds, 0.5, 32)
     asked = WindowsAsked("nothing", "sdpa", "float32", "checkpoint", "plain", grid)
     running = RunningLive(asked, ("walking <b>", "falling"))
@@ -124,7 +126,7 @@ def test_the_window_is_that_of_the_training_clips_and_a_stride_fits_it() -> None
     grid = live.asked_of(SETTINGS, checkpoint).grid
     assert (grid.window_seconds, grid.stride_seconds, grid.num_frames) == (6.5, 0.5, 32)
     assert live.interval_seconds(grid) == 6.5 / 32
-    for said_seconds, stride in ((64.0, 2.0), (0.3, 0.3)):  # a picture's time; no more than a window
+    for said_seconds, stride in ((64.0, 2.0), (0.3, 0.3)):  # at least a picture's time, at most a window's
         config = replace(checkpoint.config, extra={**checkpoint.config.extra, "clip_seconds": said_seconds})
         other = live.asked_of(SETTINGS, replace(checkpoint, config=config)).grid
         assert (other.window_seconds, other.stride_seconds) == (said_seconds, stride)

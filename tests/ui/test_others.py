@@ -1,4 +1,4 @@
-"""What the page tells of other programs: this server's own work is none of theirs, also when it has ended."""
+"""What the page tells of other programs: this server's own work does not count, nor that of a child that has ended."""
 
 import subprocess
 import sys

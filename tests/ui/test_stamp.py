@@ -1,4 +1,4 @@
-"""The time that a component's data goes with."""
+"""The time stamp that a component's data carries."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

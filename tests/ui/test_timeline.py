@@ -1,4 +1,4 @@
-"""The page 'Timeline', drawn by AppTest with the real workers behind it, and what it is drawn of."""
+"""The page 'Timeline', drawn by AppTest with the real workers behind it, and the parts that it is drawn from."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("workers")
 
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of bundled films, with one of three actions."""
+    """A folder of bundled films, with one film of three actions."""
     folder = tmp_path_factory.mktemp("assets")
     (folder / "films").mkdir()
     truth = join_clips(LABELS, folder / "films" / "three.mp4")
@@ -61,7 +61,7 @@ def timelines(app: AppTest) -> list[Timeline]:
 
 
 def table(app: AppTest) -> Any:
-    """The segments as a frame; None before there are some."""
+    """The segments as a data frame; None before there are some."""
     return next((frame.value for frame in app.dataframe if "label" in frame.value), None)
 
 
@@ -81,7 +81,7 @@ def said(app: AppTest, words: str) -> bool:
 @pytest.mark.full
 def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTest) -> None:
     until(app, ended, LONG)
-    app.run()  # what is drawn may be of a moment before its end
+    app.run()  # the last drawing may be of a moment before the film's end
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
     names = dict(enumerate(shown.running.labels))
@@ -176,7 +176,7 @@ def test_files_of_this_machine_are_offered_where_that_was_allowed_alone(
     assert not timelines(app)
 
     def typed(path: str) -> AppTest:
-        return app.text_input(key="path").set_value(path).run()  # what it was before the last run is no more
+        return app.text_input(key="path").set_value(path).run()  # a run replaces the element
 
     typed(str(assets / "none.mp4"))
     assert any("There is no such file on this machine" in error.value for error in app.error)
@@ -277,7 +277,7 @@ def test_what_takes_most_of_a_film_has_a_colour_and_keeps_it() -> None:
     timeline_charts.keep_colours(shown, few, labels)
     assert sorted(shown.colours.values()) == list(range(most)) and shown.colours["label 3"] == 0
     before = dict(shown.colours)
-    # Two that take longer come, and two of the others go; what is known to be shown stays.
+    # Two labels with more time come, and two of the others go; the label that the film is known to show stays.
     more = [*few, Segment(20, 30, 12, 0.9), Segment(30, 40, 13, 0.9), Segment(40, 50, None, None)]
     more += [Segment(50 + k, 51 + k, k, 0.9) for k in range(most - 2)]
     timeline_charts.keep_colours(shown, more, labels)
@@ -298,7 +298,7 @@ def test_the_curve_is_of_each_segments_own_label_and_has_no_value_where_that_is_
     assert all((value is None) == (30 < time < 40) for value, time in zip(values, middle, strict=True))
     first = [value for value, time in zip(values, middle, strict=True) if time < 30]
     expected = np.interp(middle[middle < 30], [0, 30], [0.2, 0.4])
-    assert first == pytest.approx(expected, abs=1e-3)  # the moments' own scores are of their places, not their middles
+    assert first == pytest.approx(expected, abs=1e-3)  # a moment's own score is of its place, not of its middle
     assert all(value == pytest.approx(0.7) for value, time in zip(values, middle, strict=True) if time > 40)
     assert names[0].endswith(", a") and names[-1].endswith(", b") and "unknown" in names[len(first)]
 

@@ -1,4 +1,4 @@
-"""A tab that may have the camera: what is done there, and what of it comes to the server."""
+"""A tab that may have the camera: what is done in the tab, and what it sends to the server."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, Response, expec
 
 from tests.app.conftest import HARMLESS, PATIENCE, Server, settled, watched
 
-# Keeps what the camera gave, and counts how often it was asked for.
+# Keeps the tracks that the camera gave, and counts how often the page asked for the camera.
 WATCH = """
 window.asked = 0
 window.tracks = []
@@ -39,14 +39,14 @@ def a_page(browser: Browser, *permissions: str, meant: str = HARMLESS, **options
 
 
 def heard(page: Page, kind: str) -> list[Request]:
-    """The requests to a route of the camera's, as they come."""
+    """The requests to a route of the camera's: a list that grows as they are sent."""
     found: list[Request] = []
     page.on("request", lambda request: found.append(request) if request.url.endswith(f"/camera/{kind}") else None)
     return found
 
 
 def told(page: Page) -> list[dict[str, Any]]:
-    """What the server answers to pictures, as it comes."""
+    """What the server answers to pictures, with the time each was taken, in ms: a list that grows as answers come."""
     found: list[dict[str, Any]] = []
 
     def hear(response: Response) -> None:
@@ -73,7 +73,7 @@ def label(page: Page) -> Locator:
 
 
 def until(page: Page, there: Callable[[], object]) -> None:
-    """Wait, and let the browser's news in meanwhile."""
+    """Wait until something is so, and let the browser's events in meanwhile."""
     for _ in range(1200):
         if there():
             return
@@ -82,7 +82,7 @@ def until(page: Page, there: Callable[[], object]) -> None:
 
 
 def is_off(page: Page) -> None:
-    """No track goes on, and nothing is sent any more."""
+    """Every track has ended, and no picture is sent any more."""
     page.wait_for_function("window.tracks.length && window.tracks.every(track => track.readyState === 'ended')")
     sent = heard(page, "picture")
     page.wait_for_timeout(1000)  # five pictures' time

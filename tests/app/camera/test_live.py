@@ -14,7 +14,7 @@ from tests.app.conftest import FILMED, SCHEMES, Scheme, Server, serving, settled
 
 pytestmark = pytest.mark.browser
 
-# A page that goes tells nobody of its last request.
+# Playwright does not hear of a request that a page sends while it is left: the page itself counts them.
 REMEMBER = """
 const send = window.fetch
 window.fetch = (address, options) => {
@@ -25,7 +25,7 @@ window.fetch = (address, options) => {
 
 
 def of_the_last_run(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What came since windows were counted anew: the server does so where a browser on a busy machine sent none for long."""
+    """The answers since windows were last counted from 0: the server begins anew where a busy browser sent nothing for long."""
     found = [said for said in answers if "number" in said]
     began = [k for k, said in enumerate(found) if k and said["number"] < found[k - 1]["number"]]
     return found[began[-1] if began else 0 :]
@@ -45,12 +45,12 @@ def test_the_camera_is_asked_for_on_a_click_and_the_action_is_named(page: Page, 
     expect(page.locator(".st-key-minute .barlayer")).to_contain_text(FILMED)
     assert page.evaluate("window.asked") == 1
 
-    # Whatever the machine does else, no window waits for another: of those that fell due all but the last are over.
+    # However busy the machine is, no window waits for another: all windows that fell due are over, but for the last few.
     until(page, lambda: len(of_the_last_run(answers)) > 30)
     found = of_the_last_run(answers)
     due = (found[-1]["taken"] - found[0]["newest_ms"]) / 500
     assert due - 3 <= found[-1]["number"] + found[-1]["dropped"] <= due + 1
-    # And none is older than what was there when the last answer came: the picture that brought it, and the two before.
+    # And a window is as new as what was there when the former answer came: that answer's picture, or the two before it.
     taken = [said["taken"] for said in answers]
     first = [said for k, said in enumerate(found) if k == 0 or said["number"] > found[k - 1]["number"]]
     for former, said in pairwise(first):
@@ -77,7 +77,7 @@ def test_one_picture_is_on_its_way_at_most(page: Page, server: Server) -> None:
     until(page, lambda: len(answers) > 4)
     assert most == 1
     expect(page.locator(".counts")).to_contain_text(re.compile(r"[1-9]\d* pictures left out"))
-    page.unroute_all(behavior="ignoreErrors")  # one is still held
+    page.unroute_all(behavior="ignoreErrors")  # one request is still held
 
 
 @pytest.mark.full

@@ -1,4 +1,4 @@
-"""A camera that is not to be had, is lost, or is refused by the server: both places say so, and nothing is sent."""
+"""A camera that is not to be had, is lost, or whose pictures the server refuses: a sentence says so."""
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -12,7 +12,7 @@ BROKEN = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMExcep
 
 
 def no_camera(page: Page, server: Server, sentence: str) -> None:
-    """Both places say so, and nothing is sent."""
+    """'Live' and the recorder of 'Classify' both say the sentence, and no picture is sent."""
     pictures = heard(page, "picture")
     for address, button in (("/live", START), ("/?source=Camera", "Record 6 s")):
         page.goto(server.url + address)

@@ -33,7 +33,7 @@ def test_what_is_recorded_stays_here_until_it_is_kept_and_is_then_named(page: Pa
     expect(page.get_by_text("Yours: camera")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("^side kick", re.IGNORECASE))).to_be_visible()
     assert len(sent) == 1
-    # It has no length in its header.
+    # A recording has no length in its header: the times of its frames tell.
     seconds = re.search(r"frames over ([\d.]+) s", page.locator("[data-testid=stMain]").inner_text())
     assert seconds and float(seconds[1]) > 5
     expect(page.get_by_role("button", name="Record 6 s")).to_be_visible()

@@ -51,12 +51,14 @@ def row(
     others: float | None = None,
     **more: Any,
 ) -> Measurement:
-    """An 'ok' with these samples, first call 10 times the first of them, memory in MiB.
+    """An 'ok' row with these samples; the first call of a round took 10 times its first sample.
 
     Args:
+        rounds: the samples of each, in ms.
+        weights, activations: in MiB.
         first: the number of the first round; the others follow.
         warm: if not, the first sample of each round is its only call.
-        others: what other programs had of the processors.
+        others: the share of the processors that other programs had, in [0, 1].
     """
     timed = [
         Round(10 * samples[0] if warm else samples[0], samples if warm else samples[:1], warm, number, others)
@@ -101,7 +103,7 @@ def leave(status: int) -> dict[str, Any]:
 
 
 def ignore_everything(file: str) -> dict[str, Any]:
-    """Write down who this is, take no signal, and add a word should it ever end by itself."""
+    """Ignore every signal, write this process's id to a file, and add words should the process ever end by itself."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
     with open(file, "w", encoding="ascii") as out:

@@ -53,7 +53,7 @@ def machine_of(sweep: Sweep, factor: float = 1.0, start: float = START_SECONDS["
     """A machine that takes what the cost model says.
 
     Args:
-        sweep: whose model it is.
+        sweep: whose estimates say it.
         factor: by which a call takes longer.
         start: seconds of a process until its first call.
         spread: standard deviation of a call's time, as a share of it.

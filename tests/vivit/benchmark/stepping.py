@@ -28,8 +28,9 @@ def drive(
 
     Args:
         slot_ms: what a slot takes. Args: the cell's place, the round's number.
-        found: of each cell.
-        seconds: of a round. others: processor seconds of other programs meanwhile, of 2 processors and 1 s.
+        found: what the passes before the rounds told of each cell; `FOUND` of all if empty.
+        seconds: of a round.
+        others: processor seconds that other programs had in a round, of 1 s on 2 processors.
     """
     orders: list[tuple[int, ...]] = []
     while step := comparison.next():

@@ -193,7 +193,7 @@ def test_a_round_has_its_number_and_what_others_had_meanwhile(checkpoint: str) -
 
 
 def test_a_call_that_no_time_is_too_much_for_is_warm(checkpoint: str) -> None:
-    """As the rounds of a sweep are: the rule's seconds are less than one call takes."""
+    """A sweep's rounds have such `slow_seconds`; the rule's own `seconds` are less than one call takes."""
     hurried = StoppingRule(spread=-1, seconds=1e-6, warm_up_seconds=1e-6)
     assert [
         found.latency and found.latency.warm

@@ -129,7 +129,7 @@ def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, w
     assert process.stderr
     while b"round 1: " not in process.stderr.readline():
         assert process.poll() is None
-    time.sleep(0.3)  # Python itself is up by then
+    time.sleep(0.3)  # the fork server's Python is up by then
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
     process.wait(60)
     begin = time.monotonic()

@@ -41,14 +41,14 @@ MANNEQUIN = "vivit-mannequin"
 
 
 def command(*arguments: object) -> dict[str, Any]:
-    """How to run it as a user does, whose threads wait as `vivit.threads` says and not as the tests' do."""
+    """Arguments of `subprocess` for the command, whose threads wait as `vivit.threads` says and not as the tests' do."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN_WORD}
     words = [sys.executable, "-m", "vivit", "compare", *map(str, arguments)]
     return {"args": words, "cwd": ROOT, "env": environment, "text": True, "encoding": "utf-8"}
 
 
 def run(*arguments: object) -> str:
-    """Its stdout, all being well."""
+    """The command's stdout. Fails if its exit status is not 0, or if it prints a traceback."""
     done = subprocess.run(**command(*arguments), capture_output=True, timeout=300)
     assert isinstance(done.stdout, str) and isinstance(done.stderr, str)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
@@ -121,7 +121,7 @@ def test_without_cells_it_takes_the_usual_four(
 
 
 def faster(precision: str, times: float) -> Machine:
-    """A machine whose attention and products are so much faster in it than in the others."""
+    """A machine whose attention and products are so many times as fast in this precision as in the others."""
     support = tuple(
         replace(s, flops_per_second=times * s.flops_per_second) if s.precision == precision else s
         for s in MACHINE.support
@@ -209,7 +209,7 @@ def test_wrong_usage_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def interrupted(said: str, out: Path, *arguments: object) -> tuple[int, str]:
-    """Run it until it says that, and press Ctrl-C. Returns: the exit status, and stderr."""
+    """Run the command until its stderr holds `said`, and press Ctrl-C. Returns: the exit status, and stderr."""
     err = out.with_suffix(".err")
     with out.open("w") as stdout, err.open("w") as stderr:
         process = subprocess.Popen(**command(*arguments), stdout=stdout, stderr=stderr)
@@ -225,7 +225,7 @@ def interrupted(said: str, out: Path, *arguments: object) -> tuple[int, str]:
 
 
 def test_an_interrupt_keeps_the_rounds_that_are_done(tmp_path: Path) -> None:
-    """8 rounds of four cells, of which each takes 50 ms at least, are not over before it is noticed."""
+    """8 rounds of four slots, each of 50 ms at least, are not over before 'round 2' is noticed."""
     cells = "eager/float32,sdpa/float32,sdpa-math/float32,sdpa-flash/float32"
     status, err = interrupted("round 2,", tmp_path / "out", CLIP, "--cells", cells, "--seconds", 100, "--json")
     assert status == 130 and "Traceback" not in err, err
@@ -303,7 +303,7 @@ def test_a_table_without_a_round_has_no_nan() -> None:
     ),
 )
 def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, precision: str) -> None:
-    """To 2 %: a cell's first pass is recorded here and a later one there. Kernels take memory by the thread."""
+    """To 2 %: a sweep records a later pass, the others the first. On all threads, by each of which kernels take memory."""
     torch.set_num_threads(one_thread)
     checkpoint = open_checkpoint(MANNEQUIN)
     clip = prepare_clip(CLIP, checkpoint.config.num_frames, checkpoint.processor)

@@ -165,7 +165,7 @@ def test_predicted_memory_of_8_bit_is_near_the_measured(attention: str, shape: d
     cell = Cell("m", attention, precision, batch_size=2)
     machine = replace(MACHINE, threads=torch.get_num_threads())
     assert peak is not None
-    # Every tensor is counted, but for what there is one of a row, and what kernels need for themselves.
+    # Every tensor is counted but those of one number a row, as scales are, and what kernels need for themselves.
     assert estimate(cell, config, machine).activations == pytest.approx(peak + pixels.nbytes, rel=0.03)
 
 

@@ -28,7 +28,7 @@ def said(
     """The headline on cells 'attention/precision', or 'attention/precision/execution', that take these ms.
 
     Args:
-        shaken: every other round all but the first cell take this share less, and in the rounds between more.
+        shaken: in odd rounds all cells but the first take 1 + shaken times as long, in even ones so many times less.
         found: of each cell; by default no answer, and as large as one another.
         rounds, more: as `drive`'s.
     """

@@ -157,7 +157,7 @@ def test_rounds_survive_json_with_what_others_had() -> None:
     again = from_json(Measurement, json.loads(json.dumps(asdict(found))))
     assert again == found
     values = asdict(found)
-    for name in ("number", "others_share"):  # sweeps that were kept before have neither
+    for name in ("number", "others_share"):  # sweeps of version 0.1.0 have neither
         del values["latency"]["rounds"][0][name]
     old = from_json(Measurement, json.loads(json.dumps(values)))
     assert old.latency and (old.latency.rounds[0].number, old.latency.rounds[0].others_share) == (0, None)

@@ -142,7 +142,7 @@ def measured(cell: Cell, ms: float, **more: Any) -> Measurement:
 
 
 def four_models(frames: int = 32, *, missing: tuple[str, ...] = ()) -> list[Measurement]:
-    """Rows of the four with eager and sdpa. Args: missing: of which sdpa was not begun."""
+    """Rows of the four with eager and sdpa. Args: missing: the models of which sdpa was not begun."""
     found = []
     for name, share in SHARES.items():
         for attention, ms in BASE_MS.items():
@@ -183,7 +183,7 @@ def test_of_the_longest_clips_that_were_not_measured_the_prediction_is_told() ->
 
 
 def test_the_table_of_weights_is_of_one_model() -> None:
-    """Where the first was not measured in a precision, another's figure is not held against its float32."""
+    """Where the first model was not measured in a precision, another's figure is not held against the first's float32."""
     rows = [measured(Cell(ONE, "sdpa"), 100.0), measured(Cell(TWO, "sdpa", "float16"), 30.0)]
     kept = [replace(row, memory=replace(row.memory, weights_kept_in={"float32": 4})) for row in rows if row.memory]
     assert len(kept) == 2 and documentation.weights_table(result(*kept)) == []

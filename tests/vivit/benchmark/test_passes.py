@@ -22,7 +22,7 @@ def test_every_layer_is_told_of_in_its_order(factorization: str, layers: int) ->
     assert not any(layer._forward_hooks for layer in model.vivit.encoder_layers())
 
 
-# Between them they have every kind of layer.
+# Between them these two models have every kind of layer.
 @pytest.mark.parametrize("factorization", [pytest.param("encoder", marks=pytest.mark.full), "dot_product"])
 def test_a_pass_after_making_ready_compiles_nothing(factorization: str) -> None:
     torch._dynamo.reset()  # or another test's kernels would be found

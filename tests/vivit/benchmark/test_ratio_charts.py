@@ -141,7 +141,7 @@ def test_ratios_that_tell_nothing_are_paler_and_the_margin_is_drawn() -> None:
 
 
 def test_cells_of_two_checkpoints_have_places_of_their_own() -> None:
-    """A sweep may hold the same cells of two checkpoints, whose names say nothing of them."""
+    """A sweep may hold the same cells of two checkpoints, and the name of a cell does not tell its checkpoint."""
     other = [
         replace(r, cell=replace(r.cell, checkpoint="n")) for r in (PLAIN, row(SDPA, *times(50.0), activations=900))
     ]

@@ -29,18 +29,18 @@ SLOTS = 2 * max(LOOKS)
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine makes of slots that would take 100 ms each. Both (pairs, slots), in the order they are timed.
+    """What a machine makes of slots that would take 100 ms each. Both arrays (pairs, slots), in the order slots are timed.
 
     Args:
         factor: by which a slot is slower.
-        stolen: ms that something else took of it, however short it is.
+        stolen: ms that something else takes during a slot, however short the slot is.
     """
 
     factor: np.ndarray
     stolen: np.ndarray | float = 0.0
 
     def take(self, work: np.ndarray) -> np.ndarray:
-        """ms of slots with that much work."""
+        """ms of slots. Args: work: ms that each would take, (pairs, slots)."""
         rounds = work.shape[1]
         stolen = np.broadcast_to(self.stolen, self.factor.shape)[:, :rounds]
         taken: np.ndarray = work * self.factor[:, :rounds] + stolen
@@ -52,7 +52,7 @@ def jitter(random: np.random.Generator, shape: tuple[int, int], size: float) -> 
 
 
 def drift(random: np.random.Generator, shape: tuple[int, int]) -> Machine:
-    """Each machine becomes faster or slower all the time, by up to some two times in all."""
+    """Each machine becomes faster or slower all the time, most of them by less than two times in all."""
     slope = random.normal(0, 0.5, (shape[0], 1))
     return Machine(np.exp(slope * np.linspace(0, 1, shape[1])) * jitter(random, shape, 0.01))
 
@@ -133,14 +133,14 @@ def test_equal_pairs_are_hardly_ever_told_apart(kind: str) -> None:
 def test_intervals_hold_the_true_ratio_and_no_verdict_is_the_wrong_way_round(kind: str, true: float) -> None:
     told = compared(kind, true, seconds=1e9, seed=int(10 * true))
     assert share(ratio.low <= true <= ratio.high for ratio in told) >= 0.95
-    # Where there are two kinds of rounds, as many as one another, whichever misses the truth misses it by far.
+    # Where rounds are of two kinds, about as many of each, an interval that misses the truth misses it by far.
     lopsided = kind == "second is slower" and true < 1.3
     assert share(ratio.verdict == SLOWER for ratio in told) <= (0.025 if lopsided else 0.0)
 
 
 @pytest.mark.parametrize("kind", MACHINES)
 def test_six_rounds_hold_too(kind: str) -> None:
-    """Both ends miss together in 2 · 2⁻⁶ = 3.1 % ± 0.4 % (of 2,000): 5 % is beyond chance."""
+    """One end or the other misses in 2 · 2⁻⁶ = 3.1 % ± 0.4 % (of 2,000): 5 % is beyond chance."""
     told = compared(kind, 1.0, seconds=2.0)
     assert share(not ratio.low <= 1 <= ratio.high for ratio in told) <= 0.05
     told = compared(kind, 1.1, seconds=2.0, seed=1)
@@ -169,7 +169,7 @@ def test_the_made_up_machines_do_deceive_a_bootstrap_that_looks_after_every_roun
 
 
 def chance_to_miss(rounds: int, low: int, high: int) -> float:
-    """That the true median lies below the low-th or above the high-th of so many: so many coins, thrown fairly."""
+    """The chance that the true median lies below the low-th or above the high-th of so many ratios, by as many fair coins."""
     ways = [math.comb(rounds, k) for k in range(rounds + 1)]
     return (sum(ways[:low]) + sum(ways[high:])) / 2.0**rounds
 

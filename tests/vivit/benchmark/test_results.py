@@ -1,4 +1,4 @@
-"""Sweeps on disk, reports of them, and the documentation's tables."""
+"""Sweeps: kept on disk and read again, compared with one another, and what is known of a machine by them."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def test_what_is_checked_in_can_be_read_and_says_where_it_is_from() -> None:
     assert kinds.label.startswith("recorded on NVIDIA H200,") and all(row.latency for row in kinds.rows)
     ran = {row.cell.attention: row.device_kernels for row in kinds.rows}
     assert "flash_fwd_sm90" in ran["flash_attention_4"][0] and "flex_attention" in ran["flex_attention"][0]
-    recorded = PRECISIONS.keys() - {"tf32", "int8-dynamic"}  # the one is younger, the other no GPU's
+    recorded = PRECISIONS.keys() - {"tf32", "int8-dynamic"}  # tf32 came after the recording, int8-dynamic is no GPU's
     assert {line["cell"].split(", ")[1] for line in documentation.weights_table(kinds)} == recorded
     assert {r.label.partition(",")[0] for r in (ours, theirs)} == {"recorded on NVIDIA H100 80GB HBM3"}
     assert all(row.sound for found in (ours, theirs) for row in found.rows), "nothing cold or of one process"
@@ -122,7 +122,7 @@ def test_two_results_are_compared_where_both_were_measured() -> None:
     )
     (pair,) = compare(faster, WHOLE)
     assert (pair.ours, pair.theirs) == (faster.rows[0], WHOLE.rows[1])
-    # Of the 36 ratios those beyond the fifth from either end: published tables of the rank test.
+    # The sixth of the 36 ratios from either end: 5 is the critical value in published tables of the rank test.
     assert pair.ratio
     assert (pair.ratio.value, pair.ratio.low, pair.ratio.high) == pytest.approx((2.05, 2.0, 2.1))
     assert pair.memory_share == 2.0

@@ -24,7 +24,7 @@ def test_orders_are_uniform_and_independent_of_the_one_before() -> None:
         expected = counts.total() / kinds
         return (kinds - len(counts)) * expected + sum((n - expected) ** 2 / expected for n in counts.values())
 
-    # Beyond these it would be by chance one time in a thousand, of 5 and of 35 degrees of freedom.
+    # By chance a sum is beyond these one time in a thousand, with 5 and with 35 degrees of freedom.
     assert chi_square(Counter(itertools.chain(*runs)), 6) < 20.5
     assert chi_square(Counter(pair for run in runs for pair in itertools.pairwise(run)), 36) < 66.6
     # A thousand first rounds: seeds next to one another give other orders too.
@@ -56,7 +56,7 @@ def test_it_ends_at_the_look_from_which_on_every_interval_is_narrow() -> None:
     [(1e9, 64), (19.3, 64), (19.1, 32), (9.7, 32), (9.5, 16), (4.9, 16), (4.7, 8), (2.5, 8), (2.3, 6), (1.9, 6)],
 )
 def test_it_ends_at_the_last_look_that_the_time_allows(seconds: float, rounds: int) -> None:
-    """Rounds of 0.3 s, of which a look is reached or not begun for."""
+    """Rounds take 0.3 s, and none is begun towards a look for which the time is too short."""
     comparison = SideBySide(TWO, seconds=seconds)
     assert len(drive(comparison, restless)) == rounds
     assert comparison.ratio(1) and comparison.looks == (SHORT if rounds == 6 else LOOKS)
@@ -105,7 +105,7 @@ def test_a_ratio_is_the_first_cells_latency_over_the_others() -> None:
 
 
 def progress(comparison: SideBySide) -> list[float]:
-    """Its progress whenever a slot is timed, of rounds that tell nothing."""
+    """The progress of a comparison whenever a slot is timed, of rounds that tell nothing."""
     seen = []
 
     def slot(place: int, number: int) -> float:
@@ -197,7 +197,7 @@ def test_the_method_says_what_the_interval_is() -> None:
     assert "no ratio: 1 round cannot tell one, it takes 6 here" in comparison.method
 
 
-# What the sentences and the method do not get right yet
+# Progress up to the last look
 
 
 def test_progress_never_goes_back() -> None:

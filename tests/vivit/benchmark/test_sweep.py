@@ -69,7 +69,7 @@ def test_the_base_of_further_rounds_is_the_first_cell_that_was_measured_well() -
 
 
 def test_the_fastest_of_the_first_rounds_is_measured_again_with_the_others() -> None:
-    """So that the best of all has a ratio with it, whichever is the best."""
+    """So that the best of all cells has a ratio with the best of the first ones."""
     ms = {"eager": 200.0, "sdpa": 100.0, "sdpa-math": 100.0, "sdpa-flash": 300.0}
     shake = random.Random(0)
 

@@ -1,4 +1,4 @@
-"""A device that does not count its memory, as Apple's: what is not known is said to be, and is no 0."""
+"""A device that does not count its memory, as Apple's: what is not known is said to be unknown, and is no 0."""
 
 import json
 from collections.abc import Callable

@@ -11,7 +11,7 @@ LABELS = {"0": "walking", "1": "running", "2": "sitting still"}
 
 
 def record(index: int, target: int, answer: int | None, score: float = 0.9) -> Record:
-    """Of a clip. Args: target, answer: classes; None for a clip that failed."""
+    """The record of a clip. Args: target, answer: classes, 0 to 2; the answer None for a clip that failed."""
     clip = Record(index, f"{LABELS[str(target)]}/{index}.mp4", LABELS[str(target)], target, error="It is no video.")
     if answer is None:
         return clip

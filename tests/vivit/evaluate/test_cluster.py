@@ -32,7 +32,7 @@ from vivit.processing import VivitImageProcessor
 
 ROOT = Path(__file__).parents[3]
 CLIPS = ROOT / "vivit" / "assets" / "clips"
-os.environ.update(cluster.LOOPBACK)  # it is read as Ray is imported, which is first done for addresses elsewhere
+os.environ.update(cluster.LOOPBACK)  # Ray reads them as it is imported, first for an address elsewhere, without them
 BATCH_SIZE = 4
 NOBODY = 1000  # the index of the clip that cannot be read
 
@@ -67,7 +67,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledClip]:
 
 @pytest.fixture(scope="module")
 def here(clips: list[LabelledClip], reading: Reading) -> dict[int, Record]:
-    """What the other engine finds."""
+    """What the local engine finds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     found = [record for step in evaluate_locally(clips, reading, LOAD(), processes=1) for record in step]
@@ -143,7 +143,7 @@ def test_records_are_those_of_this_process_to_the_bit(
 
 
 def killed(name: str, give_up: threading.Event) -> list[int]:
-    """Kill the first process of Ray's whose name has this in it; its id."""
+    """Kill the first process of Ray's whose name has this in it. Returns: its id; nothing where none came."""
     while not give_up.is_set():
         for title, process in of_ray(psutil.Process()):
             if name in title:
@@ -159,7 +159,7 @@ def test_whoever_is_killed_costs_no_clip_and_none_is_counted_twice(
 ) -> None:
     dead: list[int] = []
     give_up = threading.Event()
-    # So are they called while they read, and while they classify.
+    # So Ray calls its processes while they read, and while they classify.
     names = ("ray::Map(_read)", "ray::MapWorker(MapBatches(_Model)).submit")
     killers = [threading.Thread(target=lambda name=name: dead.extend(killed(name, give_up))) for name in names]
     for killer in killers:
@@ -191,7 +191,7 @@ def test_more_threads_than_there_are_is_a_sentence_and_no_endless_wait(
 
 
 class Deadly(VivitImageProcessor):
-    """Ends the process that it is in, as a codec may; decoders of their own are told of its fields alone."""
+    """Ends the process that it is in, as a codec may; a decoder in a process of its own gets only its fields, and lives."""
 
     def crops(self, frame: np.ndarray, count: int = 1) -> np.ndarray:
         Path((self.extra or {})["ended"]).touch()
@@ -209,7 +209,7 @@ def test_a_clip_that_ends_its_process_is_next_read_in_one_of_its_own(
     assert by_index(found) == {k: here[k] for k in (0, 1)} and (tmp_path / "ended").exists()
 
 
-# A command of its own: what it defines travels with it, as what a node has not must.
+# A program of its own: its `load` travels to the nodes, as all must that they have not.
 SCRIPT = """
 import sys
 from vivit.checkpoint import open_checkpoint
@@ -230,7 +230,7 @@ for step in evaluate_on_cluster(clips, Reading(made.config.num_frames, made.proc
 
 @pytest.fixture
 def script() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Commands, each with a terminal's group of its own; what they start is gone in the end."""
+    """Begins commands, each in a process group of its own, as a terminal does, and ends them after the test."""
     begun: list[subprocess.Popen[str]] = []
 
     def begin(*command: object, **options: Any) -> subprocess.Popen[str]:

@@ -43,7 +43,7 @@ GOOD = [1, 3, 4, 6, 7, 8]
 
 @pytest.fixture(params=[0, 1], ids=["", "a pass ahead"])
 def passes_ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """As on an accelerator, and as on a CPU."""
+    """As on a CPU, and as on an accelerator."""
     monkeypatch.setattr("vivit.evaluate.local.passes_ahead", lambda *_: request.param)
     ahead: int = request.param
     return ahead
@@ -116,7 +116,7 @@ def test_killed_decoders_cost_no_clip(classify: VideoClassificationPipeline, cli
     steps = evaluate_locally(many, *parts(classify, 2), 2)
     found: list[Record] = []
     for step in steps:
-        # Once, since a clip that ends two of them is none.
+        # Once, since a clip that ends two decoders counts as unreadable.
         for child in decoders() if not found else ():
             child.send_signal(signal.SIGKILL)
         found += step

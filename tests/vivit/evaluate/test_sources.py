@@ -115,7 +115,7 @@ def test_bundled_clips_are_those_of_the_list() -> None:
 
 
 def test_a_datasets_clips_are_those_of_a_split_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the Hub itself answers is `tests/vivit/hub`'s, and the command's test of it."""
+    """What the Hub itself answers is tested in `tests/vivit/hub`, and with the command."""
     files = ("loose.mp4", "train/a/1.mp4", "val/a/1.mp4", "val/a/2.mp4", "val/b/1.mp4")
     clips = tuple(Clip(f.split("/")[0] if "/" in f else "", "/".join(f.split("/")[1:-1]), f, 9) for f in files)
 

@@ -74,7 +74,7 @@ def test_calibration_is_that_of_scipys_bins() -> None:
     found = calibrate(records, 15)
     scores, right = np.array([r.top[0].score for r in records]), np.array([r.right for r in records])
     edges = np.linspace(0, 1, 16)
-    # scipy's bins end before their upper end, ours after it: no score lies on an edge.
+    # scipy's bins hold their lower edge, ours their upper one: no score lies on an edge.
     clips, _, _ = stats.binned_statistic(scores, scores, "count", edges)
     confidence, _, _ = stats.binned_statistic(scores, scores, "mean", edges)
     accuracy, _, _ = stats.binned_statistic(scores, right, "mean", edges)

@@ -275,7 +275,7 @@ def test_what_other_threads_run_meanwhile_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("which", ["the encoder", "its layers"])
 def test_what_was_compiled_by_itself_is_looked_into_as_it_is(which: str) -> None:
-    """And stays compiled: PyTorch's compiler with the backend that only follows what happens."""
+    """And stays compiled, by PyTorch's compiler with its backend 'eager', which only traces."""
     model = made("none", "sdpa")
     clips = oracle.clip(model.config, 2)
     wanted = cls_attention(model, clips)

@@ -81,7 +81,7 @@ def test_heat_lies_on_its_tubelet_and_in_all_of_its_frames(depth: int, height: i
         far[height : 4 * height, 2 * width : 5 * width] = False
         assert (found[frame][far] == COLD).all()
         inner = heat[frame, 2 * height : 3 * height, 3 * width : 4 * width]
-        assert np.allclose(inner, inner[::-1], atol=1) and np.allclose(inner, inner[:, ::-1], atol=1)  # of 8 bit
+        assert np.allclose(inner, inner[::-1], atol=1) and np.allclose(inner, inner[:, ::-1], atol=1)  # by rounding
 
 
 def test_between_middles_heat_changes_evenly() -> None:
@@ -130,7 +130,7 @@ def test_a_strip_has_every_frame_or_one_of_each_step(count: int, steps: int, dra
 
 
 def test_a_strip_tells_times_and_what_its_colours_mean() -> None:
-    """Text cannot be read here, so it is told by its pixels: another time or another share is other ones, and only there."""
+    """Text cannot be read here, so pixels are compared: another time or share changes them, and only where it is written."""
     frames, weights = noise(2, 32, 32), np.ones((1, 2, 2), np.float32)
     below = drawing.GAP + drawing.CELL
     legend = below + drawing.TEXT + 2 * drawing.GAP

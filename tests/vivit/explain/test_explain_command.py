@@ -198,7 +198,7 @@ def test_clips_of_one_name_have_files_of_their_own(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of several folders, of two formats, in capitals, from a server, and one that is called what a number makes of another."""
+    """Of several folders, of two formats, in capitals, from a server, and one called as another would be with a number."""
     clips = [tmp_path / name for name in ("a/clip.mp4", "b/clip.mp4", "b/CLIP.mkv", "b/clip-2.mp4")]
     for clip in clips:
         clip.parent.mkdir(exist_ok=True)

@@ -35,7 +35,7 @@ def pair(dimension: int, value: float = 1) -> Tensor:
 
 
 def planted(attends: int, hangs: int, *, time: bool = False) -> VivitForVideoClassification:
-    """One layer, two heads: the first attends to one mark, and the class hangs on what it finds there, or the second head does.
+    """One layer, two heads: the first attends to one mark, the second evenly; the class hangs on what one of them finds.
 
     Args:
         attends: the mark that [CLS] attends to by its first head; the second one's attention is even.
@@ -126,7 +126,7 @@ def test_where_the_class_hangs_on_what_is_attended_to_the_check_says_so(place: t
 
 
 def test_a_map_that_points_elsewhere_is_no_better_than_chance() -> None:
-    """The attention above the even one is on mark A, and what the class hangs on comes by the even one from mark B."""
+    """The first head attends to mark A; what the class hangs on is mark B, found by the second, even head."""
     model, first, second = planted(FIRST, SECOND), (0, 1, 1), (2, 2, 1)
     clip = clip_with(first=first, second=second)
     assert answer(model, clip) == "something"
