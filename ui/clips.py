@@ -197,7 +197,14 @@ def play(clip: ChosenClip, frames: Job[Frames]) -> None:
     height = found.height
     # A clip that is higher than wide is drawn narrower, to leave room for what is below it.
     size: int | Literal["stretch"] = round(UPRIGHT_HEIGHT * found.width / height) if height > found.width else "stretch"
-    reason = why_not_played(clip.path, found, "clip")
+    try:
+        reason = why_not_played(clip.path, found, "clip")
+    except OSError:
+        st.info(
+            "The file is no longer there, so it cannot be played; its frames below stand in.",
+            icon=":material/movie_off:",
+        )
+        return
     if not reason:
         st.video(
             clip.path, format=f"video/{found.container}", alt=alt, muted=True, loop=True, autoplay=True, width=size
