@@ -14,6 +14,8 @@ from tests.clips import cut_out, draw_number, write_clip
 from tests.shorter import some
 from vivit.names import VIDEO_SUFFIXES
 
+pytestmark = pytest.mark.browser
+
 
 def _webp(path: Path) -> Path:
     first, *others = [Image.fromarray(draw_number(number)) for number in range(40)]

@@ -70,10 +70,11 @@ def endless(checkpoint: str) -> Sweep:
 def measuring(engine: Engine) -> list[psutil.Process]:
     """Processes that measure a cell now: grandchildren of workers, whose own children are fork servers."""
     found = []
-    for server in (child for worker in psutil.Process().children() for child in worker.children()):
-        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            if "forkserver" in " ".join(server.cmdline()):
-                found += server.children()
+    for worker in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # one has ended meanwhile
+            for server in worker.children():
+                if "forkserver" in " ".join(server.cmdline()):
+                    found += server.children()
     return found
 
 

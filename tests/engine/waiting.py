@@ -1,5 +1,6 @@
 """What tests of real workers wait for, and the processes that they look for."""
 
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -22,5 +23,9 @@ def worker(module: str) -> psutil.Process:
     Raises:
         StopIteration: if no child runs it now.
     """
-    found = [child for child in psutil.Process().children() if module in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if module in child.cmdline():
+                found.append(child)
     return next(reversed(sorted(found, key=psutil.Process.create_time)))
