@@ -28,6 +28,7 @@ from engine.worker import typed
 from vivit.checkpoint import open_checkpoint
 from vivit.film import FilmInfo, Tick
 from vivit.progress import Progress
+from vivit.video.container import TellFraction
 from vivit.video.preview import encode_mp4
 from vivit.video.streaming import FILM_LIMITS, Film, open_film
 
@@ -111,23 +112,28 @@ def _resume(request: ReadFilm, progress: Progress) -> tuple[_Open, bool]:
     if opened := found is None:
         while len(_OPEN) >= MOST_OPEN:
             _put_away(next(reversed(_OPEN)))  # where films take turns, the one read last is the furthest off
-        processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
-        close = ExitStack()
-        film = close.enter_context(
-            open_film(
-                request.path,
-                from_seconds=request.first_tick * request.tick_seconds,
-                begin_seconds=request.begin_seconds,
-                limits=LIMITS,
-                progress=tell,
-            )
-        )
-        ticks = film.ticks(request.tick_seconds, processor.resize_and_crop, request.first_tick)
-        found = _Open(film, _info(film, request.path), ticks, request.first_tick, close)
+        found = _open(request, tell)
     else:
         found.film.grant(CHUNK_LIMIT, tell)
     _OPEN[request.film] = found
     return found, opened
+
+
+def _open(request: ReadFilm, tell: TellFraction) -> _Open:
+    """The film at the first tick that is asked for."""
+    processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
+    close = ExitStack()
+    film = close.enter_context(
+        open_film(
+            request.path,
+            from_seconds=request.first_tick * request.tick_seconds,
+            begin_seconds=request.begin_seconds,
+            limits=LIMITS,
+            progress=tell,
+        )
+    )
+    ticks = film.ticks(request.tick_seconds, processor.resize_and_crop, request.first_tick)
+    return _Open(film, _info(film, request.path), ticks, request.first_tick, close)
 
 
 def _put_away(number: int) -> None:

@@ -239,7 +239,8 @@ class Lessons:
                         file.write(one, f"{folder.name}/{one.name}")
                 part.replace(packed)
             except OSError as error:
-                lesson.made_bytes = made
+                with self._lock:
+                    lesson.made_bytes = made
                 part.unlink(missing_ok=True)
                 raise UserError(NO_ROOM_FOR_ZIP) from error
             finally:

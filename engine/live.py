@@ -27,9 +27,8 @@ MOST_BYTES = 400_000  # of a picture
 MOST_A_SECOND = 30.0  # pictures, on average
 BURST = 15  # pictures that may come at once
 RECORDING_PAUSE = 2.0  # seconds between two recordings of a visitor
-LATE_SHARE = (
-    0.25  # of a step, by which a window's picture may be later than its time; counted from the newest picture back
-)
+# Of a step, by which a window's picture may be later than its time, which is counted from the newest picture back.
+LATE_SHARE = 0.25
 UNKNOWN_PAGE = "This page is no longer known here; reload it."
 NOT_WORKING = "The camera's pictures are no longer classified; start the camera again."
 

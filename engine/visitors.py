@@ -69,17 +69,17 @@ class Visitors:
             session: the connection that they have now.
         """
         with self._lock:
-            # A reload may be here before it is heard that the page has gone.
-            unheard = [v for v in self._visits if v not in self._leaving and not self._connected(self._sessions[v])]
-            for visitor in [*reversed(unheard), *reversed(self._leaving)]:
-                if browser and visitor.partition("-")[2] == browser and visitor in self._visits:
-                    if visitor in self._leaving and not self._away(visitor):
-                        continue
-                    if timer := self._leaving.pop(visitor, None):
-                        timer.cancel()
-                    self._sessions[visitor] = session
-                    return self._visits[visitor]
-        return None
+            # A reload may be here before it is heard that the page has gone, which then was the last to go.
+            by_leaving = [*self._leaving, *(v for v in self._visits if v not in self._leaving)]
+            theirs = [v for v in by_leaving if v in self._visits and browser and v.partition("-")[2] == browser]
+            gone = [v for v in theirs if not self._connected(self._sessions[v])]
+            if not gone:
+                return None
+            visitor = gone[-1]
+            if timer := self._leaving.pop(visitor, None):
+                timer.cancel()
+            self._sessions[visitor] = session
+            return self._visits[visitor]
 
     def _away(self, visitor: str) -> bool:
         return visitor in self._leaving and not self._connected(self._sessions.get(visitor, ""))

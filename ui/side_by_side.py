@@ -66,34 +66,45 @@ def show_side_by_side(
     if views > 1:
         clip = f"{clip}, view 1 of {views}"
     key = (frames.id, settings.checkpoint, settings.normalisation, cells)
-    about = _sound_seconds(cells, settings, run)
     held = visit().compared
-    ours = held is not None and held.key == key
+    ours = held if held and held.key == key else None
     with again:
-        label = "Measure again" if ours else f"Compare, about {math.ceil(about):,} s"
-        asked = st.button(
-            label, icon=":material/speed:", disabled=ours and _runs(held), key="compare", type="secondary"
-        )
-    alone = compares_by_itself() and about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
-    if asked or (not ours and alone and visit().wanted.get("comparison") != key):
-        visit().wanted["comparison"] = key  # begun, once, by itself
+        wanted = _wanted(key, _sound_seconds(cells, settings, run), run, ours)
+    if wanted:
         _start(key, clip, frames, settings, cells)
         st.rerun()
-    if held is not None and not ours and _runs(held):
+    if held and not ours and _runs(held):
         held.running.cancel()  # a comparison that is not what is asked for here
-    hush(ours and _runs(held))
-    if held is None or (not ours and not _same_question(held, key)):
+    hush(_runs(ours))
+    shown = ours or (held if held and _same_question(held, key) else None)
+    if not shown:
         _show_nothing_yet(title, checkpoint)
         return ""
-    if _runs(held):
+    if _runs(shown):
         with title:
-            _follow(held)
-        _grow(held)
+            _follow(shown)
+        _grow(shown)
         return ""
     with title:
-        verdict = _show_verdict(held, checkpoint, of="" if ours else f"Of '{inert(held.clip)}': ")
-    _show_bars(held)
+        verdict = _show_verdict(shown, checkpoint, of="" if ours else f"Of '{inert(shown.clip)}': ")
+    _show_bars(shown)
     return verdict if ours else ""
+
+
+def _wanted(key: tuple[Any, ...], about: float, run: Run | None, ours: Compared | None) -> bool:
+    """Draw the button that measures. Returns whether to begin: it was pressed, or so little time is taken unasked, once.
+
+    Args:
+        key: what is to be compared. about: how long that takes, in seconds.
+        ours: the comparison of just that, where it was begun before.
+    """
+    label = "Measure again" if ours else f"Compare, about {math.ceil(about):,} s"
+    asked = st.button(label, icon=":material/speed:", disabled=_runs(ours), key="compare", type="secondary")
+    alone = compares_by_itself() and about <= BUDGET_SECONDS and run is not None and get_engine().idle("model")
+    begins = asked or (not ours and alone and visit().wanted.get("comparison") != key)
+    if begins:
+        visit().wanted["comparison"] = key  # begun, once, by itself
+    return begins
 
 
 def _show_nothing_yet(title: DeltaGenerator, checkpoint: Checkpoint) -> None:

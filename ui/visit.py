@@ -51,7 +51,7 @@ class Refused:
 
 
 @dataclass
-class Lesson:
+class LessonView:
     """What a visitor looks at and is told where classes are taught.
 
     Args:
@@ -141,7 +141,7 @@ class Visit:
     evaluation: str = ""
     evaluation_to_show: str = ""
     looked: Looked = field(default_factory=Looked)
-    lesson: Lesson = field(default_factory=Lesson)
+    lesson: LessonView = field(default_factory=LessonView)
     settings: Settings | None = None
     settings_open: bool = False
     form: dict[str, Any] = field(default_factory=dict)

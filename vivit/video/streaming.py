@@ -249,8 +249,8 @@ def _begin(
     rate = next(
         (float(r) for r in (stream.guessed_rate, stream.average_rate) if r and RATES[0] <= r <= RATES[1]), USUAL_RATE
     )
-    begun: list[float] = [] if begin_seconds is None else [begin_seconds]
-    decoded = _decoded(video, watch, limits, rate, notes, begun)
+    times = _Times(1 / rate, container.format.name in JUMPS, notes, begin_seconds)
+    decoded = _decoded(video, watch, limits, times, notes)
     first = next(decoded, None)
     if first is None:
         return None, 0.0
@@ -260,8 +260,8 @@ def _begin(
     height, width, _ = to_rgb(picture).shape
     notes.done += done_to_pictures(video, [picture], (width, height), geometry)
     promised = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
-    if container.format.name.startswith("matroska") and promised > begun[0] > 0:
-        promised -= begun[0]  # Matroska promises the time at which the last picture ends
+    if container.format.name.startswith("matroska") and promised > times.begin_seconds > 0:
+        promised -= times.begin_seconds  # Matroska promises the time at which the last picture ends
     info = FilmInfo(
         container=container.format.name,
         codec=codec.codec.canonical_name,
@@ -269,42 +269,66 @@ def _begin(
         height=height,
         fps=rate,
         promised_seconds=promised if 0 < promised <= LONGEST_SECONDS else 0.0,
-        begin_seconds=begun[0],
+        begin_seconds=times.begin_seconds,
         plain=picture.format.name in PLAIN_FORMATS and not colours_of(picture) and not picture.interlaced_frame,
     )
     shown = _with_durations(chain((first,), decoded), to_rgb, rate, clock_of(stream), notes, geometry)
     return Film(info, _pictures=shown, _watch=watch, _notes=notes), seconds
 
 
+class _Times:
+    """The times of pictures, from the first one on and ascending, whatever is wrong with those that the file has for them.
+
+    Args:
+        step: seconds from one picture to the next where the file does not say.
+        may_jump: whether the file's clock may leap.
+        begin_seconds: the file's time of the first picture; None: that of the first that comes.
+    """
+
+    def __init__(self, step: float, may_jump: bool, notes: _Notes, begin_seconds: float | None) -> None:
+        self.begin_seconds = begin_seconds or 0.0
+        self.last = -step
+        self.count = 0
+        self._step = step
+        self._may_jump = may_jump
+        self._notes = notes
+        self._to_film = None if begin_seconds is None else -begin_seconds  # what makes the film's time of the file's
+
+    def add(self, stamped: float | None, coming: float | None) -> float:
+        """The next picture's time. Args: stamped: the file's; coming: the file's of the picture after it. None without one."""
+        if self._to_film is None:
+            self.begin_seconds = stamped or 0.0
+            self._to_film = -self.begin_seconds
+        first = not self.count
+        self.count += 1
+        usual = self.last + self._step
+        seconds = None if stamped is None else stamped + self._to_film
+        if seconds is not None and self._may_jump and abs(seconds - self.last) > JUMP_SECONDS and not first:
+            self._notes.jumped = True
+            self._to_film += usual - seconds
+            seconds = usual
+        astray = seconds is not None and coming is not None and self.last < coming + self._to_film < seconds
+        if seconds is None or astray or not (first or self.last < seconds <= self.last + STILL_SECONDS):
+            self._notes.unusable += 1
+            seconds = usual
+        if not first and seconds - self.last > max(HOLE_SECONDS, HOLE_PICTURES * self._step):
+            self._notes.hole(self.last)
+        self.last = seconds
+        return seconds
+
+
 def _decoded(
-    video: OpenVideo, watch: Watch, limits: VideoLimits, rate: float, notes: _Notes, begun: list[float]
+    video: OpenVideo, watch: Watch, limits: VideoLimits, times: _Times, notes: _Notes
 ) -> Iterator[tuple[av.VideoFrame, float]]:
     """Every picture and its time from the first one on, ascending; what cannot be decoded is left out."""
-    container = video.container.format.name
-    shift, last, count = 0.0, -1 / rate, 0
-    ahead = chain(_stamped(video, watch, notes, lambda: last), (None,))
+    ahead = chain(_stamped(video, watch, notes, lambda: times.last), (None,))
     coming = next(ahead)
     while coming is not None:
         picture, stamped = coming
         coming = next(ahead)
-        count += 1
-        check_count(watch.name, count, limits)
-        if not begun:
-            begun.append(stamped or 0.0)
-        seconds = None if stamped is None else stamped - begun[0] + shift
-        if seconds is not None and container in JUMPS and abs(seconds - last) > JUMP_SECONDS and count > 1:
-            notes.jumped = True
-            shift += last + 1 / rate - seconds
-            seconds = last + 1 / rate
-        later = None if coming is None or coming[1] is None else coming[1] - begun[0] + shift
-        astray = seconds is not None and later is not None and last < later < seconds
-        if seconds is None or astray or (count > 1 and not last < seconds <= last + STILL_SECONDS):
-            notes.unusable += 1
-            seconds = last + 1 / rate
-        if count > 1 and seconds - last > max(HOLE_SECONDS, HOLE_PICTURES / rate):
-            notes.hole(last)
-        last = seconds
-        if picture.is_corrupt and count > 1:  # the decoder has guessed parts of it
+        check_count(watch.name, times.count + 1, limits)
+        seconds = times.add(stamped, coming[1] if coming else None)
+        if picture.is_corrupt and times.count > 1:  # the decoder has guessed parts of it
             notes.damage(seconds)
         yield picture, seconds
 
