@@ -65,9 +65,18 @@ def fit(features: np.ndarray, labels: np.ndarray, num_directions: int = 24, shar
 
     Args:
         features: (N, E). labels: (N,), 0 to K - 1, each more than `num_directions` times.
-        num_directions: how many directions of its own each class gets.
+        num_directions: how many directions of its own each class gets, below E.
         shared: how far each class's remaining variance is drawn to the median class's, 0 to 1.
+
+    Raises:
+        ValueError: if features have no direction beside those, or a class has too few clips for them.
     """
+    fewest = np.bincount(labels).min()
+    if num_directions >= min(features.shape[1], fewest):
+        raise ValueError(
+            f"{num_directions} directions of each class take features with more numbers than that, and more clips of each: "
+            f"there are {features.shape[1]} numbers, and {fewest} clips of a class"
+        )
     features = np.asarray(features, np.float64)
     means, directions, variances, rest = [], [], [], []
     for k in range(labels.max() + 1):

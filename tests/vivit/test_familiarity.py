@@ -38,6 +38,13 @@ def test_typical_clips_score_about_one_and_strangers_far_more() -> None:
     assert statistics.score(np.array([8.0, 0, 0, 0, 0, 0])) < 2
 
 
+@pytest.mark.parametrize(("clips", "directions"), [(50, 6), (5, 5)])
+def test_directions_take_as_many_numbers_and_clips(clips: int, directions: int) -> None:
+    with pytest.raises(ValueError, match=f"^{directions} directions of each class take"):
+        fit(*clouds(clips, 0), num_directions=directions)
+    assert np.isfinite(fit(*clouds(clips, 0), num_directions=directions - 1).score(np.ones(6)))
+
+
 def test_it_is_the_same_after_saving(tmp_path: Path) -> None:
     features, labels = clouds(50, 3)
     fitted = vars(fit(features, labels, num_directions=2)) | {"threshold": 1.5}
