@@ -169,6 +169,8 @@ class RunningEvaluation(Running):
         try:
             save(self.kept, folder)
             self.saved, self.error = True, ""
+            if self.unwanted:  # since it began to be written
+                evaluation_file(folder, self.id).unlink(missing_ok=True)
         except OSError:
             if not self.error:
                 logger.exception("evaluation %s cannot be written", self.id)
@@ -264,6 +266,7 @@ class Evaluations:
                 running.unwanted = True
                 running.cancel()
                 running.wait(5.0)
+                self._lately.drop(running.id)  # also where it takes longer to end
         for kept in self.kept():
             if _is_of(kept, folder):
                 self.delete(kept.id)

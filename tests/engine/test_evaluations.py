@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Job, WorkerSpec
-from engine.evaluations import CellAsked, Evaluations, RunningEvaluation, ToEvaluate
+from engine.evaluations import CellAsked, Evaluations, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
-from tests.engine.waiting import state_of, worker
+from tests.engine.waiting import done, state_of, worker
 from tests.hub_server import HubServer, Repository
 from tests.patience import until
 from tests.vivit.evaluate.kept import kept
@@ -90,11 +90,6 @@ def to_evaluate(engine: Engine, found: Found, *cells: Asked) -> ToEvaluate:
     )
 
 
-def ended(running: RunningEvaluation) -> RunningEvaluation:
-    assert running.wait(180) and running.state == "done", running.error
-    return running
-
-
 def many(times: int) -> Found:
     """The bundled clips over and over, which nobody waits for."""
     found = find_clips("bundled")
@@ -105,8 +100,8 @@ def test_every_clip_is_classified_once_by_every_cell_and_kept(
     engine: Engine, evaluations: Evaluations, folder: Path, tmp_path: Path
 ) -> None:
     job: Job[Found] = engine.ask(FindClips(str(folder)))
-    assert job.wait(60) and job.state == "done", job.error
-    running = ended(evaluations.start(to_evaluate(engine, job.result, SDPA, EAGER), "me"))
+    done(job)
+    running = done(evaluations.start(to_evaluate(engine, job.result, SDPA, EAGER), "me"))
     ours, theirs = (cell.records for cell in running.cells)
     for records in (ours, theirs):
         assert [(r.index, r.path, r.label) for r in records] == [(k, *clip) for k, clip in enumerate(job.result.clips)]
@@ -146,8 +141,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(
     frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), MANNEQUIN))
     assert frames.wait(60)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
-    job = engine.ask(request, [frames.blobs[0]])
-    assert job.wait(60) and job.state == "done"
+    done(engine.ask(request, [frames.blobs[0]]))
     assert state_of(running) == "running", "they wait for a few clips, not for all"
     assert 0 < running.progress < 1 and running.seconds_left
     running.cancel()
@@ -165,7 +159,7 @@ def test_one_who_begins_another_ends_their_former_one(engine: Engine, evaluation
     assert first.wait(90) and first.state == "cancelled"
     sdpa, eager = first.cells
     assert len(sdpa.records) == len(eager.records) > 0, "cells keep the same clips"
-    ended(second)
+    done(second)
 
 
 @pytest.mark.parametrize("module", ["engine.media", pytest.param("engine.model", marks=pytest.mark.full)])
@@ -173,7 +167,7 @@ def test_a_worker_that_is_killed_costs_no_clip(engine: Engine, evaluations: Eval
     running = evaluations.start(to_evaluate(engine, many(1), SDPA), "me")
     until(lambda: running.done >= 2)
     worker(module).kill()
-    ended(running)
+    done(running)
     (cell,) = running.cells
     assert [record.index for record in cell.records] == [*range(36)] and all(record.right for record in cell.records)
 
@@ -181,7 +175,7 @@ def test_a_worker_that_is_killed_costs_no_clip(engine: Engine, evaluations: Eval
 def test_a_cell_that_cannot_run_says_why_and_the_others_go_on(engine: Engine, evaluations: Evaluations) -> None:
     found = replace(many(1), clips=many(1).clips[:3])
     lacking = replace(SDPA, attention="sdpa-cudnn")
-    running = ended(evaluations.start(to_evaluate(engine, found, lacking, SDPA), "me"))
+    running = done(evaluations.start(to_evaluate(engine, found, lacking, SDPA), "me"))
     assert running.cells[0].error.endswith(".") and not running.cells[0].records
     assert len(running.cells[1].records) == 3 and running.kept.errors == (running.cells[0].error, "")
     alone = evaluations.start(to_evaluate(engine, found, lacking), "me")
@@ -195,7 +189,7 @@ def test_without_a_disk_it_goes_on_and_says_so(engine: Engine, tmp_path: Path) -
     (tmp_path / "results").write_text("a file where the folder should be")
     evaluations = Evaluations(engine, tmp_path / "results")
     found = replace(many(1), clips=many(1).clips[:2])
-    running = ended(evaluations.start(to_evaluate(engine, found, SDPA), "me"))
+    running = done(evaluations.start(to_evaluate(engine, found, SDPA), "me"))
     assert not running.saved and "download them" in running.error and evaluations.kept() == [running.kept]
 
 
@@ -220,19 +214,18 @@ def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:
 
 def test_several_views_are_one_answer(engine: Engine, evaluations: Evaluations) -> None:
     found = replace(many(1), clips=many(1).clips[:1])
-    running = ended(evaluations.start(to_evaluate(engine, found, replace(SDPA, views="2x3")), "me"))
+    running = done(evaluations.start(to_evaluate(engine, found, replace(SDPA, views="2x3")), "me"))
     (record,) = running.cells[0].records
     wanted = pipeline("video-classification", model=MANNEQUIN)(found.place(record.path), top_k=5, views="2x3")
     assert [guess.score for guess in record.top] == pytest.approx([one["score"] for one in wanted], abs=2e-5)
 
 
 def test_clips_of_the_hub_are_downloaded_as_they_are_needed(engine: Engine, evaluations: Evaluations) -> None:
-    listing = engine.submit("download-clip", ListClips.TASK, asdict(ListClips(DATASET)))
-    assert listing.wait(60) and listing.state == "done", listing.error
+    listing = done(engine.submit("download-clip", ListClips.TASK, asdict(ListClips(DATASET))))
     found = found_in(from_json(ListClips.REPLY, listing.result), "val")
     assert found.clips == (("val/applauding/1.mp4", "applauding"), ("val/jogging/1.mp4", "jogging"))
     lost = replace(found, clips=(*found.clips, ("val/jogging/2.mp4", "jogging")))
-    running = ended(evaluations.start(to_evaluate(engine, lost, SDPA), "me"))
+    running = done(evaluations.start(to_evaluate(engine, lost, SDPA), "me"))
     here, there, nowhere = running.cells[0].records
     assert here.right and there.right and nowhere.error.endswith(".") and "2.mp4" in nowhere.error
     assert [record.path for record in running.cells[0].records] == [path for path, _ in lost.clips]
@@ -251,3 +244,15 @@ def test_evaluations_go_with_the_checkpoint_that_a_visitor_had_taught(evaluation
     assert {each.id for each in evaluations.kept()} == {other.id, "theirs"}
     evaluations.forget(tmp_path / "lesson")
     assert [each.id for each in evaluations.kept()] == [other.id] and len([*folder.iterdir()]) == 1
+
+
+def test_one_that_takes_long_to_end_is_forgotten_too(
+    engine: Engine, evaluations: Evaluations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = evaluations.start(to_evaluate(engine, many(50), replace(SDPA, model=str(ASSETS / MANNEQUIN))), "me")
+    until(lambda: running.done >= 1)
+    monkeypatch.setattr(running, "wait", lambda seconds: False)
+    evaluations.forget(Path(ASSETS))
+    monkeypatch.undo()
+    assert running.wait(60) and running.state == "cancelled"
+    assert not evaluations.kept() and evaluations.get(running.id) is None and not [*tmp_path.glob("results/*")]
