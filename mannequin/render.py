@@ -223,7 +223,7 @@ def shade(
 _compiled = torch.compile(shade, dynamic=False)
 
 
-class Moving(NamedTuple):
+class PerFrame(NamedTuple):
     """What changes from frame to frame, as `shade` takes it: N clips, T frames, K capsules."""
 
     eye: Tensor  # (N, T, 3)
@@ -268,7 +268,7 @@ def render(
     """
     frames = figure.start.shape[:2]
     colours = scene.palette.gather(1, figure.colour.long()[..., None].expand(-1, -1, 3))
-    moving = Moving(
+    moving = PerFrame(
         scene.eye,
         figure.start,
         figure.end,
@@ -286,7 +286,7 @@ def render(
     return (picture * 255 + 0.5).to(torch.uint8).movedim(2, -1)
 
 
-def padded(moving: Moving) -> Moving:
+def padded(moving: PerFrame) -> PerFrame:
     """With capsules added deep under the floor, up to a number of `PADDED`: few numbers of capsules need few kernels."""
     count = moving.radius.shape[-1]
     more = min(k for k in PADDED if k >= count) - count
@@ -298,7 +298,7 @@ def padded(moving: Moving) -> Moving:
     )
 
 
-def in_pieces(draw: Callable[..., Tensor], rays: Tensor, moving: Moving, scene: Scene) -> Tensor:
+def in_pieces(draw: Callable[..., Tensor], rays: Tensor, moving: PerFrame, scene: Scene) -> Tensor:
     """Draw frame by frame, in equal pieces that fit the processor's cache.
 
     Args:
@@ -312,7 +312,7 @@ def in_pieces(draw: Callable[..., Tensor], rays: Tensor, moving: Moving, scene: 
     pictures = []
     for t in range(frames):
         # Copies, because kernels are compiled for the strides too, and a slice of one frame has those of the whole.
-        now = Moving._make(whole(v[:, t : t + 1]) for v in moving)
+        now = PerFrame._make(whole(v[:, t : t + 1]) for v in moving)
         parts = rays[:, t : t + 1].chunk(count, dim=-1)
         pictures.append(torch.cat([draw(whole(part), *now, scene) for part in parts], -1))
     return torch.cat(pictures, 1)

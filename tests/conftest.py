@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -62,6 +63,16 @@ def workers() -> Iterator[None]:
     server.get_server().uploads.clear()
     server.get_server().lessons.clear()
     server._start_server.cache_clear()  # the next module starts its own
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier as transformers saves it. Not to be written to."""
+    from tests import oracle  # which not every test needs
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "classifier"
+    oracle.save(folder)
+    return folder
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

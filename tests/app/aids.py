@@ -2,6 +2,8 @@
 
 from playwright.sync_api import Locator, Page, expect
 
+# By how many pixels a page is wider than its window.
+OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # The contrast of two layers, painted from the node outwards: its text over everything behind the text, and the latter alone.
 CONTRAST = """node => {
     const paint = text => {

@@ -1,5 +1,6 @@
 """A real server and a real browser. Without a browser these tests fail; they are never skipped."""
 
+import json
 import re
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -51,6 +53,12 @@ QUIET = """() => {
 
 Scheme = Literal["light", "dark"]
 SCHEMES = some(["light", "dark"], "light")
+
+
+def apart(call: Callable[[], T]) -> T:
+    """What a call returns that runs a loop of its own: after a browser test Playwright's loop runs in the tests' thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
 
 
 class Server:
@@ -98,6 +106,12 @@ class Server:
                 return False
 
         self._until(is_up, "come up")
+
+    def model_jobs(self) -> list[str]:
+        """The tasks of the jobs that the model worker has ended, in order, whoever asked."""
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last line may be on its way
+        lines = [line for line in whole.splitlines() if '"worker": "model"' in line]
+        return [json.loads(line[line.index("{") :])["task"] for line in lines]
 
     def _until(self, there: Callable[[], T], what: str) -> T:
         deadline = time.monotonic() + PATIENCE

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.app.aids import OVERHANG
 from tests.app.axe import violations
 from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 from vivit.hub import ASSETS
@@ -127,4 +128,4 @@ def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, fol
         assert not (found := violations(page)), "\n\n".join((tab, *found))
     page.set_viewport_size({"width": 420, "height": 900})
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate(OVERHANG) == 0

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tests.app.conftest import Server, answered, tiles
+from tests.app.conftest import Server, answered, apart, tiles
 from tests.clips import write_clip
 from tests.small import save_small
 from tests.streamlit_client import Browser
@@ -87,8 +86,7 @@ def test_a_visitor_who_clears_the_caches_harms_nobody(server: Server) -> None:
             await tab.close()
             await mine.close()
 
-    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this one
-        thread.submit(asyncio.run, visit()).result()
+    apart(lambda: asyncio.run(visit()))
     assert workers(server, "engine.model") == before
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
 
+from tests.app.aids import OVERHANG
 from tests.app.conftest import ROOT, SCHEMES, Scheme, Server, answered, serving, settled, tiles
 from tests.clips import write_clip
 from ui.side_by_side import RECORDED
@@ -20,7 +21,6 @@ from vivit.names import colour
 pytestmark = pytest.mark.browser
 
 PLAY = "video => video.play()"  # Streamlit plays a clip by itself once, and not when it comes back
-OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"  # scrolled sideways
 VERDICT = re.compile(r"sdpa|SDPA")
 
 

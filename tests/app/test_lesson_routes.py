@@ -4,7 +4,6 @@ import asyncio
 import io
 import zipfile
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -14,6 +13,7 @@ from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_tok
 from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 from engine.teachings import TeachAsked
+from tests.app.conftest import apart
 from tests.clips import write_clip
 from ui import server
 from ui.camera_routes import CAMERA_ROUTES
@@ -38,8 +38,7 @@ def run(visit: Callable[[httpx2.AsyncClient], Awaitable[None]]) -> None:
         ) as http:
             await visit(http)
 
-    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this thread already
-        thread.submit(lambda: asyncio.run(come())).result()
+    apart(lambda: asyncio.run(come()))
 
 
 async def record(http: httpx2.AsyncClient, content: bytes, class_id: str) -> httpx2.Response:

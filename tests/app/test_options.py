@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
-from tests.app.conftest import PATIENCE, ROOT, Server, serving
+from tests.app.conftest import PATIENCE, ROOT, Server, apart, serving
 from tests.hub_client import clean
 from tests.streamlit_client import Browser
 from ui.checkpoints import FOLDER
@@ -65,8 +65,7 @@ async def checkpoints(url: str) -> list[str]:
 
 def test_folders_are_offered_only_where_the_server_was_told_to(server: Server, below: Server) -> None:
     for url, offered in ((server.url, True), (f"{below.url}/{BELOW}", False)):
-        with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this one
-            found = thread.submit(asyncio.run, checkpoints(url)).result()
+        found = apart(partial(asyncio.run, checkpoints(url)))
         assert "vivit-mannequin" in found and (FOLDER in found) is offered
 
 

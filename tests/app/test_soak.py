@@ -1,11 +1,10 @@
 """Eight visitors for half a minute: the short form of `make soak`."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from benchmarks.soak import soak
 from benchmarks.soak_visitors import Tally
+from tests.app.conftest import apart
 
 # What the server itself may grow by after the warm-up of 6 s: 2 to 20 MiB were measured. Frames take 1.6 MiB a clip, and
 # Streamlit keeps a closed tab's session, frames too, for two minutes: up to 20 visits, and as much again for what is sent.
@@ -22,8 +21,7 @@ def enough(tally: Tally) -> bool:
 
 @pytest.mark.full
 def test_visitors_come_and_go_and_leave_nothing_behind() -> None:
-    with ThreadPoolExecutor(1) as pool:  # after a browser test, Playwright's loop runs in this thread already
-        report = pool.submit(soak, seconds=30, visitors=8, seed=0, enough=enough).result()
+    report = apart(lambda: soak(seconds=30, visitors=8, seed=0, enough=enough))
     told = "\n".join(report.lines())
     assert not report.failures, told
     assert not report.leftovers, told

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.app.aids import OVERHANG
 from tests.app.axe import violations
 from tests.app.conftest import PATIENCE, SCHEMES, Server, choose_in, settled, watched
 from vivit.hub import ASSETS
@@ -137,7 +138,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     expect(clips_of(page, KICK)).to_have_count(3)
     page.set_viewport_size({"width": 420, "height": 900})
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate(OVERHANG) == 0
     page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_role("button", name="Classify with it").click()
     expect(page.get_by_role("heading", name=re.compile(re.escape(KICK), re.IGNORECASE))).to_be_visible()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.app.aids import OVERHANG
 from tests.app.axe import violations
 from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
 from ui.timeline_films import bundled_films
@@ -58,12 +59,6 @@ def rows(page: Page, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def model_jobs(server: Server) -> list[str]:
-    """The tasks of the jobs that the model worker has ended, in order, whoever asked."""
-    lines = [line for line in server.log.read_text().splitlines() if '"worker": "model"' in line]
-    return [json.loads(line[line.index("{") :])["task"] for line in lines]
-
-
 def overlap(row: dict[str, Any], start: float, end: float) -> float:
     return min(float(row["end"]), end) - max(float(row["start"]), start)
 
@@ -91,7 +86,7 @@ def test_what_the_film_shows_is_what_the_table_says_and_files_say_the_same(page:
 @pytest.mark.full
 def test_a_segment_that_is_chosen_moves_the_player_and_shows_its_frames(page: Page, server: Server) -> None:
     open_timeline(page, server)
-    before, segments = model_jobs(server), rows(page, "Segments")
+    before, segments = server.model_jobs(), rows(page, "Segments")
     frames = page.locator(".st-key-frames img")
     expect(frames).to_have_count(0)
     known = [row for row in segments if row["label"] != "unknown"]
@@ -119,21 +114,21 @@ def test_a_segment_that_is_chosen_moves_the_player_and_shows_its_frames(page: Pa
     click(page, bars(page, 1).last)
     expect(status).to_contain_text(f"Segment {segments.index(last) + 1} of {len(segments)}: ")
     settled(page)
-    assert model_jobs(server) == before, "no window is classified again"
+    assert server.model_jobs() == before, "no window is classified again"
 
 
 @pytest.mark.full
 def test_it_fills_while_it_runs_and_others_are_answered_meanwhile(
     context: BrowserContext, page: Page, server: Server
 ) -> None:
-    before = len(model_jobs(server))
+    before = len(server.model_jobs())
     page.goto(f"{server.url}/timeline?every=0.21&cuts=across")  # 160 windows
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     expect(bars(page, 1).or_(bars(page, 2)).first).to_be_visible(timeout=LONG)
     other = context.new_page()
     other.goto(f"{server.url}/?clip=cheerleading")
     answered(other)
-    tasks = model_jobs(server)[before:]
+    tasks = server.model_jobs()[before:]
     assert tasks.index("classify") > tasks.index("classify_windows")
     expect(page.get_by_text("times real time")).to_be_visible(timeout=LONG)
     expect(page.get_by_text("The model waited for pictures")).to_be_visible()
@@ -147,7 +142,7 @@ def test_it_fills_while_it_runs_and_others_are_answered_meanwhile(
 @pytest.mark.full
 def test_another_page_and_back_and_nothing_is_classified_twice(page: Page, server: Server) -> None:
     open_timeline(page, server)
-    made = model_jobs(server)
+    made = server.model_jobs()
     page.get_by_role("link", name="Benchmark").click()
     expect(page.get_by_label("Sweep", exact=True)).to_be_visible()
     page.get_by_role("link", name="Timeline").click()
@@ -155,7 +150,7 @@ def test_another_page_and_back_and_nothing_is_classified_twice(page: Page, serve
     page.get_by_role("radio", name="none", exact=True).click()
     settled(page)
     expect(page).to_have_url(re.compile("smoothing=none"))
-    assert model_jobs(server) == made
+    assert server.model_jobs() == made
 
 
 @pytest.mark.full
@@ -195,6 +190,6 @@ def test_what_happens_when_is_on_the_first_screen(context: BrowserContext, serve
         assert box and box["y"] + box["height"] <= 0.75 * height, (width, box)
     page.set_viewport_size({"width": 420, "height": 900})
     settled(page)
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate(OVERHANG) == 0
     box = page.locator(".st-key-answer .stPlotlyChart").bounding_box()
     assert box and box["y"] + box["height"] <= 900, box

@@ -15,18 +15,10 @@ from benchmarks.contestants import CONTESTANTS, Contestant
 from benchmarks.in_turn import as_text
 from benchmarks.rivals import Agreed, Found, Plan, Row
 from benchmarks.runtimes import Job
-from tests import oracle
 from vivit.benchmark.ratios import Ratio
 
 EXACT = 1e-4  # of a standard deviation of the logits: float32 in another order
 LOST = "no-such-package"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    oracle.save(folder)
-    return folder
 
 
 def plan(model: Path | str, *names: str, strict: bool = False) -> Plan:
@@ -42,8 +34,8 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.full
-def test_transformers_and_ours_are_timed_and_agree_and_a_missing_package_is_a_row(tiny: Path, lost: str) -> None:
-    found = rivals.run(plan(tiny, "transformers", "ours", lost))
+def test_transformers_and_ours_are_timed_and_agree_and_a_missing_package_is_a_row(classifier: Path, lost: str) -> None:
+    found = rivals.run(plan(classifier, "transformers", "ours", lost))
     theirs, ours, missing = found.rows
     for row in (theirs, ours):
         assert not row.reason
@@ -66,9 +58,9 @@ def test_transformers_and_ours_are_timed_and_agree_and_a_missing_package_is_a_ro
     assert told["rows"][1]["ratios"]["transformers"]["value"] == ratio.value
 
 
-def test_what_was_asked_for_by_name_and_cannot_be_is_no_row(tiny: Path, lost: str) -> None:
+def test_what_was_asked_for_by_name_and_cannot_be_is_no_row(classifier: Path, lost: str) -> None:
     with pytest.raises(Ended, match=f"lost: {LOST} not installed"):
-        rivals.run(plan(tiny, lost, strict=True))
+        rivals.run(plan(classifier, lost, strict=True))
 
 
 def test_what_goes_wrong_in_a_process_is_said_and_the_process_goes_on(tmp_path: Path) -> None:
@@ -87,9 +79,9 @@ def test_what_goes_wrong_in_a_process_is_said_and_the_process_goes_on(tmp_path: 
         process.end()
 
 
-def test_the_clips_have_to_be_there(tiny: Path) -> None:
+def test_the_clips_have_to_be_there(classifier: Path) -> None:
     with pytest.raises(Ended, match="--clips wants a number from 1 to 28, not 29"):
-        rivals.run(replace(plan(tiny, "ours"), clips=29))
+        rivals.run(replace(plan(classifier, "ours"), clips=29))
 
 
 def test_agreement() -> None:
@@ -129,10 +121,10 @@ def test_on_a_gpu_pytorchs_alone() -> None:
 
 
 @pytest.mark.full
-def test_every_rival_gives_the_same_answers(tiny: Path) -> None:
+def test_every_rival_gives_the_same_answers(classifier: Path) -> None:
     """OpenVINO is installed for `make bench` alone; where it is not, that is what its rows say."""
     names = [name for name in contestants.usual("cpu") if CONTESTANTS[name].execution == "plain"]
-    found = rivals.run(plan(tiny, *names))
+    found = rivals.run(plan(classifier, *names))
     for row in found.rows:
         package = contestants.packages(row.contestant)[0]
         if find_spec(package) is None:

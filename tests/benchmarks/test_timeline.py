@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from benchmarks import timeline
-from tests import oracle
 from vivit.timeline.whole import WindowClassifier
 from vivit.timeline.windows import Batch
 
@@ -26,15 +25,8 @@ print(*timeline.as_markdown(timeline.measure(options)), sep="\\n")
 """
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    oracle.save(folder)
-    return folder
-
-
-def test_every_contestant_does_all_windows_in_every_round(tiny: Path) -> None:
-    found = timeline.measure(timeline.parse([*FEW, "--model", str(tiny), "--batch-size", "1", "3"]))
+def test_every_contestant_does_all_windows_in_every_round(classifier: Path) -> None:
+    found = timeline.measure(timeline.parse([*FEW, "--model", str(classifier), "--batch-size", "1", "3"]))
     # 3 s at 25 a second, a picture every 0.2 s: 15 of them, in windows of 8 from every second one, and one more at the end.
     assert found["agreed"] == found["agreed"] | {"windows": 5, "same_top1": 10, "of": 10}
     assert found["agreed"]["largest_difference"] < timeline.EXACT
@@ -55,7 +47,7 @@ def test_every_contestant_does_all_windows_in_every_round(tiny: Path) -> None:
     assert all(f"| {row['name']} |" in text for row in found["rows"]) and found["method"] in text
 
 
-def test_other_answers_are_not_compared(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_answers_are_not_compared(classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = WindowClassifier.__call__
 
     def inverted(self: WindowClassifier, batch: Batch) -> object:
@@ -63,12 +55,12 @@ def test_other_answers_are_not_compared(tiny: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(WindowClassifier, "__call__", inverted)
     with pytest.raises(SystemExit, match="no comparison"):
-        timeline.measure(timeline.parse([*FEW, "--model", str(tiny), "--arrays"]))
+        timeline.measure(timeline.parse([*FEW, "--model", str(classifier), "--arrays"]))
 
 
 @pytest.mark.full
-def test_without_pyav_frames_are_given(tiny: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT, *FEW, "--model", str(tiny)]
+def test_without_pyav_frames_are_given(classifier: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT, *FEW, "--model", str(classifier)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert "frames in memory" in done.stdout and "timeline, of decoded frames" in done.stdout

@@ -15,10 +15,9 @@ from PIL import Image
 from engine import Engine, Job, checks
 from engine.checks import RunningCheck, start_deletion, start_orders
 from engine.tasks import Classify, DeleteTubelets, DrawInside, LookedInside, LookInside, Probabilities, ReadFrames
-from tests.engine.waiting import state_of, worker
+from tests.engine.waiting import app_engine, done, state_of, worker
 from tests.four_models import write_four
 from tests.patience import until
-from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import look, methods
 from vivit.explain.counterfactuals import orders
@@ -36,11 +35,8 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """The app's own workers."""
-    built = Engine({name: WORKERS[name] for name in ("media", "model")})
-    built.start()
-    yield built
-    built.stop()
+    with app_engine("media", "model") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +51,6 @@ def looked(engine: Engine, frames: Job[Any]) -> Job[LookedInside]:
 
 def asked(frames: Job[Any], checkpoint: str = MANNEQUIN, attention: str = "sdpa") -> LookInside:
     return LookInside(checkpoint, attention, "float32", "checkpoint", frames.result.shape)
-
-
-def done(job: Job[Any]) -> Job[Any]:
-    assert job.wait(120) and job.state == "done", job.error
-    return job
 
 
 def maps_of(job: Job[LookedInside]) -> dict[str, np.ndarray]:
@@ -121,7 +112,7 @@ def test_checks_run_to_their_ends_as_they_do_without_workers(
     deletion = start_deletion(engine, asked(frames), frames.blobs[0], looked.result, weights)
     changed = start_orders(engine, asked(frames), frames.blobs[0], looked.result)
     for running in (deletion, changed):
-        assert running.wait(120) and running.state == "done", running.error
+        done(running)
         assert running.progress == 1.0 and running.note == running.error == ""
     model, clip = here(frames)
     checkpoint = open_checkpoint(MANNEQUIN)
@@ -151,8 +142,7 @@ def test_others_go_between_and_a_cancel_keeps_what_is_done(engine: Engine, frame
     running = slow(engine, frames, looked)
     until(lambda: running.found is not None and len(running.found.controls) >= 2)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
-    job = engine.ask(request, [frames.blobs[0]])
-    done(job)
+    done(engine.ask(request, [frames.blobs[0]]))
     assert state_of(running) == "running", "it waits for one clip, not for all"
     running.cancel()
     assert running.wait(90)
@@ -190,8 +180,7 @@ def test_a_worker_that_dies_in_the_middle_ends_the_check_with_a_sentence(
     worker("engine.model").kill()
     assert running.wait(60) and running.state == "failed"
     assert running.error and running.found is not None
-    again = start_orders(engine, asked(frames), frames.blobs[0], looked.result)
-    assert again.wait(120) and again.state == "done", again.error
+    done(start_orders(engine, asked(frames), frames.blobs[0], looked.result))
 
 
 def test_a_checkpoint_that_has_gone_is_a_sentence(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from engine import Engine
 from engine.comparisons import RunningComparison, start
 from engine.tasks import Classify, DescribeFilm, MakePreview
-from tests.engine.waiting import state_of, worker
+from tests.engine.waiting import app_engine, done, state_of, worker
 from tests.patience import until
 from ui.server import WORKERS
 from vivit.benchmark.measurement import Cell
@@ -25,11 +25,8 @@ EAGER, SDPA, FLASH = (Cell(MANNEQUIN, attention) for attention in ("eager", "sdp
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """The app's own workers."""
-    built = Engine({name: WORKERS[name] for name in ("media", "film", "model")})
-    built.start()
-    yield built
-    built.stop()
+    with app_engine("media", "film", "model") as engine:
+        yield engine
 
 
 def started(engine: Engine, *cells: Cell, seconds: float = 600.0) -> RunningComparison:
@@ -40,7 +37,7 @@ def started(engine: Engine, *cells: Cell, seconds: float = 600.0) -> RunningComp
 def test_a_comparison_runs_to_its_end(engine: Engine) -> None:
     running = started(engine, EAGER, SDPA, FLASH, seconds=3.0)
     assert state_of(running) == "running"
-    assert running.wait(120) and running.state == "done", running.error
+    done(running)
     comparison = running.comparison
     assert comparison.rounds >= 6 and comparison.progress == 1.0 and running.note == running.error == ""
     eager, sdpa, flash = comparison.rows()

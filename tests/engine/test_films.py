@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import Engine, Job
+from engine import Engine
 from engine.films import CHUNK_TICKS, EXTRACT_FPS, EXTRACT_HEIGHT, MOST_OPEN
 from engine.messages import Request
 from engine.tasks import EXTRACT_SECONDS, CloseFilm, FilmChunk, MakeExtract, ReadFilm, ReadMoment
 from tests.clips import read_number, write_clip
-from tests.engine.waiting import worker
+from tests.engine.waiting import app_engine, done, worker
 from tests.patience import until
 from tests.vivit.video.test_reading import CLOSED_GOP
-from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
 from vivit.film import Tick
 from vivit.video.streaming import open_film
@@ -29,10 +28,8 @@ TICK = 0.1
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    built = Engine({"film": WORKERS["film"]})
-    built.start()
-    yield built
-    built.stop()
+    with app_engine("film") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +37,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """60 s whose every picture carries its number."""
     file = tmp_path_factory.mktemp("films") / "film.mp4"
     return str(write_clip(file, 1500, rate=25, codec_options=CLOSED_GOP))
-
-
-def done(job: Job[Any]) -> Job[Any]:
-    assert job.wait(60) and job.state == "done", job.error
-    return job
 
 
 def read(engine: Engine, request: ReadFilm) -> tuple[FilmChunk, list[Tick]]:

@@ -13,6 +13,7 @@ import pytest
 from engine import Engine, Job, WorkerSpec, jobs
 from engine.messages import Request
 from engine.tasks import DownloadCheckpoint, DownloadClip, HubState, InspectCheckpoint, ListClips
+from tests.engine.waiting import done
 from tests.hub_server import Fault, HubServer, Repository
 from tests.patience import until
 from vivit.hub import inspect_checkpoint
@@ -56,14 +57,9 @@ def ask(engine: Engine, request: Request[Any]) -> Job[Any]:
     return engine.submit("hub", request.TASK, asdict(request), decode=decode)
 
 
-def done(job: Job[Any]) -> Any:
-    assert job.wait(90) and job.state == "done", (job.state, job.error, job.details)
-    return job.result
-
-
 def test_a_checkpoint_from_the_first_look_to_offline(server: HubServer, start: Callable[..., Engine]) -> None:
     engine = start()
-    found = done(ask(engine, InspectCheckpoint(NAME)))
+    found = done(ask(engine, InspectCheckpoint(NAME))).result
     assert (found.format, found.num_labels, found.licence, found.folder) == ("safetensors", 2, "mit", "")
     assert found.size_bytes == len(CONFIG) + len(WEIGHTS) and not server.seen(STORAGE)
     hello = engine.hello("hub")
@@ -75,13 +71,13 @@ def test_a_checkpoint_from_the_first_look_to_offline(server: HubServer, start: C
     while not job.finished:
         notes.add(job.note)
         time.sleep(0.02)
-    folder = done(job).folder
+    folder = done(job).result.folder
     assert any(re.fullmatch(r"\d\.\d of 2\.0 MB, \d\.\d MB/s, \d+ s left", note) for note in notes), notes
     assert (Path(folder) / "model.safetensors").read_bytes() == WEIGHTS
 
     server.stop()
     offline = start(HF_HUB_OFFLINE="1")
-    found = done(ask(offline, DownloadCheckpoint(NAME)))
+    found = done(ask(offline, DownloadCheckpoint(NAME))).result
     assert found.folder == folder and "copy on this machine" in found.notices[0]
     hello = offline.hello("hub")
     assert hello and hello.offline is True and hello.cached == (NAME,)
@@ -115,7 +111,7 @@ def test_a_silent_hub_holds_nobody(server: HubServer, start: Callable[..., Engin
     engine.cancel(job)
     assert job.wait(90) and job.state == "cancelled"
     server.faults = []
-    assert done(ask(engine, InspectCheckpoint(NAME))).num_labels == 2
+    assert done(ask(engine, InspectCheckpoint(NAME))).result.num_labels == 2
 
 
 def test_a_refusal_is_a_sentence(server: HubServer, start: Callable[..., Engine]) -> None:
@@ -140,7 +136,7 @@ def test_a_visitors_repository_is_never_a_folder_of_the_server(
     assert job.wait(90) and job.state == "failed" and "There is no public repository" in job.error
     assert server.seen(f"/api/models/{name}")
     server.models[name] = server.models[NAME]
-    found = done(ask(engine, kind(name)))
+    found = done(ask(engine, kind(name))).result
     assert found.kind == "hub" and found.num_labels == 2
 
 
@@ -148,12 +144,12 @@ def test_a_clip_of_an_older_listing_does_not_move_the_dataset_back(
     server: HubServer, start: Callable[..., Engine], tmp_path: Path
 ) -> None:
     engine, file = start(), "val/archery/1.mp4"
-    old = done(ask(engine, ListClips(DATASET)))
+    old = done(ask(engine, ListClips(DATASET))).result
     done(ask(engine, DownloadClip(DATASET, file, old.commit, old.asked)))
     reference = tmp_path / "hub" / f"datasets--{DATASET.replace('/', '--')}" / "refs" / "main"
     assert reference.read_text() == old.commit
     server.datasets[DATASET].commit(CLIPS | {"val/archery/3.mp4": b"archery 3"})
-    new = done(ask(engine, ListClips(DATASET)))
+    new = done(ask(engine, ListClips(DATASET))).result
     done(ask(engine, DownloadClip(DATASET, file, new.commit, new.asked)))
     assert reference.read_text() == new.commit != old.commit
     done(ask(engine, DownloadClip(DATASET, "val/archery/2.mp4", old.commit, old.asked)))  # from a page left open
@@ -162,13 +158,13 @@ def test_a_clip_of_an_older_listing_does_not_move_the_dataset_back(
 
 def test_clips_with_their_ground_truth(server: HubServer, start: Callable[..., Engine]) -> None:
     engine = start()
-    listed = done(ask(engine, ListClips(DATASET)))
+    listed = done(ask(engine, ListClips(DATASET))).result
     assert [(c.split, c.label, c.file) for c in listed.clips] == [
         (*file.split("/")[:2], file) for file in sorted(CLIPS)
     ]
     wanted = DownloadClip(DATASET, "val/flying_kite/2.mp4", listed.commit, listed.asked)
-    clip = done(ask(engine, wanted))
+    clip = done(ask(engine, wanted)).result
     assert Path(clip.path).read_bytes() == b"flying_kite 2"
     assert (clip.clip.label, clip.clip.split, clip.clip.cached) == ("flying_kite", "val", True)
-    assert done(ask(engine, wanted)).path == clip.path
+    assert done(ask(engine, wanted)).result.path == clip.path
     assert len(server.seen(STORAGE)) == 1

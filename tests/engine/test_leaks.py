@@ -13,7 +13,7 @@ import pytest
 from engine import Engine
 from engine.tasks import Classify, ReadFrames
 from tests.clips import write_clip
-from tests.engine.waiting import worker
+from tests.engine.waiting import app_engine, done, worker
 from ui.server import WORKERS
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor
 
@@ -64,23 +64,17 @@ def test_hundreds_of_runs_leave_nothing_behind(
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))  # the workers'
     clip = write_clip(tmp_path / "clip.mp4", 12, size=(64, 48))
-    engine = Engine({name: WORKERS[name] for name in ("media", "model")})
-    engine.start()
-    try:
+    with app_engine("media", "model") as engine:
         settings = islice(cycle(product(ATTENTION, PRECISION)), RUNS)
         for number, (attention, precision) in enumerate(settings):
             if number == WARM_UP:
                 before = held(temporary)
-            frames = engine.ask(ReadFrames(str(clip), str(checkpoint)), visitor="me")
-            assert frames.wait(60) and frames.state == "done", frames.error
+            frames = done(engine.ask(ReadFrames(str(clip), str(checkpoint)), visitor="me"))
             request = Classify(str(checkpoint), attention, precision, "checkpoint", 3, frames.result.shape)
-            job = engine.ask(request, [frames.blobs[0]], visitor="me")
-            assert job.wait(60) and job.state == "done", job.error
+            done(engine.ask(request, [frames.blobs[0]], visitor="me"))
         after = held(temporary)
         names = {process: " ".join(process.cmdline()[1:4]) for process in after.memory}
         assert engine.restarts("media") == engine.restarts("model") == 0
-    finally:
-        engine.stop()
     assert after.memory.keys() == before.memory.keys(), "no other process"
     growth = {names[process]: after.memory[process] / size - 1 for process, size in before.memory.items()}
     assert all(share <= GROWTH for share in growth.values()), growth
@@ -96,8 +90,7 @@ def resident_when_idle(checkpoint: Path, environment: dict[str, str]) -> tuple[i
         shape = (8, 112, 112, 3)
         pixels, found = bytes(prod(shape)), []
         for attention in ("sdpa", "eager"):  # the first has the model loaded
-            job = engine.ask(Classify(str(checkpoint), attention, "float32", "checkpoint", 3, shape), [pixels])
-            assert job.wait(120) and job.state == "done", job.error
+            done(engine.ask(Classify(str(checkpoint), attention, "float32", "checkpoint", 3, shape), [pixels]))
             model = worker("engine.model")
             sizes = [model.memory_info().rss]
             while len(sizes) < 10 or max(sizes[-10:]) - min(sizes[-10:]) > 2**20:  # it gives back after it has answered

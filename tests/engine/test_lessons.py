@@ -26,9 +26,9 @@ from engine.lessons import (
     Lessons,
 )
 from engine.tasks import Classify, ReadFrames
-from engine.teachings import MOST_MODELS, Example, RunningTeaching, TaughtClass, TeachAsked, _forget_some, examples_of
+from engine.teachings import MOST_MODELS, Example, TaughtClass, TeachAsked, _forget_some, examples_of
 from tests.clips import write_clip
-from tests.engine.waiting import worker
+from tests.engine.waiting import done, worker
 from tests.patience import until
 from ui.server import WORKERS
 from vivit.checkpoint import open_checkpoint
@@ -83,11 +83,6 @@ def fill(lessons: Lessons, **clips: Sequence[Path]) -> list[TaughtClass]:
     return [*lessons.classes(ME)]
 
 
-def ended(running: RunningTeaching) -> RunningTeaching:
-    assert running.wait(180) and running.state == "done", running.error
-    return running
-
-
 def files(lessons: Lessons) -> list[Path]:
     return [path for path in lessons._folder.path.rglob("*") if path.is_file()]
 
@@ -101,7 +96,7 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
     arms, legs = fill(lessons, arms=[*ALL[:3], broken, long], legs=ALL[3:5])
     running = lessons.teach(ME, MANNEQUIN)
     assert running is lessons.running(ME) and running.of == 7
-    ended(running)
+    done(running)
     assert running.done == 7 and running.progress == 1 and running.classes == (arms, legs)
     assert set(running.faults) == {clip.id for clip in arms.examples[3:]}
     assert "plain text" in running.faults[arms.examples[3].id] and "62 s long" in running.faults[arms.examples[4].id]
@@ -124,7 +119,7 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
     lessons.remove(ME, arms.examples[4].id)
     lessons.rename_class(ME, arms.id, "hands")
     # A taught checkpoint stands for the model that it was made from, whose features are kept.
-    again = ended(lessons.teach(ME, TeachAsked(taught.folder))).taught
+    again = done(lessons.teach(ME, TeachAsked(taught.folder))).taught
     assert again and again is lessons.taught(ME) and again.number == 2 and again.asked == MANNEQUIN
     assert again.report.classes == {"hands": 2, "legs": 4} and engine.asked["take_features"] == 6
     assert Path(again.folder).name == "vivit-mannequin-taught"
@@ -135,7 +130,7 @@ def test_two_classes_become_a_checkpoint_and_more_clips_the_next(
         file.extractall(tmp_path)
     there = {path.name: path.read_bytes() for path in Path(again.folder).iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / packed.stem).iterdir()} == there
-    ended(lessons.teach(ME, MANNEQUIN))
+    done(lessons.teach(ME, MANNEQUIN))
     assert not Path(taught.folder).exists() and Path(again.folder).exists()
     lessons.drop(ME)
     assert not files(lessons) and lessons.taught(ME) is None and not lessons.classes(ME)
@@ -164,11 +159,9 @@ def by_the_library(paths: Sequence[Path], labels: Sequence[str]) -> dict[Path, d
 
 def answer(engine: Engine, checkpoint: str, path: Path) -> dict[str, float]:
     """What the app says of a clip: class → probability."""
-    frames = engine.ask(ReadFrames(str(path), checkpoint))
-    assert frames.wait(60) and frames.state == "done", frames.error
+    frames = done(engine.ask(ReadFrames(str(path), checkpoint)))
     request = Classify(checkpoint, "sdpa", "float32", "checkpoint", 2, frames.result.shape)
-    job = engine.ask(request, [frames.blobs[0]])
-    assert job.wait(60) and job.state == "done", job.error
+    job = done(engine.ask(request, [frames.blobs[0]]))
     return {one.label: one.score for one in job.result.predictions or ()}
 
 
@@ -183,19 +176,19 @@ def test_a_killed_worker_costs_no_clip_and_what_was_cancelled_goes_on(engine: Co
     assert first.wait(90) and first.state == "cancelled" and lessons.taught(ME) is None
     assert len(files(lessons)) == 36 + first.done, "clips and features are kept"
     engine.asked.clear()
-    second = ended(lessons.teach(ME, MANNEQUIN))
+    second = done(lessons.teach(ME, MANNEQUIN))
     assert second.done == 36 and not second.faults and second.taught and len(second.taught.examples) == 36
     assert engine.asked["take_features"] == 36 - first.done
     until(lambda: engine.idle("media") and engine.idle("model"))
     third = lessons.teach(ME, MANNEQUIN)
-    fourth = ended(lessons.teach(ME, MANNEQUIN))
+    fourth = done(lessons.teach(ME, MANNEQUIN))
     assert third.wait(90) and third.state in ("cancelled", "done") and fourth.taught
     assert lessons.taught(ME) is fourth.taught and fourth.taught.report.feature_seconds == 0.0
 
 
 def test_a_checkpoint_that_the_disk_does_not_take_costs_no_clip(engine: Counting, lessons: Lessons) -> None:
     classes = fill(lessons, some=ALL[:2], others=ALL[2:4])
-    before = ended(lessons.teach(ME, MANNEQUIN)).taught
+    before = done(lessons.teach(ME, MANNEQUIN)).taught
     model = worker("engine.model")
     soft, hard = model.rlimit(psutil.RLIMIT_FSIZE)
     model.rlimit(psutil.RLIMIT_FSIZE, (100_000, hard))
@@ -208,7 +201,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_no_clip(engine: Counting
     assert [path for path in lessons._folder.path.rglob("taught-*")] == [Path(before.folder).parent]
     few = Lessons(engine, max_bytes=sum(path.stat().st_size for path in files(lessons)))
     fill(few, some=ALL[:2], others=ALL[2:4])
-    taught = ended(few.teach(ME, replace(MANNEQUIN, normalisation="transformers"))).taught
+    taught = done(few.teach(ME, replace(MANNEQUIN, normalisation="transformers"))).taught
     assert taught and open_checkpoint(taught.folder).processor.do_normalize, "its processor makes what it was fitted to"
     with pytest.raises(UserError, match="no room for the packed"):
         few.archive(ME)

@@ -108,7 +108,9 @@ def test_pictures_that_come_too_fast_are_refused_until_time_has_passed(cameras: 
 
     for number in range(BURST):
         send(number * STEP)
+    running = cameras.live("ann")
     assert refused(lambda: send(1e6)) == 429
+    assert running and running.pictures == BURST
     clock.now += 1.01 / MOST_A_SECOND
     send(1e6)
     assert refused(lambda: send(2e6)) == 429
@@ -194,7 +196,7 @@ def test_times_that_hardly_go_on_do_not_fill_the_memory() -> None:
     assert len(running._ring) <= 2
     for number in range(5000):
         running.add(Taken(2000 + number * STEP * LATE_SHARE, JPEG))
-        assert len(running._ring) <= (GRID.num_frames + 2) / LATE_SHARE
+        assert len(running._ring) <= 2 * GRID.num_frames + 1
 
 
 def test_pictures_that_were_overtaken_and_times_of_another_day() -> None:
@@ -202,6 +204,7 @@ def test_pictures_that_were_overtaken_and_times_of_another_day() -> None:
     for taken_ms in (1000.0, 1000.0, 900.0, 1000.0 + STEP, 950.0):
         running.add(Taken(taken_ms, JPEG))
     assert [taken.taken_ms for taken in running._ring] == [1000.0, 1000.0 + STEP]
+    assert running.pictures == 2 and running.now_seconds() == pytest.approx(STEP / 1e3)
     running.add(Taken(1e14, JPEG))  # the clock was set
     assert running._ring[-1].taken_ms == 1e14 and len(running._ring) <= 2
 
@@ -250,10 +253,23 @@ def test_off_ends_it_and_empties_it(cameras: Cameras) -> None:
     assert_empty(running)
     running.add(Taken(1e5, JPEG))
     assert_empty(running)
+    assert running.filled == 0.0 and running.pictures == 1
     cameras.off("ann", 10.0)
     cameras.off("nobody", 10.0)
     again = cameras.picture(token, Taken(1e6, JPEG))
     assert again is not running and cameras.live("ann") is again, "the camera was put on again"
+
+
+def test_what_has_failed_begins_again_once_the_camera_was_out(cameras: Cameras) -> None:
+    token = cameras.token("ann")
+    cameras.expect("ann", ASKED)
+    running = cameras.picture(token, Taken(1000.0, JPEG))
+    running.cancel()
+    assert running.wait(90)
+    running.state, running.error = "failed", "No."
+    assert cameras.picture(token, Taken(1200.0, JPEG)).error == "No."
+    cameras.off("ann", 1300.0)
+    assert cameras.picture(token, Taken(1400.0, JPEG)).error == ""
 
 
 def test_silence_ends_it(cameras: Cameras, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from engine.live import (
 from engine.tasks import Classify, ReadFrames
 from mannequin.film import CLIPS
 from tests.engine.cameras import ASKED, GRID, JPEG, STEP, Clock, assert_empty
+from tests.engine.waiting import app_engine, done
 from tests.patience import until
 from tests.shorter import some
 from ui.server import WORKERS
@@ -27,21 +28,18 @@ from vivit.video import decode, probe
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    built = Engine({name: WORKERS[name] for name in ("media", "model")})
-    built.start()
-    classify(built)  # so that the model is loaded: meanwhile these cameras would fall silent
-    yield built
-    built.stop()
+    with app_engine("media", "model") as engine:
+        classify(engine)  # so that the model is loaded: meanwhile these cameras would fall silent
+        yield engine
 
 
 def classify(engine: Engine) -> Job[Any]:
     """What another visitor asks for."""
-    frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), "vivit-mannequin"))
-    assert frames.wait(60) and frames.state == "done"
+    frames = done(engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), "vivit-mannequin")))
     job: Job[Any] = engine.ask(
         Classify("vivit-mannequin", "sdpa", "float32", "checkpoint", 3, frames.result.shape), [frames.blobs[0]]
     )
-    assert job.wait(60) and job.state == "done"
+    done(job)
     return job
 
 

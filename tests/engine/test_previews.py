@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engine import Engine, Job
+from engine import Engine
 from engine.tasks import MakePreview, MakeThumbnail, ReadFrames
 from tests.clips import cut_out, draw_number, read_number, write_clip
+from tests.engine.waiting import app_engine, done
 from tests.vivit.video.test_time import STAMPS, stamped
-from ui.server import WORKERS
 from vivit.video import read_frames
 
 BUNDLED = "vivit-mannequin"
@@ -74,20 +73,13 @@ CLIPS: dict[str, tuple[Callable[[Path], Path], float]] = {
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    engine = Engine({"media": WORKERS["media"]})
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-def _done(job: Job[Any]) -> Job[Any]:
-    assert job.wait(60) and job.state == "done", (job.state, job.error, job.details)
-    return job
+    with app_engine("media") as engine:
+        yield engine
 
 
 def _preview(engine: Engine, path: Path) -> Path:
     made = path.with_name("preview.mp4")
-    made.write_bytes(_done(engine.ask(MakePreview(str(path)))).blobs[0])
+    made.write_bytes(done(engine.ask(MakePreview(str(path)))).blobs[0])
     return made
 
 
@@ -95,14 +87,14 @@ def _preview(engine: Engine, path: Path) -> Path:
 def test_what_can_be_classified_has_a_preview_and_a_thumbnail(engine: Engine, tmp_path: Path, name: str) -> None:
     write, seconds = CLIPS[name]
     path = write(tmp_path / name)
-    frames = _done(engine.ask(ReadFrames(str(path), BUNDLED))).result
+    frames = done(engine.ask(ReadFrames(str(path), BUNDLED))).result
     whole = read_frames(path, frames.num_frames, sampling="consecutive")
     made = read_frames(_preview(engine, path), frames.num_frames, sampling="consecutive")
     assert made.info.num_frames == frames.num_frames
     assert [read_number(frame) for frame in made.frames] == [read_number(frame) for frame in whole.frames]
     assert made.seconds == pytest.approx(whole.seconds, abs=1e-3)
     assert made.info.duration_seconds == pytest.approx(seconds, rel=0.1)
-    thumbnail = _done(engine.ask(MakeThumbnail(str(path)))).blobs[0]
+    thumbnail = done(engine.ask(MakeThumbnail(str(path)))).blobs[0]
     with Image.open(BytesIO(thumbnail)) as picture:
         assert read_number(np.asarray(picture)) == read_number(whole.frames[0])
 

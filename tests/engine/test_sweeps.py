@@ -10,12 +10,11 @@ import numpy as np
 import psutil
 import pytest
 
-from engine import Engine, WorkerSpec, jobs
+from engine import Engine, jobs
 from engine.lately import UNSAVED
 from engine.sweeps import NOT_MEASURED, Pixels, RunningSweep, Sweeps
 from engine.tasks import Classify, MakePreview
-from tests import oracle
-from tests.engine.waiting import state_of
+from tests.engine.waiting import app_engine, done, state_of
 from tests.patience import until
 from tests.vivit.benchmark.children import MACHINE
 from vivit.benchmark.measurement import Cell, StoppingRule
@@ -29,19 +28,14 @@ ENDLESS = StoppingRule(spread=0, min_samples=10**9, max_samples=10**9, seconds=6
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("tiny")
-    oracle.save(folder)
-    return str(folder)
+def checkpoint(classifier: Path) -> str:
+    return str(classifier)
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """The app's own workers."""
-    built = Engine({"media": WorkerSpec("engine.media", time_limit=30.0), "model": WorkerSpec("engine.model")})
-    built.start()
-    yield built
-    built.stop()
+    with app_engine("media", "model") as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -94,7 +88,7 @@ def test_a_sweep_runs_to_its_end_and_is_kept(sweeps: Sweeps, checkpoint: str, tm
     until(file.exists)
     until(lambda: "ok" in [r.status for r in load(file).rows])  # already, after one cell
     assert state_of(running) == "running"
-    assert running.wait(120) and running.state == "done", running.error
+    done(running)
     eager, sdpa, cudnn = running.result.rows
     assert (eager.status, sdpa.status, cudnn.status) == ("ok", "ok", "unavailable")
     assert eager.latency and len(eager.latency.rounds) == 6 and eager.kernel == "_softmax" and eager.memory
@@ -115,7 +109,7 @@ def test_other_jobs_go_between_cells_and_the_media_worker_waits(
     classify = Classify(checkpoint, "sdpa", "float32", "checkpoint", 2, shape)
     other = engine.ask(classify, [pixels], visitor="w")
     read = engine.ask(MakePreview("/nowhere"), visitor="w")
-    assert other.wait(60) and other.state == "done", other.error
+    done(other)
     assert state_of(running) == "running", "it should still have had cells to run"
     assert read.wait(60) and read.state == "failed"  # it got its turn, and there was no such file
     assert running.wait(120) and {r.status for r in running.result.rows} == {"ok"}
@@ -187,7 +181,7 @@ def test_a_killed_cell_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: En
         return len(sweep.rows) == 2
 
     until(all_killed)
-    assert running.wait(90) and running.state == "done"
+    done(running)
     assert {r.status for r in running.result.rows} == {"failed"} and "killed" in running.result.rows[0].reason
 
 
@@ -200,7 +194,7 @@ def test_a_dead_worker_is_a_row_and_the_sweep_goes_on(sweeps: Sweeps, engine: En
     worker = server.parent() if server else None
     assert worker
     worker.kill()
-    assert running.wait(60) and running.state == "done"
+    done(running)
     assert {r.cell.attention: r.status for r in running.result.rows} == {"eager": "failed", "sdpa-cudnn": "unavailable"}
 
 
@@ -208,7 +202,7 @@ def test_a_visitors_second_sweep_takes_the_place_of_the_first(sweeps: Sweeps, ch
     first = started(sweeps, endless(checkpoint), visitor="v")
     second = started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1), visitor="v")
     assert first.wait(90) and first.state == "cancelled"
-    assert second.wait(60) and second.state == "done"
+    done(second)
 
 
 @pytest.mark.full

@@ -15,6 +15,7 @@ from PIL import Image
 from engine import Engine, Job
 from engine.tasks import Classification, Classify, Frames, MakePreview, MakeThumbnail, ReadFrames
 from tests.clips import read_number, write_clip
+from tests.engine.waiting import app_engine, done
 from tests.patience import until
 from tests.unusable import UNUSABLE, stating
 from ui.server import WORKERS
@@ -28,10 +29,8 @@ from vivit.video import probe
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    engine = Engine({name: WORKERS[name] for name in ("media", "model")})
-    engine.start()
-    yield engine
-    engine.stop()
+    with app_engine("media", "model") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +56,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "numbers.mp4", 57, size=(64, 64))
-
-
-def done(job: Job[Any]) -> Job[Any]:
-    assert job.wait(60) and job.state == "done", (job.state, job.error, job.details)
-    return job
 
 
 def read(engine: Engine, checkpoint: Path, path: Path) -> Job[Frames]:

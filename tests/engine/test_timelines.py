@@ -15,7 +15,7 @@ from engine.tasks import Classify, ReadFrames, WindowsAsked
 from engine.timelines import RunningTimeline, start_timeline
 from mannequin.film import join_clips
 from tests.clips import write_clip
-from tests.engine.waiting import state_of, worker
+from tests.engine.waiting import app_engine, done, state_of, worker
 from tests.patience import until
 from tests.vivit.video.test_reading import CLOSED_GOP
 from ui.server import WORKERS
@@ -32,11 +32,8 @@ GRID = Grid(6.5, 0.5, 32)
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """The app's own workers."""
-    built = Engine({name: WORKERS[name] for name in ("media", "film", "model")})
-    built.start()
-    yield built
-    built.stop()
+    with app_engine("media", "film", "model") as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +59,6 @@ def asked(path: Path, grid: Grid = GRID, checkpoint: str = MANNEQUIN) -> tuple[s
     return str(path), WindowsAsked(checkpoint, "sdpa", "float32", "checkpoint", "plain", grid)
 
 
-def done(job: Job[Any]) -> Job[Any]:
-    assert job.wait(120) and job.state == "done", job.error
-    return job
-
-
-def ended(running: RunningTimeline) -> RunningTimeline:
-    assert running.wait(180) and running.state == "done", running.error
-    return running
-
-
 def held(path: Path) -> bool:
     return any(file.path == str(path) for file in worker("engine.films").open_files())
 
@@ -87,7 +74,7 @@ def assert_same(found: list[Answered], wanted: list[Answered]) -> None:
 
 @pytest.fixture(scope="module")
 def whole(engine: Engine, film: Path) -> RunningTimeline:
-    return ended(start_timeline(engine, *asked(film)))
+    return done(start_timeline(engine, *asked(film)))
 
 
 def test_it_is_the_same_as_in_one_process(whole: RunningTimeline, film: Path) -> None:
@@ -144,7 +131,7 @@ def test_a_cancel_before_anything_is_there(engine: Engine, long_film: Path) -> N
 def test_two_films_at_once(engine: Engine, film: Path, long_film: Path, whole: RunningTimeline) -> None:
     long = start_timeline(engine, *asked(long_film))
     until(lambda: long.windows)
-    short = ended(start_timeline(engine, *asked(film)))
+    short = done(start_timeline(engine, *asked(film)))
     assert_same(short.windows, whole.windows)
     assert long.state == "running"
     long.cancel()
@@ -155,11 +142,11 @@ def test_two_films_at_once(engine: Engine, film: Path, long_film: Path, whole: R
 def test_a_film_worker_that_is_killed_is_begun_again_where_it_was(engine: Engine, long_film: Path) -> None:
     """Its windows are those of an undisturbed run: the new worker seeks its place in the film."""
     grid = Grid(16.0, 16.0, 32)
-    wanted = ended(start_timeline(engine, *asked(long_film, grid)))
+    wanted = done(start_timeline(engine, *asked(long_film, grid)))
     running = start_timeline(engine, *asked(long_film, grid))
     until(lambda: running.decoded > 200)
     worker("engine.films").kill()
-    ended(running)
+    done(running)
     assert_same(running.windows, wanted.windows)
     assert running.warnings == () and wanted.decoded == 3000 <= running.decoded < 3300, (
         "and what was decoded twice is counted"
@@ -222,13 +209,13 @@ def test_of_a_broken_film_what_is_good_is_answered_and_it_is_said(engine: Engine
     data = bytearray(film.read_bytes())
     data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
     (tmp_path / "broken.mp4").write_bytes(data)
-    running = ended(start_timeline(engine, *asked(tmp_path / "broken.mp4", Grid(2.0, 1.0, 32))))
+    running = done(start_timeline(engine, *asked(tmp_path / "broken.mp4", Grid(2.0, 1.0, 32))))
     assert running.windows[-1].end == pytest.approx(12.4, abs=0.5)
     assert any("damaged" in warning for warning in running.warnings)
 
 
 def test_a_short_film_is_one_window(engine: Engine, film: Path) -> None:
-    running = ended(start_timeline(engine, *asked(film, Grid(60.0, 2.0, 32))))
+    running = done(start_timeline(engine, *asked(film, Grid(60.0, 2.0, 32))))
     assert len(running.windows) == 1 and running.windows[0].start == 0
 
 

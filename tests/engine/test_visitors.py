@@ -14,6 +14,7 @@ import pytest
 from engine import Engine, WorkerSpec
 from engine.uploads import Uploads
 from engine.visitors import Visitors
+from tests.engine.waiting import done
 from tests.patience import until
 
 
@@ -113,7 +114,7 @@ def test_a_reload_brings_the_visit_back_once(engine: Engine) -> None:
     for _ in range(2):
         HandWound.pass_time()
     assert not gone, "who came back is not forgotten"
-    assert job.wait(90) and job.state == "done"
+    done(job)
 
 
 def test_of_those_who_left_a_browser_the_last_comes_back() -> None:

@@ -1,8 +1,10 @@
 """The command line, run as a user runs it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,11 @@ def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tupl
     status = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def from_json(text: str) -> Any:
+    """What JSON says, which may hold no NaN and no infinity: Python would write and read them as words of its own."""
+    return json.loads(text, parse_constant=lambda word: pytest.fail(word))
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

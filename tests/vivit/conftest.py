@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from tests import oracle
+from tests.factorized_models import write_kinds
 from tests.serving import running, serving
+from tests.vivit.eight_bit_models import write_with_large_numbers
 from vivit import VideoClassificationPipeline, pipeline
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[int]:
+def usual_threads() -> Iterator[int]:
     """Tiny tensors on one thread: waiting for a second one takes longer than the work. Yields the usual number."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -68,19 +70,23 @@ def classify(checkpoint: Path) -> VideoClassificationPipeline:
 
 
 @pytest.fixture(scope="session")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny classifier as transformers saves it. Not to be written to."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "classifier"
-    oracle.save(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model without a head, with a pooler, as transformers saves it. Not to be written to."""
     folder = tmp_path_factory.mktemp("checkpoints") / "headless"
     oracle.save(folder, "VivitModel")
     return folder
+
+
+@pytest.fixture(scope="session")
+def large_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny classifier whose layers see large numbers, each of them in its own columns. Not to be written to."""
+    return write_with_large_numbers(tmp_path_factory.mktemp("checkpoints") / "classifier")
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A checkpoint of each way to factorise. Not to be written to."""
+    return write_kinds(tmp_path_factory.mktemp("checkpoints"))
 
 
 @pytest.fixture
@@ -89,6 +95,14 @@ def no_warning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module=r"vivit|tests")
         yield
+
+
+@pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    """What `torch.compile` has made in this process is forgotten, before and after."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
 
 
 @pytest.fixture

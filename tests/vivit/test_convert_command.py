@@ -12,20 +12,16 @@ import pytest
 import torch
 
 from tests.serving import running, serving
+from tests.vivit import command_line
 from tests.vivit.checkpoint.flax_files import SCENIC, model, tree_of, write
 from vivit import VivitForVideoClassification, VivitImageProcessor, pipeline
-from vivit.__main__ import main
 from vivit.checkpoint import open_checkpoint
 
 CLIP = ("--num-frames", "8", "--image-size", "32")
 
 
 def convert(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr). An error that is not caught fails the test."""
-    capsys.readouterr()
-    status = main(["convert", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return command_line.run_here(capsys, "convert", *arguments)
 
 
 def told(result: tuple[int, str, str], *words: str) -> None:

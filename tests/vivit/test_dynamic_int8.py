@@ -23,13 +23,6 @@ from vivit.precision import DYNAMIC_INT8, kept_bytes, set_precision
 load = VivitForVideoClassification.from_pretrained
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    where = tmp_path_factory.mktemp("checkpoints") / "classifier"
-    oracle.save(where)
-    return where
-
-
 def layers(model: nn.Module) -> list[DynamicInt8Linear]:
     return [module for module in model.modules() if isinstance(module, DynamicInt8Linear)]
 
@@ -99,8 +92,8 @@ def test_a_matrix_is_rounded_by_rows_and_once() -> None:
     assert [(t.shape, t.dtype) for t in meta] == [(whole.shape, torch.int8), (scales.shape, torch.float32)]
 
 
-def test_a_model_is_one_whose_tokens_and_matrices_are_rounded(folder: Path) -> None:
-    model, exact = load(folder, dtype=DYNAMIC_INT8), load(folder)
+def test_a_model_is_one_whose_tokens_and_matrices_are_rounded(classifier: Path) -> None:
+    model, exact = load(classifier, dtype=DYNAMIC_INT8), load(classifier)
     assert len(layers(model)) == 4 * 3 and model.dtype == torch.float32
     kept = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     assert kept == {"vivit.embeddings.projection", "classifier"}
@@ -125,8 +118,8 @@ def test_a_model_is_one_whose_tokens_and_matrices_are_rounded(folder: Path) -> N
     assert 1e-4 < (logits(model) - logits(exact)).abs().max() < 5e-2, "rounded, and near"
 
 
-def test_bytes_of_weights(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_bytes_of_weights(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     kept = kept_bytes(model)
     assert sum(kept.values()) == sum(t.numel() * t.element_size() for t in model.state_dict().values())
     assert kept["int8"] == 3 * (4 * 35 * 35 + 2 * 35 * 44)
@@ -140,8 +133,8 @@ def test_bytes_of_weights(folder: Path) -> None:
 # What is done with a model
 
 
-def test_copies_and_files_and_state_dicts_answer_alike(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_copies_and_files_and_state_dicts_answer_alike(tmp_path: Path, classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     wanted = logits(model)
     model.save_pretrained(tmp_path)
     other = set_precision(VivitForVideoClassification(model.config).eval(), DYNAMIC_INT8)
@@ -149,19 +142,19 @@ def test_copies_and_files_and_state_dicts_answer_alike(tmp_path: Path, folder: P
         copy.deepcopy(model),
         pickle.loads(pickle.dumps(model)),
         load(tmp_path, dtype=DYNAMIC_INT8),
-        set_precision(load(folder), DYNAMIC_INT8),
+        set_precision(load(classifier), DYNAMIC_INT8),
         set_precision(model, DYNAMIC_INT8),
     ):
         assert torch.equal(logits(copied), wanted)
-    for state in (model.state_dict(), load(folder).state_dict(), oracle.reference().state_dict()):
+    for state in (model.state_dict(), load(classifier).state_dict(), oracle.reference().state_dict()):
         other.load_state_dict(set_precision(VivitForVideoClassification(model.config), DYNAMIC_INT8).state_dict())
         assert not torch.equal(logits(other), wanted)
         other.load_state_dict(state)
         assert torch.equal(logits(other), wanted)
 
 
-def test_it_is_saved_in_float32_and_read_by_anyone(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_it_is_saved_in_float32_and_read_by_anyone(tmp_path: Path, classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     model.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["dtype"] == "float32" and "quantization_config" not in written
@@ -177,8 +170,8 @@ def test_it_is_saved_in_float32_and_read_by_anyone(tmp_path: Path, folder: Path)
         assert torch.equal(tensor, meant), name
 
 
-def test_scales_survive_what_changes_dtypes(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_scales_survive_what_changes_dtypes(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     wanted = logits(model)
     scales = [layer.SCB.clone() for layer in layers(model)]
     for change, step in (("half", 2**-10), ("bfloat16", 2**-7)):
@@ -189,20 +182,20 @@ def test_scales_survive_what_changes_dtypes(folder: Path) -> None:
         torch.testing.assert_close(found.float(), wanted, rtol=0, atol=16 * step)  # activations are of that dtype
 
 
-def test_another_precision_cannot_be_set_afterwards(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_another_precision_cannot_be_set_afterwards(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     for name in ("float32", "float16-weights", "int8-bitsandbytes"):
         with pytest.raises(ValueError, match=f"in 8 bit, and cannot be made {name}"):
             set_precision(model, name)
-    eight = load(folder, load_in_8bit=True)
+    eight = load(classifier, load_in_8bit=True)
     with pytest.raises(ValueError, match="in 8 bit, and cannot be made int8-dynamic"):
         set_precision(eight, DYNAMIC_INT8)
     with pytest.raises(ValueError, match="contradict"):
-        load(folder, load_in_8bit=True, dtype=DYNAMIC_INT8)
+        load(classifier, load_in_8bit=True, dtype=DYNAMIC_INT8)
 
 
-def test_it_is_called_as_usual_and_not_trained(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_it_is_called_as_usual_and_not_trained(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     pixel_values = oracle.clip(model.config)
     output = model(pixel_values, labels=torch.tensor([1, 2]))  # gradients are on, as they are unless turned off
     assert torch.equal(output.logits, logits(model))
@@ -210,8 +203,8 @@ def test_it_is_called_as_usual_and_not_trained(folder: Path) -> None:
         output.loss.backward()
 
 
-def test_compiled_as_one_graph(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8)
+def test_compiled_as_one_graph(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(logits(compiled), logits(model), rtol=0, atol=2e-2)  # a number or two tips over
 
@@ -219,8 +212,8 @@ def test_compiled_as_one_graph(folder: Path) -> None:
 # Where it does not run
 
 
-def test_another_device(folder: Path) -> None:
-    model = load(folder, dtype=DYNAMIC_INT8).to("meta")
+def test_another_device(classifier: Path) -> None:
+    model = load(classifier, dtype=DYNAMIC_INT8).to("meta")
     with pytest.raises(DynamicInt8Unavailable, match=r"moved to 'meta'\. Move it back with model\.cpu\(\)"):
         model(oracle.clip(model.config).to("meta"))
     assert "runs on CPUs alone" in why_not(torch.device("cuda"))[0]
@@ -228,11 +221,11 @@ def test_another_device(folder: Path) -> None:
         VivitModel.without_weights(model.config, attn_implementation="sdpa", dtype=DYNAMIC_INT8, device="cuda")
 
 
-def test_a_processor_without_vnni(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_processor_without_vnni(monkeypatch: pytest.MonkeyPatch, classifier: Path) -> None:
     assert why_not(torch.device("cpu")) == ("", ""), "this machine has it"
     monkeypatch.setattr(dynamic_int8, "has_vnni", lambda: False)
     for call in (
-        lambda: load(folder, dtype=DYNAMIC_INT8),
+        lambda: load(classifier, dtype=DYNAMIC_INT8),
         lambda: set_precision(VivitModel(vivit.VivitConfig(**oracle.TINY)), DYNAMIC_INT8),
         lambda: open_checkpoint("vivit-mannequin").load(VivitForVideoClassification, dtype=DYNAMIC_INT8),
     ):

@@ -26,7 +26,6 @@ from tests.vivit.eight_bit_models import (
     logits,
     same_weights,
     theirs_of,
-    write_with_large_numbers,
 )
 from vivit import AutoModelForVideoClassification, VivitForVideoClassification, VivitModel, pipeline
 from vivit.checkpoint import open_checkpoint
@@ -41,12 +40,6 @@ from vivit.preparing import prepare_clip
 load = VivitForVideoClassification.from_pretrained
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be written to."""
-    return write_with_large_numbers(tmp_path_factory.mktemp("checkpoints") / "classifier")
-
-
 # The page's call
 
 
@@ -54,21 +47,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "quantisation", [{"load_in_8bit": True}, {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}]
 )
 @pytest.mark.parametrize("kind", [VivitForVideoClassification, AutoModelForVideoClassification])
-def test_the_call_of_the_page(folder: Path, kind: Any, quantisation: dict[str, Any]) -> None:
-    model = kind.from_pretrained(folder, device_map="auto", **quantisation)
+def test_the_call_of_the_page(large_numbers: Path, kind: Any, quantisation: dict[str, Any]) -> None:
+    model = kind.from_pretrained(large_numbers, device_map="auto", **quantisation)
     assert not model.training and len(layers(model)) == 4 * 3
-    theirs = in_8_bit(folder)
+    theirs = in_8_bit(large_numbers)
     same_weights(model, theirs)
     agree(model, theirs)
 
 
-def test_the_linear_layers_of_the_encoder_and_nothing_else(folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_the_linear_layers_of_the_encoder_and_nothing_else(large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     linear = {name: type(m) for name, m in model.named_modules() if isinstance(m, nn.Linear | Int8Linear)}
     kept = {name for name, kind in linear.items() if kind is not Int8Linear}
     assert kept == {"vivit.embeddings.projection", "classifier"}
     assert {p.dtype for n, p in model.named_parameters() if not n.endswith("weight")} == {torch.float32}
-    exact = load(folder)
+    exact = load(large_numbers)
     assert torch.equal(model.classifier.weight, exact.classifier.weight)
     assert model.num_parameters() == exact.num_parameters() and model.dtype == torch.float32
 
@@ -93,9 +86,9 @@ def test_a_bare_model_keeps_its_pooler(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_whole_logits_in_half_precision(tmp_path: Path, folder: Path, dtype: torch.dtype) -> None:
+def test_whole_logits_in_half_precision(tmp_path: Path, large_numbers: Path, dtype: torch.dtype) -> None:
     # From a checkpoint in that dtype: transformers rounds matrices to it before they are rounded to 8 bit, and ours does not.
-    load(folder, dtype=dtype).save_pretrained(tmp_path)
+    load(large_numbers, dtype=dtype).save_pretrained(tmp_path)
     ours, theirs = load(tmp_path, load_in_8bit=True, dtype=dtype), in_8_bit(tmp_path, dtype)
     same_weights(ours, theirs)
     assert ours.dtype == logits(ours).dtype == dtype
@@ -108,17 +101,18 @@ HALF = {torch.float16: 0.02, torch.bfloat16: 0.06}
 
 
 @pytest.mark.parametrize("threshold", [0.0, 3.0, 6.0])
-def test_large_numbers_go_by_the_threshold(folder: Path, threshold: float) -> None:
+def test_large_numbers_go_by_the_threshold(large_numbers: Path, threshold: float) -> None:
     config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=threshold)
-    ours = load(folder, quantization_config=config)
+    ours = load(large_numbers, quantization_config=config)
     large = []
     for layer in layers(ours):
         layer.register_forward_pre_hook(lambda layer, x: large.append((x[0].abs() >= 6).any(0).any(0).sum().item()))
     found = logits(ours)
     assert all(n > 0 for n in large[::4]) and sum(n > 0 for n in large) >= 6, "the checkpoint has them"
-    agree(ours, in_8_bit(folder, llm_int8_threshold=threshold))
+    agree(ours, in_8_bit(large_numbers, llm_int8_threshold=threshold))
     others = [
-        logits(load(folder, quantization_config={"load_in_8bit": True, "llm_int8_threshold": t})) for t in (0, 3, 6)
+        logits(load(large_numbers, quantization_config={"load_in_8bit": True, "llm_int8_threshold": t}))
+        for t in (0, 3, 6)
     ]
     assert sum(torch.equal(found, other) for other in others) == 1, "each threshold answers otherwise"
 
@@ -145,28 +139,29 @@ def test_without_biases(tmp_path: Path) -> None:
         {"quantization_config": BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)},
     ],
 )
-def test_ways_to_ask_for_it(folder: Path, options: dict[str, Any]) -> None:
-    model = load(folder, **options)
+def test_ways_to_ask_for_it(large_numbers: Path, options: dict[str, Any]) -> None:
+    model = load(large_numbers, **options)
     assert {layer.threshold for layer in layers(model)} == {6.0} and model.dtype == torch.float32
-    assert torch.equal(logits(model), logits(load(folder, load_in_8bit=True)))
+    assert torch.equal(logits(model), logits(load(large_numbers, load_in_8bit=True)))
 
 
 @pytest.mark.parametrize(
     "options", [{"load_in_8bit": False}, {"load_in_4bit": False}, {"quantization_config": None}, {"load_in_8bit": None}]
 )
-def test_ways_not_to(folder: Path, options: dict[str, Any]) -> None:
-    assert not layers(load(folder, **options)) and not layers(pipeline(model=str(folder), model_kwargs=options).model)
+def test_ways_not_to(large_numbers: Path, options: dict[str, Any]) -> None:
+    assert not layers(load(large_numbers, **options))
+    assert not layers(pipeline(model=str(large_numbers), model_kwargs=options).model)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, "float16", torch.bfloat16])
-def test_a_dtype_beside_it_is_that_of_the_rest(folder: Path, dtype: Any) -> None:
-    model = load(folder, load_in_8bit=True, torch_dtype=dtype)
+def test_a_dtype_beside_it_is_that_of_the_rest(large_numbers: Path, dtype: Any) -> None:
+    model = load(large_numbers, load_in_8bit=True, torch_dtype=dtype)
     name = str(dtype).removeprefix("torch.")
     assert kept_bytes(model).keys() == {"int8", "float32", name} and str(model.dtype) == f"torch.{name}"
 
 
-def test_auto_is_what_the_checkpoint_is_in(tmp_path: Path, folder: Path) -> None:
-    load(folder, dtype="bfloat16").save_pretrained(tmp_path)
+def test_auto_is_what_the_checkpoint_is_in(tmp_path: Path, large_numbers: Path) -> None:
+    load(large_numbers, dtype="bfloat16").save_pretrained(tmp_path)
     assert load(tmp_path, load_in_8bit=True, dtype="auto").dtype == torch.bfloat16
     assert load(tmp_path, load_in_8bit=True).dtype == torch.float32, "half precision is slow on a CPU"
 
@@ -194,16 +189,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "said"), REFUSED)
-def test_what_is_not_done_is_one_sentence(folder: Path, options: dict[str, Any], said: str) -> None:
+def test_what_is_not_done_is_one_sentence(large_numbers: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
-        load(folder, **options)
+        load(large_numbers, **options)
     assert "\n" not in str(caught.value) and caught.value.__cause__ is None
     with pytest.raises(ValueError, match=said):
-        pipeline(model=str(folder), model_kwargs=options)
+        pipeline(model=str(large_numbers), model_kwargs=options)
 
 
-def test_another_precision_cannot_be_set_afterwards(folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_another_precision_cannot_be_set_afterwards(large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     before = logits(model)
     with pytest.raises(ValueError, match="in 8 bit, and cannot be made float16"):
         set_precision(model, "float16")
@@ -225,8 +220,8 @@ def test_a_pipeline_in_8_bit() -> None:
 # What is done with a model
 
 
-def test_copies_answer_alike(folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_copies_answer_alike(large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     wanted = logits(model)
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), copy.deepcopy(model).train().eval()):
         assert torch.equal(logits(copied), wanted)
@@ -235,8 +230,8 @@ def test_copies_answer_alike(folder: Path) -> None:
     assert "bias=True" in repr(layers(model)[0])
 
 
-def test_scales_survive_what_changes_dtypes(folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_scales_survive_what_changes_dtypes(large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     scales = [layer.SCB.clone() for layer in layers(model)]
     for change in ("half", "bfloat16", "float"):
         getattr(model, change)()
@@ -246,21 +241,21 @@ def test_scales_survive_what_changes_dtypes(folder: Path) -> None:
     assert layers(model.to("meta"))[0].SCB.is_meta
 
 
-def test_state_dicts(folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_state_dicts(large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     wanted = logits(model)
     other = set_precision(VivitForVideoClassification(model.config).eval(), EIGHT_BIT)
-    exact, theirs = load(folder), in_8_bit(folder)
+    exact, theirs = load(large_numbers), in_8_bit(large_numbers)
     found = {k: v for k, v in theirs.state_dict().items() if not k.endswith("weight_format")}
-    for state in (model.state_dict(), exact.state_dict(), theirs_of(folder).state_dict(), found):
+    for state in (model.state_dict(), exact.state_dict(), theirs_of(large_numbers).state_dict(), found):
         other.load_state_dict(set_precision(VivitForVideoClassification(model.config), EIGHT_BIT).state_dict())
         assert not torch.equal(logits(other), wanted)
         other.load_state_dict(state)
         assert torch.equal(logits(other), wanted)
 
 
-def test_state_dicts_of_8_bit_are_read_by_any_model(tmp_path: Path, folder: Path) -> None:
-    model, theirs = load(folder, load_in_8bit=True), in_8_bit(folder)
+def test_state_dicts_of_8_bit_are_read_by_any_model(tmp_path: Path, large_numbers: Path) -> None:
+    model, theirs = load(large_numbers, load_in_8bit=True), in_8_bit(large_numbers)
     model.save_pretrained(tmp_path)
     file = load_file(tmp_path / "model.safetensors")
     wanted = {name: tensor.clone() for name, tensor in dequantised(file.items())}
@@ -284,8 +279,8 @@ class Derived(VivitForVideoClassification):
         self.post_init()
 
 
-def test_a_derived_class_keeps_what_it_adds_and_reads_what_it_wrote(tmp_path: Path, folder: Path) -> None:
-    model = Derived.from_pretrained(folder, load_in_8bit=True)
+def test_a_derived_class_keeps_what_it_adds_and_reads_what_it_wrote(tmp_path: Path, large_numbers: Path) -> None:
+    model = Derived.from_pretrained(large_numbers, load_in_8bit=True)
     assert type(model.extra) is nn.Linear
     model.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
@@ -294,20 +289,20 @@ def test_a_derived_class_keeps_what_it_adds_and_reads_what_it_wrote(tmp_path: Pa
     assert torch.equal(back.extra.weight, model.extra.weight) and torch.equal(logits(back), logits(model))
 
 
-def test_transformers_reads_another_kind_of_model_than_was_saved(tmp_path: Path, folder: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path / "classifier")
-    VivitModel.from_pretrained(folder, load_in_8bit=True).save_pretrained(tmp_path / "bare")
+def test_transformers_reads_another_kind_of_model_than_was_saved(tmp_path: Path, large_numbers: Path) -> None:
+    load(large_numbers, load_in_8bit=True).save_pretrained(tmp_path / "classifier")
+    VivitModel.from_pretrained(large_numbers, load_in_8bit=True).save_pretrained(tmp_path / "bare")
     bare = theirs_of(tmp_path / "classifier", "VivitModel")
     head = theirs_of(tmp_path / "bare")
     assert type(head.classifier) is nn.Linear and type(bare.pooler.dense) is nn.Linear
-    ours = VivitModel.from_pretrained(folder, load_in_8bit=True, add_pooling_layer=False)
+    ours = VivitModel.from_pretrained(large_numbers, load_in_8bit=True, add_pooling_layer=False)
     same_weights(ours, head.vivit)
     bare.pooler = None
     same_weights(ours, bare)
 
 
-def test_gradients_are_those_of_the_matrices_made_floating(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, load_in_8bit=True).train()
+def test_gradients_are_those_of_the_matrices_made_floating(tmp_path: Path, large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True).train()
     model.save_pretrained(tmp_path)
     exact = load(tmp_path, dtype="float32").train()
     for each in (model, exact):
@@ -320,8 +315,8 @@ def test_gradients_are_those_of_the_matrices_made_floating(tmp_path: Path, folde
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16", "float16-weights", EIGHT_BIT])
-def test_bytes_of_weights_by_what_they_are_kept_in(folder: Path, precision: str) -> None:
-    model = load(folder, dtype=precision)
+def test_bytes_of_weights_by_what_they_are_kept_in(large_numbers: Path, precision: str) -> None:
+    model = load(large_numbers, dtype=precision)
     kept = kept_bytes(model)
     assert sum(kept.values()) == sum(t.numel() * t.element_size() for t in model.state_dict().values())
     if precision == EIGHT_BIT:
@@ -348,11 +343,13 @@ def test_its_answers_are_those_of_float32_on_every_bundled_clip(precision: str) 
 # Without bitsandbytes
 
 
-def test_without_the_package_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path)
+def test_without_the_package_a_sentence_says_so(
+    monkeypatch: pytest.MonkeyPatch, large_numbers: Path, tmp_path: Path
+) -> None:
+    load(large_numbers, load_in_8bit=True).save_pretrained(tmp_path)
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     for call in (
-        lambda: load(folder, load_in_8bit=True),
+        lambda: load(large_numbers, load_in_8bit=True),
         lambda: load(tmp_path),
         lambda: set_precision(VivitModel(vivit.VivitConfig(**oracle.TINY)), EIGHT_BIT),
         lambda: open_checkpoint("vivit-mannequin").load(VivitForVideoClassification, dtype=EIGHT_BIT),
@@ -390,8 +387,8 @@ model(torch.zeros(1, model.config.num_frames, 3, *model.config.clip_size[1:]))
     assert "4bit" not in done.stderr
 
 
-def test_what_else_bitsandbytes_logs_is_heard(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    logits(load(folder, load_in_8bit=True))
+def test_what_else_bitsandbytes_logs_is_heard(large_numbers: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logits(load(large_numbers, load_in_8bit=True))
     logger = logging.getLogger("bitsandbytes.autograd._functions")
     with caplog.at_level(logging.WARNING):
         logger.warning("MatMul8bitLt: inputs will be cast from %s to float16 during quantization", torch.float32)

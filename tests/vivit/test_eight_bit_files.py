@@ -12,7 +12,7 @@ from transformers import BitsAndBytesConfig
 
 from tests import oracle
 from tests.vivit.checkpoint.folders import rewrite, tensors_of
-from tests.vivit.eight_bit_models import KEPT, agree, in_8_bit, layers, logits, theirs_of, write_with_large_numbers
+from tests.vivit.eight_bit_models import KEPT, agree, in_8_bit, layers, logits, theirs_of
 from vivit import VivitForVideoClassification, pipeline
 from vivit.checkpoint import open_checkpoint
 from vivit.checkpoint.files import dequantised
@@ -24,16 +24,10 @@ from vivit.precision import EIGHT_BIT, kept_bytes
 load = VivitForVideoClassification.from_pretrained
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be written to."""
-    return write_with_large_numbers(tmp_path_factory.mktemp("checkpoints") / "classifier")
-
-
-def test_what_is_saved_transformers_reads(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_what_is_saved_transformers_reads(tmp_path: Path, large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     model.save_pretrained(tmp_path / "ours")
-    in_8_bit(folder).save_pretrained(tmp_path / "theirs")
+    in_8_bit(large_numbers).save_pretrained(tmp_path / "theirs")
     mine, wanted = (load_file(tmp_path / name / "model.safetensors") for name in ("ours", "theirs"))
     assert mine.keys() == wanted.keys() and all(torch.equal(mine[name], wanted[name]) for name in wanted)
     written = json.loads((tmp_path / "ours" / "config.json").read_text())
@@ -45,10 +39,10 @@ def test_what_is_saved_transformers_reads(tmp_path: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize("head", ["kept", "in 8 bit"])
 @pytest.mark.parametrize("threshold", [6.0, 3.0])
-def test_what_transformers_saved_is_read(tmp_path: Path, folder: Path, head: str, threshold: float) -> None:
+def test_what_transformers_saved_is_read(tmp_path: Path, large_numbers: Path, head: str, threshold: float) -> None:
     skipped = KEPT if head == "kept" else []
     config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped, llm_int8_threshold=threshold)
-    theirs = theirs_of(folder, quantization_config=config)
+    theirs = theirs_of(large_numbers, quantization_config=config)
     theirs.save_pretrained(tmp_path)
     ways: list[dict[str, Any]] = [{}, {"load_in_8bit": True}, {"dtype": "auto"}, {"dtype": EIGHT_BIT}]
     for options in ways:
@@ -63,14 +57,14 @@ def test_what_transformers_saved_is_read(tmp_path: Path, folder: Path, head: str
         assert "quantization_config" not in ours.config.extra
 
 
-def test_saved_and_read_again_is_the_same(tmp_path: Path, folder: Path) -> None:
-    first = load(folder, quantization_config=BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=4.5))
+def test_saved_and_read_again_is_the_same(tmp_path: Path, large_numbers: Path) -> None:
+    first = load(large_numbers, quantization_config=BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=4.5))
     first.save_pretrained(tmp_path / "1")
     second = load(tmp_path / "1")
     second.save_pretrained(tmp_path / "2")
     assert (tmp_path / "1" / "model.safetensors").read_bytes() == (tmp_path / "2" / "model.safetensors").read_bytes()
     assert torch.equal(logits(first), logits(second)) and layers(second)[0].threshold == 4.5
-    (tmp_path / "1" / "preprocessor_config.json").write_bytes((folder / "preprocessor_config.json").read_bytes())
+    (tmp_path / "1" / "preprocessor_config.json").write_bytes((large_numbers / "preprocessor_config.json").read_bytes())
     assert layers(pipeline(model=str(tmp_path / "1")).model), "as from_pretrained reads it"
 
 
@@ -86,8 +80,8 @@ def test_made_floating_and_rounded_again_is_the_same_bit_by_bit(scale: float) ->
     assert (floating - weight).abs().max() <= scales.max() / 127 * 0.57 + 2**-24
 
 
-def test_the_order_in_a_file_does_not_matter(tmp_path: Path, folder: Path) -> None:
-    model = load(folder, load_in_8bit=True)
+def test_the_order_in_a_file_does_not_matter(tmp_path: Path, large_numbers: Path) -> None:
+    model = load(large_numbers, load_in_8bit=True)
     model.save_pretrained(tmp_path)
     for order in (sorted, lambda names: sorted(names, reverse=True)):
         tensors = tensors_of(tmp_path)
@@ -97,9 +91,9 @@ def test_the_order_in_a_file_does_not_matter(tmp_path: Path, folder: Path) -> No
         rewrite(tmp_path, tensors)
 
 
-def test_other_precisions_read_it_too_and_do_not_carry_it_on(tmp_path: Path, folder: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path / "eight")
-    exact = load(folder)
+def test_other_precisions_read_it_too_and_do_not_carry_it_on(tmp_path: Path, large_numbers: Path) -> None:
+    load(large_numbers, load_in_8bit=True).save_pretrained(tmp_path / "eight")
+    exact = load(large_numbers)
     for model in (
         load(tmp_path / "eight", dtype="float32"),
         open_checkpoint(tmp_path / "eight").load(VivitForVideoClassification),
@@ -136,8 +130,8 @@ def test_files_that_are_quantised_otherwise_are_refused(
         open_checkpoint(tmp_path).load(VivitForVideoClassification)
 
 
-def test_damaged_files(tmp_path: Path, folder: Path) -> None:
-    load(folder, load_in_8bit=True).save_pretrained(tmp_path)
+def test_damaged_files(tmp_path: Path, large_numbers: Path) -> None:
+    load(large_numbers, load_in_8bit=True).save_pretrained(tmp_path)
     whole = tensors_of(tmp_path)
     stem = "vivit.encoder.layer.1.output.dense"
     for changes, said in (

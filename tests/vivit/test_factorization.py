@@ -23,7 +23,6 @@ from tests.factorized_models import (
     randomise,
     same,
     wanted_of,
-    write_kinds,
 )
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
 from vivit.attention import ATTENTION
@@ -35,13 +34,6 @@ from vivit.errors import AttentionUnavailable, UserError
 from vivit.names import FACTORIZATIONS
 from vivit.precision import DTYPES, TF32
 from vivit.tf32 import Tf32Unavailable
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of each kind. Not to be written to."""
-    return write_kinds(tmp_path_factory.mktemp("checkpoints"))
-
 
 # Answers
 
@@ -129,12 +121,12 @@ def test_flex_attention_over_both_axes() -> None:
 
 @pytest.mark.parametrize("precision", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_precision(folders: dict[str, Path], kind: str, precision: str) -> None:
+def test_every_precision(kinds: dict[str, Path], kind: str, precision: str) -> None:
     if precision == TF32:
         with pytest.raises(Tf32Unavailable):
-            load(folders[kind], dtype=precision)
+            load(kinds[kind], dtype=precision)
         return
-    model, exact = load(folders[kind], dtype=precision), load(folders[kind])
+    model, exact = load(kinds[kind], dtype=precision), load(kinds[kind])
     pixel_values = oracle.clip(model.config)
     wanted = wanted_of(exact, pixel_values).logits
     compute = DTYPES[precision].compute
@@ -324,8 +316,8 @@ SIZES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_clips_of_another_size(folders: dict[str, Path], kind: str, sizes: dict[str, Any]) -> None:
-    model, config = load(folders[kind]), config_of(kind, **sizes)
+def test_clips_of_another_size(kinds: dict[str, Path], kind: str, sizes: dict[str, Any]) -> None:
+    model, config = load(kinds[kind]), config_of(kind, **sizes)
     pixel_values = oracle.clip(config)
     wanted = factorized.answer(resized(published_tensors(model), model.config, config), config, pixel_values).logits
     with pytest.raises(ValueError, match="interpolate_pos_encoding=True"):
@@ -337,12 +329,12 @@ def test_clips_of_another_size(folders: dict[str, Path], kind: str, sizes: dict[
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_loaded_for_another_size(folders: dict[str, Path], kind: str, sizes: dict[str, Any]) -> None:
-    model, config = load(folders[kind]), config_of(kind, **sizes)
+def test_a_checkpoint_loaded_for_another_size(kinds: dict[str, Path], kind: str, sizes: dict[str, Any]) -> None:
+    model, config = load(kinds[kind]), config_of(kind, **sizes)
     with pytest.raises(UserError, match="position_embeddings"):
-        load(folders[kind], **sizes)
+        load(kinds[kind], **sizes)
     with pytest.warns(UserWarning):
-        other = load(folders[kind], **sizes, ignore_mismatched_sizes=True)
+        other = load(kinds[kind], **sizes, ignore_mismatched_sizes=True)
     pixel_values = oracle.clip(config)
     wanted = logits_of(model, pixel_values, interpolate_pos_encoding=True)
     torch.testing.assert_close(logits_of(other, pixel_values), wanted, rtol=1e-6, atol=1e-6)

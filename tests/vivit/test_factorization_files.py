@@ -28,7 +28,6 @@ from tests.factorized_models import (
     made,
     randomise,
     same,
-    write_kinds,
 )
 from vivit import VivitConfig, VivitForVideoClassification, VivitModel
 from vivit.checkpoint import open_checkpoint
@@ -38,12 +37,6 @@ from vivit.config import ATTENTION_ORDERS
 from vivit.errors import UserError
 from vivit.hub import ASSETS
 from vivit.names import FACTORIZATIONS
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of each kind. Not to be written to."""
-    return write_kinds(tmp_path_factory.mktemp("checkpoints"))
 
 
 @pytest.mark.parametrize(("kind", "order"), ORDERED)
@@ -116,9 +109,9 @@ def test_transformers_refuses_what_it_would_misread(tmp_path: Path, kind: str, f
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("other", KINDS)
-def test_a_checkpoint_of_another_model(folders: dict[str, Path], kind: str, other: str) -> None:
+def test_a_checkpoint_of_another_model(kinds: dict[str, Path], kind: str, other: str) -> None:
     if kind == other:
-        load(folders[kind], factorization=other)
+        load(kinds[kind], factorization=other)
         return
     lacking = {
         *(name.removeprefix("vivit.") for name in names_on_disk(other) - names_on_disk(kind)),
@@ -129,18 +122,18 @@ def test_a_checkpoint_of_another_model(folders: dict[str, Path], kind: str, othe
     left_over = {name.removeprefix("vivit.") for name in names_on_disk(kind) - names_on_disk(other)}
     for ignore in (False, True):
         with pytest.raises(UserError) as caught:
-            load(folders[kind], factorization=other, ignore_mismatched_sizes=ignore)
+            load(kinds[kind], factorization=other, ignore_mismatched_sizes=ignore)
         assert all(name in str(caught.value) for name in lacking | left_over)
         assert "does not fit" in str(caught.value).splitlines()[0]
 
 
-def test_other_numbers_of_layers_over_time(folders: dict[str, Path]) -> None:
+def test_other_numbers_of_layers_over_time(kinds: dict[str, Path]) -> None:
     for layers, kind, name in (
         (3, "missing", "temporal.encoder.layer.2"),
         (1, "unexpected", "temporal.encoder.layer.1"),
     ):
         with pytest.raises(UserError, match=rf"16 {kind} \((vivit\.)?{name}"):
-            load(folders["encoder"], num_temporal_layers=layers, ignore_mismatched_sizes=True)
+            load(kinds["encoder"], num_temporal_layers=layers, ignore_mismatched_sizes=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,22 +159,22 @@ def test_copies_and_state_dicts(kind: str) -> None:
 
 @pytest.mark.parametrize("wrapper", ["torch.compile", "DataParallel", "both"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_of_a_wrapped_model(tmp_path: Path, folders: dict[str, Path], kind: str, wrapper: str) -> None:
-    model = load(folders[kind])
+def test_a_file_of_a_wrapped_model(tmp_path: Path, kinds: dict[str, Path], kind: str, wrapper: str) -> None:
+    model = load(kinds[kind])
     wrapped: Any = model
     if wrapper != "DataParallel":
         wrapped = torch.compile(wrapped)
     if wrapper != "torch.compile":
         wrapped = nn.DataParallel(wrapped)
     assert all(name.startswith(("_orig_mod.", "module.")) for name in wrapped.state_dict())
-    (tmp_path / "config.json").write_bytes((folders[kind] / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((kinds[kind] / "config.json").read_bytes())
     torch.save(wrapped.state_dict(), tmp_path / "pytorch_model.bin")
     assert torch.equal(logits_of(load(tmp_path)), logits_of(model))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_8_bit_written_and_read(tmp_path: Path, folders: dict[str, Path], kind: str) -> None:
-    model = load(folders[kind], load_in_8bit=True)
+def test_8_bit_written_and_read(tmp_path: Path, kinds: dict[str, Path], kind: str) -> None:
+    model = load(kinds[kind], load_in_8bit=True)
     model.save_pretrained(tmp_path / "first")
     again = load(tmp_path / "first")
     again.save_pretrained(tmp_path / "second")
@@ -196,7 +189,7 @@ def test_8_bit_written_and_read(tmp_path: Path, folders: dict[str, Path], kind: 
     assert {name for name in tensors if name.endswith("SCB")} == {name.removesuffix("weight") + "SCB" for name in dense}
     floating = load(tmp_path / "first", dtype="float32")
     # Weights are off by half of 1/127 of the largest in their row.
-    torch.testing.assert_close(logits_of(floating), logits_of(load(folders[kind])), rtol=0, atol=5e-2)
+    torch.testing.assert_close(logits_of(floating), logits_of(load(kinds[kind])), rtol=0, atol=5e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

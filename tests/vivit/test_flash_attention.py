@@ -174,13 +174,6 @@ def model(name: str, dropout: float = 0.0) -> VivitForVideoClassification:
     return VivitForVideoClassification(config, attn_implementation=name)
 
 
-@pytest.fixture
-def fresh_compiler() -> Any:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("name", some(PACKAGES, "flash_attention_2"))
 def test_compiled_it_says_the_same(name: str) -> None:

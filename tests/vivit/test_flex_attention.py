@@ -157,6 +157,7 @@ def test_nothing_of_the_compiler_is_left_running() -> None:
     assert not [c for c in psutil.Process().children(recursive=True) if "torch/_inductor" in " ".join(c.cmdline())]
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 def test_compiling_is_no_part_of_what_is_looked_at_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     model, compiled = made("flex_attention"), []
 
@@ -166,7 +167,6 @@ def test_compiling_is_no_part_of_what_is_looked_at_side_by_side(monkeypatch: pyt
         compiled.append(compiled_kernels() - before)
         return result
 
-    torch._dynamo.reset()
     monkeypatch.setattr(passes, "timed", timed)
     found = passes.examine(passes.enter(model, "flex_attention", oracle.clip(model.config)[0].numpy()))
     assert compiled_kernels() == 2 and compiled == [2, 0, 0], "made before the first, in inference mode as these are"

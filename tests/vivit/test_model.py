@@ -315,9 +315,9 @@ def test_the_embeddings_are_let_go_unless_they_are_asked_for(wanted: bool, compi
 
 
 @pytest.fixture
-def vivit_b(one_thread: int) -> tuple[Any, Any, Tensor]:
+def vivit_b(usual_threads: int) -> tuple[Any, Any, Tensor]:
     """ViViT-B/16x2 with the same random weights on both sides, and a clip."""
-    torch.set_num_threads(one_thread)
+    torch.set_num_threads(usual_threads)
     config = transformers.VivitConfig(num_labels=400)  # type: ignore[call-arg]
     config._attn_implementation = "sdpa"
     with torch.device("meta"):

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 import vivit
 from tests import oracle
+from tests.factorized_models import RUN_ON_CPU
 from vivit.benchmark.measure import peak_memory
 from vivit.names import BACKENDS
 from vivit.precision import DTYPES, TF32, compute_dtype, get_precision, set_precision
 from vivit.rounded import RoundedLinear
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-RUN_ON_CPU = ["eager", "sdpa", "sdpa-math", "sdpa-flash"]
 ON_CPU = [name for name in DTYPES if name != TF32]  # which a CPU has not: see `test_tf32`
 
 

@@ -66,13 +66,6 @@ def test_a_model_can_be_copied_with_every_backend(attention: str, how: str) -> N
             torch.testing.assert_close(again(pixel_values).logits, model(pixel_values).logits, **oracle.EXACT)
 
 
-@pytest.fixture
-def fresh_compiler() -> Any:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 CALLS: dict[str, dict[str, Any]] = {
     "plain": {},
     "everything": {"labels": torch.tensor([2, 5]), "output_hidden_states": True},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.app.aids import OVERHANG
 from tests.app.axe import violations
 from tests.app.camera.tab import START, a_page, heard, is_off, label, open_live, open_recorder, start, told, until
 from tests.app.conftest import FILMED, SCHEMES, Scheme, Server, serving, settled
@@ -198,7 +199,7 @@ def test_axe_has_nothing_against_it_and_its_answer_is_on_the_first_screen(
                 assert box and box["y"] + box["height"] <= height, (width, box)
         page.set_viewport_size({"width": 420, "height": 900})
         settled(page)
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        assert page.evaluate(OVERHANG) == 0
         page.set_viewport_size({"width": 1440, "height": 900})
         open_recorder(page, server)
         found += violations(page)

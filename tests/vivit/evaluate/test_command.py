@@ -1,6 +1,5 @@
 """`python -m vivit evaluate`: figures of known clips, what is kept of them, and a sentence for what cannot be had."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from tests.hub_client import clean
 from tests.hub_server import Fault, HubServer, Repository
 from tests.killing import kill_once
-from vivit.__main__ import main
+from tests.vivit import command_line
 from vivit.evaluate.journal import CLIPS, load_evaluation
 from vivit.evaluate.sources import CHOSEN
 from vivit.hub import ASSETS
@@ -25,20 +24,13 @@ FOLDERS = {"clapping": "clapping", "Push_Up": "yawning", "yodelling": "squat", "
 
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr). An error that is not caught fails the test."""
-    capsys.readouterr()
-    status = main(["evaluate", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return command_line.run_here(capsys, "evaluate", *arguments)
 
 
 def rows_of(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Clips, and the summary at the end."""
 
-    def refuse(word: str) -> None:
-        raise AssertionError(word)
-
-    *clips, last = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    *clips, last = [command_line.from_json(line) for line in text.splitlines()]
     assert last["kind"] == "summary" and all(clip["kind"] == "clip" for clip in clips)
     return clips, last
 

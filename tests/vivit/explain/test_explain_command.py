@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.four_models import write_one
 from tests.serving import running, serving
+from tests.vivit import command_line
 from vivit import VivitConfig, VivitForVideoClassification, VivitImageProcessor, pipeline
 from vivit.__main__ import main
 from vivit.crossing import cross
@@ -28,21 +29,7 @@ CLIPS = Path(__file__).parents[3] / "vivit" / "assets" / "clips"
 
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr). An error that is not caught fails the test."""
-    capsys.readouterr()
-    status = main(["explain", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def finite(text: str) -> dict[str, Any]:
-    """One JSON object that holds no NaN and no infinity, which Python would write and read as words of its own."""
-
-    def refuse(word: str) -> None:
-        raise AssertionError(word)
-
-    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
-    return found
+    return command_line.run_here(capsys, "explain", *arguments)
 
 
 def check(found: dict[str, Any]) -> None:
@@ -79,7 +66,7 @@ def test_a_process_explains_the_good_clips_and_tells_of_the_bad_one(
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("vivit: ") and "bad.mp4" in done.stderr
-    reports = [finite(line) for line in done.stdout.splitlines()]
+    reports = [command_line.from_json(line) for line in done.stdout.splitlines()]
     assert [found["clip"] for found in reports] == [str(clip_path), str(short_clip_path)]
     for found in reports:
         check(found)
@@ -109,7 +96,7 @@ def test_it_is_the_librarys_map_and_the_pipelines_answer(
     ]
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
-    found = finite(out)
+    found = command_line.from_json(out)
     check(found)
     assert found["deletion"] is found["counterfactuals"] is found["uses_time"] is None
     assert (found["layer"], found["head"]) == ("mean" if layer is None else layer, "mean" if head is None else head)
@@ -135,11 +122,11 @@ def test_a_bundled_clip_and_its_files(tmp_path: Path, capsys: pytest.CaptureFixt
     clip = CLIPS / "front_raises.mp4"
     status, said, told = run_here(capsys, clip, "--model", "vivit-mannequin-fe", "--json", "--out", out)
     assert status == 0 and told == ""
-    found = finite(said)
+    found = command_line.from_json(said)
     check(found)
     assert found["predictions"][0]["label"] == "front raises" and found["familiar"] is True
     assert sorted(file.name for file in out.iterdir()) == ["front_raises.json", "front_raises.mp4", "front_raises.png"]
-    written = finite((out / "front_raises.json").read_text(encoding="utf-8"))
+    written = command_line.from_json((out / "front_raises.json").read_text(encoding="utf-8"))
     weights = np.array(written.pop("weights"))
     assert written == found and list(weights.shape) == found["grid"]
     assert over_time(weights) == pytest.approx(found["time"])
@@ -156,17 +143,17 @@ def test_other_maps_of_a_model_without_cls(
     folder = write_one(tmp_path / "tiny", "dot_product")
     status, out, err = run_here(capsys, clip_path, "--model", folder, "--method", method, "--json")
     assert (status, err) == (0, "")
-    found = finite(out)
+    found = command_line.from_json(out)
     check(found)
     assert (found["method"], found["layer"]) == (method, None if method == "rollout" else "mean")
     _, usual, _ = run_here(capsys, clip_path, "--model", folder, "--no-checks", "--json")
-    assert finite(usual)["method"] == "space"
+    assert command_line.from_json(usual)["method"] == "space"
 
 
 def test_text_for_people(checkpoint: Path, clip_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run_here(capsys, clip_path, "--model", checkpoint)
     assert (status, err) == (0, "")
-    found = finite(run_here(capsys, clip_path, "--model", checkpoint, "--json")[1])
+    found = command_line.from_json(run_here(capsys, clip_path, "--model", checkpoint, "--json")[1])
     lines = [line.strip() for line in out.splitlines()]
     assert lines[0] == str(clip_path)
     assert lines[1] == f"{found['predictions'][0]['score']:.2%}  {found['predictions'][0]['label']}"
@@ -188,7 +175,7 @@ def test_random_weights_are_told_of(
     monkeypatch.setitem(sys.modules["vivit.checkpoint.random_weights"].RANDOM_CONFIGS, "tiny-random", tiny)
     status, out, err = run_here(capsys, clip_path, "--model", "tiny-random", "--json")
     assert (status, err) == (0, "")
-    assert finite(out)["sentences"][0] == RANDOM and len(finite(out)["sentences"]) == 4
+    assert command_line.from_json(out)["sentences"][0] == RANDOM and len(command_line.from_json(out)["sentences"]) == 4
 
 
 def test_clips_of_one_name_have_files_of_their_own(
@@ -212,7 +199,10 @@ def test_clips_of_one_name_have_files_of_their_own(
     assert (status, err) == (0, "")
     names = [file.stem for file in (tmp_path / "out").glob("*.json")]
     assert sorted(names) == ["CLIP-3", "clip", "clip-2", "clip-2-2", "clip-4"]
-    told = {finite((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8"))["clip"] for name in names}
+    told = {
+        command_line.from_json((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8"))["clip"]
+        for name in names
+    }
     assert told == {*map(str, clips), *addresses}
     assert len([*(tmp_path / "out").iterdir()]) == 15
 
@@ -327,7 +317,7 @@ def test_several_labels_a_clip_are_scored_as_the_pipeline_does(
     folder = write_one(tmp_path / "tiny", "none")
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"problem_type": "multi_label_classification"}))
-    found = finite(run_here(capsys, clip_path, "--model", folder, "--json")[1])
+    found = command_line.from_json(run_here(capsys, clip_path, "--model", folder, "--json")[1])
     wanted = pipeline("video-classification", model=folder)(clip_path)
     assert [one["score"] for one in found["predictions"]] == pytest.approx([one["score"] for one in wanted], abs=1e-5)
     assert sum(one["score"] for one in wanted) > 1.1, "by sigmoid, each for itself"

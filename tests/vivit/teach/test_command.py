@@ -15,7 +15,7 @@ import torch
 
 from tests.killing import kill_once
 from tests.oracle import save
-from vivit.__main__ import main
+from tests.vivit import command_line
 from vivit.hub import ASSETS
 from vivit.model import VivitForVideoClassification, VivitModel
 from vivit.pipelines import pipeline
@@ -35,17 +35,13 @@ def fill(folder: Path, **classes: tuple[str, ...]) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr). An error that is not caught fails the test."""
-    capsys.readouterr()
-    status = main(["teach", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return command_line.run_here(capsys, "teach", *arguments)
 
 
 def taught(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     status, out, err = run(capsys, *arguments, "--json")
     assert status == 0, err
-    found: dict[str, Any] = json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    found: dict[str, Any] = command_line.from_json(out)
     return found
 
 

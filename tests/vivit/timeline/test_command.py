@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 import shutil
 import signal
@@ -20,6 +19,7 @@ import pytest
 from mannequin.film import join_clips
 from tests.serving import running, serving
 from tests.unusable import stating
+from tests.vivit import command_line
 from vivit import VideoClassificationPipeline, pipeline
 from vivit.__main__ import main
 from vivit.checkpoint import open_checkpoint
@@ -36,11 +36,8 @@ STARTS = [0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.0]
 
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit status, stdout, stderr), of a film as one shot. An error that is not caught fails the test."""
-    capsys.readouterr()
-    status = main(["timeline", "--ignore-cuts", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    """As `run_here`, of a film as one shot."""
+    return command_line.run_here(capsys, "timeline", "--ignore-cuts", *arguments)
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -51,10 +48,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def rows_of(text: str) -> list[dict[str, Any]]:
     """One JSON object a line, without NaN and infinity, which Python would write and read as words of its own."""
 
-    def refuse(word: str) -> None:
-        raise AssertionError(word)
-
-    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    return [command_line.from_json(line) for line in text.splitlines()]
 
 
 def assert_one_sentence(text: str, *named: str) -> None:
