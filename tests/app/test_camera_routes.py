@@ -5,7 +5,6 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from PIL import Image
 
 from engine.live import BURST, MOST_A_SECOND, MOST_BYTES
 from engine.uploads import PREFIX
-from tests.app.conftest import Server, serving
+from tests.app.conftest import Server, apart, serving
 from tests.clips import write_clip
 from tests.streamlit_client import Browser
 from ui.camera_routes import MOST_RECORDING_BYTES
@@ -99,8 +98,7 @@ def run(
         async with on_the_page(own[0], page, query) as visitor:
             await visit(visitor)
 
-    with ThreadPoolExecutor(1) as thread:  # after a browser test, Playwright's loop runs in this thread already
-        thread.submit(lambda: asyncio.run(come())).result()
+    apart(lambda: asyncio.run(come()))
 
 
 def files(own: tuple[Server, Path]) -> list[Path]:

@@ -28,10 +28,8 @@ FLASH = "_scaled_dot_product_flash_attention_for_cpu"
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("tiny")
-    oracle.save(folder)
-    return str(folder)
+def checkpoint(classifier: Path) -> str:
+    return str(classifier)
 
 
 def measured(*arguments: Any, **options: Any) -> Measurement:

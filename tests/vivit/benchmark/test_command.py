@@ -23,10 +23,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("tiny")
-    oracle.save(folder)
-    return str(folder)
+def checkpoint(classifier: Path) -> str:
+    return str(classifier)
 
 
 def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:

@@ -302,9 +302,9 @@ def test_a_table_without_a_round_has_no_nan() -> None:
         ("sdpa", "bfloat16"),
     ),
 )
-def test_memory_is_the_sweeps_and_the_pages(one_thread: int, attention: str, precision: str) -> None:
+def test_memory_is_the_sweeps_and_the_pages(usual_threads: int, attention: str, precision: str) -> None:
     """To 2 %: a sweep records a later pass, the others the first. On all threads, by each of which kernels take memory."""
-    torch.set_num_threads(one_thread)
+    torch.set_num_threads(usual_threads)
     checkpoint = open_checkpoint(MANNEQUIN)
     clip = prepare_clip(CLIP, checkpoint.config.num_frames, checkpoint.processor)
     pixel_values = checkpoint.processor.normalise(clip.pixels[0])

@@ -24,8 +24,8 @@ def test_every_layer_is_told_of_in_its_order(factorization: str, layers: int) ->
 
 # Between them these two models have every kind of layer.
 @pytest.mark.parametrize("factorization", [pytest.param("encoder", marks=pytest.mark.full), "dot_product"])
+@pytest.mark.usefixtures("fresh_compiler")  # or another test's kernels would be found
 def test_a_pass_after_making_ready_compiles_nothing(factorization: str) -> None:
-    torch._dynamo.reset()  # or another test's kernels would be found
     model = model_of(factorization, "flex_attention")
     pixels = oracle.clip(model.config, batch=1)
     assert passes.make_ready(model, pixels)
