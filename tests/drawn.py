@@ -6,7 +6,7 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 
-def until(app: AppTest, there: Callable[[AppTest], bool], seconds: float = 60.0) -> AppTest:
+def until(app: AppTest, there: Callable[[AppTest], bool], seconds: float = 180.0) -> AppTest:
     """Run the page again and again, as its fragments do in a browser, until `there`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -21,8 +21,8 @@ class Stop(Exception):
 
 def clean(**changes: str) -> dict[str, str]:
     """This environment without what would redirect or quieten the client, and with `changes`."""
-    names = ("HF_", "TRANSFORMERS_", "HUGGING", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    return {k: v for k, v in os.environ.items() if not k.startswith(names)} | changes
+    names = ("HF_", "TRANSFORMERS_", "HUGGING", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith(names)} | changes
 
 
 class Client:

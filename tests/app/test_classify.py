@@ -9,7 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from tests.app.conftest import Server, answered, settled, tiles
+from tests.app.conftest import PATIENCE, Server, answered, settled, tiles
 from tests.clips import write_clip
 from vivit.config import VivitConfig
 
@@ -195,6 +195,7 @@ def test_a_shared_link_shows_the_same_to_another_visitor(page: Page, server: Ser
     page.wait_for_url(re.compile("clip=.*attention=sdpa-math|attention=sdpa-math.*clip="))
     assert context.browser is not None
     stranger = context.browser.new_context().new_page()
+    stranger.set_default_timeout(PATIENCE * 1e3)
     stranger.goto(page.url)
     answered(stranger)
     expect(answer(page)).to_have_text(answer(stranger).inner_text())  # a tab that never showed an older answer

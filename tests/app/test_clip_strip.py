@@ -127,7 +127,7 @@ def test_a_click_chooses_and_is_reported_once(page: Page, url: str) -> None:
 
 @pytest.mark.full
 def test_what_is_clicked_is_marked_at_once_and_what_is_refused_is_not_for_long(page: Page, url: str) -> None:
-    opened(page, f"{url}?chosen=t0&seconds=1")
+    opened(page, f"{url}?chosen=t0&seconds=5")
     page.get_by_role("radio", name="refused").click()
     assert checked(page) == "t6"
     expect(tile(page, 0)).to_be_checked()

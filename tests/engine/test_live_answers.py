@@ -19,7 +19,7 @@ from engine.live import (
 from engine.tasks import Classify, ReadFrames
 from mannequin.film import CLIPS
 from tests.engine.cameras import ASKED, GRID, JPEG, STEP, Clock, assert_empty
-from tests.engine.waiting import app_engine, done
+from tests.engine.waiting import app_engine, done, state_of
 from tests.patience import until
 from tests.shorter import some
 from ui.server import WORKERS
@@ -116,7 +116,7 @@ def test_others_go_between(engine: Engine, clock: Clock) -> None:
         cameras.expect(visitor, ASKED)
     pictures = jpegs("jogging")
     both = [show(cameras, clock, visitor, pictures) for visitor in ("ann", "bob")]
-    assert classify(engine).state == "done"
+    assert classify(engine).state == "done" and all(state_of(running) == "running" for running in both)
     until(lambda: all(running.answers for running in both))
     for visitor, running in zip(("ann", "bob"), both, strict=True):
         cameras.forget(visitor)

@@ -214,7 +214,7 @@ def test_ten_restarts_leave_no_descriptor_no_zombie_and_no_thread(build: Callabl
     for _ in range(10):
         assert ended(engine.submit("model", "die", {"signal": signal.SIGKILL})).state == "failed"
     assert works(engine) and engine.restarts("model") == 10
-    assert (me.num_fds(), me.num_threads(), len(me.children(recursive=True))) == before
+    until(lambda: (me.num_fds(), me.num_threads(), len(me.children(recursive=True))) == before)
     assert not any(child.status() == psutil.STATUS_ZOMBIE for child in me.children(recursive=True))
 
 

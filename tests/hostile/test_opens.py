@@ -89,7 +89,7 @@ def trace(steps: Sequence[Step], record: Path) -> list[Asked]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=600,
     )
     assert "all steps done" in ran.stdout, ran.stdout + ran.stderr
     pieces = re.split(r'"/step/\d+".*\n', record.read_text(errors="replace"))

@@ -30,7 +30,9 @@ def test_models_stand_in_their_order_whichever_was_measured_first(
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception
     names = ["first", "second", "third"]
-    for chart in app.get("plotly_chart"):
+    charts = app.get("plotly_chart")
+    assert len(charts) == 2
+    for chart in charts:
         drawn = json.loads(chart.proto.spec)
         axis = drawn["layout"]["yaxis"]
         assert axis["ticktext"] == ["<b>eager in float32</b>", *names, "<b>sdpa in float32</b>", *names]

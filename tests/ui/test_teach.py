@@ -260,7 +260,7 @@ def test_what_is_taught_is_told_and_stands_on_other_pages(app: AppTest, monkeypa
     assert app.button(key="teach").label == "Teach 2 classes, 4 clips" and not app.button(key="teach").disabled
     app.button(key="teach").click().run()
     running = lessons.running(me)
-    assert running and running.wait(60) and running.state == "done", running
+    assert running and running.wait(180) and running.state == "done", running
     until(app, lambda app: "named right" in said(app))
     taught = lessons.taught(me)
     assert taught and verdict(taught.report) in said(app).replace("\\", "")

@@ -132,12 +132,12 @@ def test_two_calls_at_once_leave_it_as_it_was() -> None:
     def long() -> None:
         with products(True):
             first_in.set()
-            second_out.wait(10)
+            assert second_out.wait(90)
             seen.append(MATMUL.fp32_precision)
 
     thread = threading.Thread(target=long)
     thread.start()
-    first_in.wait(10)
+    assert first_in.wait(90)
     with products(True):
         pass
     second_out.set()

@@ -32,7 +32,7 @@ def test_a_sweep_from_the_command_line(checkpoint: str, tmp_path: Path) -> None:
     words = ["--model", checkpoint, "--attention", "eager,sdpa,sdpa-cudnn", "--precision", "float32"]
     words += ["--batch-sizes", "1", "--budget", "20", "--json", "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "vivit", "bench", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(r["precision"], r["batch_size"], r["attention"]) for r in rows] == [
@@ -83,7 +83,7 @@ def test_a_checkpoint_that_cannot_be_measured_is_one_sentence_and_status_2(tmp_p
         "--budget",
         "15",
     ]
-    ran = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    ran = subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert ran.returncode == 2, ran.stderr
     assert [json.loads(line)["status"] for line in ran.stdout.splitlines()] == ["failed"]
     said = ran.stderr.splitlines()[-1]
@@ -111,7 +111,7 @@ def test_an_interrupted_sweep_prints_what_it_has(checkpoint: str, tmp_path: Path
         assert process.poll() is None, err.read_text()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130, err.read_text()
+    assert process.wait(300) == 130, err.read_text()
     statuses = [json.loads(line)["status"] for line in out.read_text().splitlines()]
     assert len(statuses) == 6 and {"ok", "cancelled"} == set(statuses) and "Traceback" not in err.read_text()
 
@@ -129,9 +129,9 @@ def test_an_interrupt_in_the_first_cell_ends_soon_and_quietly(checkpoint: str, w
         assert process.poll() is None
     time.sleep(0.3)  # the fork server's Python is up by then
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
-    process.wait(60)
+    process.wait(300)
     begin = time.monotonic()
-    out, err = process.communicate(timeout=60)  # until nobody holds the pipes, the fork server included
+    out, err = process.communicate(timeout=300)  # until nobody holds the pipes, the fork server included
     assert (
         time.monotonic() - begin < 5.0
     )  # at once on a busy machine too; 8 s if the fork server is left to end by itself

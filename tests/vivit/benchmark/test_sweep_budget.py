@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import product
 
 import pytest
 
@@ -49,22 +50,24 @@ def least_seconds(sweep: Sweep, cell: Cell, record: bool = True) -> float:
     return ROUNDS * process + once * record
 
 
-def nothing_fits(sweep: Sweep) -> bool:
+def fits(name: str, speed: str, budget: float) -> bool:
+    """Whether any cell does, on a machine that none is too large for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refusals, "free_bytes", lambda machine: 1e15)
+        sweep = preset_at(name, speed, budget)
     runs = [cell for cell in sweep.cells if cell not in sweep.rows]
-    return all(least_seconds(sweep, cell) > (sweep.budget_seconds or math.inf) for cell in runs)
+    return any(least_seconds(sweep, cell) <= budget for cell in runs)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("speed", SPEEDS)
-@pytest.mark.parametrize("budget", BUDGETS)
+CASES = [*product(PRESETS, SPEEDS, BUDGETS)]
+
+
+@pytest.mark.parametrize(("name", "speed", "budget"), [case for case in CASES if fits(*case)])
 @pytest.mark.usefixtures("roomy")
 def test_what_fits_is_begun_and_sound_and_takes_what_was_told_before(name: str, speed: str, budget: float) -> None:
     sweep = preset_at(name, speed, budget)
     execute = machine_of(sweep)
     told, begins = sweep.seconds_left, sweep.begins
-    if nothing_fits(sweep):
-        assert begins == [sweep.cells[0]] and told == budget, "not even the first cell fits: see the next test"
-        return
     blocks: dict[int, set[Cell]] = {}  # what is measured in six rounds → …
     left: dict[int, float] = {}  # … what there was for them
     while run := sweep.next():
@@ -87,15 +90,11 @@ def test_what_fits_is_begun_and_sound_and_takes_what_was_told_before(name: str, 
     assert sweep.sound_seconds <= 1.001 * told or len(begun) == 1
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("speed", SPEEDS)
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize(("name", "speed", "budget"), [case for case in CASES if not fits(*case)])
 @pytest.mark.usefixtures("roomy")
 def test_where_nothing_fits_the_first_cell_is_measured_as_well_as_can_be(name: str, speed: str, budget: float) -> None:
     sweep = preset_at(name, speed, budget)
     execute, cell = machine_of(sweep), sweep.cells[0]
-    if not nothing_fits(sweep):
-        return
     once = (sweep.estimates[cell].latency_ms or 0.0) / 1e3
     assert sweep.begins == [cell] and sweep.seconds_left == budget
     while run := sweep.next():

@@ -115,11 +115,14 @@ def test_killed_decoders_cost_no_clip(classify: VideoClassificationPipeline, cli
     wanted = flat(evaluate_locally(many, *parts(classify, 2), 1))
     steps = evaluate_locally(many, *parts(classify, 2), 2)
     found: list[Record] = []
+    killed = 0
     for step in steps:
         # Once, since a clip that ends two decoders counts as unreadable.
         for child in decoders() if not found else ():
             child.send_signal(signal.SIGKILL)
+            killed += 1
         found += step
+    assert killed
     assert [(record.index, record.top, record.error) for record in found] == [
         (record.index, record.top, "") for record in wanted
     ]

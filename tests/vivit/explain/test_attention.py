@@ -279,12 +279,14 @@ def test_what_was_compiled_by_itself_is_looked_into_as_it_is(which: str) -> None
     model = made("none", "sdpa")
     clips = oracle.clip(model.config, 2)
     wanted = cls_attention(model, clips)
-    for module in [model.vivit] if which == "the encoder" else model.vivit.layers:
+    modules = [model.vivit] if which == "the encoder" else [*model.vivit.layers]
+    for module in modules:
         module.compile(backend="eager")
     with torch.no_grad():
         before = model(clips).logits
         torch.testing.assert_close(cls_attention(model, clips), wanted, **FLOAT32)
         torch.testing.assert_close(model(clips).logits, before, rtol=0, atol=0)
+    assert all(module._compiled_call_impl for module in modules)
 
 
 def test_layers_that_are_one_and_the_same_are_refused() -> None:
