@@ -288,8 +288,14 @@ def test_presenter_mode_is_larger_and_obeys_keys(page: Page, server: Server) -> 
 def test_the_theme_is_chosen_in_streamlits_menu_in_presenter_mode_too(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/?present=1")
     expect(page.get_by_role("button", name="Leave (Esc)")).to_be_visible()
+    colours = {}
     page.get_by_test_id("stMainMenu").get_by_role("button").click()
-    expect(page.get_by_text("Settings").or_(page.get_by_text("Theme")).first).to_be_visible()
+    for theme in ("Light", "Dark", "System"):  # the last as it was, since the profile is all tests'
+        page.get_by_role("menuitemradio", name=theme).click()
+        settled(page)
+        colours[theme] = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+    assert colours["Light"] == colours["System"] != colours["Dark"], colours
+    expect(page.get_by_role("button", name="Leave (Esc)")).to_be_visible()
 
 
 @pytest.mark.full
