@@ -258,6 +258,7 @@ def test_off_ends_it_and_empties_it(cameras: Cameras) -> None:
     cameras.off("nobody", 10.0)
     again = cameras.picture(token, Taken(1e6, JPEG))
     assert again is not running and cameras.live("ann") is again, "the camera was put on again"
+    assert again.pictures == 1
 
 
 def test_what_has_failed_begins_again_once_the_camera_was_out(cameras: Cameras) -> None:
@@ -289,7 +290,7 @@ def test_leaving_the_page_or_the_server_ends_it(cameras: Cameras) -> None:
     cameras.expect("ann", WindowsAsked("vivit-mannequin", "eager", "float32", "checkpoint", "plain", GRID))
     assert running.wait(90) and cameras.live("ann") is None
     other = cameras.picture(token, Taken(5.0, JPEG))
-    assert other.asked.attention == "eager"
+    assert other is not running and other.asked.attention == "eager"
     cameras.expect("ann", None)
     assert other.wait(90) and refused(lambda: cameras.picture(token, Taken(9.0, JPEG))) == 409
     cameras.expect("ann", ASKED)
