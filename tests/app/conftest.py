@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 180.0  # seconds that anything may take on a machine that does much else at the same time
+LONG_MS = 300_000  # that what takes many passes of a model may take there
 expect.set_options(timeout=PATIENCE * 1e3)
 OPTIONS = ("--", LOCAL_FOLDERS, ASK_FIRST)
 INSTALLED = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

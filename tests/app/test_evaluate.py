@@ -10,14 +10,13 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.aids import OVERHANG
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
+from tests.app.conftest import LONG_MS, SCHEMES, Scheme, Server, answered, settled
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
 
 CLIPS = Path(ASSETS) / "clips"
 MANY = 2_000  # clips, which no machine is done with before it is told to stop
-LONG = 300_000  # ms that an evaluation may take on a machine that does much else
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def evaluate(page: Page, server: Server, folder: Path) -> None:
     ).to_be_visible()
     expect(start_button(page)).to_have_text(re.compile("5 clips × 2 cells"))
     start_button(page).click()
-    expect(page.get_by_role("heading", name="of 4 clips")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("heading", name="of 4 clips")).to_be_visible(timeout=LONG_MS)
     settled(page)
 
 
@@ -102,7 +101,7 @@ def test_it_is_cancelled_kept_shown_again_and_deleted(page: Page, server: Server
     choose_folder(page, tmp_path)
     expect(start_button(page)).to_have_text(re.compile(f"{MANY:,} clips"))
     start_button(page).click()
-    expect(page.get_by_text(re.compile(rf"^[1-9][\d,]* of {MANY:,} clips"))).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(re.compile(rf"^[1-9][\d,]* of {MANY:,} clips"))).to_be_visible(timeout=LONG_MS)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled: what was found until then is kept.")).to_be_visible()
     expect(page.get_by_text("It ended after")).to_be_visible()

@@ -12,14 +12,12 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.aids import OVERHANG
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Scheme, Server, choose_in, settled
+from tests.app.conftest import LONG_MS, SCHEMES, Scheme, Server, choose_in, settled
 from tests.shorter import some
 from vivit.checkpoint import open_checkpoint
 from vivit.explain import methods
 
 pytestmark = pytest.mark.browser
-
-LONG = 300_000  # ms that sixty passes may take on a machine that does much else
 
 
 def heat(page: Page) -> Locator:
@@ -124,11 +122,11 @@ def test_the_checks_end_with_their_sentences_and_are_not_made_again(page: Page, 
     before = server.model_jobs()
     page.locator(".st-key-orders-begin").get_by_role("button").click()
     order = said(page, "the order of the frames matters")
-    expect(order).to_have_count(2, timeout=LONG)  # beside the answer, and beside the chart
+    expect(order).to_have_count(2, timeout=LONG_MS)  # beside the answer, and beside the chart
     expect(page.locator(".st-key-orders")).to_be_visible()
     expect(said(page, "A frozen clip is unlike anything it was trained on")).to_be_visible()
     page.locator(".st-key-deletion-begin").get_by_role("button").click()
-    expect(said(page, re.compile(r"With the most attended 5, 10 and 20 % .*\(p = "))).to_have_count(2, timeout=LONG)
+    expect(said(page, re.compile(r"With the most attended 5, 10 and 20 % .*\(p = "))).to_have_count(2, timeout=LONG_MS)
     expect(page.locator(".st-key-deletion")).to_be_visible()
     settled(page)
     expect(page.locator(".st-key-status-line").get_by_role("status")).to_contain_text("With the most attended")
@@ -152,7 +150,7 @@ def test_the_checks_end_with_their_sentences_and_are_not_made_again(page: Page, 
 def test_a_check_that_is_cancelled_keeps_what_is_done(page: Page, server: Server) -> None:
     open_inside(page, server, "?attention=eager&clip=celebrating")
     page.locator(".st-key-deletion-begin").get_by_role("button").click()
-    expect(page.locator(".st-key-deletion-live .scatterlayer").first).to_be_visible(timeout=LONG)
+    expect(page.locator(".st-key-deletion-live .scatterlayer").first).to_be_visible(timeout=LONG_MS)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled: what was done until then is kept.")).to_be_visible()
     expect(page.locator(".st-key-deletion .scatterlayer").first).to_be_visible()
@@ -179,7 +177,7 @@ def test_random_weights_wait_for_a_word_and_mean_nothing(page: Page, server: Ser
     expect(page.get_by_text("the former answer, of 'applauding'")).to_be_visible()
     page.get_by_role("button", name="Look inside").click()
     alert = page.get_by_role("alert").filter(has_text="These weights are random: the answer means nothing.")
-    expect(alert).to_be_visible(timeout=LONG)
+    expect(alert).to_be_visible(timeout=LONG_MS)
 
 
 @pytest.mark.full
@@ -189,7 +187,7 @@ def test_axe_has_nothing_against_it(context: BrowserContext, server: Server, sch
     page.emulate_media(color_scheme=scheme)
     open_inside(page, server)
     page.locator(".st-key-orders-begin").get_by_role("button").click()
-    expect(page.locator(".st-key-orders .barlayer").first).to_be_visible(timeout=LONG)
+    expect(page.locator(".st-key-orders .barlayer").first).to_be_visible(timeout=LONG_MS)
     settled(page)
     assert not (found := violations(page)), "\n\n".join(found)
 

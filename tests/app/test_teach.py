@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.app.aids import OVERHANG
 from tests.app.axe import violations
-from tests.app.conftest import PATIENCE, SCHEMES, Server, choose_in, settled, watched
+from tests.app.camera.tab import a_page
+from tests.app.conftest import LONG_MS, SCHEMES, Server, choose_in, settled
 from vivit.hub import ASSETS
 
 pytestmark = pytest.mark.browser
@@ -20,18 +21,12 @@ CLIPS = Path(ASSETS) / "clips"
 KICK, JUMP = "side *kick* 🦵", "سكوت"  # names are the visitor's own, in any letters
 UPLOADED = ["jogging", "yawning"]
 MODEL = "vivit-mannequin-fe"  # not the default
-LONG = 300_000  # ms that teaching may take on a machine that does much else
 
 
 @pytest.fixture(params=SCHEMES)
 def page(with_camera: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = with_camera.new_context(
-        viewport={"width": 1440, "height": 900}, permissions=["camera"], color_scheme=request.param
-    )
-    context.set_default_timeout(PATIENCE * 1e3)
-    with watched(context):
-        yield context.new_page()
-    context.close()
+    with a_page(with_camera, "camera", color_scheme=request.param) as page:
+        yield page
 
 
 def name_class(page: Page, name: str) -> None:
@@ -149,7 +144,7 @@ def test_two_classes_are_named_filled_taught_tried_and_found_again(page: Page, s
     found = violations(page)
 
     teach.click()
-    expect(verdict(page, kicks + 2)).to_be_visible(timeout=LONG)
+    expect(verdict(page, kicks + 2)).to_be_visible(timeout=LONG_MS)
     settled(page)
     try_a_clip_and_add_it(page)
     found += violations(page)

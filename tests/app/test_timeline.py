@@ -11,12 +11,10 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.app.aids import OVERHANG
 from tests.app.axe import violations
-from tests.app.conftest import SCHEMES, Scheme, Server, answered, settled
+from tests.app.conftest import LONG_MS, SCHEMES, Scheme, Server, answered, settled
 from ui.timeline_films import bundled_films
 
 pytestmark = pytest.mark.browser
-
-LONG = 300_000  # ms that a film may take on a machine that does much else
 
 
 def open_timeline(page: Page, server: Server, query: str = "") -> None:
@@ -26,7 +24,7 @@ def open_timeline(page: Page, server: Server, query: str = "") -> None:
 
 
 def ended(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Take along")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("heading", name="Take along")).to_be_visible(timeout=LONG_MS)
     settled(page)
 
 
@@ -124,13 +122,13 @@ def test_it_fills_while_it_runs_and_others_are_answered_meanwhile(
     before = len(server.model_jobs())
     page.goto(f"{server.url}/timeline?every=0.21&cuts=across")  # 160 windows
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    expect(bars(page, 1).or_(bars(page, 2)).first).to_be_visible(timeout=LONG)
+    expect(bars(page, 1).or_(bars(page, 2)).first).to_be_visible(timeout=LONG_MS)
     other = context.new_page()
     other.goto(f"{server.url}/?clip=cheerleading")
     answered(other)
     tasks = server.model_jobs()[before:]
     assert tasks.index("classify") > tasks.index("classify_windows")
-    expect(page.get_by_text("times real time")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("times real time")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("The model waited for pictures")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled: what was found until then is kept.")).to_be_visible()

@@ -27,7 +27,6 @@ from vivit.timeline.segments import Moments
 
 PAGE = Path(__file__).parents[2] / "pages" / "timeline.py"
 LABELS = ["cartwheeling", "deadlifting", "jogging"]
-LONG = 120.0  # seconds that a film may take on a machine that does much else
 
 pytestmark = pytest.mark.usefixtures("workers")
 
@@ -80,7 +79,7 @@ def said(app: AppTest, words: str) -> bool:
 
 @pytest.mark.full
 def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTest) -> None:
-    until(app, ended, LONG)
+    until(app, ended)
     app.run()  # the last drawing may be of a moment before the film's end
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
@@ -95,7 +94,7 @@ def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTe
 
 
 def test_another_window_warns_and_what_was_found_stays_until_there_is_something_new(app: AppTest) -> None:
-    until(app, ended, LONG)
+    until(app, ended)
     former = timelines(app)[-1]
     app.number_input(key="window").set_value(3.0)
     app.run()
@@ -104,7 +103,7 @@ def test_another_window_warns_and_what_was_found_stays_until_there_is_something_
     assert now is not former and now.running.asked.grid.window_seconds == 3.0
     if not now.running.windows:
         assert said(app, "the former timeline, of 'three actions'") and table(app) is not None
-    until(app, ended, LONG)
+    until(app, ended)
     assert not said(app, "the former timeline")
     app.number_input(key="window").set_value(None)
     app.run()
@@ -121,7 +120,7 @@ def test_an_impossible_grid_is_refused_in_a_sentence(app: AppTest, window: float
 
 def test_cancel_keeps_what_is_done_and_it_can_be_begun_again(app: AppTest) -> None:
     app.query_params["every"] = "0.21"
-    until(app, begun, LONG)
+    until(app, begun)
     app.button(key="timeline-cancel").click().run()
     shown = timelines(app)[-1]
     assert shown.running.wait(30) and shown.running.state == "cancelled"
@@ -131,12 +130,12 @@ def test_cancel_keeps_what_is_done_and_it_can_be_begun_again(app: AppTest) -> No
     assert len(table(app)) == len(find_segments(shown.running.windows))
     next(b for b in app.button if b.label == "Begin again").click().run()
     assert timelines(app)[-1] is not shown and timelines(app)[-1].running.asked == shown.running.asked
-    until(app, ended, LONG)
+    until(app, ended)
     assert len(timelines(app)[-1].running.windows) > kept
 
 
 def test_another_smoothing_asks_for_no_window(app: AppTest) -> None:
-    until(app, ended, LONG)
+    until(app, ended)
     shown = timelines(app)[-1]
     for name in reversed(app.button_group(key="smoothing").options):
         app.button_group(key="smoothing").set_value([name]).run()
@@ -147,7 +146,7 @@ def test_another_smoothing_asks_for_no_window(app: AppTest) -> None:
 
 
 def test_a_chosen_segment_has_its_player_its_frames_and_its_answer(app: AppTest) -> None:
-    until(app, ended, LONG)
+    until(app, ended)
     assert said(app, "Choose a segment") and not app.get("image")
     shown = timelines(app)[-1]
     segments = find_segments(shown.running.windows)
@@ -190,7 +189,7 @@ def test_files_of_this_machine_are_offered_where_that_was_allowed_alone(
     until(app, lambda app: any(button.label == "Begin" for button in app.button))
     assert not timelines(app), "it waits for a word"
     next(button for button in app.button if button.label == "Begin").click()
-    until(app, ended, LONG)
+    until(app, ended)
     assert not any(button.label == "Begin" for button in app.button)
 
 
