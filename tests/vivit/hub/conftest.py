@@ -53,7 +53,7 @@ def client(clients: Callable[..., Client]) -> Client:
 
 @pytest.fixture
 def impatient(clients: Callable[..., Client]) -> Client:
-    """For a Hub that says nothing; another answer may come late on a busy machine."""
+    """Waits 1 s for an answer: only for a Hub that says nothing, as on a busy machine any other answer may take longer."""
     return clients(HF_HUB_ETAG_TIMEOUT="1", HF_HUB_DOWNLOAD_TIMEOUT="1")
 
 

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
 
 
 def clips(classes: int, each: int, size: int, apart: float = 0.4, seed: int = 0) -> tuple[Tensor, list[str]]:
-    """Features (N, E) of classes that overlap, in units and with means of their own, and names."""
+    """Features (N, E) of classes that overlap, each column with a unit and a mean of its own, and the N names of classes."""
     chance = torch.Generator().manual_seed(seed)
     means = torch.randn(classes, size, generator=chance) * apart
     places = torch.arange(classes).repeat(each)
@@ -29,7 +29,7 @@ def clips(classes: int, each: int, size: int, apart: float = 0.4, seed: int = 0)
 
 
 def oracle(features: Tensor, labels: Sequence[str], c: float, weights: Tensor | None = None) -> Pipeline:
-    """scikit-learn's fit to the same."""
+    """scikit-learn's fit to the same features. Args: c: regularisation; weights: (N,) of the clips, 1 each if None."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=c, tol=1e-10, max_iter=20_000))
     given = None if weights is None else weights.numpy()
     return model.fit(
@@ -44,7 +44,7 @@ def test_probabilities_are_scikit_learns(classes: int, each: int, size: int, c: 
     found = fit(features, labels, regularisation=[c])
     ours = (features @ found.weights.T + found.bias).softmax(-1)
     theirs = oracle(features, labels, c)
-    # Asked for are 1e-3. Both solve a strictly convex problem, of which only the tolerances differ.
+    # 1e-3 would be enough. Both solve the same strictly convex problem, and only their tolerances differ.
     order = [list(theirs.classes_).index(name) for name in found.names]
     np.testing.assert_allclose(ours.numpy(), theirs.predict_proba(features.numpy())[:, order], atol=1e-5)
     elsewhere = features.roll(1, 1)

@@ -79,7 +79,7 @@ def test_what_is_outside_is_written_with_it(tmp_path: Path) -> None:
     few = fit_head(model, features[:4], labels[:4])
     few.model.config = few.model.config.changed(
         extra={CLIP_SECONDS: 6.5}
-    )  # that of the clips of the model that was given
+    )  # the length of the clips that the given model was trained on
     few.save(tmp_path / "few", PROCESSOR)
     assert CLIP_SECONDS not in json.loads((tmp_path / "few" / "config.json").read_text())
     assert few.familiarity is None and few.report.outside is None and load(tmp_path / "few") is None

@@ -114,7 +114,8 @@ def test_about_as_many_new_clips_are_called_outside_as_is_said(each: int, most: 
         shares.append(share)
         called.append(np.mean([not found.is_familiar(one) for one in new]))
         far.append(np.mean([not found.is_familiar(one) for one in chance.normal(size=(50, 64)) * 2]))
-    # Means of the others lie further from a clip than means of all from a new one: rather fewer are called so than more.
+    # A clip lies further from the means of the others than a new clip from those of all, so that rather fewer new clips are
+    # called outside than more.
     assert np.mean(shares) <= most and np.mean(called) < np.mean(shares) + 0.03
     assert np.mean(far) > 0.9
 

@@ -30,13 +30,14 @@ from vivit.timeline.windows import Batch
 from vivit.video import decode, probe
 
 CLOSE = 1e-5  # of a probability, where sums may be rounded in another order
-# Of the film of 4.5 s at 10 a second: every second frame, and windows every second one of these; the last ends with the film.
+# Of the film of 4.5 s at 10 frames a second: every other frame, and a window at every other one of these; the last window
+# ends with the film.
 WINDOWS = ["--window", "1.6", "--stride", "0.4"]
 STARTS = [0, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.0]
 
 
 def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """As `run_here`, of a film as one shot."""
+    """As `command_line.run_here`, with the film taken as one shot."""
     return command_line.run_here(capsys, "timeline", "--ignore-cuts", *arguments)
 
 
@@ -149,9 +150,9 @@ def test_options_reach_the_model_the_pictures_and_the_segments(
     other = rows_of(
         run_here(capsys, clip_path, "--model", knowing, "--windows", "--json", "--normalisation", "original")[1]
     )
-    assert len(other) == len(usual) == 7  # every 0.5 s, and the one that ends with the film
+    assert len(other) == len(usual) == 7  # every 0.5 s; the last ends with the film
     assert [row["score"] for row in other] != pytest.approx([row["score"] for row in usual], abs=CLOSE)
-    # Without smoothing a window's answer stands between the middles to its neighbours.
+    # Without smoothing one window's answer gives way to the next one's halfway between their middles.
     plain = rows_of(run_here(capsys, clip_path, "--model", knowing, "--smoothing", "none", "--json")[1])
     changes = [b["start"] + 0.8 for a, b in pairwise(usual) if a["label"] != b["label"]]
     assert len(plain) == len(changes) + 1
@@ -162,7 +163,7 @@ def test_options_reach_the_model_the_pictures_and_the_segments(
 def test_a_window_that_the_checkpoint_does_not_know_is_told(
     checkpoint: Path, knowing: Path, clip_path: Path, capsys: pytest.CaptureFixture[str], form: list[str]
 ) -> None:
-    """In the text, or beside what programs read."""
+    """The warning is in the text for people; of what programs read, it is on stderr."""
 
     def warnings(folder: Path, *choice: str) -> list[str]:
         status, out, err = run_here(capsys, clip_path, "--model", folder, *form, *choice)
@@ -194,7 +195,7 @@ def test_of_a_film_that_is_not_whole_what_is_good_is_told(
     rows = rows_of(out)
     assert rows[0]["start"] == 0 and all(a["end"] == b["start"] for a, b in pairwise(rows))
     assert (length / 2 < rows[-1]["end"] < length - 1) if fault == "cut" else abs(rows[-1]["end"] - length) < 0.5
-    if (fault, ending) != ("cut", "ts"):  # which promises nothing, and may end anywhere
+    if (fault, ending) != ("cut", "ts"):  # a cut MPEG-TS promises nothing, and may end anywhere
         assert "damaged" in err and all(line.startswith("  warning: ") for line in err.splitlines())
 
 
@@ -284,7 +285,7 @@ def test_wrong_usage_is_explained(capsys: pytest.CaptureFixture[str], choice: li
 
 
 def ending(after: int, error: BaseException) -> Callable[[WindowClassifier, Batch], Sequence[Any]]:
-    """A classifier of batches that raises after some."""
+    """A `WindowClassifier.__call__` that raises `error` once it has classified `after` batches."""
     usual = WindowClassifier.__call__
     calls: list[Any] = []
 

@@ -30,7 +30,7 @@ def film(labels: list[int], stride: float = 0.5, length: float = 2.0, **options:
 
 
 def randomly(seed: int) -> list[Answered]:
-    """Windows as a film gives them: begun one after the other, of one length but for the last, any scores, some unknown."""
+    """Windows as a film gives them: of one length, a stride apart but for the last, any scores, some of them unfamiliar."""
     random = np.random.default_rng(seed)
     count, length = int(random.integers(1, 40)), float(random.uniform(0.5, 4))
     stride = length / random.integers(1, 9)
@@ -134,7 +134,7 @@ def test_unknown_ways_are_refused_and_nothing_gives_nothing() -> None:
 
 
 def test_exact_numbers_without_smoothing() -> None:
-    """Each moment by the window whose middle is nearest: changes lie between middles, here at 1.0 and 2.0 s."""
+    """Each moment by the window whose middle is nearest: changes lie between middles, which are here at 1, 1.5 and 2 s."""
     first, second = find_segments([window(0, 2, 0), window(0.5, 2.5, 1, 0.8), window(1, 3, 1, 0.6)], "none")
     assert first == Segment(0.0, 1.25, 0, pytest.approx(0.9))  # type: ignore[arg-type]
     # 0.5 s of 0.8, then 1.25 s of 0.6

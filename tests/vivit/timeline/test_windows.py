@@ -223,7 +223,7 @@ def test_a_shot_shorter_than_a_window_has_its_pictures_spread_over_it() -> None:
 
 
 def test_what_is_too_short_for_a_shot_is_none() -> None:
-    """A flash of one picture is a part of what it comes in."""
+    """A flash of one picture is part of the shot beside it."""
     grid = Grid(0.8, 0.2, 8)
     assert windows_of(grid, [(1, 200), (15, 10)]) == windows_of(Grid(0.8, 0.2, 8, cuts=False), [(16, 10)])
 

@@ -17,7 +17,13 @@ GRID = Grid(2.0, 0.5, 8, cuts=False)  # 4 pictures a second, a window every 2
 
 
 class Film:
-    """Pictures that carry their numbers. Args: count: how many; broken: raised in the place of the one after the last."""
+    """Pictures that carry their numbers.
+
+    Args:
+        count: how many.
+        broken: raised in the place of the picture after the last.
+        wait: called before each picture.
+    """
 
     def __init__(
         self, count: int, broken: BaseException | None = None, wait: Callable[[], object] = lambda: None

@@ -51,7 +51,7 @@ def assert_as_decoded(path: Path) -> None:
     assert decoded == info.num_frames
     assert warnings == info.warnings
     wanted = on_screen(info)
-    # A decoder of pictures with alpha tells no lengths: the last one's is then taken from the others', to a millisecond.
+    # A decoder of pictures with alpha tells no durations: the last picture's is then the others' mean, to a millisecond.
     assert end == pytest.approx(info.duration_seconds, abs=1e-3) and 0 <= len(ticks) - len(wanted) <= 1
     assert [tick.number for tick in ticks] == list(range(len(ticks)))
     for tick, index in zip(ticks, wanted, strict=False):

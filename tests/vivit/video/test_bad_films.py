@@ -73,11 +73,11 @@ def test_of_a_film_that_is_cut_off_what_comes_before_is_kept(
         path.write_bytes(whole[: int(len(whole) * part)])
         try:
             ticks, _, warnings, end = followed(path, 1 / 25)
-        except VideoError as error:  # nothing of it is here yet; and FFmpeg opens none that ends in a fragment's head
+        except VideoError as error:  # too little of the film; and FFmpeg opens none that ends in a fragment's head
             assert str(error).endswith(".") and (part < 0.5 or name == "fragments.mp4")
             continue
         read = numbers(ticks)
-        # The last ones may be half there, or come before others that they were coded after.
+        # The last pictures may be half there, or lack some that are shown before them and coded after them.
         assert read[: max(0, len(read) - 6)] == list(range(len(read) - 6)), f"{part:.2f}"
         kept.append(len(read))
         if name in ("faststart.mp4", "h264.mkv") and end < LONG / 25 - 2:  # whose headers promise more
@@ -131,7 +131,7 @@ def test_a_hole_in_a_film_is_told_and_slow_pictures_are_none(tmp_path: Path) -> 
 def test_a_time_stamp_of_another_day_does_not_make_a_film_of_it(
     tmp_path: Path, byte: int, pictures: tuple[int, int]
 ) -> None:
-    """A bit of it is enough; what comes after has its own times, by which a leap of minutes is found to be none."""
+    """One flipped bit of a time stamp is enough; the times of the pictures after it show that a leap of minutes is none."""
     path = write_clip(tmp_path / "bit.ivf", 60, codec="libvpx", rate=25, codec_options={"deadline": "realtime"})
     data, place, starts = bytearray(path.read_bytes()), 32, []
     while place < len(data):
@@ -164,7 +164,7 @@ def test_time_that_is_granted_bounds_what_is_done_next(tmp_path: Path) -> None:
 
 
 def test_opening_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has been opened and gives no picture is read on no longer than the limit, without anybody's grant."""
+    """A file that opens and gives no picture is read no longer than the limit, without any call of `grant`."""
     path = tmp_path / "hollow.ts"
     path.write_bytes(written("h264.ts"))
     monkeypatch.setattr(streaming, "read_packets", lambda video, errors, step: iter(lambda: step(av.Packet(0)), 0))

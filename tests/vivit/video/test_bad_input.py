@@ -21,7 +21,7 @@ GROUPS_OF_12 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-a
 
 
 def _sentence(path: Path, limits: VideoLimits | None = None) -> str:
-    """The sentence with which both ways in refuse a file."""
+    """The sentence with which both `probe` and `read_frames` refuse a file."""
     with pytest.raises(VideoError) as probed:
         probe(path, limits=limits)
     with pytest.raises(VideoError) as read:
@@ -129,7 +129,7 @@ def test_encrypted(tmp_path: Path, flags: dict[str, str]) -> None:
 
 
 def test_encrypted_webm(tmp_path: Path) -> None:
-    """Before each frame stand a byte that says it is encrypted and eight that it was encrypted with."""
+    """Before each frame stand a byte that says that the frame is encrypted, and the 8 bytes of its initialisation vector."""
     frames = [b"\x01" + bytes(8) + np.random.default_rng(number).bytes(4000) for number in range(12)]
     path = tmp_path / "locked.webm"
     path.write_bytes(matroska(frames, tracks=matroska_track(codec="V_VP8", extra=ENCRYPTED), kind="webm"))
@@ -171,7 +171,7 @@ def test_cut_off_in_the_pictures(tmp_path: Path, name: str, part: float) -> None
 
 
 def _break_from(path: Path, packet_number: int) -> None:
-    """Make every later packet's length fields impossible; the headers stay whole."""
+    """Overwrite that packet and all after it, so that their length fields are impossible; the headers stay whole."""
     with av.open(str(path)) as container:
         packets = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Pictures and choices as transformers' pipeline has them, by name: asked of transformers itself."""
+"""Pictures and choices of frames as transformers' pipeline has them, against transformers itself."""
 
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Interlaced clips: a bar that moves between the two fields of a picture leaves combs unless they are taken apart."""
+"""Interlaced clips: a bar that moves between the two fields of a picture leaves combs unless the fields are taken apart."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -95,7 +95,7 @@ def test_what_stands_still_keeps_every_line(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_becomes_interlaced_later(tmp_path: Path) -> None:
-    """The packets do not tell so; pictures are then taken apart by what is in each alone, and it is said all the same."""
+    """The packets do not say so: each picture is deinterlaced without its neighbours, and there is a warning all the same."""
     path = tmp_path / "later.mov"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("prores_ks", rate=25)

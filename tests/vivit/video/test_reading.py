@@ -272,7 +272,7 @@ def test_few_pictures_are_alive_at_once(tmp_path: Path) -> None:
             assert frame.image.nbytes == picture_bytes
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        # One with the reader, one waiting in each lane, one more that a lane is converting, and change.
+        # One with the reader, one waiting in each lane, one more that each lane is converting, and change.
         assert peak < (2 + 2 * decoding.MAX_LANES) * picture_bytes
     tracemalloc.start()
     sampled = read_frames(path, 32, transform=lambda picture: np.ascontiguousarray(picture[::16, ::16]))

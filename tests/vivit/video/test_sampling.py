@@ -1,4 +1,4 @@
-"""Which frames the sampling rules choose: by what they promise, by transformers itself, and by their examples."""
+"""Which frames the sampling rules choose, against what the rules promise, transformers itself and the rules' own examples."""
 
 import doctest
 from itertools import pairwise

@@ -18,7 +18,7 @@ COUNTS, TOTALS, STRIDES = st.integers(1, 40), st.integers(1, 400), st.integers(1
 
 
 def plainly(sampling: str, num_frames: int, total: int, stride: int, start: int) -> list[int]:
-    """The rules in words, one frame at a time; those that lie beyond the clip are not there yet."""
+    """The rules in words, one frame at a time; frames beyond the clip are left out, and the last one is not repeated."""
     if sampling == "uniform":
         if num_frames == 1:
             return [math.floor(Fraction(total - 1, 2))]
@@ -52,7 +52,7 @@ def test_every_rule_is_its_plain_definition(
 
 @PROPERTY
 @given(
-    # Sixty-fourths of a second are exact in binary, so that what is due at the very time is so without rounding.
+    # Sixty-fourths of a second are exact in binary, so that a frame due at the very moment is due without rounding.
     gaps=st.lists(st.integers(1, 300), min_size=3, max_size=60),
     num_frames=st.integers(2, 40),
 )

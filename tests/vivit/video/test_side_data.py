@@ -73,7 +73,7 @@ def test_webp_is_turned_too(tmp_path: Path, orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_animated_png_is_turned_as_a_whole(tmp_path: Path, orientation: int) -> None:
-    """FFmpeg tells of it with the first picture alone."""
+    """FFmpeg tells the orientation with the first picture alone."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     others = [ImageOps.invert(PICTURE), PICTURE]

@@ -1,4 +1,4 @@
-"""Films, decoded once and in order, against `probe` and `decode`, which read the whole file first; and what is bad of them."""
+"""Films, decoded once and in order, against `probe` and `decode`, which read the whole file first."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -170,7 +170,7 @@ def test_whoever_waits_can_end_it_while_pictures_are_passed_over(
         pytest.raises(Enough),
         open_film(
             clip(name), from_seconds=1e6, progress=tell
-        ) as film,  # at the beginning, since where it begins is not said
+        ) as film,  # opened at its beginning, since `begin_seconds` is not given
     ):
         list(film.ticks(TICK, same, round(1e6 / TICK)))
     assert len(calls) == 21

@@ -27,7 +27,7 @@ def _numbers(path: Path, num_frames: int) -> tuple[list[int], tuple[str, ...]]:
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 def test_uneven_frames_are_chosen_by_time(tmp_path: Path, suffix: str) -> None:
-    """A second at 60 frames a second, then 2 a second: of 32 frames a tenth is of that second, and not nine tenths."""
+    """The first second has 60 frames, each of the nine after it 2: of 32 frames a tenth is of the first, not three quarters."""
     times = [round(1000 * i / 60) for i in range(60)] + [1000 + 500 * i for i in range(18)]
     options = {"bf": "0"}  # with B-frames an MP4 does not say how long the last picture is shown
     path = write_clip(tmp_path / f"clip.{suffix}", 78, pts_ms=times, codec_options=options)
@@ -114,7 +114,7 @@ AVI_RATES = [(25, 1), (24_000, 1001), (30_000, 1001), (50, 1)]
 
 @pytest.mark.parametrize(("numerator", "denominator"), AVI_RATES)
 def test_avi_with_b_frames_has_its_true_rate(tmp_path: Path, numerator: int, denominator: int) -> None:
-    """AVI counts chunks, and those of some writers are empty: FFmpeg's mean rate is then twice the true one."""
+    """AVI counts chunks, and some writers put empty ones in: FFmpeg's mean rate is then twice the true one."""
     path = tmp_path / "b.avi"
     write_clip(path, 60, rate=Fraction(numerator, denominator), codec_options={"bf": "3", "g": "12"})
     info = probe(path)
@@ -134,7 +134,7 @@ def test_a_gap_in_avi_with_b_frames_stays_one(tmp_path: Path) -> None:
 
 
 def test_asf_with_b_frames_has_its_true_times(tmp_path: Path) -> None:
-    """The decoder gives such a picture the time of the packet that it came out with."""
+    """The decoder gives a picture of ASF with B-frames the time of the packet with which the picture comes out."""
     path = write_clip(tmp_path / "b.wmv", 40, container="asf", rate=30, codec_options={"bf": "3", "g": "12"})
     sampled = read_frames(path, 8)
     assert sampled.info.fps == pytest.approx(30, rel=0.03) and sampled.warnings == ()
@@ -154,7 +154,7 @@ def test_a_last_frame_of_odd_length_leaves_a_rate_constant(hold: float) -> None:
 
 
 def stamped(path: Path, times_seconds: Sequence[float], wrap: bool = False) -> Path:
-    """An MPEG-TS whose time stamps are those, over 2^33 ticks of 1/90000 s or not."""
+    """Write an MPEG-TS of numbered pictures with these time stamps, which are stored modulo 2^33 ticks of 1/90000 s."""
     write_clip(path, len(times_seconds), codec_options={"bf": "0", "g": "10"}, rate=25)
     data, number = bytearray(path.read_bytes()), 0
     for start in range(0, len(data), 188):

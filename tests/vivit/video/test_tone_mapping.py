@@ -41,7 +41,7 @@ def _ordinary(light: np.ndarray) -> np.ndarray:
 
 
 KINDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int, str, str]] = {
-    # how light becomes the signal, its transfer, its gamut, what the page calls it
+    # how light becomes the signal, FFmpeg's number of the transfer, the gamut, what the warning calls the colours
     "pq": (_pq, PQ, "BT.2020", "PQ"),
     "hlg": (_hlg, HLG, "BT.2020", "HLG"),
     "pq_p3": (_pq, PQ, "Display P3", "PQ"),
@@ -59,7 +59,7 @@ def _pictures() -> list[np.ndarray]:
 
 
 def _converted(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
-    """To YUV of BT.2020. FFmpeg does that wrongly in the last columns of some widths, so for pictures of one colour by hand."""
+    """To YUV of BT.2020. FFmpeg gets the last columns of some widths wrong: at these a picture, of one colour, is filled in."""
     options: dict[str, Any] = {"format": pix_fmt, "dst_colorspace": "BT2020", "dst_color_range": "MPEG"}
     if frame.width % 16 == 0:
         return frame.reformat(**options)
@@ -74,7 +74,7 @@ def _converted(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
 
 
 def _write(path: Path, kind: str, light: list[np.ndarray], codec: str = "ffv1", pix_fmt: str = "yuv444p10le") -> Path:
-    """Light of BT.709 in cd/m² as a clip of that kind."""
+    """Write pictures of light, (H, W, 3) of BT.709 in cd/m², as a clip of a kind in `KINDS`."""
     to_signal, transfer, gamut, _ = KINDS[kind]
     to_gamut = np.linalg.inv(TO_BT709[PRIMARIES[gamut]])
     with av.open(str(path), "w") as output:
@@ -105,8 +105,8 @@ def test_what_is_not_brighter_than_white_looks_as_in_ordinary_video(tmp_path: Pa
     path = _write(tmp_path / "clip.mkv", kind, [WHITE * np.power(picture, 2.4) for picture in pictures])
     sampled = read_frames(path, len(pictures))
     difference = np.abs(sampled.frames - 255 * np.array(pictures))
-    # Straight lines stand for the curve between two of the table's colours. It is steepest where one channel of a strong
-    # colour is next to nothing, and there alone they are further from it.
+    # Between two colours of the table a straight line stands for the curve. The curve is steepest where one channel of a
+    # strong colour is next to nothing, and only there is the line further from the curve.
     assert difference.mean() < 1 and np.percentile(difference, 95) < 3
     (warning,) = sampled.warnings
     assert warning == f"The clip is in {KINDS[kind][3]}; it was tone-mapped to BT.709, the colours of ordinary video."
