@@ -29,7 +29,6 @@ def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tupl
 
 def rows_of(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Clips, and the summary at the end."""
-
     *clips, last = [command_line.from_json(line) for line in text.splitlines()]
     assert last["kind"] == "summary" and all(clip["kind"] == "clip" for clip in clips)
     return clips, last

@@ -90,7 +90,7 @@ def test_a_sweep_asks_once_and_says_which_commit_it_measured(
 ) -> None:
     repository = server.models["tiny/to-measure"] = Repository(published[0])
     run = subprocess.run(
-        [sys.executable, "-m", "vivit", "bench", "--model", "tiny/to-measure", "--budget", "20", "--json"],
+        [sys.executable, "-m", "vivit", "bench", "--model", "tiny/to-measure", "--budget", "full", "--json"],
         text=True,
         capture_output=True,
         env=clean(HF_HOME=str(tmp_path), HF_ENDPOINT=server.address()),

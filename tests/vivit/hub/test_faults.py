@@ -322,11 +322,12 @@ def test_an_older_answer_does_not_move_a_revision_back(
     repository = server.models[name] = Repository(files())
     old = repository.references["main"]
     reference = home / "hub" / f"models--{name.replace('/', '--')}" / "refs" / "main"
+    other = clients(ANOTHER="1")
+    good(other.call("inspect_checkpoint", name=name))  # it is up before the slow answer begins
     server.faults = [Fault(STORAGE, times=1, pause=0.02)]
     client.start("download", name=name)
     until(lambda: server.sent(STORAGE))
     new = repository.commit(files({"model.safetensors": WEIGHTS[::-1]}))
-    other = clients(ANOTHER="1")
     assert good(other.call("download", name=name))["commit"] == new and reference.read_text() == new
     assert good(client.answer())["commit"] == old, "what it asked for, whole"
     assert reference.read_text() == new

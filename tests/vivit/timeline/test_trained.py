@@ -42,7 +42,7 @@ def test_a_length_of_its_own_counts(tmp_path: Path) -> None:
     assert altered(tmp_path, clip_seconds=4) == TrainedWindow(4.0, True)
 
 
-def test_the_published_checkpoints_is_the_papers(tmp_path: Path) -> None:
+def test_the_published_checkpoints_window_is_the_papers(tmp_path: Path) -> None:
     """32 frames, every other one of 25 a second: 2.56 s."""
     from dataclasses import replace
 

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from mannequin.film import join_clips
@@ -92,8 +93,9 @@ def test_who_leaves_early_leaves_no_thread_and_no_open_file(classifier: WindowCl
     grid = Grid(0.5, 0.25, 32)  # of which the film has more than may be read ahead
     with classify_film(film[0], classifier, grid, at_once=1) as running:
         next(running.answers)
+        assert str(film[0]) in {file.path for file in psutil.Process().open_files()}
     assert not any(thread.name == "vivit-film" for thread in threading.enumerate())
-    assert not running.film.ended
+    assert not running.film.ended and str(film[0]) not in {file.path for file in psutil.Process().open_files()}
 
 
 def test_a_file_that_is_no_film_is_a_sentence(classifier: WindowClassifier, tmp_path: Path) -> None:

@@ -99,10 +99,14 @@ def test_pictures_are_held_by_reference_and_let_go() -> None:
     for number in range(4):
         ring.add(Tick(number, 0.0, image))
     assert len(ring) == 4
-    ring.close()
     assert all(held.image is image for held in ring._ticks)
+    for number in range(4, 20):
+        ring.add(Tick(number, 0.4 * number, np.zeros_like(image)))
     batch = ring.take(1)
     assert batch is not None and batch.frames.shape == (4, 2, 3, 3) and not np.shares_memory(batch.frames, image)
+    while ring.take(1):
+        pass
+    assert not any(held.image is image for held in ring._ticks)
 
 
 def test_no_window_ends_after_the_film() -> None:

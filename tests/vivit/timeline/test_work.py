@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.patience import until
 from vivit.film import Tick
 from vivit.timeline.segments import Answered
 from vivit.timeline.windows import Batch, Grid
@@ -49,13 +50,6 @@ def answers(batch: Batch) -> list[Answered]:
     return [
         Answered(w.start, w.end, np.array([batch.frames[list(w.rows)].mean()]), None, w.seconds) for w in batch.windows
     ]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.002)
 
 
 def reading() -> bool:
@@ -126,9 +120,7 @@ def test_a_fast_reader_does_not_run_ahead() -> None:
     following = follow(film.ticks(), GRID, answers, lambda: 2)
     for k in range(4):
         next(following)
-        taken = (
-            8 + 2 * (2 * (k + 1) - 1) + 1
-        )  # pictures that the windows so far have taken in, and the one that follows
+        taken = 8 + 2 * (2 * (k + 1) - 1) + 1  # pictures of the windows so far, and the one that follows them
         until(partial(lambda taken: film.read >= taken + AHEAD, taken))
         time.sleep(0.05)
         assert film.read <= taken + AHEAD + 1, "one more is in its hand"

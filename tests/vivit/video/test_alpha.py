@@ -65,11 +65,11 @@ def test_one_picture_out_of_order_is_the_same(clip: Callable[[str], Path], name:
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
-@pytest.mark.parametrize("hidden", [{"auto-alt-ref": "0"}, {"auto-alt-ref": "0", "lag-in-frames": "16"}])
-def test_pictures_are_those_of_libvpx(tmp_path: Path, codec: str, hidden: dict[str, str]) -> None:
+@pytest.mark.parametrize("options", [{"auto-alt-ref": "0"}, {"auto-alt-ref": "0", "lag-in-frames": "16"}])
+def test_pictures_are_those_of_libvpx(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
     """The decoder of libvpx puts colours and alpha together itself, so its pictures say what is right."""
     soft = [np.dstack([draw_number(n), np.full((96, 128), 20 * n, np.uint8)]) for n in range(12)]
-    path = write_clip(tmp_path / "a.webm", codec=codec, pix_fmt="yuva420p", codec_options=hidden, pictures=soft)
+    path = write_clip(tmp_path / "a.webm", codec=codec, pix_fmt="yuva420p", codec_options=options, pictures=soft)
     with av.open(str(path)) as container:
         decoder = av.CodecContext.create(codec, "r")
         assert isinstance(decoder, VideoCodecContext)

@@ -14,10 +14,9 @@ from PIL import Image
 from tests.clips import read_number, write_clip
 from tests.hostile.clips import KEYS
 from tests.hostile.matroska import ENCRYPTED, matroska, matroska_track
+from tests.vivit.video.test_reading import CLOSED_GOP
 from vivit import video
 from vivit.video import VideoError, VideoLimits, decoding, probe, read_frames
-
-GROUPS_OF_12 = {"x264-params": "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0:log-level=none"}
 
 
 def _sentence(path: Path, limits: VideoLimits | None = None) -> str:
@@ -124,7 +123,7 @@ def test_the_concat_script_would_work_without_our_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flags", [{}, {"movflags": "frag_keyframe+empty_moov"}], ids=["whole", "in fragments"])
 def test_encrypted(tmp_path: Path, flags: dict[str, str]) -> None:
     path = tmp_path / "locked.mp4"
-    write_clip(path, 24, codec_options=GROUPS_OF_12, container_options=KEYS | flags)
+    write_clip(path, 24, codec_options=CLOSED_GOP, container_options=KEYS | flags)
     assert _sentence(path) == "'locked.mp4' is encrypted (copy-protected); use an unprotected copy."
 
 
@@ -139,7 +138,7 @@ def test_encrypted_webm(tmp_path: Path) -> None:
 
 
 def test_scrambled_broadcast(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "locked.ts", 30, codec_options=GROUPS_OF_12)
+    path = write_clip(tmp_path / "locked.ts", 30, codec_options=CLOSED_GOP)
     data = bytearray(path.read_bytes())
     for start in range(0, len(data), 188):
         if int.from_bytes(data[start + 1 : start + 3], "big") & 0x1FFF == 0x100:  # the video's packets
@@ -160,7 +159,7 @@ def test_cut_off_before_its_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [0.7, 0.9])
 def test_cut_off_in_the_pictures(tmp_path: Path, name: str, part: float) -> None:
     options = {"movflags": "faststart"} if name.endswith("mp4") else None
-    path = write_clip(tmp_path / name, 60, codec_options=GROUPS_OF_12, container_options=options)
+    path = write_clip(tmp_path / name, 60, codec_options=CLOSED_GOP, container_options=options)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
     sampled = read_frames(path, 8)
     assert 10 < sampled.info.num_frames < 60
@@ -181,7 +180,7 @@ def _break_from(path: Path, packet_number: int) -> None:
 
 
 def test_data_that_breaks_in_the_middle(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "broken.mp4", 60, codec_options=GROUPS_OF_12)
+    path = write_clip(tmp_path / "broken.mp4", 60, codec_options=CLOSED_GOP)
     _break_from(path, 36)
     sampled = read_frames(path, 8)
     assert 30 <= sampled.info.num_frames <= 36
@@ -191,7 +190,7 @@ def test_data_that_breaks_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_no_picture_can_be_decoded(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "dead.mp4", 60, codec_options=GROUPS_OF_12)
+    path = write_clip(tmp_path / "dead.mp4", 60, codec_options=CLOSED_GOP)
     _break_from(path, 0)
     assert _sentence(path).startswith("No picture of 'dead.mp4' can be decoded, though its header promises 60;")
 
@@ -231,7 +230,7 @@ def test_too_many_frames(tmp_path: Path) -> None:
 
 
 def test_too_much_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_clip(tmp_path / "slow.mp4", 20, codec_options=GROUPS_OF_12)
+    path = write_clip(tmp_path / "slow.mp4", 20, codec_options=CLOSED_GOP)
     sentence = "Reading 'slow.mp4' took longer than 1e-09 s, the limit; use a shorter or smaller video."
     assert _sentence(path, VideoLimits(max_seconds=1e-9)) == sentence
     info = probe(path)
@@ -264,9 +263,9 @@ def test_metadata_that_is_not_utf_8(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_after_probing(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mp4", 60, codec_options=GROUPS_OF_12)
+    path = write_clip(tmp_path / "clip.mp4", 60, codec_options=CLOSED_GOP)
     info = probe(path)
-    write_clip(path, 10, codec_options=GROUPS_OF_12)
+    write_clip(path, 10, codec_options=CLOSED_GOP)
     with pytest.raises(VideoError, match=r"Frame 59 of 'clip\.mp4' cannot be decoded"):
         list(video.decode(info, [59]))
     path.unlink()
@@ -277,7 +276,7 @@ def test_a_file_that_changes_after_probing(tmp_path: Path) -> None:
 def test_random_damage_never_escapes_as_another_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("a.mp4", "a.mkv", "a.ts", "a.avi"):
-        whole = write_clip(tmp_path / name, 24, size=(64, 48), codec_options=GROUPS_OF_12).read_bytes()
+        whole = write_clip(tmp_path / name, 24, size=(64, 48), codec_options=CLOSED_GOP).read_bytes()
         for _ in range(25):
             data = bytearray(whole)
             for place in rng.integers(0, len(data), rng.integers(1, 40)):

@@ -70,7 +70,7 @@ def test_stored_pictures_are_those_of_transformers_without_torchvision(clip: Cal
 
 @pytest.mark.parametrize("name", [name for name in CLIPS if name[-3:] in ("mp4", "mov")])  # others have no count
 @pytest.mark.parametrize("num_frames", [1, 5, 8, FRAMES])
-def test_its_other_path_has_the_first_frame_of_each_part(
+def test_the_torchvision_path_of_transformers_has_the_first_frame_of_each_part(
     clip: Callable[[str], Path], name: str, num_frames: int
 ) -> None:
     """What is asked is the reader that transformers' video processor calls: the processor itself needs torchvision."""
@@ -82,7 +82,7 @@ def test_its_other_path_has_the_first_frame_of_each_part(
 
 def test_what_a_file_holds_is_told_as_it_is_read(clip: Callable[[str], Path]) -> None:
     upright, stored = probe(clip("turned.mp4")), probe(clip("turned.mp4"), geometry="stored")
-    assert (upright.width, upright.height, upright.rotation) == (96, 128, upright.rotation)
+    assert (upright.width, upright.height) == (96, 128)
     assert upright.rotation % 180 == 90
     assert (stored.width, stored.height, stored.rotation) == (128, 96, 0)
     wide = probe(clip("wide_pixels.mp4")), probe(clip("wide_pixels.mp4"), geometry="stored")

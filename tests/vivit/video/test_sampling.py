@@ -17,7 +17,7 @@ from vivit.video import sampling as sampling_room
 @pytest.mark.parametrize("total", [1, 2, 31, 32, 33, 300])
 @pytest.mark.parametrize("stride", [1, 2, 5])
 @pytest.mark.parametrize("num_frames", [1, 2, 32])
-def test_sampling_rules(sampling: str, total: int, stride: int, num_frames: int) -> None:
+def test_every_rule_keeps_its_promise(sampling: str, total: int, stride: int, num_frames: int) -> None:
     start = total // 3
     indices = choose_indices(num_frames, total=total, sampling=sampling, stride=stride, start=start)
     assert len(indices) == num_frames

@@ -11,17 +11,15 @@ from tests.clips import draw_number, read_number, write_clip, written_once
 from tests.vivit.video import test_alpha, test_formats, test_geometry, test_interlaced, test_reading
 from tests.vivit.video.followed import TICK, assert_as_decoded, followed, numbers, same
 from tests.vivit.video.test_reading import CLOSED_GOP, OPEN_GOP, UNEVEN_MS
-from tests.vivit.video.test_time import STAMPS, _animation, stamped
+from tests.vivit.video.test_time import STAMPS, VFR_MS, animation, stamped
 from vivit.hub import ASSETS
 from vivit.video import container, probe
 from vivit.video.streaming import open_film
 
-VFR_MS = [round(1000 * i / 60) for i in range(60)] + [1000 + 500 * i for i in range(18)]
-BARE = [".h264", ".hevc", ".m2v", ".mjpeg", ".obu"]
 OTHERS: dict[str, Callable[[Path], Path]] = {
-    "still_at_the_end.gif": lambda path: _animation(path, [100, 100, 100, 100, 2600]),
-    "still_at_the_end.png": lambda path: _animation(path, [100, 100, 100, 100, 2600]),
-    "own_lengths.webp": lambda path: _animation(path, [40, 400, 80, 1000, 200, 40]),
+    "still_at_the_end.gif": lambda path: animation(path, [100, 100, 100, 100, 2600]),
+    "still_at_the_end.png": lambda path: animation(path, [100, 100, 100, 100, 2600]),
+    "own_lengths.webp": lambda path: animation(path, [40, 400, 80, 1000, 200, 40]),
     "late.mkv": lambda path: write_clip(path, 50, pts_ms=[36_000_000 + 40 * i for i in range(50)]),
     "late.ts": lambda path: write_clip(path, 50, pts_ms=[5_000 + 40 * i for i in range(50)]),
     "vfr.mkv": lambda path: write_clip(path, 78, pts_ms=VFR_MS, codec_options={"bf": "0"}),

@@ -17,6 +17,9 @@ from vivit.video.sampling import comes_evenly
 
 UNEVEN = "The clip's frames come unevenly, so they were chosen evenly in time: the one on screen at each."
 
+# A second at 60 pictures a second, and nine at 2.
+VFR_MS = [round(1000 * i / 60) for i in range(60)] + [1000 + 500 * i for i in range(18)]
+
 
 def _numbers(path: Path, num_frames: int) -> tuple[list[int], tuple[str, ...]]:
     sampled = read_frames(path, num_frames)
@@ -28,14 +31,13 @@ def _numbers(path: Path, num_frames: int) -> tuple[list[int], tuple[str, ...]]:
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 def test_uneven_frames_are_chosen_by_time(tmp_path: Path, suffix: str) -> None:
     """The first second has 60 frames, each of the nine after it 2: of 32 frames a tenth is of the first, not three quarters."""
-    times = [round(1000 * i / 60) for i in range(60)] + [1000 + 500 * i for i in range(18)]
     options = {"bf": "0"}  # with B-frames an MP4 does not say how long the last picture is shown
-    path = write_clip(tmp_path / f"clip.{suffix}", 78, pts_ms=times, codec_options=options)
+    path = write_clip(tmp_path / f"clip.{suffix}", 78, pts_ms=VFR_MS, codec_options=options)
     numbers, warnings = _numbers(path, 32)
     assert warnings == (UNEVEN,)
     assert 3 <= sum(number < 60 for number in numbers) <= 4
     assert numbers[0] == 0 and numbers[-1] == 77
-    shown = np.array([*times, 10_000]) / 1000
+    shown = np.array([*VFR_MS, 10_000]) / 1000
     moments = np.linspace(0, probe(path).duration_seconds, 32)
     for number, moment in zip(numbers, moments, strict=True):
         assert shown[number] - 0.002 <= moment <= shown[number + 1] + 0.01
@@ -84,7 +86,7 @@ def test_a_clip_that_begins_late_has_times_from_its_first_frame(tmp_path: Path, 
     assert sampled.warnings == ()
 
 
-def _animation(path: Path, durations_ms: Sequence[int]) -> Path:
+def animation(path: Path, durations_ms: Sequence[int]) -> Path:
     first, *others = [Image.fromarray(draw_number(number)) for number in range(len(durations_ms))]
     options: dict[str, Any] = {"lossless": True} if path.suffix == ".webp" else {}
     first.save(path, save_all=True, append_images=others, duration=list(durations_ms), **options)
@@ -93,7 +95,7 @@ def _animation(path: Path, durations_ms: Sequence[int]) -> Path:
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
 def test_the_last_picture_lasts_as_long_as_it_is_held(tmp_path: Path, suffix: str) -> None:
-    path = _animation(tmp_path / f"held.{suffix}", [100, 100, 100, 100, 2600])
+    path = animation(tmp_path / f"held.{suffix}", [100, 100, 100, 100, 2600])
     info = probe(path)
     assert info.frame_seconds == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert info.duration_seconds == pytest.approx(3.0)
@@ -104,7 +106,7 @@ def test_the_last_picture_lasts_as_long_as_it_is_held(tmp_path: Path, suffix: st
 @pytest.mark.parametrize("suffix", ["gif", "webp"])
 def test_pictures_of_an_animation_have_their_own_lengths(tmp_path: Path, suffix: str) -> None:
     durations = [40, 400, 80, 1000, 200, 40]
-    info = probe(_animation(tmp_path / f"own.{suffix}", durations))
+    info = probe(animation(tmp_path / f"own.{suffix}", durations))
     assert info.frame_seconds == pytest.approx([sum(durations[:i]) / 1000 for i in range(6)])
     assert info.duration_seconds == pytest.approx(sum(durations) / 1000)
 
@@ -153,7 +155,7 @@ def test_a_last_frame_of_odd_length_leaves_a_rate_constant(hold: float) -> None:
     assert comes_evenly([*(i / 25 for i in range(80)), 79 / 25 + hold])
 
 
-def stamped(path: Path, times_seconds: Sequence[float], wrap: bool = False) -> Path:
+def stamped(path: Path, times_seconds: Sequence[float]) -> Path:
     """Write an MPEG-TS of numbered pictures with these time stamps, which are stored modulo 2^33 ticks of 1/90000 s."""
     write_clip(path, len(times_seconds), codec_options={"bf": "0", "g": "10"}, rate=25)
     data, number = bytearray(path.read_bytes()), 0
