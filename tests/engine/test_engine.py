@@ -19,6 +19,7 @@ from tests.shorter import some
 
 
 def test_answer_comes_back_with_its_blobs(engine: Engine) -> None:
+    assert works(engine)  # so that the other worker is known too
     blobs = [b"", bytes(range(256)) * 40_000, b"\xff"]
     arguments = {"text": "naïve \u202e\udc80", "number": 0.1, "none": None, "nested": [{"a": [1, 2]}]}
     job = ended(engine.submit("media", "echo", arguments, blobs, visitor="v"))

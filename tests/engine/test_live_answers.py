@@ -110,7 +110,8 @@ def test_only_the_last_minute_is_remembered(engine: Engine, clock: Clock, monkey
     assert running.wait(90)
 
 
-def test_others_go_between(engine: Engine, clock: Clock) -> None:
+def test_others_go_between(engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SILENCE_SECONDS", 600.0)  # no more pictures come, however long the others take
     cameras = Cameras(engine, clock)
     for visitor in ("ann", "bob"):
         cameras.expect(visitor, ASKED)
