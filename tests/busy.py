@@ -6,6 +6,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
+from tests.patience import until
+
 SPIN = "import time\nend = time.monotonic() + 900\nwhile time.monotonic() < end: pass"  # 900 s, even if nobody ends it
 AWAY = (
     "import subprocess, sys; quiet = subprocess.DEVNULL; "
@@ -21,13 +25,14 @@ def busy(*, outside: bool = False) -> Iterator[None]:
         outside: whether they are no descendants of this process.
     """
     running: list[int] = []
-    for _ in range(max(2, os.cpu_count() or 1)):
-        if outside:
-            told = subprocess.run([sys.executable, "-c", AWAY, SPIN], capture_output=True, text=True, check=True).stdout
-            running.append(int(told))
-        else:
-            running.append(subprocess.Popen([sys.executable, "-c", SPIN]).pid)
     try:
+        for _ in range(max(2, os.cpu_count() or 1)):
+            if outside:
+                command = [sys.executable, "-c", AWAY, SPIN]
+                running.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+            else:
+                running.append(subprocess.Popen([sys.executable, "-c", SPIN]).pid)
+        until(lambda: all(psutil.Process(pid).cpu_times().user > 0.2 for pid in running))  # they have begun
         yield
     finally:
         for pid in running:

@@ -24,8 +24,7 @@ from vivit.hub import ASSETS, KINETICS_CHECKPOINT, KINETICS_MINI, kinetics400_la
 pytestmark = pytest.mark.browser
 
 STORAGE = "^storage GET"
-SLOW = Fault(STORAGE, pause=0.15)  # 16 kB at a time
-CRAWLING = Fault(STORAGE, pause=0.6)  # a clip is 6 such pieces: long enough to see what is said meanwhile
+SLOW = Fault(STORAGE, pause=0.5)  # 16 kB at a time
 CLIP = "val/golf_driving/-abc_000001.mp4"
 TRUTH = "golf driving"
 
@@ -151,9 +150,11 @@ def test_from_the_first_look_to_an_answer_with_its_truth(
     expect(page.get_by_text("Pick a clip: it is downloaded once.")).to_be_visible()
     choose(page, "Split", "val")
     expect(page.get_by_text(re.compile(r"^0\.1 MB$"))).to_have_count(2)  # in the place of pictures
-    hub.faults = [CRAWLING]
+    crawling = Fault(STORAGE, pause=5.0)  # a clip is 6 such pieces: long enough to see what is said meanwhile
+    hub.faults = [crawling]
     tile(page, 0).click()
     expect(page.get_by_text(re.compile(r"Downloading -abc_000001\.mp4: 0\.\d of 0\.1 MB"))).to_be_visible()
+    crawling.pause = 0.0
     answered(page)
     expect(page.get_by_text(re.compile(r"^0\.1 MB$"))).to_have_count(1)
     picture = tile(page, 0).locator("img")

@@ -178,14 +178,14 @@ def test_a_worker_that_dies_in_the_middle_ends_the_check_with_a_sentence(
     running = slow(engine, frames, looked)
     until(lambda: running.found is not None)
     worker("engine.model").kill()
-    assert running.wait(60) and running.state == "failed"
+    assert running.wait(180) and running.state == "failed"
     assert running.error and running.found is not None
     done(start_orders(engine, asked(frames), frames.blobs[0], looked.result))
 
 
 def test_a_checkpoint_that_has_gone_is_a_sentence(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:
     running = start_orders(engine, asked(frames, "/nowhere"), frames.blobs[0], looked.result)
-    assert running.wait(60) and running.state == "failed" and "nowhere" in running.error
+    assert running.wait(180) and running.state == "failed" and "nowhere" in running.error
 
 
 def test_what_was_seen_is_drawn(engine: Engine, frames: Job[Any], looked: Job[Any]) -> None:

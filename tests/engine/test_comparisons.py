@@ -136,7 +136,7 @@ def test_a_cancelled_one_ends_and_keeps_the_rounds_that_are_done(engine: Engine,
 
 def test_a_cell_that_cannot_run_ends_it_with_a_sentence(engine: Engine) -> None:
     running = started(engine, SDPA, Cell(MANNEQUIN, "sdpa-cudnn"))
-    assert running.wait(60) and running.state == "failed"
+    assert running.wait(180) and running.state == "failed"
     assert running.error == "'sdpa-cudnn' runs on CUDA GPUs only, and this model is on 'cpu'. Choose 'sdpa'."
     (row,) = running.comparison.rows()
     assert row.cell == SDPA and running.comparison.ended and running.comparison.rounds == 0
@@ -144,7 +144,7 @@ def test_a_cell_that_cannot_run_ends_it_with_a_sentence(engine: Engine) -> None:
 
 def test_a_checkpoint_that_is_not_there_ends_it_with_a_sentence(engine: Engine) -> None:
     running = started(engine, Cell("/nowhere/at/all", "sdpa"))
-    assert running.wait(60) and running.state == "failed" and "nowhere" in running.error
+    assert running.wait(180) and running.state == "failed" and "nowhere" in running.error
 
 
 @pytest.mark.full

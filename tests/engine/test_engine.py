@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine
+from engine import Engine, process
 from tests.engine.engines import ended, works
 from tests.patience import until
 from tests.shorter import some
@@ -55,8 +55,13 @@ def test_the_server_imports_nothing_of_the_tasks(engine: Engine) -> None:
 
 @pytest.mark.parametrize("trouble", some(["raise", "segfault", "hang"], "segfault"))
 def test_a_module_that_cannot_start_fails_its_jobs_until_it_can(
-    build: Callable[..., Engine], tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+    build: Callable[..., Engine],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
 ) -> None:
+    monkeypatch.setattr(process, "PATIENCE", 60.0)  # however long the system takes to end it
     switch = tmp_path / "switch"
     switch.write_text(trouble)
     limit = 0.8 if trouble == "hang" else 180.0

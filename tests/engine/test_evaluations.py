@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Job, WorkerSpec
+from engine import Engine, Job, WorkerSpec, jobs
 from engine.evaluations import CellAsked, Evaluations, ToEvaluate
 from engine.tasks import Classify, FindClips, HubState, ListClips, ReadFrames
 from tests.engine.waiting import done, state_of, worker
@@ -134,12 +134,13 @@ def test_every_clip_is_classified_once_by_every_cell_and_kept(
 
 
 def test_others_go_between_and_a_cancel_keeps_what_is_done(
-    engine: Engine, evaluations: Evaluations, tmp_path: Path
+    engine: Engine, evaluations: Evaluations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(jobs, "CANCEL_GRACE", 60.0)  # however busy the machine is
     running = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
     until(lambda: running.done >= 3)
     frames = engine.ask(ReadFrames(str(CLIPS / "jogging.mp4"), MANNEQUIN))
-    assert frames.wait(60)
+    assert frames.wait(180)
     request = Classify(MANNEQUIN, "sdpa", "float32", "checkpoint", 3, frames.result.shape)
     done(engine.ask(request, [frames.blobs[0]]))
     assert state_of(running) == "running", "they wait for a few clips, not for all"
@@ -179,10 +180,10 @@ def test_a_cell_that_cannot_run_says_why_and_the_others_go_on(engine: Engine, ev
     assert running.cells[0].error.endswith(".") and not running.cells[0].records
     assert len(running.cells[1].records) == 3 and running.kept.errors == (running.cells[0].error, "")
     alone = evaluations.start(to_evaluate(engine, found, lacking), "me")
-    assert alone.wait(60) and alone.state == "failed" and alone.error == running.cells[0].error
+    assert alone.wait(180) and alone.state == "failed" and alone.error == running.cells[0].error
     assert alone.id not in [kept.id for kept in evaluations.kept()]
     stale = evaluations.start(to_evaluate(engine, found, replace(SDPA, checkpoint_written=1)), "me")
-    assert stale.wait(60) and stale.state == "failed" and "was written anew" in stale.error
+    assert stale.wait(180) and stale.state == "failed" and "was written anew" in stale.error
 
 
 def test_without_a_disk_it_goes_on_and_says_so(engine: Engine, tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_an_engine_that_stops_is_no_fault_of_clips_or_cells(tmp_path: Path) -> N
     running = evaluations.start(to_evaluate(engine, many(50), SDPA), "me")
     until(lambda: running.done >= 1)
     engine.stop()
-    assert running.wait(60) and running.state != "done"
+    assert running.wait(180) and running.state != "done"
     (kept,) = list_kept(tmp_path)
     assert kept.errors == ("",) and not any(record.error for record in kept.evaluations[0].records)
 
@@ -209,7 +210,7 @@ def test_an_engine_that_stops_is_no_fault_of_clips_or_cells(tmp_path: Path) -> N
 def test_no_name_of_the_hub_is_taken_for_a_folder_here(engine: Engine) -> None:
     assert os.path.isdir("vivit/assets")
     job = engine.ask(FindClips("vivit/assets"))
-    assert job.wait(60) and job.state == "failed" and "whole path" in job.error
+    assert job.wait(180) and job.state == "failed" and "whole path" in job.error
 
 
 def test_several_views_are_one_answer(engine: Engine, evaluations: Evaluations) -> None:
@@ -254,5 +255,5 @@ def test_one_that_takes_long_to_end_is_forgotten_too(
     monkeypatch.setattr(running, "wait", lambda seconds: False)
     evaluations.forget(Path(ASSETS))
     monkeypatch.undo()
-    assert running.wait(60) and running.state == "cancelled"
+    assert running.wait(180) and running.state == "cancelled"
     assert not evaluations.kept() and evaluations.get(running.id) is None and not [*tmp_path.glob("results/*")]

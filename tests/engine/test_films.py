@@ -140,7 +140,7 @@ def test_a_file_that_is_no_film_is_a_sentence(engine: Engine, tmp_path: Path, co
     )
     for request in requests:
         job = engine.ask(request)
-        assert job.wait(60) and job.state == "failed" and job.error.startswith(said)
+        assert job.wait(180) and job.state == "failed" and job.error.startswith(said)
         assert "a0b1c2" not in job.error + job.details
     assert engine.alive()["film"]
 

@@ -194,7 +194,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_no_clip(engine: Counting
     model.rlimit(psutil.RLIMIT_FSIZE, (100_000, hard))
     try:
         failed = lessons.teach(ME, MANNEQUIN)
-        assert failed.wait(60) and failed.state == "failed" and "no room for the checkpoint" in failed.error
+        assert failed.wait(180) and failed.state == "failed" and "no room for the checkpoint" in failed.error
     finally:
         model.rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
     assert before and lessons.taught(ME) is before and [*lessons.classes(ME)] == classes
@@ -207,7 +207,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_costs_no_clip(engine: Counting
         few.archive(ME)
     few._max_bytes -= 1_000_000
     full = few.teach(ME, MANNEQUIN)
-    assert full.wait(60) and full.state == "failed" and "no room for the checkpoint" in full.error
+    assert full.wait(180) and full.state == "failed" and "no room for the checkpoint" in full.error
     assert few.taught(ME) is taught
     few.clear()
 
@@ -234,11 +234,11 @@ def test_what_cannot_be_taught_says_why(lessons: Lessons, tmp_path: Path) -> Non
         lessons.teach(ME, MANNEQUIN)
     fill(lessons, other=[broken])
     unread = lessons.teach(ME, MANNEQUIN)
-    assert unread.wait(60) and unread.state == "failed" and "Fewer than two classes" in unread.error
+    assert unread.wait(180) and unread.state == "failed" and "Fewer than two classes" in unread.error
     nowhere = lessons.teach(ME, TeachAsked(str(tmp_path / "no checkpoint")))
-    assert nowhere.wait(60) and nowhere.state == "failed" and "no checkpoint" in nowhere.error
+    assert nowhere.wait(180) and nowhere.state == "failed" and "no checkpoint" in nowhere.error
     lacking = lessons.teach(ME, TeachAsked("vivit-mannequin", "sdpa-cudnn"))
-    assert lacking.wait(60) and lacking.state == "failed" and lacking.error.endswith(".")
+    assert lacking.wait(180) and lacking.state == "failed" and lacking.error.endswith(".")
 
 
 def test_names_of_classes(lessons: Lessons) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import Engine, Job
+from engine import Engine, Job, process
 from tests.engine.engines import ended, gone, running, works
 from tests.engine.typed import Add, Sum
 from tests.patience import until
@@ -69,8 +69,14 @@ def test_arguments_that_are_not_json_are_refused_at_once(engine: Engine, bad: di
     ],
 )
 def test_death_of_the_process(
-    engine: Engine, task: str, arguments: dict[str, int], sentence: str, details: str
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    arguments: dict[str, int],
+    sentence: str,
+    details: str,
 ) -> None:
+    monkeypatch.setattr(process, "PATIENCE", 60.0)  # however long the system takes to end it
     before = engine.restarts("model")
     job = engine.submit("model", task, arguments)
     next_in_line = engine.submit("model", "echo", {"x": 1})
@@ -79,7 +85,10 @@ def test_death_of_the_process(
     assert ended(next_in_line).result["x"] == 1 and engine.restarts("model") == before + 1
 
 
-def test_killed_from_outside_in_the_middle_of_a_job_and_while_idle(engine: Engine) -> None:
+def test_killed_from_outside_in_the_middle_of_a_job_and_while_idle(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "PATIENCE", 60.0)  # however long the system takes to end it
     job = running(engine, "deaf")
     os.kill((engine.hello("model") or {})["pid"], signal.SIGKILL)
     assert ended(job).state == "failed" and "The system ended the process" in job.error

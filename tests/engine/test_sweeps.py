@@ -111,7 +111,7 @@ def test_other_jobs_go_between_cells_and_the_media_worker_waits(
     read = engine.ask(MakePreview("/nowhere"), visitor="w")
     done(other)
     assert state_of(running) == "running", "it should still have had cells to run"
-    assert read.wait(60) and read.state == "failed"  # it got its turn, and there was no such file
+    assert read.wait(180) and read.state == "failed"  # it got its turn, and there was no such file
     assert running.wait(120) and {r.status for r in running.result.rows} == {"ok"}
 
 
@@ -144,7 +144,7 @@ def test_a_cancelled_sweep_ends_and_the_worker_lives_on(
     assert len(running.result.rows) == 2
     assert engine.restarts("model") == restarts
     follow_up = started(sweeps, build(checkpoint, "sdpa", rounds=1))
-    assert follow_up.wait(60) and follow_up.result.rows[0].status == "ok"
+    assert follow_up.wait(180) and follow_up.result.rows[0].status == "ok"
 
 
 def test_what_a_cancelled_sweep_has_measured_is_kept(sweeps: Sweeps, checkpoint: str) -> None:
@@ -209,7 +209,7 @@ def test_a_visitors_second_sweep_takes_the_place_of_the_first(sweeps: Sweeps, ch
 def test_closing_the_page_does_not_end_a_sweep(sweeps: Sweeps, engine: Engine, checkpoint: str) -> None:
     running = started(sweeps, build(checkpoint, "eager", rounds=1), visitor="v")
     engine.forget("v")
-    assert running.wait(60) and running.state == "done" and running.result.rows[0].status == "ok"
+    assert running.wait(180) and running.state == "done" and running.result.rows[0].status == "ok"
 
 
 @pytest.mark.full
@@ -219,13 +219,13 @@ def test_without_a_disk_a_sweep_runs_to_its_end_and_is_held_in_memory(
     (tmp_path / "file").write_text("")
     sweeps = Sweeps(engine, tmp_path / "file")
     first = started(sweeps, build(checkpoint, "eager", rounds=1))
-    assert first.wait(60) and first.state == "done" and first.result.rows[0].status == "ok"
+    assert first.wait(180) and first.state == "done" and first.result.rows[0].status == "ok"
     assert "download them" in first.error and str(tmp_path) not in first.error
     later = [started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1)) for _ in range(UNSAVED)]
-    assert all(sweep.wait(60) for sweep in later)
+    assert all(sweep.wait(180) for sweep in later)
     assert {r.id for r in sweeps.kept()} == {first.id, *(sweep.id for sweep in later)}
     last = started(sweeps, build(checkpoint, "sdpa-cudnn", rounds=1))
-    assert last.wait(60) and first.id not in {r.id for r in sweeps.kept()}
+    assert last.wait(180) and first.id not in {r.id for r in sweeps.kept()}
 
 
 def test_a_sweep_is_deleted_once_it_has_ended_and_one_that_is_recorded_stays(

@@ -150,10 +150,10 @@ def test_a_compiled_answer_is_the_same_and_what_compiling_took_is_kept(
 
 def test_what_cannot_run_here_says_why(engine: Engine, checkpoint: Path, clip: Path) -> None:
     job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), attention="sdpa-cudnn")
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert "runs on CUDA GPUs only" in job.error and "AttentionUnavailable" in job.details
     job = classify(engine, checkpoint, done(read(engine, checkpoint, clip)), execution="captured")
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert job.error.startswith("'captured' is a CUDA graph, and there is none on 'cpu'")
 
 
@@ -164,7 +164,7 @@ def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(ch
     try:
         large = done(read(engine, Path(RANDOM), clip))
         job = classify(engine, Path(RANDOM), large, attention="eager")
-        assert job.wait(60) and job.state == "failed", job
+        assert job.wait(180) and job.state == "failed", job
         assert "does not fit into this machine's memory. Try sdpa" in job.error
         assert done(classify(engine, checkpoint, done(read(engine, checkpoint, clip)))).result.predictions
     finally:
@@ -175,7 +175,7 @@ def test_what_does_not_fit_into_memory_says_what_to_try_and_the_next_job_runs(ch
 def test_a_checkpoint_that_is_none_says_so(engine: Engine, clip: Path, tmp_path: Path, checkpoint_name: str) -> None:
     (tmp_path / "empty").mkdir()
     job = read(engine, tmp_path / checkpoint_name, clip)
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert "config.json" in job.error or "no folder" in job.error, job.error
 
 
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_used_says_why(
     change(folder)
     # The second job is as after a change of the folder since its frames were read.
     for job in (read(engine, folder, clip), classify(engine, folder, usable)):
-        assert job.wait(60) and job.state == "failed"
+        assert job.wait(180) and job.state == "failed"
         assert all(word in job.error for word in words) and "theirs" in job.error, job.error
         assert job.error.endswith(".") and "\n" not in job.error and "Something went wrong" not in job.error
 
@@ -198,7 +198,7 @@ def test_weights_that_do_not_fit_are_one_sentence(engine: Engine, checkpoint: Pa
     folder = shutil.copytree(checkpoint, tmp_path / "theirs")
     stating("config.json", num_hidden_layers=3)(folder)
     job = classify(engine, folder, done(read(engine, folder, clip)))
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert "does not fit the model" in job.error and job.error.endswith(".") and "\n" not in job.error
     assert "encoder.layer.2" in job.details
 
@@ -212,7 +212,7 @@ def test_a_model_that_has_changed_since_its_frames_were_read_says_so(
     config = VivitConfig.from_pretrained(folder, image_size=32)
     VivitForVideoClassification(config).save_pretrained(folder)
     job = classify(engine, folder, usable)
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert job.error.startswith("The model of this checkpoint cannot be used: ") and "64" in job.error, job.error
 
 
@@ -237,7 +237,7 @@ def test_a_folder_without_a_processor_and_labels_from_1_is_used_as_its_model_tak
 )
 def test_no_name_is_taken_for_a_folder_beside_the_server(engine: Engine, clip: Path, name: str) -> None:
     job = engine.ask(ReadFrames(str(clip), name))
-    assert job.wait(60) and job.state == "failed" and not job.details
+    assert job.wait(180) and job.state == "failed" and not job.details
     assert "is not on this machine" in job.error or "no folder" in job.error
 
 
@@ -245,7 +245,7 @@ def test_errors_call_the_clip_this_clip(engine: Engine, checkpoint: Path, tmp_pa
     path = tmp_path / "0123abcd.clip"
     path.write_bytes(b"no video at all")
     job = read(engine, checkpoint, path)
-    assert job.wait(60) and job.state == "failed"
+    assert job.wait(180) and job.state == "failed"
     assert job.error.startswith("This clip ") and "0123abcd" not in job.error
 
 

@@ -168,7 +168,7 @@ def test_a_film_that_ends_its_worker_each_time_is_given_up(
 
     monkeypatch.setattr(engine, "ask", deadly)
     running = start_timeline(engine, *asked(long_film, Grid(320.0, 10.0, 32)))
-    assert running.wait(60) and running.state == "failed" and running.error.endswith(".") and len(asks) == 2
+    assert running.wait(180) and running.state == "failed" and running.error.endswith(".") and len(asks) == 2
 
 
 def test_a_model_worker_that_dies_ends_it_with_a_sentence_and_keeps_what_is_done(
@@ -185,7 +185,7 @@ def test_a_model_worker_that_dies_ends_it_with_a_sentence_and_keeps_what_is_done
         return running.state != "running"
 
     until(struck)
-    assert running.wait(60) and running.state == "failed"
+    assert running.wait(180) and running.state == "failed"
     assert running.error.endswith(".") and running.windows and running.note == ""
     until(lambda: not held(long_film))
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_used_is_a_sentence(engine: Engine, tmp_path: Path, film:
         "checkpoint": asked(film, checkpoint="/nowhere"),
     }
     running = start_timeline(engine, *asks[kind])
-    assert running.wait(60) and running.state == "failed" and running.windows == []
+    assert running.wait(180) and running.state == "failed" and running.windows == []
     said = {"notes": "This clip is plain text", "gone": "There is no file this clip", "checkpoint": "nowhere"}[kind]
     assert said in running.error and running.error.endswith(".")
 

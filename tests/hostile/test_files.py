@@ -36,7 +36,7 @@ def engine() -> Iterator[Engine]:
     engine = Engine({"media": LIMITS})
     engine.start()
     path = Path(__file__)
-    assert submit(engine, "thumbnail", path).wait(60)  # the worker is up
+    assert submit(engine, "thumbnail", path).wait(180)  # the worker is up
     yield engine
     engine.stop()
 
@@ -104,20 +104,20 @@ def test_a_search_through_gigabytes_ends_with_its_time(
     path = tmp_path / "hollow.clip"
     with_hole_after(name, 8 * 2**30)(path)
     seconds = 0.5
-    opened, av_open = [], av.open
+    opened, av_open = list[tuple[float, float]](), av.open
 
     def open_and_note(*args: Any, **options: Any) -> Any:
-        opened.append(time.monotonic())
+        opened.append((time.monotonic(), options["timeout"]))
         return av_open(*args, **options)
 
     monkeypatch.setattr(av, "open", open_and_note)
-    begin, used = time.monotonic(), time.process_time()
+    used = time.process_time()
     try:
         sampled = read_frames(path, 4, limits=VideoLimits(max_seconds=seconds))
         assert len(sampled.frames) == 4
     except VideoError as error:
         assert f"took longer than {seconds} s" in str(error) or "not a video" in str(error)
-    assert opened and opened[-1] - begin <= seconds, "a new search began after the time was up"
+    assert opened and opened[-1][0] <= sum(opened[0]), "a new search began after the time was up"
     assert time.process_time() - used < 10 * seconds, "of the processor, whatever others take: far from a whole search"
 
 

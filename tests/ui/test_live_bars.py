@@ -36,3 +36,6 @@ def test_models_stand_in_their_order_whichever_was_measured_first(
         drawn = json.loads(chart.proto.spec)
         axis = drawn["layout"]["yaxis"]
         assert axis["ticktext"] == ["<b>eager in float32</b>", *names, "<b>sdpa in float32</b>", *names]
+        places = dict(zip(sorted(CELLS, key=lambda cell: cell.attention), (1, 2, 3, 5, 6, 7), strict=True))
+        measured = {places[CELLS[k]] for k in done}
+        assert all({*bar["y"]} == measured for bar in drawn["data"] if bar["type"] == "bar")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from engine.tasks import WindowsAsked
+from engine.tasks import HoldFilms, WindowsAsked
 from engine.timelines import RunningTimeline
 from mannequin.film import join_clips
 from tests.drawn import until
@@ -50,7 +51,7 @@ def app(assets: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     yield AppTest.from_file(str(PAGE), default_timeout=60)
     for running in get_server().timelines.values():
         running.cancel()
-        assert running.wait(30)
+        assert running.wait(180)
     st.cache_data.clear()
 
 
@@ -96,13 +97,19 @@ def test_the_bundled_film_begins_by_itself_and_ends_with_its_segments(app: AppTe
 def test_another_window_warns_and_what_was_found_stays_until_there_is_something_new(app: AppTest) -> None:
     until(app, ended)
     former = timelines(app)[-1]
-    app.number_input(key="window").set_value(3.0)
-    app.run()
-    assert said(app, "A window of 3 s is outside what this checkpoint knows: it was trained on clips of about 6.5 s")
-    now = timelines(app)[-1]
-    assert now is not former and now.running.asked.grid.window_seconds == 3.0
-    if not now.running.windows:
+    engine = get_server().engine
+    held = engine.ask(HoldFilms(), time_limit=inf)  # so that there is nothing new before this is cancelled
+    try:
+        app.number_input(key="window").set_value(3.0)
+        app.run()
+        assert said(
+            app, "A window of 3 s is outside what this checkpoint knows: it was trained on clips of about 6.5 s"
+        )
+        now = timelines(app)[-1]
+        assert now is not former and now.running.asked.grid.window_seconds == 3.0
         assert said(app, "the former timeline, of 'three actions'") and table(app) is not None
+    finally:
+        engine.cancel(held)
     until(app, ended)
     assert not said(app, "the former timeline")
     app.number_input(key="window").set_value(None)
@@ -123,7 +130,7 @@ def test_cancel_keeps_what_is_done_and_it_can_be_begun_again(app: AppTest) -> No
     until(app, begun)
     app.button(key="timeline-cancel").click().run()
     shown = timelines(app)[-1]
-    assert shown.running.wait(30) and shown.running.state == "cancelled"
+    assert shown.running.wait(180) and shown.running.state == "cancelled"
     app.run()
     kept = len(shown.running.windows)
     assert kept and said(app, "Cancelled: what was found until then is kept.")

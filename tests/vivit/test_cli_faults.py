@@ -73,7 +73,7 @@ def test_wrong_usage_is_explained(capsys: pytest.CaptureFixture[str], arguments:
         ("config.json", b'{"hidden_size": 35, "num_attention_heads": 4}'),
         ("config.json", b'{"layer_norm_eps": "tiny"}'),
         ("preprocessor_config.json", b"{"),
-        ("preprocessor_config.json", b'{"size": [1, 2]}'),
+        ("preprocessor_config.json", b'{"size": "tiny"}'),
         ("model.safetensors", b"\x00" * 100),
         ("model.safetensors", None),
     ],
@@ -93,8 +93,7 @@ def test_a_damaged_checkpoint_is_one_sentence(
         (folder / file).write_bytes(content)
     status, out, err = run_here(capsys, "classify", clip_path, "--model", folder)
     assert status == 2 and out == ""
-    # A damaged file is told by its name. Of a file with a wrong value, only that one sentence is told is checked.
-    assert_one_sentence(err, *([] if content and b'"' in content else [file.split(".")[0]]))
+    assert_one_sentence(err, file)
 
 
 @pytest.mark.parametrize("command", ["classify", "timeline", "convert", "compare", "bench"])
