@@ -112,14 +112,14 @@ def _resume(request: ReadFilm, progress: Progress) -> tuple[_Open, bool]:
     if opened := found is None:
         while len(_OPEN) >= MOST_OPEN:
             _put_away(next(reversed(_OPEN)))  # where films take turns, the one read last is the furthest off
-        found = _open(request, tell)
+        found = _open_anew(request, tell)
     else:
         found.film.grant(CHUNK_LIMIT, tell)
     _OPEN[request.film] = found
     return found, opened
 
 
-def _open(request: ReadFilm, tell: TellFraction) -> _Open:
+def _open_anew(request: ReadFilm, tell: TellFraction) -> _Open:
     """The film at the first tick that is asked for."""
     processor = open_checkpoint(request.checkpoint, weights=False, here=True).processor
     close = ExitStack()
